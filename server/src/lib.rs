@@ -1,0 +1,1 @@
+//! Inference server for ONNX models that speaks the Open Inference Protocol.

@@ -1,0 +1,1 @@
+//! Objects behind `s3://` addresses and folders.
