@@ -1,0 +1,42 @@
+# Everything that a person types. What a target needs besides Rust, Python 3 with pip, and make is set up by
+# scripts/setup into $DECIMA_CACHE (by default ~/.cache/decima), once; a later run needs no network.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help build serve test bench e2e fmt lint doc
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build everything in release
+	$(CARGO) build --release --workspace --locked
+
+serve: ## serve models/digits on port 8080
+	@scripts/setup onnxruntime
+	$(CARGO) build --release --locked --package decima-server
+	@exec target/release/decima-server --model-repository models
+
+test: ## pass all tests, those against ONNX Runtime and MinIO included
+	@scripts/setup onnxruntime minio python
+	$(CARGO) test --workspace --locked
+
+bench: ## measure the parts of a request (criterion)
+	@scripts/setup onnxruntime
+	$(CARGO) bench --package benches --locked
+
+e2e: ## train, publish to MinIO, serve from it and predict, as a user would
+	@scripts/setup onnxruntime minio
+	$(CARGO) build --release --locked --package decima-server --package decima-trainer
+	@scripts/e2e
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+lint: ## what CI demands of the code's form
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## build the documentation of the code
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
