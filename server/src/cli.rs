@@ -1,0 +1,182 @@
+//! The command line, made from the table of settings: what was typed, not yet what it means.
+
+use std::ffi::OsString;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind};
+
+use crate::{
+    config::{ALL, Fallback, Flags, Setting},
+    exit::Exit,
+};
+
+/// Flags that `KServe` and its manifests give to every model server, with or without a value. They tune
+/// Python processes or transformers; a manifest written for those should work here.
+const FOREIGN: [&str; 18] = [
+    "access_log_format",
+    "configure_logging",
+    "enable_docs_url",
+    "enable_grpc",
+    "enable_latency_logging",
+    "enable_predictor_health_check",
+    "grpc_max_receive_message_length",
+    "grpc_max_send_message_length",
+    "log_config_file",
+    "max_asyncio_workers",
+    "max_threads",
+    "nthread",
+    "predictor_host",
+    "predictor_protocol",
+    "predictor_request_retries",
+    "predictor_request_timeout_seconds",
+    "predictor_use_ssl",
+    "workers",
+];
+
+const PRINT_CONFIG: &str = "print_config";
+
+const EXAMPLES: &str = "\
+Examples:
+  decima-server                                              serve the folder models on port 8080
+  decima-server --model-repository s3://mlpipeline/models    serve a bucket
+  decima-server --model-name digits --model-dir /mnt/models  serve one model
+  decima-server --http-port 9000 --print-config              show what would be in force, and why
+
+Settings come from flags, the environment, the file and defaults, in this order. Flags may be written with
+underscores, as KServe does. Buckets are reached with the variables of the AWS SDK and of KServe, such as
+AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+
+Exit status: 0 after a drain, 1 when serving failed, 64 for wrong settings, 70 when a model could not be loaded.";
+
+/// What was typed.
+#[derive(Debug, Clone, Default)]
+pub struct Args {
+    /// Values by setting.
+    pub flags: Flags,
+    /// Show the configuration instead of serving.
+    pub print_config: bool,
+}
+
+impl Args {
+    /// Reads a command line, the name of the program first.
+    ///
+    /// # Errors
+    /// When it cannot be understood, and also when it asks for `--help` or `--version`: print the error with
+    /// its own `print`, and leave with [`exit`].
+    pub fn parse(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let mut matches = command().try_get_matches_from(line)?;
+        let foreign = FOREIGN.into_iter().filter(|flag| matches.value_source(flag).is_some()).collect();
+        let values =
+            ALL.iter().filter_map(|setting| Some((setting.key, texts(&mut matches, setting)?))).collect();
+        Ok(Self { flags: Flags { values, foreign }, print_config: matches.get_flag(PRINT_CONFIG) })
+    }
+}
+
+fn texts(matches: &mut ArgMatches, setting: &Setting) -> Option<Vec<String>> {
+    matches.remove_many::<String>(setting.key).map(Iterator::collect)
+}
+
+/// The status to leave with after [`Args::parse`] failed.
+pub fn exit(error: &clap::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Drained,
+        _ => Exit::Usage,
+    }
+}
+
+/// The command line as `clap` knows it.
+pub fn command() -> Command {
+    Command::new("decima-server")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Serves ONNX models over the Open Inference Protocol")
+        .after_help(EXAMPLES)
+        .max_term_width(110)
+        .args(ALL.iter().map(|setting| flag(setting)))
+        .args(FOREIGN.map(foreign))
+        .arg(
+            Arg::new(PRINT_CONFIG)
+                .long("print-config")
+                .alias(PRINT_CONFIG)
+                .action(ArgAction::SetTrue)
+                .help_heading("Configuration")
+                .help("Print the settings in force as a configuration file, each with its origin, and leave"),
+        )
+}
+
+/// Every flag may be repeated: `KServe` appends the arguments of a service to those of its runtime, and the
+/// last one wins.
+fn flag(setting: &Setting) -> Arg {
+    let default = match setting.fallback {
+        Fallback::Unset => String::new(),
+        fallback => format!(" [default: {}]", fallback.text().replace('`', "")),
+    };
+    let environment = setting.environment.join(", ");
+    Arg::new(setting.key)
+        .long(setting.flag)
+        .alias(setting.key)
+        .value_name(setting.value)
+        .action(ArgAction::Append)
+        .allow_negative_numbers(true)
+        .help_heading(setting.group.title())
+        .help(format!("{}{default} [env: {environment}]", setting.help))
+}
+
+fn foreign(name: &'static str) -> Arg {
+    Arg::new(name).long(name).num_args(0..=1).action(ArgAction::Append).hide(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &[&str]) -> Result<Args, clap::Error> {
+        Args::parse(std::iter::once("decima-server").chain(line.iter().copied()))
+    }
+
+    #[test]
+    fn the_command_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn flags_take_hyphens_and_underscores() {
+        for line in [
+            &["--http-port", "9"][..],
+            &["--http_port", "9"],
+            &["--http-port=9"],
+            &["--http_port=9"],
+            &["--http_port=7", "--http-port=9"],
+        ] {
+            let args = parse(line).unwrap();
+            assert_eq!(args.flags.values["http_port"].last().unwrap(), "9", "{line:?}");
+        }
+    }
+
+    #[test]
+    fn flags_of_kserve_are_noted() {
+        let args = parse(&["--workers=2", "--enable_docs_url", "--nthread", "4", "--host", "::"]).unwrap();
+        assert_eq!(args.flags.foreign, ["enable_docs_url", "nthread", "workers"]);
+        assert_eq!(args.flags.values["host"], ["::"]);
+    }
+
+    #[test]
+    fn unknown_flags_and_stray_words_are_refused() {
+        for line in [&["--htp-port", "9"][..], &["serve"], &["--http-port"], &["--print-config=yes"]] {
+            assert_eq!(exit(&parse(line).unwrap_err()), Exit::Usage, "{line:?}");
+        }
+        let message = parse(&["--htp-port", "9"]).unwrap_err().to_string();
+        assert!(message.contains("--http-port"), "{message}");
+    }
+
+    #[test]
+    fn help_and_version_are_no_failures() {
+        for line in [&["--help"][..], &["-h"], &["--version"], &["-V"]] {
+            assert_eq!(exit(&parse(line).unwrap_err()), Exit::Drained, "{line:?}");
+        }
+        let help = parse(&["--help"]).unwrap_err().to_string();
+        for setting in ALL {
+            let variables_named = setting.environment.iter().all(|name| help.contains(name));
+            assert!(help.contains(&format!("--{} ", setting.flag)) && variables_named, "{}", setting.flag);
+        }
+        assert!(!help.contains("workers"));
+    }
+}

@@ -1,0 +1,275 @@
+//! What the server was told, checked: [`Config`] and its parts, one for each concern.
+//!
+//! [`Config::load`] and [`Config::resolve`] are the only ways to make one, and the only place where a flag, an
+//! environment variable, a key of the file and a default meet, in this order. Everything that is wrong is
+//! reported at once, and nothing is guessed: a value that cannot be read is an error, never a default.
+//!
+//! Nothing here reads the environment of the process: it comes in as a function, so that tests pass a map.
+
+mod file;
+mod host;
+mod places;
+mod reference;
+mod resolver;
+mod setting;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub use self::{
+    file::File,
+    host::Host,
+    places::Place,
+    reference::reference,
+    resolver::{ConfigError, Settled},
+    setting::{ALL, Fallback, Group, Setting},
+};
+use self::{
+    resolver::{Resolver, Sources},
+    setting as s,
+};
+
+/// Everything that the server was told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// What is served, and from where.
+    pub models: Models,
+    /// Where and how connections are taken.
+    pub http: Http,
+    /// How models run.
+    pub execution: Execution,
+    /// How the server stops.
+    pub drain: Drain,
+    /// What is written about it.
+    pub log: Log,
+}
+
+/// What is served, and from where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Models {
+    /// The places that hold models, at least one.
+    pub places: Vec<Place>,
+    /// Writable folder for models that are not on this machine; made when it is needed.
+    pub cache_dir: PathBuf,
+    /// How long start-up waits for a store that does not answer. Zero: not at all.
+    pub startup_timeout: Duration,
+    /// How often the places are looked through for changes; `None`: never.
+    pub poll_interval: Option<Duration>,
+    /// A folder that is missing or empty may still be filled (`MODEL_INIT_MODE=async`): wait for it as for a
+    /// store that does not answer.
+    pub await_folder: bool,
+}
+
+/// Where and how connections are taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Http {
+    /// Address and port; port 0 is any free one.
+    pub address: SocketAddr,
+    /// When the socket opens.
+    pub listen: Listen,
+    /// Connections open at once.
+    pub max_connections: NonZeroUsize,
+    /// Largest body in bytes, after decompression.
+    pub max_body_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_read_timeout: Duration,
+    /// How long a connection may be idle between requests.
+    pub keep_alive_timeout: Duration,
+    /// Requests at once on one HTTP/2 connection.
+    pub http2_max_streams: u32,
+}
+
+/// How models run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Execution {
+    /// Where they run.
+    pub device: Device,
+    /// Threads for all the work of the process together.
+    pub threads: NonZeroUsize,
+    /// Rows that may wait for one model.
+    pub max_queue_rows: NonZeroUsize,
+    /// How long a request may wait and run.
+    pub request_timeout: Duration,
+}
+
+/// How the server stops.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drain {
+    /// From the signal to the end, the delay included.
+    pub timeout: Duration,
+    /// From the signal to the closing of the socket, while readiness already says no; shorter than the timeout.
+    pub delay: Duration,
+}
+
+/// What is written to the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// A level, or targets with their levels, as `tracing-subscriber`'s `EnvFilter` reads them; valid.
+    pub filter: String,
+}
+
+/// Where models run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    /// On the CPU.
+    Cpu,
+    /// On the CUDA device of this index, or not at all.
+    Cuda(u32),
+    /// On CUDA device 0 where it can be had, else on the CPU.
+    Auto,
+}
+
+/// When the socket opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// At once: live while models load.
+    Early,
+    /// When every model is ready: an open port is a promise.
+    Ready,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What stood on the command line: texts by the key of their setting, in the order given.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// Every value given for a setting.
+    pub values: BTreeMap<&'static str, Vec<String>>,
+    /// Flags of `KServe`'s own servers that mean nothing here.
+    pub foreign: Vec<&'static str>,
+}
+
+/// A configuration, with what the user should know about it.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The configuration.
+    pub config: Config,
+    /// One line each, to be logged once logging is set up.
+    pub warnings: Vec<String>,
+    /// Every setting with its text and where that came from, for `--print-config`.
+    pub settled: Vec<Settled>,
+}
+
+impl Config {
+    /// Reads the file that `--config` or `DECIMA_CONFIG` names, if any, and resolves the rest.
+    ///
+    /// # Errors
+    /// Every problem of the file, or else every problem of all sources together.
+    pub fn load(
+        flags: &Flags,
+        environment: &impl Fn(&str) -> Option<String>,
+        host: &Host,
+    ) -> Result<Resolved, ConfigError> {
+        let named = flags.values.get(s::CONFIG.key).and_then(|values| values.last().cloned());
+        let path = named.or_else(|| environment("DECIMA_CONFIG").filter(|path| !path.is_empty()));
+        let file = path.map(|path| File::read(Path::new(&path))).transpose()?;
+        Self::resolve(flags, environment, file.as_ref(), host)
+    }
+
+    /// Puts all sources together: flag, environment, file, default.
+    ///
+    /// # Errors
+    /// Every problem at once, each with the name that the user gave it by.
+    pub fn resolve(
+        flags: &Flags,
+        environment: &impl Fn(&str) -> Option<String>,
+        file: Option<&File>,
+        host: &Host,
+    ) -> Result<Resolved, ConfigError> {
+        let mut resolver = Resolver::new(Sources { flags, environment, file });
+        let config = Self {
+            models: models(&mut resolver, host),
+            http: http(&mut resolver),
+            execution: execution(&mut resolver, host),
+            drain: drain(&mut resolver),
+            log: log(&mut resolver, host),
+        };
+        resolver.finish(config)
+    }
+}
+
+fn models<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &Host) -> Models {
+    let temporary = resolver.environment("TMPDIR").unwrap_or_else(|| "/tmp".into());
+    let cache_dir = (format!("{}/decima-models", temporary.trim_end_matches('/')), None);
+    let poll_interval = resolver.value(s::POLL_INTERVAL, value::duration);
+    Models {
+        places: places::resolve(resolver, host),
+        cache_dir: resolver.value_or(s::MODEL_CACHE_DIR, cache_dir, |text| Ok(PathBuf::from(text))),
+        startup_timeout: resolver.value(s::STARTUP_TIMEOUT, value::duration),
+        poll_interval: Some(poll_interval).filter(|interval| !interval.is_zero()),
+        await_folder: resolver.environment("MODEL_INIT_MODE").as_deref() == Some("async"),
+    }
+}
+
+fn http<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Http {
+    let grpc_port = resolver.value(s::GRPC_PORT, value::port);
+    if grpc_port != 0 {
+        resolver.warn(format!("gRPC is not served by this version: nothing listens on port {grpc_port}"));
+    }
+    let listen = match resolver.environment("INFERENCE_SERVICE_NAME") {
+        Some(_) => ("ready".into(), Some("INFERENCE_SERVICE_NAME is set".into())),
+        None => ("early".into(), None),
+    };
+    let host = resolver.value(s::HOST, value::host);
+    let port = resolver.value(s::HTTP_PORT, value::port);
+    Http {
+        address: SocketAddr::new(host, port),
+        listen: resolver.value_or(s::LISTEN, listen, str::parse),
+        max_connections: resolver.value(s::MAX_CONNECTIONS, value::count),
+        max_body_bytes: resolver.value(s::MAX_BODY_SIZE, value::size),
+        body_read_timeout: resolver.value(s::BODY_READ_TIMEOUT, value::positive_duration),
+        keep_alive_timeout: resolver.value(s::KEEP_ALIVE_TIMEOUT, value::positive_duration),
+        http2_max_streams: resolver.value(s::HTTP2_MAX_STREAMS, value::stream_count),
+    }
+}
+
+fn execution<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &Host) -> Execution {
+    let threads = (host.cpu_budget.threads.to_string(), Some(host.cpu_budget.reason.clone()));
+    Execution {
+        device: resolver.value(s::DEVICE, str::parse),
+        threads: resolver.value_or(s::THREADS, threads, value::count),
+        max_queue_rows: resolver.value(s::MAX_QUEUE_ROWS, value::count),
+        request_timeout: resolver.value(s::REQUEST_TIMEOUT, value::positive_duration),
+    }
+}
+
+fn drain<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Drain {
+    let timeout = resolver.value(s::DRAIN_TIMEOUT, value::duration);
+    let delay = match resolver.environment("KUBERNETES_SERVICE_HOST") {
+        Some(_) => (format!("{}ms", (timeout / 5).as_millis()), Some("in a Kubernetes pod".into())),
+        None => ("0".into(), None),
+    };
+    let delay = resolver.value_or(s::DRAIN_DELAY, delay, value::duration);
+    if !delay.is_zero() && delay >= timeout {
+        resolver.problem(format!(
+            "the drain delay ({delay:?}) leaves nothing of the drain timeout ({timeout:?}): lower --drain-delay \
+             or raise --drain-timeout"
+        ));
+    }
+    Drain { timeout, delay }
+}
+
+fn log<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &Host) -> Log {
+    let (format, reason) = if host.terminal { ("text", "on a terminal") } else { ("json", "no terminal") };
+    Log {
+        format: resolver.value_or(s::LOG_FORMAT, (format.into(), Some(reason.into())), str::parse),
+        filter: resolver.value(s::LOG_LEVEL, value::log_filter),
+    }
+}

@@ -1,0 +1,197 @@
+//! The order of the sources, the record of what came from where, and the list of everything that is wrong.
+
+use std::fmt;
+
+use super::{
+    Config, Flags, Resolved,
+    file::File,
+    setting::{Fallback, Setting},
+};
+
+/// Everything that is wrong with the settings, one line each.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError {
+    problems: Vec<String>,
+}
+
+impl ConfigError {
+    pub(super) fn new(problems: Vec<String>) -> Self {
+        Self { problems }
+    }
+
+    /// Each problem as one line that names the setting and the mend.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problems.join("\n"))
+    }
+}
+
+/// A setting with its text and where that came from.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// Which one.
+    pub setting: &'static Setting,
+    /// Its text; several only for settings that may be given several times, none where it is unset.
+    pub texts: Vec<String>,
+    /// The flag, the variable, the file, or `default` and why.
+    pub origin: String,
+}
+
+/// Where a setting may stand, highest first.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Layer {
+    Flag,
+    Environment,
+    File,
+}
+
+impl Layer {
+    pub(super) const ALL: [Self; 3] = [Self::Flag, Self::Environment, Self::File];
+}
+
+/// A text that a user gave.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) texts: Vec<String>,
+    /// What the user gave it by.
+    pub(super) origin: String,
+}
+
+/// What there is to resolve.
+pub(super) struct Sources<'a, E> {
+    pub(super) flags: &'a Flags,
+    pub(super) environment: &'a E,
+    pub(super) file: Option<&'a File>,
+}
+
+/// Reads settings one by one, and gathers what is wrong with them.
+pub(super) struct Resolver<'a, E> {
+    sources: Sources<'a, E>,
+    problems: Vec<String>,
+    warnings: Vec<String>,
+    settled: Vec<Settled>,
+}
+
+impl<'a, E: Fn(&str) -> Option<String>> Resolver<'a, E> {
+    pub(super) fn new(sources: Sources<'a, E>) -> Self {
+        let warn = |flag| format!("--{flag} is a flag of KServe's own servers and has no effect here");
+        let warnings = sources.flags.foreign.iter().map(warn).collect();
+        Self { sources, problems: Vec::new(), warnings, settled: Vec::new() }
+    }
+
+    pub(super) fn problem(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
+    pub(super) fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
+    pub(super) fn settle(&mut self, setting: &'static Setting, texts: Vec<String>, origin: String) {
+        self.settled.push(Settled { setting, texts, origin });
+    }
+
+    /// Where the value of a setting came from, once it is settled.
+    pub(super) fn origin(&self, setting: &Setting) -> Option<String> {
+        let settled = self.settled.iter().find(|settled| settled.setting.key == setting.key)?;
+        Some(settled.origin.clone())
+    }
+
+    /// A variable of the environment; an empty one counts as unset, as Kubernetes manifests use it.
+    pub(super) fn environment(&self, name: &str) -> Option<String> {
+        (self.sources.environment)(name).filter(|text| !text.is_empty())
+    }
+
+    /// What stands in one layer for a setting.
+    pub(super) fn at(&mut self, layer: Layer, setting: &Setting) -> Option<Given> {
+        match layer {
+            Layer::Flag => {
+                let texts = self.sources.flags.values.get(setting.key)?.clone();
+                Some(Given { texts, origin: format!("--{}", setting.flag) })
+            }
+            Layer::Environment => setting.environment.iter().find_map(|name| self.variable(name)),
+            Layer::File => {
+                let file = self.sources.file?;
+                let texts = file.values.get(setting.key)?.clone();
+                Some(Given { texts, origin: format!("{} in {}", setting.key, file.path.display()) })
+            }
+        }
+    }
+
+    /// A variable as the value of a setting. Kubernetes sets variables such as `DECIMA_HTTP_PORT` for a
+    /// service called `decima-http`, with an address in them: those are not meant for us.
+    pub(super) fn variable(&mut self, name: &'static str) -> Option<Given> {
+        let text = self.environment(name)?;
+        if ["tcp://", "udp://", "sctp://"].iter().any(|scheme| text.starts_with(scheme)) {
+            self.warn(format!(
+                "{name}={text} is Kubernetes' link to a service of that name, and is left alone"
+            ));
+            return None;
+        }
+        Some(Given { texts: vec![text], origin: name.into() })
+    }
+
+    /// The value of a setting with a fixed default.
+    pub(super) fn value<T>(
+        &mut self,
+        setting: &'static Setting,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        let Fallback::Value(text) = setting.fallback else {
+            unreachable!("{} has no fixed default", setting.key)
+        };
+        self.value_or(setting, (text.into(), None), parse)
+    }
+
+    /// The value of a setting whose default is the text given, and why it is that.
+    pub(super) fn value_or<T>(
+        &mut self,
+        setting: &'static Setting,
+        (default, reason): (String, Option<String>),
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        if let Some(value) = self.find(setting, &parse) {
+            return value;
+        }
+        // Also where the value given is wrong: the rest is then still checked against something.
+        let value =
+            parse(&default).unwrap_or_else(|error| unreachable!("default of {}: {error}", setting.key));
+        let origin = reason.map_or_else(|| "default".into(), |reason| format!("default: {reason}"));
+        self.settle(setting, vec![default], origin);
+        value
+    }
+
+    /// The value of a setting where it is given and right; what is wrong becomes a problem.
+    pub(super) fn find<T>(
+        &mut self,
+        setting: &'static Setting,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let given = Layer::ALL.into_iter().find_map(|layer| self.at(layer, setting))?;
+        // As everywhere on a command line, the last one wins.
+        let text = given.texts.last()?;
+        match parse(text) {
+            Ok(value) => {
+                self.settle(setting, vec![text.clone()], given.origin);
+                Some(value)
+            }
+            Err(expected) => {
+                self.problem(format!("{} is {text:?}: {expected}", given.origin));
+                None
+            }
+        }
+    }
+
+    pub(super) fn finish(self, config: Config) -> Result<Resolved, ConfigError> {
+        if self.problems.is_empty() {
+            Ok(Resolved { config, warnings: self.warnings, settled: self.settled })
+        } else {
+            Err(ConfigError::new(self.problems))
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The table of settings: every name, default and meaning, once. The command line, the environment, the
+//! configuration file, `--help`, `--print-config` and `docs/CONFIGURATION.md` are all read from it.
+
+/// One thing that a user can set.
+#[derive(Debug)]
+pub struct Setting {
+    /// Key in the configuration file; also the flag's other spelling, as `KServe` writes flags.
+    pub key: &'static str,
+    /// Flag on the command line, without the leading hyphens.
+    pub flag: &'static str,
+    /// Environment variables, the first one set wins.
+    pub environment: &'static [&'static str],
+    /// What the value is called in `--help`.
+    pub value: &'static str,
+    /// What holds where nothing is set.
+    pub fallback: Fallback,
+    /// Heading under which it is listed.
+    pub group: Group,
+    /// One or two sentences for the user.
+    pub help: &'static str,
+}
+
+/// What a setting is where nobody sets it.
+#[derive(Debug, Clone, Copy)]
+pub enum Fallback {
+    /// This value, in the notation that a user would write.
+    Value(&'static str),
+    /// A value that depends on the machine or on other settings: how it is found.
+    Computed(&'static str),
+    /// Nothing.
+    Unset,
+}
+
+impl Fallback {
+    /// The default in words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Value(text) | Self::Computed(text) => text,
+            Self::Unset => "none",
+        }
+    }
+}
+
+/// Heading of a setting in `--help` and in the documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// What is served.
+    Models,
+    /// Where and how connections are taken.
+    Network,
+    /// How models run.
+    Execution,
+    /// What is written about it.
+    Logging,
+    /// Where settings come from.
+    Configuration,
+}
+
+impl Group {
+    /// Every group, in the order in which they are shown.
+    pub const ALL: [Self; 5] =
+        [Self::Models, Self::Network, Self::Execution, Self::Logging, Self::Configuration];
+
+    /// The heading itself.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Models => "Models",
+            Self::Network => "Network",
+            Self::Execution => "Execution",
+            Self::Logging => "Logging",
+            Self::Configuration => "Configuration",
+        }
+    }
+}
+
+/// Declares settings as constants and gathers them in [`ALL`].
+macro_rules! settings {
+    ($($name:ident = $setting:expr;)+) => {
+        $(pub(super) const $name: &Setting = &$setting;)+
+        /// Every setting, in the order in which they are shown.
+        pub const ALL: &[&Setting] = &[$($name),+];
+    };
+}
+
+settings! {
+    MODEL_REPOSITORY = Setting {
+        key: "model_repository",
+        flag: "model-repository",
+        environment: &["DECIMA_MODEL_REPOSITORY", "STORAGE_URI"],
+        value: "URI",
+        fallback: Fallback::Computed("`/mnt/models` where it exists, else `models`"),
+        group: Group::Models,
+        help: "Folder or s3://bucket/prefix that holds models, as a repository or as one model in a layout of \
+               KServe. May be given several times; in the environment, separate with commas.",
+    };
+    MODEL_DIR = Setting {
+        key: "model_dir",
+        flag: "model-dir",
+        environment: &["DECIMA_MODEL_DIR"],
+        value: "URI",
+        fallback: Fallback::Unset,
+        group: Group::Models,
+        help: "Serve only the one model that lies at this place, under the name of --model-name.",
+    };
+    MODEL_NAME = Setting {
+        key: "model_name",
+        flag: "model-name",
+        environment: &["DECIMA_MODEL_NAME", "INFERENCE_SERVICE_NAME"],
+        value: "NAME",
+        fallback: Fallback::Unset,
+        group: Group::Models,
+        help: "Name of the model at --model-dir, or of the single model that the repository turns out to be.",
+    };
+    MODEL_CACHE_DIR = Setting {
+        key: "model_cache_dir",
+        flag: "model-cache-dir",
+        environment: &["DECIMA_MODEL_CACHE_DIR"],
+        value: "DIR",
+        fallback: Fallback::Computed("`decima-models` in `$TMPDIR`, by default `/tmp`"),
+        group: Group::Models,
+        help: "Writable folder for models downloaded from s3://.",
+    };
+    STARTUP_TIMEOUT = Setting {
+        key: "startup_timeout",
+        flag: "startup-timeout",
+        environment: &["DECIMA_STARTUP_TIMEOUT"],
+        value: "DURATION",
+        fallback: Fallback::Value("5m"),
+        group: Group::Models,
+        help: "How long start-up waits for a model store that does not answer, or for a folder that is still \
+               being filled (MODEL_INIT_MODE=async). 0: do not wait.",
+    };
+    POLL_INTERVAL = Setting {
+        key: "poll_interval",
+        flag: "poll-interval",
+        environment: &["DECIMA_POLL_INTERVAL"],
+        value: "DURATION",
+        fallback: Fallback::Value("0"),
+        group: Group::Models,
+        help: "How often the repository is looked through for new, changed and removed versions. 0: never.",
+    };
+    HOST = Setting {
+        key: "host",
+        flag: "host",
+        environment: &["DECIMA_HOST"],
+        value: "ADDRESS",
+        fallback: Fallback::Value("0.0.0.0"),
+        group: Group::Network,
+        help: "IP address to listen on.",
+    };
+    HTTP_PORT = Setting {
+        key: "http_port",
+        flag: "http-port",
+        environment: &["DECIMA_HTTP_PORT"],
+        value: "PORT",
+        fallback: Fallback::Value("8080"),
+        group: Group::Network,
+        help: "Port for HTTP/1.1 and HTTP/2 without TLS. 0: any free port.",
+    };
+    GRPC_PORT = Setting {
+        key: "grpc_port",
+        flag: "grpc-port",
+        environment: &["DECIMA_GRPC_PORT"],
+        value: "PORT",
+        fallback: Fallback::Value("0"),
+        group: Group::Network,
+        help: "Port for gRPC, which this version does not serve yet: any other value than 0 is accepted with \
+               a warning, since KServe's manifests carry it.",
+    };
+    LISTEN = Setting {
+        key: "listen",
+        flag: "listen",
+        environment: &["DECIMA_LISTEN"],
+        value: "WHEN",
+        fallback: Fallback::Computed("`ready` where `INFERENCE_SERVICE_NAME` is set, else `early`"),
+        group: Group::Network,
+        help: "When to accept connections: early (at once) or ready (when every model is ready). KServe's \
+               default probe is a TCP connect, for which an open port is a promise.",
+    };
+    MAX_CONNECTIONS = Setting {
+        key: "max_connections",
+        flag: "max-connections",
+        environment: &["DECIMA_MAX_CONNECTIONS"],
+        value: "COUNT",
+        fallback: Fallback::Value("4096"),
+        group: Group::Network,
+        help: "Connections open at once; more wait to be accepted.",
+    };
+    MAX_BODY_SIZE = Setting {
+        key: "max_body_size",
+        flag: "max-body-size",
+        environment: &["DECIMA_MAX_BODY_SIZE"],
+        value: "SIZE",
+        fallback: Fallback::Value("64MiB"),
+        group: Group::Network,
+        help: "Largest body of a request, after decompression.",
+    };
+    BODY_READ_TIMEOUT = Setting {
+        key: "body_read_timeout",
+        flag: "body-read-timeout",
+        environment: &["DECIMA_BODY_READ_TIMEOUT"],
+        value: "DURATION",
+        fallback: Fallback::Value("30s"),
+        group: Group::Network,
+        help: "How long the body of a request may take to arrive.",
+    };
+    KEEP_ALIVE_TIMEOUT = Setting {
+        key: "keep_alive_timeout",
+        flag: "keep-alive-timeout",
+        environment: &["DECIMA_KEEP_ALIVE_TIMEOUT"],
+        value: "DURATION",
+        fallback: Fallback::Value("75s"),
+        group: Group::Network,
+        help: "How long a connection may wait for its next request. Keep it above the proxy's own, so that \
+               the proxy never sends into a connection that is being closed.",
+    };
+    HTTP2_MAX_STREAMS = Setting {
+        key: "http2_max_streams",
+        flag: "http2-max-streams",
+        environment: &["DECIMA_HTTP2_MAX_STREAMS"],
+        value: "COUNT",
+        fallback: Fallback::Value("256"),
+        group: Group::Network,
+        help: "Requests at once on one HTTP/2 connection.",
+    };
+    DRAIN_TIMEOUT = Setting {
+        key: "drain_timeout",
+        flag: "drain-timeout",
+        environment: &["DECIMA_DRAIN_TIMEOUT"],
+        value: "DURATION",
+        fallback: Fallback::Value("25s"),
+        group: Group::Network,
+        help: "How long after SIGTERM requests in flight may take to finish. Keep it below the pod's grace \
+               period.",
+    };
+    DRAIN_DELAY = Setting {
+        key: "drain_delay",
+        flag: "drain-delay",
+        environment: &["DECIMA_DRAIN_DELAY"],
+        value: "DURATION",
+        fallback: Fallback::Computed("a fifth of the drain timeout in a Kubernetes pod, else 0"),
+        group: Group::Network,
+        help: "How long after SIGTERM new connections are still accepted, while readiness already says no: \
+               the time that load balancers need to look elsewhere. Part of the drain timeout.",
+    };
+    DEVICE = Setting {
+        key: "device",
+        flag: "device",
+        environment: &["DECIMA_DEVICE"],
+        value: "DEVICE",
+        fallback: Fallback::Value("cpu"),
+        group: Group::Execution,
+        help: "Where models run: cpu, cuda, cuda:N, or auto (CUDA where it can be had, else the CPU).",
+    };
+    THREADS = Setting {
+        key: "threads",
+        flag: "threads",
+        environment: &["DECIMA_THREADS"],
+        value: "COUNT",
+        fallback: Fallback::Computed("the CPU budget: the smallest of affinity, cgroup quota and cores"),
+        group: Group::Execution,
+        help: "Threads for the work of the server and its models together.",
+    };
+    MAX_QUEUE_ROWS = Setting {
+        key: "max_queue_rows",
+        flag: "max-queue-rows",
+        environment: &["DECIMA_MAX_QUEUE_ROWS"],
+        value: "COUNT",
+        fallback: Fallback::Value("1024"),
+        group: Group::Execution,
+        help: "Rows that may wait for one model; a request that finds no room is answered 429 at once.",
+    };
+    REQUEST_TIMEOUT = Setting {
+        key: "request_timeout",
+        flag: "request-timeout",
+        environment: &["DECIMA_REQUEST_TIMEOUT"],
+        value: "DURATION",
+        fallback: Fallback::Value("30s"),
+        group: Group::Execution,
+        help: "How long a request may wait and run before it is answered 504.",
+    };
+    LOG_FORMAT = Setting {
+        key: "log_format",
+        flag: "log-format",
+        environment: &["DECIMA_LOG_FORMAT"],
+        value: "FORMAT",
+        fallback: Fallback::Computed("`text` on a terminal, else `json`"),
+        group: Group::Logging,
+        help: "How a line of the log looks: text or json. The log goes to standard error.",
+    };
+    LOG_LEVEL = Setting {
+        key: "log_level",
+        flag: "log-level",
+        environment: &["RUST_LOG"],
+        value: "LEVEL",
+        fallback: Fallback::Value("info"),
+        group: Group::Logging,
+        help: "off, error, warn, info, debug or trace; by module with target=level, separated by commas. ONNX \
+               Runtime's own lines are held to warnings unless ort=LEVEL is among them.",
+    };
+    CONFIG = Setting {
+        key: "config",
+        flag: "config",
+        environment: &["DECIMA_CONFIG"],
+        value: "FILE",
+        fallback: Fallback::Unset,
+        group: Group::Configuration,
+        help: "TOML file with settings under their keys; a key that is not known is an error.",
+    };
+}
+
+/// A setting that says where the file is cannot itself stand in the file.
+pub(super) fn belongs_in_file(setting: &Setting) -> bool {
+    setting.group != Group::Configuration
+}

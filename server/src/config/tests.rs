@@ -1,0 +1,320 @@
+//! Sources against sources, as tables: every test gives flags, an environment and a file, and looks at what
+//! comes out.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use super::{setting::belongs_in_file, *};
+use crate::{cli::Args, cpu_budget::CpuBudget};
+
+/// A machine with two processors, no terminal and nothing mounted.
+fn host() -> Host {
+    let cpu_budget = CpuBudget { threads: 2, reason: "cgroup quota 1.5 of 16 cores".into() };
+    Host { models_mounted: false, terminal: false, cpu_budget }
+}
+
+fn mounted() -> Host {
+    Host { models_mounted: true, ..host() }
+}
+
+fn resolve_on(
+    host: &Host,
+    line: &[&str],
+    variables: &[(&str, &str)],
+    file: &str,
+) -> Result<Resolved, ConfigError> {
+    let args = Args::parse(std::iter::once("decima-server").chain(line.iter().copied())).unwrap();
+    let variables: BTreeMap<&str, &str> = variables.iter().copied().collect();
+    let file = File::parse(Path::new("decima.toml"), file)?;
+    let environment = |name: &str| variables.get(name).map(|text| (*text).to_owned());
+    Config::resolve(&args.flags, &environment, Some(&file), host)
+}
+
+fn resolve(line: &[&str], variables: &[(&str, &str)], file: &str) -> Result<Resolved, ConfigError> {
+    resolve_on(&host(), line, variables, file)
+}
+
+fn config(line: &[&str], variables: &[(&str, &str)], file: &str) -> Config {
+    resolve(line, variables, file).unwrap().config
+}
+
+fn problems(line: &[&str], variables: &[(&str, &str)], file: &str) -> Vec<String> {
+    resolve(line, variables, file).unwrap_err().problems().to_vec()
+}
+
+fn repository(uri: &str, name: Option<&str>) -> Place {
+    Place::Repository { uri: uri.into(), single_model_name: name.map(str::to_owned) }
+}
+
+fn model(uri: &str, name: &str) -> Place {
+    Place::Model { uri: uri.into(), name: name.into() }
+}
+
+#[test]
+fn nothing_given_serves_the_folder_models() {
+    let resolved = resolve(&[], &[], "").unwrap();
+    let expected = Config {
+        models: Models {
+            places: vec![repository("models", None)],
+            cache_dir: "/tmp/decima-models".into(),
+            startup_timeout: Duration::from_mins(5),
+            poll_interval: None,
+            await_folder: false,
+        },
+        http: Http {
+            address: "0.0.0.0:8080".parse().unwrap(),
+            listen: Listen::Early,
+            max_connections: 4096.try_into().unwrap(),
+            max_body_bytes: 64 << 20,
+            body_read_timeout: Duration::from_secs(30),
+            keep_alive_timeout: Duration::from_secs(75),
+            http2_max_streams: 256,
+        },
+        execution: Execution {
+            device: Device::Cpu,
+            threads: 2.try_into().unwrap(),
+            max_queue_rows: 1024.try_into().unwrap(),
+            request_timeout: Duration::from_secs(30),
+        },
+        drain: Drain { timeout: Duration::from_secs(25), delay: Duration::ZERO },
+        log: Log { format: LogFormat::Json, filter: "info".into() },
+    };
+    assert_eq!(resolved.config, expected);
+    assert!(resolved.warnings.is_empty());
+}
+
+#[test]
+fn a_flag_outranks_the_environment_and_that_the_file() {
+    let flag: &[&str] = &["--http-port=1"];
+    let variable: &[(&str, &str)] = &[("DECIMA_HTTP_PORT", "2")];
+    let port = |line, variables, file| config(line, variables, file).http.address.port();
+    assert_eq!(port(flag, variable, "http_port = 3"), 1);
+    assert_eq!(port(&[], variable, "http_port = 3"), 2);
+    assert_eq!(port(&[], &[], "http_port = 3"), 3);
+    assert_eq!(port(&[], &[("DECIMA_HTTP_PORT", "")], "http_port = 3"), 3);
+}
+
+/// A text for a setting that differs from its default.
+fn example(setting: &Setting) -> &'static str {
+    match setting.value {
+        "URI" | "DIR" | "NAME" => "somewhere",
+        "ADDRESS" => "127.0.0.1",
+        "SIZE" => "1MiB",
+        "WHEN" => "ready",
+        "DEVICE" => "auto",
+        "FORMAT" => "text",
+        "LEVEL" => "debug",
+        _ => "9",
+    }
+}
+
+#[test]
+fn every_setting_can_be_given_in_every_way_and_changes_something() {
+    for setting in ALL.iter().filter(|setting| belongs_in_file(setting)) {
+        let text = example(setting);
+        let name: &[(&str, &str)] =
+            if setting.key == "model_dir" { &[("INFERENCE_SERVICE_NAME", "digits")] } else { &[] };
+        let flag = format!("--{}={text}", setting.flag);
+        let line = format!("{} = \"{text}\"", setting.key);
+        let variable = [name, &[(setting.environment[0], text)]].concat();
+        let default = config(&[], name, "");
+        for (resolved, origin) in [
+            (resolve(&[&flag], name, ""), format!("--{}", setting.flag)),
+            (resolve(&[], &variable, ""), setting.environment[0].to_owned()),
+            (resolve(&[], name, &line), format!("{} in decima.toml", setting.key)),
+        ] {
+            let resolved = resolved.unwrap();
+            let settled = resolved.settled.iter().find(|settled| settled.setting.key == setting.key).unwrap();
+            assert_eq!((settled.texts.as_slice(), &settled.origin), (&[text.to_owned()][..], &origin));
+            let unserved = setting.key == "grpc_port";
+            assert!(unserved || resolved.config != default, "{origin} changes nothing");
+        }
+    }
+}
+
+#[test]
+fn every_problem_is_reported_at_once_under_the_name_it_was_given_by() {
+    let found = problems(
+        &["--http-port", "99999", "--threads=0", "--device=tpu"],
+        &[("DECIMA_MAX_BODY_SIZE", "64 apples"), ("RUST_LOG", "loud")],
+        "request_timeout = 0\nlisten = \"late\"",
+    );
+    let expected = [
+        "--http-port is \"99999\": expected a port",
+        "listen in decima.toml is \"late\": expected early or ready",
+        "DECIMA_MAX_BODY_SIZE is \"64 apples\": expected a size",
+        "--device is \"tpu\": expected cpu, cuda",
+        "--threads is \"0\": expected a whole number, at least 1",
+        "request_timeout in decima.toml is \"0\": expected a duration longer than 0",
+        "RUST_LOG is \"loud\": expected off, error",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}");
+    }
+}
+
+#[test]
+fn a_file_with_unknown_keys_is_refused() {
+    let found = problems(&[], &[], "htp_port = 1\nhttp_port = true\nconfig = \"x\"\n[log]\nlevel = \"info\"");
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert!(found[0].contains("unknown key config"), "{found:?}");
+    assert!(problems(&[], &[], "http_port = ")[0].contains("decima.toml is not TOML"));
+}
+
+#[test]
+fn the_file_is_named_by_flag_or_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decima.toml");
+    std::fs::write(&path, "http_port = 7").unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    let flags = Args::parse(["decima-server", "--config", &path]).unwrap().flags;
+    let by_flag = Config::load(&flags, &|_| None, &host()).unwrap();
+    let environment = |name: &str| (name == "DECIMA_CONFIG").then(|| path.clone());
+    let by_variable = Config::load(&Flags::default(), &environment, &host()).unwrap();
+    assert_eq!(by_flag.config.http.address.port(), 7);
+    assert_eq!(by_flag.config, by_variable.config);
+
+    let missing = |name: &str| (name == "DECIMA_CONFIG").then(|| "/nowhere.toml".to_owned());
+    let error = Config::load(&Flags::default(), &missing, &host()).unwrap_err();
+    assert!(error.to_string().contains("cannot read the configuration file /nowhere.toml"), "{error}");
+}
+
+/// Flags, environment, file, and the places that come of them.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str, Vec<Place>);
+
+#[test]
+fn places_come_from_the_highest_source_that_names_one() {
+    let service = ("INFERENCE_SERVICE_NAME", "digits");
+    let storage = ("STORAGE_URI", "/mnt/models");
+    let bucket = "s3://mlpipeline/models";
+    let cases: [Case<'_>; 10] = [
+        (&["--model-repository", bucket], &[service], "", vec![repository(bucket, Some("digits"))]),
+        (&["--model-name=rt", "--model-dir=/mnt/models"], &[service], "", vec![model("/mnt/models", "rt")]),
+        (&[], &[service, storage], "", vec![repository("/mnt/models", Some("digits"))]),
+        (&["--model_dir=/data"], &[service, storage], "", vec![model("/data", "digits")]),
+        (
+            &[],
+            &[storage, ("DECIMA_MODEL_REPOSITORY", "/a, /b")],
+            "",
+            vec![repository("/a", None), repository("/b", None)],
+        ),
+        (&[], &[storage, service, ("DECIMA_MODEL_DIR", "/data")], "", vec![model("/data", "digits")]),
+        (
+            &["--model-repository=/a,b", "--model-repository=/c"],
+            &[],
+            "",
+            vec![repository("/a,b", None), repository("/c", None)],
+        ),
+        (
+            &[],
+            &[],
+            "model_repository = [\"/a\", \"/b\"]",
+            vec![repository("/a", None), repository("/b", None)],
+        ),
+        (&[], &[storage], "model_repository = \"/a\"", vec![repository("/mnt/models", None)]),
+        (&["--model-name=d"], &[], "model_dir = \"/data\"", vec![model("/data", "d")]),
+    ];
+    for (line, variables, file, expected) in cases {
+        assert_eq!(config(line, variables, file).models.places, expected, "{line:?} {variables:?} {file:?}");
+    }
+}
+
+#[test]
+fn the_folder_that_kserve_mounts_is_a_default() {
+    let places = |variables: &[(&str, &str)], file| {
+        resolve_on(&mounted(), &[], variables, file).unwrap().config.models.places
+    };
+    assert_eq!(places(&[], ""), [repository("/mnt/models", None)]);
+    assert_eq!(places(&[], "model_repository = \"/a\""), [repository("/a", None)]);
+    assert_eq!(places(&[("STORAGE_URI", "s3://b/p")], ""), [repository("s3://b/p", None)]);
+    // a volume or an image is mounted there, whatever the address says
+    for uri in ["pvc://claim/model", "oci://registry/model:1", "gs://b/p"] {
+        assert_eq!(places(&[("STORAGE_URI", uri)], ""), [repository("/mnt/models", None)], "{uri}");
+    }
+}
+
+#[test]
+fn places_that_cannot_be_meant_are_problems() {
+    for (line, variables, expected) in [
+        (&["--model-dir=/a", "--model-repository=/b"][..], &[][..], "exclude each other"),
+        (&["--model-dir=/a"], &[], "give --model-name too"),
+        (&["--model-repository="], &[], "empty place"),
+        (&["--model-repository=gs://b/p"], &[], "gs:// is not supported"),
+        (&["--model-name=a/b"], &[], "expected a model name without slashes"),
+        (&[], &[("DECIMA_MODEL_REPOSITORY", "/a,,/b")], "empty place"),
+        (&[], &[("STORAGE_URI", "pvc://claim/model")], "pvc:// is not supported"),
+    ] {
+        let found = problems(line, variables, "");
+        assert!(found.len() == 1 && found[0].contains(expected), "{line:?} {variables:?}: {found:?}");
+    }
+}
+
+#[test]
+fn kserve_decides_defaults() {
+    let service = config(&[], &[("INFERENCE_SERVICE_NAME", "digits"), ("MODEL_INIT_MODE", "async")], "");
+    assert_eq!(service.http.listen, Listen::Ready);
+    assert!(service.models.await_folder);
+    let early = config(&["--listen=early"], &[("INFERENCE_SERVICE_NAME", "digits")], "");
+    assert_eq!(early.http.listen, Listen::Early);
+    let pod = [("KUBERNETES_SERVICE_HOST", "10.96.0.1")];
+    assert_eq!(config(&[], &pod, "").drain.delay, Duration::from_secs(5));
+    assert_eq!(config(&["--drain-timeout=2s"], &pod, "").drain.delay, Duration::from_millis(400));
+    assert_eq!(config(&["--drain-timeout=0"], &pod, "").drain.delay, Duration::ZERO);
+    assert!(problems(&["--drain-delay=25s"], &[], "")[0].contains("raise --drain-timeout"));
+}
+
+#[test]
+fn what_has_no_effect_is_said() {
+    let warnings = |line: &[&str], variables: &[(&str, &str)]| resolve(line, variables, "").unwrap().warnings;
+    for (line, expected) in [
+        (&["--workers=2"][..], "--workers is a flag of KServe's"),
+        (&["--grpc-port=9000"], "nothing listens on port 9000"),
+        (&["--model-repository=a", "--model-repository=b", "--model-name=c"], "--model-name has no effect"),
+    ] {
+        let found = warnings(line, &[]);
+        assert!(found.len() == 1 && found[0].contains(expected), "{line:?}: {found:?}");
+    }
+    // a Kubernetes service called decima-http
+    let link = [("DECIMA_HTTP_PORT", "tcp://10.96.0.7:80")];
+    assert_eq!(warnings(&[], &link).len(), 1);
+    assert_eq!(config(&[], &link, "").http.address.port(), 8080);
+}
+
+#[test]
+fn the_printed_configuration_reads_back_as_itself() {
+    let line =
+        ["--model-repository=/a", "--model-repository=s3://b/p", "--device=cuda:1", "--log-level=debug"];
+    let resolved = resolve(&line, &[("DECIMA_HTTP_PORT", "9")], "listen = \"ready\"").unwrap();
+    let printed = resolved.to_toml();
+    for line in [
+        "model_repository = [\"/a\", \"s3://b/p\"] # --model-repository",
+        "http_port = 9 # DECIMA_HTTP_PORT",
+        "listen = \"ready\" # listen in decima.toml",
+        "threads = 2 # default: cgroup quota 1.5 of 16 cores",
+        "# model_dir is not set",
+    ] {
+        assert!(printed.contains(line), "{line} not in\n{printed}");
+    }
+    assert_eq!(config(&[], &[], &printed), resolved.config);
+    let keys =
+        printed.lines().filter(|line| ALL.iter().any(|s| line.trim_start_matches("# ").starts_with(s.key)));
+    assert_eq!(keys.count(), ALL.len() - 1, "{printed}");
+}
+
+#[test]
+fn passwords_are_not_printed() {
+    let printed = resolve(&["--model-repository=s3://http://minio:minio123@store:9000/b/p"], &[], "")
+        .unwrap()
+        .to_toml();
+    assert!(!printed.contains("minio123") && printed.contains("s3://***@store:9000/b/p"), "{printed}");
+}
+
+#[test]
+fn the_table_names_things_in_one_way() {
+    for setting in ALL {
+        assert_eq!(setting.flag.replace('-', "_"), setting.key);
+        let own = format!("DECIMA_{}", setting.key.to_uppercase());
+        let expected = if setting.key == "log_level" { "RUST_LOG".to_owned() } else { own };
+        assert_eq!(setting.environment[0], expected);
+    }
+}

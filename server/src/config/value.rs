@@ -1,0 +1,196 @@
+//! Readers of single values: text as a user wrote it in, a checked value out. Each error says what would be
+//! right; who asked adds where the text came from.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroUsize,
+    str::FromStr,
+    time::Duration,
+};
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Device, Listen, LogFormat};
+
+/// Longer than any sensible timeout, and short enough that adding it to a clock cannot overflow.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// `30s`, `250ms`, `1m 30s`, or plain seconds; at most a year.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => humantime::parse_duration(text).ok(),
+    };
+    parsed
+        .filter(|duration| *duration <= LONGEST)
+        .ok_or_else(|| "expected a duration such as 30s, 250ms, 1m or plain seconds, at most 365 days".into())
+}
+
+/// A duration that is not zero.
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("expected a duration longer than 0".into()),
+        duration => Ok(duration),
+    }
+}
+
+/// `64MiB`, `10MB`, or plain bytes; at least 1.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    text.parse::<bytesize::ByteSize>()
+        .ok()
+        .and_then(|size| usize::try_from(size.as_u64()).ok())
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "expected a size such as 64MiB, 10MB or plain bytes, at least 1".into())
+}
+
+/// A whole number, at least 1.
+pub(super) fn count(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number, at least 1".into())
+}
+
+/// A whole number from 1 to the largest that HTTP/2 can say.
+pub(super) fn stream_count(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=0x7fff_ffff).contains(count))
+        .ok_or_else(|| "expected a whole number from 1 to 2147483647".into())
+}
+
+/// A TCP port; 0 has a meaning of its own for each setting.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "expected a port from 0 to 65535".into())
+}
+
+/// An IPv4 or IPv6 address, or `localhost`.
+pub(super) fn host(text: &str) -> Result<IpAddr, String> {
+    if text == "localhost" {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().map_err(|_| "expected an IP address such as 0.0.0.0, 127.0.0.1 or ::".into())
+}
+
+/// A name that fits into one segment of a URL and of a path.
+pub(super) fn model_name(text: &str) -> Result<String, String> {
+    let fits = !matches!(text, "" | "." | "..") && !text.contains(|c: char| c == '/' || c.is_control());
+    if fits { Ok(text.into()) } else { Err("expected a model name without slashes".into()) }
+}
+
+/// A log filter. A bare word must be a level: the filter's own reading of it, a module of that name at every
+/// level, would turn `--log-level verbose` into silence.
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    let expected = || "expected off, error, warn, info, debug or trace, or target=level, ...".to_owned();
+    let is_level = |part: &str| LEVELS.contains(&part.trim().to_ascii_lowercase().as_str());
+    if !text.split(',').all(|part| part.contains('=') || is_level(part)) {
+        return Err(expected());
+    }
+    EnvFilter::try_new(text).map_err(|_| expected())?;
+    Ok(text.into())
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            "auto" => Ok(Self::Auto),
+            other => other
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| "expected cpu, cuda, cuda:N or auto".into()),
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "early" => Ok(Self::Early),
+            "ready" => Ok(Self::Ready),
+            _ => Err("expected early or ready".into()),
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("expected text or json".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_carry_units_or_are_seconds() {
+        for (text, milliseconds) in
+            [("30s", 30_000), ("250ms", 250), ("1m 30s", 90_000), ("45", 45_000), ("0.5", 500), ("0", 0)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "-1", "inf", "NaN", "30x", "s", "366days", "1e300"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert!(positive_duration("0s").is_err());
+    }
+
+    #[test]
+    fn sizes_carry_units_or_are_bytes() {
+        for (text, bytes) in [("64MiB", 64 << 20), ("10MB", 10_000_000), ("1 KiB", 1024), ("7", 7)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "0", "-1", "64 apples", "MiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn devices_have_an_index() {
+        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
+        assert_eq!("cuda:3".parse(), Ok(Device::Cuda(3)));
+        assert_eq!("AUTO".parse(), Ok(Device::Auto));
+        for text in ["gpu", "cuda:", "cuda:-1", ""] {
+            assert!(text.parse::<Device>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_word_in_a_log_filter_is_a_level() {
+        for text in ["info", "WARN", "debug,h2=warn", "decima_server=trace"] {
+            assert!(log_filter(text).is_ok(), "{text}");
+        }
+        for text in ["verbose", "", "h2=loud", "decima_server"] {
+            assert!(log_filter(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_addresses() {
+        for (text, address) in [("0.0.0.0", "0.0.0.0"), ("localhost", "127.0.0.1"), ("[::1]", "::1")] {
+            assert_eq!(host(text).map(|host| host.to_string()), Ok(address.into()));
+        }
+        assert!(host("example.org").is_err());
+    }
+
+    #[test]
+    fn model_names_are_one_segment() {
+        for text in ["", ".", "..", "a/b", "a\nb"] {
+            assert!(model_name(text).is_err(), "{text:?}");
+        }
+        assert_eq!(model_name("digits-rt_2.1"), Ok("digits-rt_2.1".into()));
+    }
+}

@@ -1,0 +1,150 @@
+//! The log: one line an event on standard error, as text for people or as JSON for programs.
+//!
+//! Everything that is logged inside the span `request` carries its `request_id`. ONNX Runtime's own lines
+//! come in through `ort` and are held to warnings, since at `info` it reports every graph optimisation; a
+//! filter that names `ort` itself overrides that.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    panic::PanicHookInfo,
+};
+
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt,
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+    util::{SubscriberInitExt, TryInitError},
+};
+
+use crate::config::{Log, LogFormat};
+
+/// Sets up the log of the process, and sends panics to it.
+///
+/// # Errors
+/// When a log was set up before.
+pub fn init(log: &Log) -> Result<(), TryInitError> {
+    subscriber(log, io::stderr, io::stderr().is_terminal()).try_init()?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// What turns events into lines of `writer`.
+fn subscriber<W>(log: &Log, writer: W, colours: bool) -> impl Subscriber + Send + Sync + 'static
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = match log.format {
+        LogFormat::Text => fmt::layer().with_ansi(colours).with_writer(OneLine(writer)).boxed(),
+        LogFormat::Json => {
+            fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer).boxed()
+        }
+    };
+    // Of two directives for one target the later one holds.
+    Registry::default().with(EnvFilter::new(format!("ort=warn,{}", log.filter))).with(lines)
+}
+
+/// One line for a panic, in the format of the log.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
+    let reason = info.payload_as_str().unwrap_or("no message");
+    tracing::error!(location, "panicked: {reason}");
+}
+
+/// Keeps a text with line breaks in it, such as an error of a library, on one line. The formatter writes each
+/// event in one piece.
+struct OneLine<W>(W);
+
+impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for OneLine<M> {
+    type Writer = OneLine<M::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        OneLine(self.0.make_writer())
+    }
+}
+
+impl<W: Write> Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = event.strip_suffix(b"\n").unwrap_or(event);
+        for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            if index > 0 {
+                self.0.write_all(b"\\n")?;
+            }
+            self.0.write_all(line)?;
+        }
+        self.0.write_all(&event[text.len()..])?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines that come of doing something.
+    fn lines(format: LogFormat, filter: &str, act: impl FnOnce()) -> Vec<String> {
+        let written = Written::default();
+        let writer = written.clone();
+        let log = Log { format, filter: filter.into() };
+        tracing::subscriber::with_default(subscriber(&log, move || writer.clone(), false), act);
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn json_lines_carry_the_request_id() {
+        let lines = lines(LogFormat::Json, "info", || {
+            let _span = tracing::info_span!("request", request_id = "r-1").entered();
+            tracing::warn!(model = "digits", rows = 3, "cannot\nrun");
+        });
+        let [line] = lines.as_slice() else { panic!("one line expected: {lines:?}") };
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["span"]["request_id"], "r-1");
+        assert_eq!(line["level"], "WARN");
+        assert_eq!(line["message"], "cannot\nrun");
+        assert_eq!(line["model"], "digits");
+        assert_eq!(line["rows"], 3);
+    }
+
+    #[test]
+    fn text_lines_carry_the_request_id_and_stay_single() {
+        let lines = lines(LogFormat::Text, "info", || {
+            let _span = tracing::info_span!("request", request_id = "r-1").entered();
+            tracing::info!("first\nsecond");
+            tracing::debug!("not at this level");
+        });
+        let [line] = lines.as_slice() else { panic!("one line expected: {lines:?}") };
+        assert!(line.contains("request_id=\"r-1\"") && line.contains("first\\nsecond"), "{line}");
+    }
+
+    #[test]
+    fn lines_of_onnx_runtime_are_held_to_warnings_unless_asked_for() {
+        let act = || {
+            tracing::info!(target: "ort::logging", "optimised a graph");
+            tracing::warn!(target: "ort::logging", "fell back to the CPU");
+        };
+        assert_eq!(lines(LogFormat::Text, "debug", act).len(), 1);
+        assert_eq!(lines(LogFormat::Text, "info,ort=info", act).len(), 2);
+    }
+}
