@@ -2,13 +2,28 @@
 //!
 //! This crate knows the protocol and nothing else: no web framework, no inference engine. A tensor's
 //! elements stay in one [`bytes::Bytes`], little-endian and packed, from the wire to the batch.
+//!
+//! Requests are read by [`json::decode_request`] and, where the header `Inference-Header-Content-Length`
+//! says so, by [`binary::decode_request`]; responses are written by [`encode_response`].
+
+pub mod binary;
+pub mod json;
 
 mod datatype;
+mod elements;
+mod encode;
+mod error;
 mod message;
+mod metadata;
 mod parameter;
 mod tensor;
 
+pub use binary::decode_response;
 pub use datatype::{Datatype, UnknownDatatype};
+pub use elements::{BytesElements, bytes_elements, push_bytes_element};
+pub use encode::{Encoded, encode_request, encode_response};
+pub use error::{DecodeError, EncodeError, Found, Problem};
 pub use message::{InferRequest, InferResponse, InputTensor, RequestedOutput};
+pub use metadata::{ModelMetadata, ServerMetadata, TensorMetadata, error_body};
 pub use parameter::{Parameter, Parameters};
 pub use tensor::{Shape, Tensor};

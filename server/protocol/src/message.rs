@@ -2,7 +2,7 @@
 
 use compact_str::CompactString;
 
-use crate::{Parameters, Tensor};
+use crate::{Parameter, Parameters, Tensor};
 
 /// A request for inference. The model's name and version come beside it (from the path, in REST).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +15,20 @@ pub struct InferRequest {
     pub inputs: Vec<InputTensor>,
     /// Outputs to answer with, in this order; empty for all.
     pub outputs: Vec<RequestedOutput>,
+}
+
+impl InferRequest {
+    /// Whether the output `name` goes out as binary data.
+    ///
+    /// A listed output says so by its own parameter `binary_data`; the request's `binary_data_output` is
+    /// for the outputs that are not listed, as in Triton and `KServe`.
+    pub fn wants_binary(&self, name: &str) -> bool {
+        let parameter = match self.outputs.iter().find(|output| output.name == name) {
+            Some(output) => output.parameters.get("binary_data"),
+            None => self.parameters.get("binary_data_output"),
+        };
+        matches!(parameter, Some(Parameter::Bool(true)))
+    }
 }
 
 /// An input tensor with its name.

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::Datatype;
+use crate::{Datatype, Problem, bytes_elements};
 
 /// Dimensions of a tensor; few enough to need no allocation.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -60,4 +60,71 @@ pub struct Tensor {
     pub shape: Shape,
     /// The elements; not aligned.
     pub data: Bytes,
+}
+
+impl Tensor {
+    /// A tensor whose data is known to have the bytes that `datatype` and `shape` ask for.
+    ///
+    /// # Errors
+    /// [`Problem::TooManyElements`], [`Problem::ByteCount`], or [`Problem::Prefixes`] for BYTES.
+    pub fn new(datatype: Datatype, shape: Shape, data: Bytes) -> Result<Self, Problem> {
+        let tensor = Self { datatype, shape, data };
+        tensor.check()?;
+        Ok(tensor)
+    }
+
+    /// Checks that the data has exactly the bytes that datatype and shape ask for.
+    ///
+    /// # Errors
+    /// As [`Tensor::new`].
+    pub fn check(&self) -> Result<(), Problem> {
+        let too_many = || Problem::TooManyElements(self.shape.clone());
+        let expected = self.shape.elements().ok_or_else(too_many)?;
+        let Some(size) = self.datatype.size() else {
+            return self.check_prefixes(expected);
+        };
+        let expected = expected.checked_mul(size).ok_or_else(too_many)?;
+        if self.data.len() == expected {
+            return Ok(());
+        }
+        let (datatype, shape, got) = (self.datatype, self.shape.clone(), self.data.len());
+        Err(Problem::ByteCount { datatype, shape, expected, got })
+    }
+
+    fn check_prefixes(&self, expected: usize) -> Result<(), Problem> {
+        let mut elements = bytes_elements(&self.data);
+        let got = elements.by_ref().count();
+        if got == expected && elements.rest().is_empty() {
+            return Ok(());
+        }
+        Err(Problem::Prefixes { shape: self.shape.clone(), expected, got, size: self.data.len() })
+    }
+
+    /// Size along the first axis, `None` for a scalar.
+    pub fn rows(&self) -> Option<usize> {
+        self.shape.0.first().copied()
+    }
+
+    /// Rows `start..start + count` as a tensor of their own, sharing this one's memory.
+    ///
+    /// `None` where the tensor has no such rows. BYTES are walked from the first element on.
+    pub fn slice_rows(&self, start: usize, count: usize) -> Option<Self> {
+        let rows = self.rows()?;
+        let end = start.checked_add(count).filter(|&end| end <= rows)?;
+        let mut shape = self.shape.clone();
+        *shape.0.first_mut()? = count;
+        let per_row = self.shape.elements()?.checked_div(rows).unwrap_or(0);
+        let range = match self.datatype.size() {
+            Some(size) => start * per_row * size..end * per_row * size,
+            None => self.offset_of(start * per_row)..self.offset_of(end * per_row),
+        };
+        Some(Self { datatype: self.datatype, shape, data: self.data.slice(range) })
+    }
+
+    /// Where the BYTES element at `index` starts.
+    fn offset_of(&self, index: usize) -> usize {
+        let mut elements = bytes_elements(&self.data);
+        elements.by_ref().take(index).for_each(drop);
+        self.data.len() - elements.rest().len()
+    }
 }

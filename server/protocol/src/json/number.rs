@@ -1,0 +1,171 @@
+//! Numbers: one scan for the grammar and the digits, then the value in the datatype that is asked for.
+
+/// A number as written: `±mantissa * 10^exponent`, if `exact`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number<'a> {
+    /// The number as written.
+    text: &'a [u8],
+    negative: bool,
+    /// Its digits as an integer.
+    mantissa: u64,
+    exponent: i32,
+    /// Whether `mantissa` and `exponent` are the whole truth: there are few enough digits.
+    exact: bool,
+    /// Whether it has neither fraction nor exponent.
+    integer: bool,
+}
+
+/// As many digits always fit 64 bits.
+const MAX_DIGITS: usize = 19;
+
+impl<'a> Number<'a> {
+    /// Reads the number that starts at `start`; gives it and its end, or else where a digit is missing.
+    #[inline]
+    pub(super) fn scan(bytes: &'a [u8], start: usize) -> Result<(Self, usize), usize> {
+        let negative = bytes.get(start) == Some(&b'-');
+        let whole = start + usize::from(negative);
+        let mut mantissa = 0;
+        let (mut end, mut digit_count) = match bytes.get(whole) {
+            Some(b'0') => (whole + 1, 0),
+            Some(b'1'..=b'9') => {
+                let end = digits(bytes, whole, &mut mantissa);
+                (end, end - whole)
+            }
+            _ => return Err(whole),
+        };
+        let mut exponent = 0;
+        let whole_end = end;
+        if bytes.get(end) == Some(&b'.') {
+            let fraction = end + 1;
+            end = digits(bytes, fraction, &mut mantissa);
+            if end == fraction {
+                return Err(end);
+            }
+            digit_count += end - fraction;
+            exponent = -i32::try_from(end - fraction).unwrap_or(i32::MAX);
+        }
+        if let Some(b'e' | b'E') = bytes.get(end) {
+            let (value, exponent_end) = scan_exponent(bytes, end + 1)?;
+            exponent = exponent.saturating_add(value);
+            end = exponent_end;
+        }
+        let (exact, integer) = (digit_count <= MAX_DIGITS, end == whole_end);
+        Ok((Self { text: &bytes[start..end], negative, mantissa, exponent, exact, integer }, end))
+    }
+
+    /// The number as written.
+    pub(super) fn as_str(&self) -> &'a str {
+        str::from_utf8(self.text).expect("a number is ASCII")
+    }
+
+    /// Whether it has neither fraction nor exponent.
+    pub(super) fn is_integer(&self) -> bool {
+        self.integer
+    }
+
+    /// The value of an integer, `None` beyond 128 bits.
+    pub(super) fn to_i128(self) -> Option<i128> {
+        if !self.exact {
+            return self.as_str().parse().ok();
+        }
+        let magnitude = i128::from(self.mantissa);
+        Some(if self.negative { -magnitude } else { magnitude })
+    }
+
+    /// The nearest FP64, `None` where that is infinite.
+    #[inline]
+    pub(super) fn to_f64(self) -> Option<f64> {
+        // Both factors are exact in FP64, so that the one operation rounds correctly.
+        if self.exact && self.mantissa <= 1 << 53 && self.exponent.unsigned_abs() <= 22 {
+            let mantissa = self.mantissa as f64;
+            let power = power_of_ten(self.exponent.abs());
+            let value = if self.exponent < 0 { mantissa / power } else { mantissa * power };
+            return Some(if self.negative { -value } else { value });
+        }
+        self.as_str().parse().ok().filter(|value: &f64| value.is_finite())
+    }
+
+    /// The nearest FP32, `None` where that is infinite.
+    #[inline]
+    pub(super) fn to_f32(self) -> Option<f32> {
+        if self.exact && self.exponent.unsigned_abs() <= 30 {
+            let value = self.mantissa as f64 * power_of_ten(self.exponent);
+            // Mantissa, power and product are each rounded, so the value is within 3 units of FP64's last
+            // place. It rounds to the FP32 that the exact value rounds to, unless it lies that close to the
+            // middle between two of them. It is never subnormal, as 1e-30 is not.
+            let below_f32 = value.to_bits() & ((1 << 29) - 1);
+            if below_f32.abs_diff(1 << 28) > 4 {
+                let value = value as f32;
+                return value.is_finite().then_some(if self.negative { -value } else { value });
+            }
+        }
+        self.as_str().parse().ok().filter(|value: &f32| value.is_finite())
+    }
+}
+
+/// Reads an exponent after its `e`; gives it and its end.
+#[cold]
+fn scan_exponent(bytes: &[u8], start: usize) -> Result<(i32, usize), usize> {
+    let sign = bytes.get(start);
+    let first = start + usize::from(matches!(sign, Some(b'+' | b'-')));
+    let (mut value, mut end) = (0_i32, first);
+    while let Some(digit @ b'0'..=b'9') = bytes.get(end) {
+        value = value.saturating_mul(10).saturating_add(i32::from(digit - b'0'));
+        end += 1;
+    }
+    if end == first {
+        return Err(end);
+    }
+    Ok((if sign == Some(&b'-') { -value } else { value }, end))
+}
+
+/// Appends the digits from `start` on to `mantissa`, modulo 2^64; gives their end.
+#[inline]
+fn digits(bytes: &[u8], start: usize, mantissa: &mut u64) -> usize {
+    let mut end = start;
+    // Eight at a time: the digits of a word are its bytes before the first that is not one.
+    while let Some(chunk) = bytes[end..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk) ^ 0x3030_3030_3030_3030;
+        let others = (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080;
+        let count = others.trailing_zeros() / 8;
+        if count == 0 {
+            return end;
+        }
+        *mantissa = mantissa
+            .wrapping_mul(POWERS[count as usize])
+            .wrapping_add(eight_digits(word << (64 - 8 * count)));
+        end += count as usize;
+        if count < 8 {
+            return end;
+        }
+    }
+    while let Some(digit @ b'0'..=b'9') = bytes.get(end) {
+        *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        end += 1;
+    }
+    end
+}
+
+const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+
+/// The number that eight digits make, each a byte from 0 to 9, the first one lowest.
+#[inline]
+fn eight_digits(word: u64) -> u64 {
+    let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
+    let (even, odd) = (pairs & 0xff_0000_00ff, (pairs >> 16) & 0xff_0000_00ff);
+    (even.wrapping_mul(100 + (1_000_000 << 32)).wrapping_add(odd.wrapping_mul(1 + (10_000 << 32)))) >> 32
+}
+
+/// 10 to an exponent from -30 to 30.
+#[inline]
+fn power_of_ten(exponent: i32) -> f64 {
+    POWERS_OF_TEN[(exponent + 30) as usize]
+}
+
+#[rustfmt::skip]
+const POWERS_OF_TEN: [f64; 61] = [
+    1e-30, 1e-29, 1e-28, 1e-27, 1e-26, 1e-25, 1e-24, 1e-23, 1e-22, 1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16,
+    1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0,
+    1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
+    1e20, 1e21, 1e22, 1e23, 1e24, 1e25, 1e26, 1e27, 1e28, 1e29, 1e30,
+];

@@ -1,0 +1,47 @@
+//! Objects of parameters.
+
+use compact_str::CompactString;
+
+use super::reader::Reader;
+use crate::{Parameter, Parameters, Problem};
+
+/// Reads an object of parameters, or `null` for none.
+///
+/// `reserved` is called first with each key; where it says `true` it has read the value itself.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    mut reserved: impl FnMut(&mut Reader<'_>, &str) -> Result<bool, Problem>,
+) -> Result<Parameters, Problem> {
+    let mut parameters = Parameters::default();
+    if reader.null() {
+        return Ok(parameters);
+    }
+    reader.object("an object of parameters", |reader, key| {
+        if !reserved(reader, key)?
+            && let Some(value) = value(reader)?
+        {
+            parameters.0.push((CompactString::from(key), value));
+        }
+        Ok::<_, Problem>(())
+    })?;
+    Ok(parameters)
+}
+
+/// Reads a value, `None` for `null`.
+fn value(reader: &mut Reader<'_>) -> Result<Option<Parameter>, Problem> {
+    const EXPECTED: &str = "a parameter: a string, a number, true or false";
+    Ok(Some(match reader.peek() {
+        Some(b'"') => Parameter::String(reader.string(EXPECTED)?.into()),
+        Some(b't' | b'f') => Parameter::Bool(reader.boolean(EXPECTED)?),
+        Some(b'n') if reader.null() => return Ok(None),
+        _ => {
+            let start = *reader;
+            let number = reader.number(EXPECTED)?;
+            let integer = number.to_i128().filter(|_| number.is_integer());
+            let signed = integer.and_then(|value| i64::try_from(value).ok()).map(Parameter::Int64);
+            let unsigned = integer.and_then(|value| u64::try_from(value).ok()).map(Parameter::Uint64);
+            let double = || number.to_f64().map(Parameter::Double);
+            signed.or(unsigned).or_else(double).ok_or_else(|| start.unexpected("a number that fits FP64"))?
+        }
+    }))
+}

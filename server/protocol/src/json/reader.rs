@@ -1,0 +1,209 @@
+//! A pull parser: asks for what the protocol has next, and skips what it does not know.
+
+use std::borrow::Cow;
+
+use super::{MAX_DEPTH, number::Number, string};
+use crate::{Found, Problem};
+
+/// A place in a JSON text. Copied to come back later.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) offset: usize,
+    depth: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, offset: 0, depth: 0 }
+    }
+
+    /// The next byte that is not white space.
+    #[inline]
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.bytes.get(self.offset) {
+                Some(b' ' | b'\n' | b'\t' | b'\r') => self.offset += 1,
+                other => return other.copied(),
+            }
+        }
+    }
+
+    /// Steps over `byte` if it is next.
+    #[inline]
+    pub(super) fn eat(&mut self, byte: u8) -> bool {
+        let next = self.peek() == Some(byte);
+        self.offset += usize::from(next);
+        next
+    }
+
+    pub(super) fn require(&mut self, byte: u8, expected: &'static str) -> Result<(), Problem> {
+        if self.eat(byte) { Ok(()) } else { Err(self.unexpected(expected)) }
+    }
+
+    /// The complaint about the byte at hand.
+    #[cold]
+    pub(super) fn unexpected(&self, expected: &'static str) -> Problem {
+        let found = self.bytes.get(self.offset).map_or(Found::End, |&byte| Found::Byte(byte));
+        Problem::Unexpected { offset: self.offset, expected, found }
+    }
+
+    /// Goes one level down, at an opening bracket already read.
+    pub(super) fn enter(&mut self) -> Result<(), Problem> {
+        if self.depth == MAX_DEPTH {
+            return Err(Problem::TooDeep { offset: self.offset - 1 });
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// Goes one level up, at a closing bracket already read.
+    pub(super) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Reads an object; `field` is called at each value and must read it.
+    pub(super) fn object<E: From<Problem>>(
+        &mut self,
+        expected: &'static str,
+        mut field: impl FnMut(&mut Self, &str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.require(b'{', expected)?;
+        self.enter()?;
+        if !self.eat(b'}') {
+            loop {
+                let key = self.key()?;
+                field(self, &key)?;
+                if !self.eat(b',') {
+                    break;
+                }
+            }
+            self.require(b'}', "',' or '}'")?;
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// Reads an array; `element` is called at each value with its index and must read it.
+    pub(super) fn array<E: From<Problem>>(
+        &mut self,
+        expected: &'static str,
+        mut element: impl FnMut(&mut Self, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.require(b'[', expected)?;
+        self.enter()?;
+        if !self.eat(b']') {
+            for index in 0.. {
+                element(self, index)?;
+                if !self.eat(b',') {
+                    break;
+                }
+            }
+            self.require(b']', "',' or ']'")?;
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// Reads a key and its colon.
+    fn key(&mut self) -> Result<Cow<'a, str>, Problem> {
+        let key = self.string("a key in double quotes")?;
+        self.require(b':', "':'")?;
+        Ok(key)
+    }
+
+    pub(super) fn string(&mut self, expected: &'static str) -> Result<Cow<'a, str>, Problem> {
+        self.require(b'"', expected)?;
+        string::read(self)
+    }
+
+    /// Reads a number by its grammar alone; [`Number`] knows what it is worth.
+    pub(super) fn number(&mut self, expected: &'static str) -> Result<Number<'a>, Problem> {
+        match self.peek() {
+            Some(b'-' | b'0'..=b'9') => {
+                let (number, end) = Number::scan(self.bytes, self.offset).map_err(|offset| {
+                    self.offset = offset;
+                    self.unexpected("a digit")
+                })?;
+                self.offset = end;
+                Ok(number)
+            }
+            _ => Err(self.unexpected(expected)),
+        }
+    }
+
+    /// Reads `true` or `false`.
+    pub(super) fn boolean(&mut self, expected: &'static str) -> Result<bool, Problem> {
+        match self.peek() {
+            Some(b't') => self.literal(b"true", expected).map(|()| true),
+            Some(b'f') => self.literal(b"false", expected).map(|()| false),
+            _ => Err(self.unexpected(expected)),
+        }
+    }
+
+    /// Steps over `null` if it is next.
+    pub(super) fn null(&mut self) -> bool {
+        self.peek() == Some(b'n') && self.literal(b"null", "").is_ok()
+    }
+
+    fn literal(&mut self, literal: &'static [u8], expected: &'static str) -> Result<(), Problem> {
+        if !self.bytes[self.offset..].starts_with(literal) {
+            return Err(self.unexpected(expected));
+        }
+        self.offset += literal.len();
+        Ok(())
+    }
+
+    /// Steps over a value of any kind, without recursion.
+    pub(super) fn skip(&mut self) -> Result<(), Problem> {
+        const VALUE: &str = "a value";
+        let floor = self.depth;
+        // One bit a level above the floor, the innermost lowest: 1 for an object, 0 for an array.
+        let mut objects = 0_u64;
+        loop {
+            match self.peek() {
+                Some(bracket @ (b'{' | b'[')) => {
+                    self.offset += 1;
+                    self.enter()?;
+                    let object = bracket == b'{';
+                    objects = objects << 1 | u64::from(object);
+                    if !self.at_close(object) {
+                        if object {
+                            self.key()?;
+                        }
+                        continue;
+                    }
+                }
+                Some(b'"') => drop(self.string(VALUE)?),
+                Some(b't' | b'f') => drop(self.boolean(VALUE)?),
+                Some(b'n') => self.literal(b"null", VALUE)?,
+                _ => drop(self.number(VALUE)?),
+            }
+            while self.depth > floor {
+                let object = objects & 1 == 1;
+                if self.eat(b',') {
+                    if object {
+                        self.key()?;
+                    }
+                    break;
+                }
+                let (close, expected) = if object { (b'}', "',' or '}'") } else { (b']', "',' or ']'") };
+                self.require(close, expected)?;
+                self.leave();
+                objects >>= 1;
+            }
+            if self.depth == floor {
+                return Ok(());
+            }
+        }
+    }
+
+    fn at_close(&mut self, object: bool) -> bool {
+        self.peek() == Some(if object { b'}' } else { b']' })
+    }
+
+    /// Checks that nothing but white space follows.
+    pub(super) fn end(&mut self) -> Result<(), Problem> {
+        if self.peek().is_none() { Ok(()) } else { Err(self.unexpected("the end of the JSON")) }
+    }
+}

@@ -1,0 +1,57 @@
+//! Inference responses, as a client reads them.
+
+use bytes::Bytes;
+use compact_str::CompactString;
+
+use super::{
+    reader::Reader,
+    tensor::{self, Kind, once},
+};
+use crate::{DecodeError, InferResponse, Problem, Tensor};
+
+/// Reads a response's JSON; `tail` is what follows it, the outputs' binary data.
+pub(crate) fn decode(json: &[u8], mut tail: Bytes) -> Result<InferResponse, DecodeError> {
+    let mut reader = Reader::new(json);
+    let (mut id, mut model_name, mut model_version, mut outputs) = (None, None, None, None);
+    reader.object("a JSON object", |reader, key| {
+        match key {
+            "id" | "model_version" if reader.null() => {}
+            "id" => once(&mut id, string(reader)?, reader, "id")?,
+            "model_name" => once(&mut model_name, string(reader)?, reader, "model_name")?,
+            "model_version" => once(&mut model_version, string(reader)?, reader, "model_version")?,
+            "outputs" => {
+                let value = read_outputs(reader, &mut tail)?;
+                once(&mut outputs, value, reader, "outputs")?;
+            }
+            _ => reader.skip()?,
+        }
+        Ok::<_, DecodeError>(())
+    })?;
+    reader.end()?;
+    if !tail.is_empty() {
+        return Err(Problem::Leftover(tail.len()).into());
+    }
+    Ok(InferResponse {
+        model_name: model_name.ok_or(Problem::Missing("model_name"))?,
+        model_version: model_version.unwrap_or_default(),
+        id,
+        outputs: outputs.ok_or(Problem::Missing("outputs"))?,
+    })
+}
+
+fn string(reader: &mut Reader<'_>) -> Result<CompactString, Problem> {
+    Ok(reader.string("a string")?.into())
+}
+
+fn read_outputs(
+    reader: &mut Reader<'_>,
+    tail: &mut Bytes,
+) -> Result<Vec<(CompactString, Tensor)>, DecodeError> {
+    let mut outputs = Vec::new();
+    reader.array("an array of outputs", |reader, index| {
+        let output = tensor::read(reader, index, Kind::Output, tail)?;
+        outputs.push((output.name, output.tensor));
+        Ok::<_, DecodeError>(())
+    })?;
+    Ok(outputs)
+}

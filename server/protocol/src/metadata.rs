@@ -1,0 +1,52 @@
+//! Answers other than inference: metadata of the server and of its models, and errors.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::Datatype;
+
+/// Answer of `GET /v2`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerMetadata {
+    /// Name of the server.
+    pub name: String,
+    /// Version of the server.
+    pub version: String,
+    /// Names of the protocol extensions that it has.
+    pub extensions: Vec<String>,
+}
+
+/// Answer of `GET /v2/models/{model}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelMetadata {
+    /// Name of the model.
+    pub name: String,
+    /// Versions that are served.
+    pub versions: Vec<String>,
+    /// Framework and format, such as `onnxruntime_onnx`.
+    pub platform: String,
+    /// Inputs, in the model's order.
+    pub inputs: Vec<TensorMetadata>,
+    /// Outputs, in the model's order.
+    pub outputs: Vec<TensorMetadata>,
+}
+
+/// What a model says about an input or output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorMetadata {
+    /// Name of the input or output.
+    pub name: String,
+    /// Datatype of its elements.
+    pub datatype: Datatype,
+    /// Size along each axis; -1 where it varies.
+    pub shape: Vec<i64>,
+}
+
+/// The body of an answer that is an error: `{"error": "…"}`.
+pub fn error_body(message: &str) -> Bytes {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        error: &'a str,
+    }
+    serde_json::to_vec(&Body { error: message }).expect("a struct of one string is always JSON").into()
+}

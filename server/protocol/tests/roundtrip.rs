@@ -1,0 +1,165 @@
+//! Any tensor of any datatype survives each wire, floats to the bit.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use bytes::Bytes;
+use oip::{
+    Datatype, InferRequest, InferResponse, InputTensor, Parameter, Parameters, RequestedOutput, Shape,
+    Tensor, binary, decode_response, encode_request, encode_response, push_bytes_element,
+};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+/// Any tensor; floats are finite, as JSON has no others, and BYTES is text.
+fn tensors() -> impl Strategy<Value = Tensor> {
+    (select(&Datatype::ALL[..]), vec(0..4_usize, 0..4)).prop_flat_map(|(datatype, dims)| {
+        let shape = Shape::from(&dims[..]);
+        let count = shape.elements().unwrap();
+        vec((any::<u64>(), any::<String>()), count).prop_map(move |values| {
+            let mut data = Vec::new();
+            for (bits, text) in values {
+                push_element(datatype, bits, &text, &mut data);
+            }
+            Tensor::new(datatype, shape.clone(), data.into()).unwrap()
+        })
+    })
+}
+
+fn push_element(datatype: Datatype, bits: u64, text: &str, data: &mut Vec<u8>) {
+    let bytes = bits.to_le_bytes();
+    match datatype {
+        Datatype::Bytes => push_bytes_element(data, text.as_bytes()),
+        Datatype::Bool => data.push(u8::from(bits % 2 == 1)),
+        // Without the lowest bit of the exponent no float is NaN or infinite.
+        Datatype::Fp16 => data.extend((bits as u16 & !(1 << 10)).to_le_bytes()),
+        Datatype::Bf16 => data.extend((bits as u16 & !(1 << 7)).to_le_bytes()),
+        Datatype::Fp32 => data.extend((bits as u32 & !(1 << 23)).to_le_bytes()),
+        Datatype::Fp64 => data.extend((bits & !(1 << 52)).to_le_bytes()),
+        integer => data.extend(&bytes[..integer.size().unwrap()]),
+    }
+}
+
+fn parameters() -> impl Strategy<Value = Parameters> {
+    let value = prop_oneof![
+        any::<bool>().prop_map(Parameter::Bool),
+        any::<i64>().prop_map(Parameter::Int64),
+        (i64::MAX.cast_unsigned() + 1..).prop_map(Parameter::Uint64),
+        any::<f64>().prop_filter("JSON has no others", |value| value.is_finite()).prop_map(Parameter::Double),
+        any::<String>().prop_map(|text| Parameter::String(text.into())),
+    ];
+    vec(("[a-z\"\\\\\u{e9}\n]{1,30}".prop_map(Into::into), value), 0..3).prop_map(Parameters)
+}
+
+fn requests() -> impl Strategy<Value = InferRequest> {
+    let input = (any::<String>(), parameters(), tensors())
+        .prop_map(|(name, parameters, tensor)| InputTensor { name: name.into(), parameters, tensor });
+    let output = (any::<String>(), parameters())
+        .prop_map(|(name, parameters)| RequestedOutput { name: name.into(), parameters });
+    (option::of(any::<String>()), parameters(), vec(input, 0..4), vec(output, 0..3)).prop_map(
+        |(id, parameters, inputs, outputs)| InferRequest {
+            id: id.map(Into::into),
+            parameters,
+            inputs,
+            outputs,
+        },
+    )
+}
+
+fn responses() -> impl Strategy<Value = InferResponse> {
+    let output = (any::<String>().prop_map(Into::into), tensors());
+    (any::<String>(), any::<String>(), option::of(any::<String>()), vec(output, 0..4)).prop_map(
+        |(model_name, model_version, id, outputs)| InferResponse {
+            model_name: model_name.into(),
+            model_version: model_version.into(),
+            id: id.map(Into::into),
+            outputs,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn requests_survive(request in requests(), flags: [bool; 4]) {
+        let encoded = encode_request(&request, &flags).unwrap();
+        let json_length = encoded.json_length.unwrap_or(encoded.body.len());
+        let json: serde_json::Value = serde_json::from_slice(&encoded.body[..json_length]).unwrap();
+        prop_assert!(json.is_object());
+        prop_assert_eq!(binary::decode_request(&encoded.body, json_length).unwrap(), request);
+    }
+
+    #[test]
+    fn responses_survive(response in responses(), flags: [bool; 4]) {
+        let encoded = encode_response(&response, &flags).unwrap();
+        let appended: usize =
+            response.outputs.iter().zip(flags).map(|((_, tensor), flag)| if flag { tensor.data.len() } else { 0 }).sum();
+        prop_assert_eq!(encoded.json_length.is_some(), appended > 0);
+        prop_assert_eq!(decode_response(&encoded.body, encoded.json_length).unwrap(), response);
+    }
+
+    #[test]
+    fn bits_survive_binary(bits in vec(any::<u32>(), 1..20)) {
+        let data: Vec<u8> = bits.iter().flat_map(|bits| bits.to_le_bytes()).collect();
+        let tensor = Tensor::new(Datatype::Fp32, Shape::from(&[bits.len()][..]), data.into()).unwrap();
+        let response = response_of(tensor);
+        let encoded = encode_response(&response, &[true]).unwrap();
+        let decoded = decode_response(&encoded.body, encoded.json_length).unwrap();
+        prop_assert_eq!(&decoded.outputs[0].1.data, &response.outputs[0].1.data);
+    }
+
+    #[test]
+    fn rows_are_what_was_joined(tensor in tensors(), cut in 0..4_usize) {
+        let Some(rows) = tensor.rows() else {
+            prop_assert_eq!(tensor.slice_rows(0, 1), None);
+            return Ok(());
+        };
+        let cut = cut.min(rows);
+        let (first, second) = (tensor.slice_rows(0, cut).unwrap(), tensor.slice_rows(cut, rows - cut).unwrap());
+        prop_assert!(first.check().is_ok() && second.check().is_ok());
+        prop_assert_eq!(tensor.data.to_vec(), [first.data, second.data].concat());
+        prop_assert_eq!(tensor.slice_rows(cut, rows - cut + 1), None);
+    }
+}
+
+fn response_of(tensor: Tensor) -> InferResponse {
+    InferResponse {
+        model_name: "m".into(),
+        model_version: "1".into(),
+        id: None,
+        outputs: vec![("y".into(), tensor)],
+    }
+}
+
+#[test]
+fn what_json_has_no_number_for_is_null() {
+    let values = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 6.8];
+    let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let response = response_of(Tensor::new(Datatype::Fp32, Shape::from(&[5][..]), data.into()).unwrap());
+    let encoded = encode_response(&response, &[]).unwrap();
+    assert_eq!(
+        str::from_utf8(&encoded.body).unwrap(),
+        r#"{"model_name":"m","model_version":"1","outputs":[{"name":"y","datatype":"FP32","shape":[5],"data":[null,null,null,-0.0,6.8]}]}"#
+    );
+    let decoded = decode_response(&encoded.body, None).unwrap();
+    assert!(f32::from_le_bytes(decoded.outputs[0].1.data[..4].try_into().unwrap()).is_nan());
+}
+
+#[test]
+fn binary_tensors_share_the_body() {
+    let body = Bytes::from_static(
+        br#"{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"parameters":{"binary_data_size":4}}]}abcd"#,
+    );
+    let request = binary::decode_request(&body, body.len() - 4).unwrap();
+    assert_eq!(request.inputs[0].tensor.data.as_ptr(), body[body.len() - 4..].as_ptr());
+}
+
+#[test]
+fn bytes_that_are_not_text_need_binary() {
+    let mut data = Vec::new();
+    push_bytes_element(&mut data, b"text");
+    push_bytes_element(&mut data, b"\xff\xfe");
+    let response = response_of(Tensor::new(Datatype::Bytes, Shape::from(&[2][..]), data.into()).unwrap());
+    assert_eq!(
+        encode_response(&response, &[false]).unwrap_err().to_string(),
+        "tensor 'y': element 1 is not UTF-8, which JSON cannot carry: ask for it as binary data"
+    );
+    let encoded = encode_response(&response, &[true]).unwrap();
+    assert_eq!(decode_response(&encoded.body, encoded.json_length).unwrap(), response);
+}
