@@ -24,6 +24,8 @@ use std::{
     time::Duration,
 };
 
+use storage::{Location, Settings};
+
 pub use self::{
     file::File,
     host::Host,
@@ -57,6 +59,8 @@ pub struct Config {
 pub struct Models {
     /// The places that hold models, at least one.
     pub places: Vec<Place>,
+    /// How to reach buckets; read from the environment only where a place is one.
+    pub store: Settings,
     /// Writable folder for models that are not on this machine; made when it is needed.
     pub cache_dir: PathBuf,
     /// How long start-up waits for a store that does not answer. Zero: not at all.
@@ -209,13 +213,25 @@ fn models<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &
     let temporary = resolver.environment("TMPDIR").unwrap_or_else(|| "/tmp".into());
     let cache_dir = (format!("{}/decima-models", temporary.trim_end_matches('/')), None);
     let poll_interval = resolver.value(s::POLL_INTERVAL, value::duration);
+    let places = places::resolve(resolver, host);
     Models {
-        places: places::resolve(resolver, host),
+        store: store(resolver, &places),
+        places,
         cache_dir: resolver.value_or(s::MODEL_CACHE_DIR, cache_dir, |text| Ok(PathBuf::from(text))),
         startup_timeout: resolver.value(s::STARTUP_TIMEOUT, value::duration),
         poll_interval: Some(poll_interval).filter(|interval| !interval.is_zero()),
         await_folder: resolver.environment("MODEL_INIT_MODE").as_deref() == Some("async"),
     }
+}
+
+/// Keys that lie about in the environment are no concern of a server that reads folders only.
+fn store<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, places: &[Place]) -> Settings {
+    let needed = places.iter().any(|place| matches!(place.location(), Location::Bucket(_)));
+    let given = Settings::from_env(&|name| resolver.environment(name).filter(|_| needed));
+    given.unwrap_or_else(|error| {
+        resolver.problem(error.to_string());
+        Settings::from_env(&|_| None).expect("nothing can be wrong with no variables")
+    })
 }
 
 fn http<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Http {

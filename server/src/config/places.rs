@@ -1,26 +1,28 @@
 //! Where the models are. `--model-repository` and `--model-dir` are two ways to say one thing, and `KServe`
 //! has a third and a fourth: the highest source that says anything decides alone.
 
+use storage::Location;
+
 use super::{
     host::{Host, MOUNTED_MODELS},
     resolver::{Given, Layer, Resolver},
     setting as s, value,
 };
 
-/// A place that holds models. A `uri` is a folder or `s3://bucket/prefix`.
+/// A place that holds models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// A model repository, or a single model in one of `KServe`'s layouts: what lies there decides.
     Repository {
         /// Where.
-        uri: String,
-        /// What the model is called if it is a single one; `None`: after the last segment of the URI.
+        location: Location,
+        /// What the model is called if it is a single one; `None`: after the last segment of the location.
         single_model_name: Option<String>,
     },
     /// One model.
     Model {
         /// Where.
-        uri: String,
+        location: Location,
         /// What it is called.
         name: String,
     },
@@ -37,18 +39,18 @@ pub(super) fn resolve<E: Fn(&str) -> Option<String>>(
     host: &Host,
 ) -> Vec<Place> {
     let name = resolver.find(s::MODEL_NAME, value::model_name);
-    let places = match said(resolver, host) {
+    match said(resolver, host) {
         Said::Model(given) => model(resolver, given, name),
         Said::Repositories(given) => repositories(resolver, given, name),
-    };
-    for uri in places.iter().map(Place::uri) {
-        if let Some((scheme, _)) =
-            uri.split_once("://").filter(|(scheme, _)| !["s3", "file"].contains(scheme))
-        {
-            resolver.problem(format!("{uri}: {scheme}:// is not supported; use s3:// or a folder"));
-        }
     }
-    places
+}
+
+fn locate<E: Fn(&str) -> Option<String>>(
+    resolver: &mut Resolver<'_, E>,
+    origin: &str,
+    uri: &str,
+) -> Option<Location> {
+    uri.parse().inspect_err(|error| resolver.problem(format!("{origin}: {error}"))).ok()
 }
 
 fn said<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &Host) -> Said {
@@ -81,9 +83,8 @@ fn said<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &Ho
 /// `KServe` replaces `STORAGE_URI` by the folder that it downloads to. Where it only mounts something (a
 /// volume, an image) the variable may keep an address that is of no use to us, and the folder is what counts.
 fn mounted(given: Given, host: &Host) -> Given {
-    let of_no_use =
-        |uri: &str| uri.contains("://") && !uri.starts_with("s3://") && !uri.starts_with("file://");
-    if given.origin == "STORAGE_URI" && host.models_mounted && given.texts.iter().any(|uri| of_no_use(uri)) {
+    let of_no_use = given.texts.iter().any(|uri| uri.parse::<Location>().is_err());
+    if given.origin == "STORAGE_URI" && host.models_mounted && of_no_use {
         let origin = format!("STORAGE_URI {}, mounted by KServe", given.texts.join(","));
         return Given { texts: vec![MOUNTED_MODELS.into()], origin };
     }
@@ -101,7 +102,8 @@ fn model<E: Fn(&str) -> Option<String>>(
         resolver.problem(format!("{} is {uri:?} without a name: give --model-name too", given.origin));
         return Vec::new();
     };
-    vec![Place::Model { uri, name }]
+    let location = locate(resolver, &given.origin, &uri);
+    location.map(|location| Place::Model { location, name }).into_iter().collect()
 }
 
 fn repositories<E: Fn(&str) -> Option<String>>(
@@ -114,25 +116,28 @@ fn repositories<E: Fn(&str) -> Option<String>>(
     } else {
         given.texts
     };
-    if uris.is_empty() || uris.iter().any(String::is_empty) {
-        resolver.problem(format!("{} has an empty place: give a folder or s3://bucket/prefix", given.origin));
+    if uris.is_empty() {
+        resolver.problem(format!("{} is empty: give a folder or s3://bucket/prefix", given.origin));
     }
-    resolver.settle(s::MODEL_REPOSITORY, uris.clone(), given.origin);
+    let locations: Vec<Location> =
+        uris.iter().filter_map(|uri| locate(resolver, &given.origin, uri)).collect();
+    resolver.settle(s::MODEL_REPOSITORY, uris, given.origin);
     let named_by = resolver.origin(s::MODEL_NAME).filter(|origin| *origin != "INFERENCE_SERVICE_NAME");
-    if let Some(origin) = named_by.filter(|_| uris.len() > 1) {
+    if let Some(origin) = named_by.filter(|_| locations.len() > 1) {
         resolver.warn(format!("{origin} has no effect with several model repositories"));
     }
-    let single_model_name = name.filter(|_| uris.len() == 1);
-    uris.into_iter()
-        .map(|uri| Place::Repository { uri, single_model_name: single_model_name.clone() })
+    let single_model_name = name.filter(|_| locations.len() == 1);
+    locations
+        .into_iter()
+        .map(|location| Place::Repository { location, single_model_name: single_model_name.clone() })
         .collect()
 }
 
 impl Place {
     /// Where it is.
-    pub fn uri(&self) -> &str {
+    pub fn location(&self) -> &Location {
         match self {
-            Self::Repository { uri, .. } | Self::Model { uri, .. } => uri,
+            Self::Repository { location, .. } | Self::Model { location, .. } => location,
         }
     }
 }

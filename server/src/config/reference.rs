@@ -1,14 +1,17 @@
 //! Settings as text: the effective ones for `--print-config`, and all of them for the documentation.
 
+use storage::Location;
+
 use super::{
-    Resolved,
+    Place, Resolved,
     resolver::Settled,
     setting::{ALL, Fallback, Group, Setting, belongs_in_file},
 };
 
 impl Resolved {
     /// The effective configuration as a TOML file that `--config` would read, with the origin of each value
-    /// beside it. It holds no secrets: keys to object stores are no settings of the server.
+    /// beside it. Keys to object stores are no settings of the server, and never shown; an address that
+    /// holds one was refused.
     pub fn to_toml(&self) -> String {
         let line = |setting: &Setting| match self
             .settled
@@ -23,7 +26,19 @@ impl Resolved {
             if lines.is_empty() { lines } else { format!("\n# {}\n{lines}", group.title()) }
         };
         let sections: String = Group::ALL.map(section).concat();
-        format!("# Effective configuration of decima-server {}\n{sections}", env!("CARGO_PKG_VERSION"))
+        let version = env!("CARGO_PKG_VERSION");
+        format!("# Effective configuration of decima-server {version}\n{sections}{}", self.store())
+    }
+
+    /// How buckets are reached, as comments: that comes from variables with names of their own.
+    fn store(&self) -> String {
+        let models = &self.config.models;
+        let remote = |place: &Place| matches!(place.location(), Location::Bucket(_));
+        if !models.places.iter().any(remote) {
+            return String::new();
+        }
+        let settings = format!("{:#?}", models.store).replace('\n', "\n# ");
+        format!("\n# Object store, from the variables of the AWS SDK and of KServe\n# {settings}\n")
     }
 }
 
@@ -34,19 +49,11 @@ fn members(group: Group) -> impl Iterator<Item = &'static Setting> {
 fn toml_value(settled: &Settled) -> String {
     let value = |text: &String| match text.parse::<i64>() {
         Ok(number) => toml::Value::Integer(number),
-        Err(_) => toml::Value::String(without_password(text)),
+        Err(_) => toml::Value::String(text.clone()),
     };
     match settled.texts.as_slice() {
         [text] => value(text).to_string(),
         texts => toml::Value::Array(texts.iter().map(value).collect()).to_string(),
-    }
-}
-
-/// Hides what stands between the scheme and the last `@` of an address.
-fn without_password(text: &str) -> String {
-    match text.rsplit_once('@').and_then(|(before, after)| Some((before.split_once("://")?.0, after))) {
-        Some((scheme, after)) => format!("{scheme}://***@{after}"),
-        None => text.to_owned(),
     }
 }
 

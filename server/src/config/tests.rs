@@ -42,11 +42,11 @@ fn problems(line: &[&str], variables: &[(&str, &str)], file: &str) -> Vec<String
 }
 
 fn repository(uri: &str, name: Option<&str>) -> Place {
-    Place::Repository { uri: uri.into(), single_model_name: name.map(str::to_owned) }
+    Place::Repository { location: uri.parse().unwrap(), single_model_name: name.map(str::to_owned) }
 }
 
 fn model(uri: &str, name: &str) -> Place {
-    Place::Model { uri: uri.into(), name: name.into() }
+    Place::Model { location: uri.parse().unwrap(), name: name.into() }
 }
 
 #[test]
@@ -55,6 +55,7 @@ fn nothing_given_serves_the_folder_models() {
     let expected = Config {
         models: Models {
             places: vec![repository("models", None)],
+            store: Settings::from_env(&|_| None).unwrap(),
             cache_dir: "/tmp/decima-models".into(),
             startup_timeout: Duration::from_mins(5),
             poll_interval: None,
@@ -238,11 +239,11 @@ fn places_that_cannot_be_meant_are_problems() {
     for (line, variables, expected) in [
         (&["--model-dir=/a", "--model-repository=/b"][..], &[][..], "exclude each other"),
         (&["--model-dir=/a"], &[], "give --model-name too"),
-        (&["--model-repository="], &[], "empty place"),
-        (&["--model-repository=gs://b/p"], &[], "gs:// is not supported"),
+        (&["--model-repository="], &[], "--model-repository:"),
+        (&["--model-repository=gs://b/p"], &[], "gs://b/p: this scheme"),
         (&["--model-name=a/b"], &[], "expected a model name without slashes"),
-        (&[], &[("DECIMA_MODEL_REPOSITORY", "/a,,/b")], "empty place"),
-        (&[], &[("STORAGE_URI", "pvc://claim/model")], "pvc:// is not supported"),
+        (&[], &[("DECIMA_MODEL_REPOSITORY", "/a,,/b")], "DECIMA_MODEL_REPOSITORY:"),
+        (&[], &[("STORAGE_URI", "pvc://claim/model")], "STORAGE_URI: pvc://claim"),
     ] {
         let found = problems(line, variables, "");
         assert!(found.len() == 1 && found[0].contains(expected), "{line:?} {variables:?}: {found:?}");
@@ -302,11 +303,22 @@ fn the_printed_configuration_reads_back_as_itself() {
 }
 
 #[test]
-fn passwords_are_not_printed() {
-    let printed = resolve(&["--model-repository=s3://http://minio:minio123@store:9000/b/p"], &[], "")
-        .unwrap()
-        .to_toml();
-    assert!(!printed.contains("minio123") && printed.contains("s3://***@store:9000/b/p"), "{printed}");
+fn the_store_is_reached_with_the_variables_of_the_sdk_where_it_is_needed() {
+    let keys = [
+        ("AWS_ENDPOINT_URL", "http://minio:9000"),
+        ("AWS_ACCESS_KEY_ID", "minio"),
+        ("AWS_SECRET_ACCESS_KEY", "minio123"),
+    ];
+    let bucket: &[&str] = &["--model-repository=s3://mlpipeline/models"];
+    let resolved = resolve(bucket, &keys, "").unwrap();
+    assert_eq!(resolved.config.models.store.endpoint.as_deref(), Some("http://minio:9000"));
+    let printed = resolved.to_toml();
+    assert!(printed.contains("http://minio:9000") && !printed.contains("minio123"), "{printed}");
+    assert_eq!(config(&[], &keys, &printed), resolved.config);
+
+    // half a key is an error for a bucket, and of no concern for a folder
+    assert!(problems(bucket, &keys[..2], "")[0].contains("AWS_SECRET_ACCESS_KEY"));
+    assert!(!resolve(&[], &keys[..2], "").unwrap().to_toml().contains("minio"));
 }
 
 #[test]
@@ -317,4 +329,21 @@ fn the_table_names_things_in_one_way() {
         let expected = if setting.key == "log_level" { "RUST_LOG".to_owned() } else { own };
         assert_eq!(setting.environment[0], expected);
     }
+}
+
+#[test]
+fn the_configuration_page_holds_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/CONFIGURATION.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let marks = page.split_once("<!-- settings -->\n").zip(page.split_once("<!-- end of settings -->"));
+    let ((before, _), (_, after)) = marks.expect("the page has the marks around the table");
+    let expected = format!("{before}<!-- settings -->\n\n{}\n<!-- end of settings -->{after}", reference());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(&path).unwrap() == expected,
+        "docs/CONFIGURATION.md lags behind the settings: run UPDATE_DOCS=1 cargo test -p decima-server \
+         configuration_page"
+    );
 }
