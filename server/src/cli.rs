@@ -36,13 +36,13 @@ const PRINT_CONFIG: &str = "print_config";
 
 const EXAMPLES: &str = "\
 Examples:
-  decima-server                                              serve the folder models on port 8080
-  decima-server --model-repository s3://mlpipeline/models    serve a bucket
-  decima-server --model-name digits --model-dir /mnt/models  serve one model
-  decima-server --http-port 9000 --print-config              show what would be in force, and why
+  Serve the folder models on port 8080:   decima-server
+  Serve a bucket:                         decima-server --model-repository s3://mlpipeline/models
+  Serve one model:                        decima-server --model-name digits --model-dir /mnt/models
+  Show what would be in force, and why:   decima-server --http-port 9000 --print-config
 
-Settings come from flags, the environment, the file and defaults, in this order. Flags may be written with
-underscores, as KServe does. Buckets are reached with the variables of the AWS SDK and of KServe, such as
+Settings come from flags, the environment, the file and defaults, in this order. Flags may be written with \
+underscores, as KServe does. Buckets are reached with the variables of the AWS SDK and of KServe, such as \
 AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 
 Exit status: 0 after a drain, 1 when serving failed, 64 for wrong settings, 70 when a model could not be loaded.";
