@@ -295,8 +295,7 @@ settings! {
         value: "LEVEL",
         fallback: Fallback::Value("info"),
         group: Group::Logging,
-        help: "off, error, warn, info, debug or trace; by module with target=level, separated by commas. ONNX \
-               Runtime's own lines are held to warnings unless ort=LEVEL is among them.",
+        help: "off, error, warn, info, debug or trace; by module with target=level, separated by commas.",
     };
     CONFIG = Setting {
         key: "config",

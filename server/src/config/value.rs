@@ -2,6 +2,7 @@
 //! right; who asked adds where the text came from.
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr},
     num::NonZeroUsize,
     str::FromStr,
@@ -107,6 +108,16 @@ impl FromStr for Device {
     }
 }
 
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+            Self::Auto => f.write_str("auto"),
+        }
+    }
+}
+
 impl FromStr for Listen {
     type Err = String;
 
@@ -163,6 +174,9 @@ mod tests {
         assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
         assert_eq!("cuda:3".parse(), Ok(Device::Cuda(3)));
         assert_eq!("AUTO".parse(), Ok(Device::Auto));
+        for device in [Device::Cpu, Device::Cuda(2), Device::Auto] {
+            assert_eq!(device.to_string().parse(), Ok(device));
+        }
         for text in ["gpu", "cuda:", "cuda:-1", ""] {
             assert!(text.parse::<Device>().is_err(), "{text}");
         }

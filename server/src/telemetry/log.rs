@@ -1,8 +1,6 @@
 //! The log: one line an event on standard error, as text for people or as JSON for programs.
 //!
-//! Everything that is logged inside the span `request` carries its `request_id`. ONNX Runtime's own lines
-//! come in through `ort` and are held to warnings, since at `info` it reports every graph optimisation; a
-//! filter that names `ort` itself overrides that.
+//! Everything that is logged inside the span `request` carries its `request_id`.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -40,8 +38,7 @@ where
             fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer).boxed()
         }
     };
-    // Of two directives for one target the later one holds.
-    Registry::default().with(EnvFilter::new(format!("ort=warn,{}", log.filter))).with(lines)
+    Registry::default().with(EnvFilter::new(&log.filter)).with(lines)
 }
 
 /// One line for a panic, in the format of the log.
@@ -136,15 +133,5 @@ mod tests {
         });
         let [line] = lines.as_slice() else { panic!("one line expected: {lines:?}") };
         assert!(line.contains("request_id=\"r-1\"") && line.contains("first\\nsecond"), "{line}");
-    }
-
-    #[test]
-    fn lines_of_onnx_runtime_are_held_to_warnings_unless_asked_for() {
-        let act = || {
-            tracing::info!(target: "ort::logging", "optimised a graph");
-            tracing::warn!(target: "ort::logging", "fell back to the CPU");
-        };
-        assert_eq!(lines(LogFormat::Text, "debug", act).len(), 1);
-        assert_eq!(lines(LogFormat::Text, "info,ort=info", act).len(), 2);
     }
 }
