@@ -11,7 +11,7 @@ use crate::{
 
 /// Flags that `KServe` and its manifests give to every model server, with or without a value. They tune
 /// Python processes or transformers; a manifest written for those should work here.
-const FOREIGN: [&str; 18] = [
+const FOREIGN: [&str; 19] = [
     "access_log_format",
     "configure_logging",
     "enable_docs_url",
@@ -29,6 +29,7 @@ const FOREIGN: [&str; 18] = [
     "predictor_request_retries",
     "predictor_request_timeout_seconds",
     "predictor_use_ssl",
+    "protocol",
     "workers",
 ];
 

@@ -32,8 +32,8 @@ pub enum NotFound {
     Named(PathBuf),
     /// It is in none of the usual places.
     #[error(
-        "no ONNX Runtime library found ({} places searched, the first {}): run `make onnxruntime` in a clone of \
-         Decima, or `pip install onnxruntime=={VERSION}` and set ORT_DYLIB_PATH to the file \
+        "no ONNX Runtime library found ({} places searched, the first {}): run `scripts/setup onnxruntime` in a clone \
+         of Decima, or `pip install onnxruntime=={VERSION}` and set ORT_DYLIB_PATH to the file \
          onnxruntime/capi/libonnxruntime.so.{VERSION} in it",
         .0.len(),
         .0.first().map_or_else(String::new, |folder| folder.display().to_string())
@@ -165,10 +165,20 @@ mod tests {
     #[test]
     fn the_error_says_both_ways_to_get_it() {
         let error = NotFound::Anywhere(vec!["/opt/decima/bin".into()]).to_string();
-        for part in
-            ["make onnxruntime", "pip install onnxruntime==1.32.0", "ORT_DYLIB_PATH", "/opt/decima/bin"]
-        {
+        for part in [
+            "scripts/setup onnxruntime",
+            "pip install onnxruntime==1.32.0",
+            "ORT_DYLIB_PATH",
+            "/opt/decima/bin",
+        ] {
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn the_version_is_the_one_that_setup_installs() {
+        let versions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/versions.env");
+        let line = format!("ONNXRUNTIME_VERSION={VERSION}");
+        assert!(fs::read_to_string(versions).unwrap().lines().any(|read| read == line), "{line}");
     }
 }

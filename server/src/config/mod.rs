@@ -171,6 +171,14 @@ pub struct Resolved {
     pub settled: Vec<Settled>,
 }
 
+impl Resolved {
+    /// Where the value of the setting under this key came from; empty where it is not set.
+    pub fn origin(&self, key: &str) -> &str {
+        let settled = self.settled.iter().find(|settled| settled.setting.key == key);
+        settled.map_or("", |settled| &settled.origin)
+    }
+}
+
 impl Config {
     /// Reads the file that `--config` or `DECIMA_CONFIG` names, if any, and resolves the rest.
     ///

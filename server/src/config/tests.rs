@@ -124,8 +124,7 @@ fn every_setting_can_be_given_in_every_way_and_changes_something() {
             (resolve(&[], name, &line), format!("{} in decima.toml", setting.key)),
         ] {
             let resolved = resolved.unwrap();
-            let settled = resolved.settled.iter().find(|settled| settled.setting.key == setting.key).unwrap();
-            assert_eq!((settled.texts.as_slice(), &settled.origin), (&[text.to_owned()][..], &origin));
+            assert_eq!(resolved.origin(setting.key), origin);
             let unserved = setting.key == "grpc_port";
             assert!(unserved || resolved.config != default, "{origin} changes nothing");
         }
