@@ -1,2 +1,43 @@
-//! Placeholder until the first subcommand lands.
-fn main() {}
+//! `decima-loadtest`: see `--help`.
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::{Parser as _, error::ErrorKind};
+use decima_loadtest::{cli::Args, command};
+
+/// Wrong command line, as in `sysexits.h`.
+const USAGE: u8 = 64;
+/// Ended by Ctrl-C, as shells report it.
+const INTERRUPTED: u8 = 130;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            // Nothing is left to be said where the terminal is gone.
+            drop(error.print());
+            return if is_help { ExitCode::SUCCESS } else { USAGE.into() };
+        }
+    };
+    let schedule = match args.schedule() {
+        Ok(schedule) => schedule,
+        Err(error) => return fail(&error, USAGE.into()),
+    };
+    let report = match command::measure(&args, schedule).await {
+        Ok(report) => report,
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
+    match command::write(&report, args.json.as_deref()) {
+        Err(error) => fail(&error, ExitCode::FAILURE),
+        Ok(()) if !report.is_good() => ExitCode::FAILURE,
+        Ok(()) if report.interrupted => INTERRUPTED.into(),
+        Ok(()) => ExitCode::SUCCESS,
+    }
+}
+
+fn fail(error: &anyhow::Error, code: ExitCode) -> ExitCode {
+    drop(writeln!(std::io::stderr(), "decima-loadtest: {error:#}"));
+    code
+}

@@ -1,0 +1,185 @@
+//! The command line.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use http::{HeaderName, HeaderValue};
+
+use crate::{
+    schedule::{Pace, Schedule},
+    transport::Wire,
+};
+
+/// Length of the measured stretch where neither --duration nor --requests is given.
+const DEFAULT_DURATION: Duration = Duration::from_secs(10);
+
+/// Sends load to a model of an Open Inference Protocol server, checks every answer, and reports
+/// throughput and latency.
+///
+/// Exit codes: 0 when requests were answered and none wrongly, 1 when an answer was wrong or nothing
+/// succeeded, 64 for a wrong command line, 130 after Ctrl-C (with a report of what was measured).
+#[derive(Clone, Debug, Parser)]
+#[command(name = "decima-loadtest", version)]
+pub struct Args {
+    /// Where the server is
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+
+    /// Model to ask
+    #[arg(long, short, default_value = "digits")]
+    pub model: String,
+
+    /// Version of the model; the server chooses where it is left out
+    #[arg(long)]
+    pub model_version: Option<String>,
+
+    /// How tensors travel
+    #[arg(long, value_enum, default_value = "json")]
+    pub wire: Wire,
+
+    /// Connections, each with one request at a time
+    #[arg(long, short, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    pub connections: u16,
+
+    /// Open loop: send so many requests a second, evenly spaced, however slow the answers are, and count
+    /// latency from the moment each was to be sent. --connections is then the most that may be busy
+    #[arg(long, short)]
+    pub rate: Option<f64>,
+
+    /// Length of the measured stretch, as 30s or 2m [default: 10s where --requests is not given]
+    #[arg(long, short, value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+
+    /// Number of measured requests
+    #[arg(long, short = 'n', value_parser = clap::value_parser!(u64).range(1..))]
+    pub requests: Option<u64>,
+
+    /// Length of the stretch before it that is left out of the figures
+    #[arg(long, default_value = "1s", value_parser = parse_duration)]
+    pub warmup: Duration,
+
+    /// Longest that a request may take
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    pub timeout: Duration,
+
+    /// Rows (pictures) in each request
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rows: u32,
+
+    /// Different requests, made from the model's metadata and sent in turn
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    pub distinct: u16,
+
+    /// Seed of their values
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+
+    /// Send the JSON request in this file instead, over --wire json as it is
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "distinct", "seed"])]
+    pub body: Option<PathBuf>,
+
+    /// Header to send with every request, as NAME:VALUE; may be given several times
+    #[arg(long, short = 'H', value_name = "NAME:VALUE", value_parser = parse_header)]
+    pub header: Vec<(HeaderName, HeaderValue)>,
+
+    /// Largest difference between two answers to the same request, relative for values above 1
+    #[arg(long, default_value_t = 1e-4)]
+    pub tolerance: f64,
+
+    /// Threads of the load tester itself
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+
+    /// Write the report as JSON to this file; with -, to standard output, and the table to standard error
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl Args {
+    /// The timetable that the flags ask for.
+    ///
+    /// # Errors
+    /// Flags that make no sense, each with what would.
+    pub fn schedule(&self) -> Result<Schedule> {
+        let pace = match self.rate {
+            None => Pace::Closed,
+            Some(rate) if rate.is_finite() && rate > 0.0 && rate <= 1e9 => Pace::Open { rate },
+            Some(rate) => bail!("--rate {rate}: expected requests a second above 0"),
+        };
+        if self.duration == Some(Duration::ZERO) {
+            bail!("--duration 0: expected a length above 0, as 30s");
+        }
+        if self.timeout.is_zero() {
+            bail!("--timeout 0: expected a length above 0, as 10s");
+        }
+        if self.tolerance.is_nan() || self.tolerance < 0.0 {
+            bail!("--tolerance {}: expected 0 or more", self.tolerance);
+        }
+        let duration = self.duration.or(self.requests.is_none().then_some(DEFAULT_DURATION));
+        Ok(Schedule { pace, warmup: self.warmup, duration, requests: self.requests })
+    }
+}
+
+/// Reads `250ms`, `30s`, `2m`, or plain seconds; a day at most.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .or_else(|| humantime::parse_duration(text).ok())
+        .filter(|duration| *duration <= Duration::from_hours(24))
+        .ok_or_else(|| "expected a length of at most a day, as 250ms, 30s or 2m".to_owned())
+}
+
+fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let wrong = || "expected NAME:VALUE".to_owned();
+    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
+    let name = HeaderName::from_str(name.trim()).map_err(|_| wrong())?;
+    let value = HeaderValue::from_str(value.trim()).map_err(|_| wrong())?;
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(flags: &[&str]) -> Result<Args, clap::Error> {
+        Args::try_parse_from([&["decima-loadtest"], flags].concat())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn ten_seconds_unless_something_else_ends_the_run() {
+        let schedule = |flags: &[&str]| args(flags).unwrap().schedule().unwrap();
+        assert_eq!(schedule(&[]).duration, Some(DEFAULT_DURATION));
+        assert_eq!(schedule(&["-n", "5"]).duration, None);
+        assert_eq!(schedule(&["-d", "250ms"]).duration, Some(Duration::from_millis(250)));
+        assert_eq!(schedule(&["-d", "1.5", "-r", "20"]).pace, Pace::Open { rate: 20.0 });
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for flags in [
+            &["--connections", "0"][..],
+            &["--duration", "soon"],
+            &["--duration", "1000000h"],
+            &["--header", "no colon"],
+            &["--body", "request.json", "--rows", "2"],
+            &["--requests", "0"],
+        ] {
+            assert!(args(flags).is_err(), "{flags:?}");
+        }
+        for flags in [["--rate", "0"], ["--rate", "inf"], ["--duration", "0"], ["--timeout", "0s"]] {
+            let error = args(&flags).unwrap().schedule().unwrap_err().to_string();
+            assert!(error.starts_with(flags[0]), "{error}");
+        }
+    }
+}

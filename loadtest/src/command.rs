@@ -1,0 +1,140 @@
+//! The program, from its arguments to its report.
+
+use std::{
+    io::Write as _,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::ValueEnum as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    check::Checker,
+    cli::Args,
+    failure::Failure,
+    inputs,
+    metadata::{ModelMetadata, ServerMetadata},
+    progress::{Progress, TICK},
+    recorder::Recorder,
+    report::{LoadShape, Outcome, Report, Target},
+    run::{Case, Load, Run, SharedRecorder, merged},
+    schedule::{Pace, Schedule},
+    transport::{Http, Transport, model_path},
+};
+
+/// Runs the load that `args` ask for. Ctrl-C ends it early, with a report of what was measured.
+///
+/// # Errors
+/// The server or model cannot be reached, or no request can be made for it.
+pub async fn measure(args: &Args, schedule: Schedule) -> Result<Report> {
+    let version = args.model_version.as_deref();
+    let http = Http::new(&args.url, args.header.clone(), args.wire)?.with_model(&args.model, version);
+    let server = http.get("").await.map_err(|failure| unanswered(args, &failure))?;
+    let server: ServerMetadata =
+        serde_json::from_slice(&server).context("the server's metadata is malformed")?;
+    let model =
+        http.get(&model_path(&args.model, version)).await.map_err(|failure| unanswered(args, &failure))?;
+    let model = ModelMetadata::parse(&model)?;
+
+    let payloads = match &args.body {
+        Some(path) => vec![inputs::read(path, &model)?],
+        None => inputs::make(&model, args.rows as usize, args.distinct.into(), args.seed)?,
+    };
+    let rows = payloads[0].rows;
+    let cases = payloads
+        .iter()
+        .map(|payload| {
+            let checker = Checker::new(&model, payload, args.tolerance)?;
+            Ok(Case { request: http.prepare(payload)?, checker })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let shape = load_shape(args, schedule, rows, cases.len());
+    let target = Target {
+        url: args.url.clone(),
+        server_name: server.name,
+        server_version: server.version,
+        model: model.name,
+        model_version: args.model_version.clone(),
+    };
+    let load = Load { transport: http, cases, schedule, timeout: args.timeout };
+    drive(load, shape, target, args.quiet).await
+}
+
+/// Runs the load on its threads, watching progress and Ctrl-C from this one.
+async fn drive<T: Transport>(load: Load<T>, shape: LoadShape, target: Target, quiet: bool) -> Result<Report> {
+    let stop = CancellationToken::new();
+    let recorders: Vec<SharedRecorder> =
+        (0..shape.threads).map(|_| Arc::new(Mutex::new(Recorder::new()))).collect();
+    let mut progress = Progress::new(load.schedule, quiet);
+    let run = Run::new(load, stop.clone());
+    let mut threads = JoinSet::new();
+    for (index, recorder) in recorders.iter().enumerate() {
+        let share = (shape.connections + index) / shape.threads;
+        let (run, recorder) = (Arc::clone(&run), Arc::clone(recorder));
+        threads.spawn_blocking(move || run.work(share, &recorder));
+    }
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            ended = threads.join_next() => match ended {
+                Some(ended) => ended.context("a thread of the load tester panicked")??,
+                None => break,
+            },
+            _ = tick.tick() => progress.show(run.start().elapsed(), &merged(&recorders)),
+            interrupt = tokio::signal::ctrl_c() => {
+                interrupt.context("cannot listen for Ctrl-C")?;
+                stop.cancel();
+            }
+        }
+    }
+    let window = run.window(Instant::now());
+    progress.finish();
+    let (schedule, recorder) = (run.schedule(), &merged(&recorders));
+    Ok(Report::new(target, shape, Outcome { schedule, recorder, window, interrupted: stop.is_cancelled() }))
+}
+
+/// Writes the table for people and, where asked for, the JSON for programs.
+///
+/// # Errors
+/// The file or the standard output cannot be written.
+pub fn write(report: &Report, json: Option<&Path>) -> Result<()> {
+    let Some(path) = json else {
+        return write!(std::io::stdout(), "{report}").context("cannot write to standard output");
+    };
+    let text = serde_json::to_string_pretty(report)? + "\n";
+    if path == Path::new("-") {
+        write!(std::io::stderr(), "{report}").context("cannot write to standard error")?;
+        return write!(std::io::stdout(), "{text}").context("cannot write to standard output");
+    }
+    std::fs::write(path, text).with_context(|| format!("--json {}", path.display()))?;
+    write!(std::io::stdout(), "{report}").context("cannot write to standard output")
+}
+
+fn load_shape(args: &Args, schedule: Schedule, rows: usize, distinct_requests: usize) -> LoadShape {
+    let (pace, rate_per_second) = match schedule.pace {
+        Pace::Closed => ("closed", None),
+        Pace::Open { rate } => ("open", Some(rate)),
+    };
+    let wire = args.wire.to_possible_value().expect("no wire is hidden").get_name().to_owned();
+    let connections = usize::from(args.connections);
+    LoadShape {
+        pace,
+        rate_per_second,
+        wire,
+        connections,
+        threads: connections.min(args.threads.into()),
+        rows_per_request: rows,
+        distinct_requests,
+        warmup_seconds: schedule.warmup.as_secs_f64(),
+        timeout_seconds: args.timeout.as_secs_f64(),
+        seed: args.seed,
+    }
+}
+
+fn unanswered(args: &Args, failure: &Failure) -> anyhow::Error {
+    anyhow!("{} does not say what model '{}' is: {}: {}", args.url, args.model, failure.kind, failure.message)
+}

@@ -1,0 +1,118 @@
+//! What can go wrong with a request, and how often it did.
+
+use std::{collections::BTreeMap, fmt};
+
+/// Characters of a message that are kept.
+const MESSAGE_CHARS: usize = 300;
+
+/// Kind of failure: what the figures count by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureKind {
+    /// The answer came with status 200, and it is wrong.
+    Wrong,
+    /// The server answered with this HTTP status.
+    Status(u16),
+    /// No answer within the timeout.
+    Timeout,
+    /// An open loop's request whose timeout passed while every connection was busy.
+    NotSent,
+    /// The connection broke before the answer was there.
+    Disconnected,
+    /// No connection could be made.
+    Connect,
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrong => f.write_str("wrong answer"),
+            Self::Status(status) => write!(f, "http {status}"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::NotSent => f.write_str("not sent"),
+            Self::Disconnected => f.write_str("disconnected"),
+            Self::Connect => f.write_str("connect"),
+        }
+    }
+}
+
+/// A failed request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What it is counted as.
+    pub kind: FailureKind,
+    /// What happened, in one line.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure of `kind`; long messages are cut.
+    pub fn new(kind: FailureKind, message: impl fmt::Display) -> Self {
+        let message = message.to_string();
+        let mut short: String = message.chars().take(MESSAGE_CHARS).collect();
+        if short.len() < message.len() {
+            short.push('…');
+        }
+        Self { kind, message: short }
+    }
+}
+
+/// How often each kind came, and the first message of each.
+#[derive(Clone, Debug, Default)]
+pub struct Failures(BTreeMap<FailureKind, (u64, String)>);
+
+impl Failures {
+    /// Counts one.
+    pub fn add(&mut self, failure: Failure) {
+        self.0.entry(failure.kind).or_insert((0, failure.message)).0 += 1;
+    }
+
+    /// Adds what another thread counted.
+    pub fn merge(&mut self, other: &Self) {
+        for (&kind, (count, message)) in &other.0 {
+            self.0.entry(kind).or_insert_with(|| (0, message.clone())).0 += count;
+        }
+    }
+
+    /// How many of `kind`.
+    pub fn count(&self, kind: FailureKind) -> u64 {
+        self.0.get(&kind).map_or(0, |&(count, _)| count)
+    }
+
+    /// How many in all.
+    pub fn total(&self) -> u64 {
+        self.0.values().map(|(count, _)| count).sum()
+    }
+
+    /// Kind, count and first message, in a fixed order of kinds.
+    pub fn iter(&self) -> impl Iterator<Item = (FailureKind, u64, &str)> {
+        self.0.iter().map(|(&kind, (count, message))| (kind, *count, message.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_first_message_of_each_kind() {
+        let mut failures = Failures::default();
+        failures.add(Failure::new(FailureKind::Status(429), "queue full"));
+        failures.add(Failure::new(FailureKind::Status(429), "still full"));
+        failures.add(Failure::new(FailureKind::Wrong, "output 'sum' is missing"));
+        let mut other = Failures::default();
+        other.add(Failure::new(FailureKind::Status(429), "full elsewhere"));
+        failures.merge(&other);
+        let all: Vec<_> = failures.iter().collect();
+        assert_eq!(
+            all,
+            [(FailureKind::Wrong, 1, "output 'sum' is missing"), (FailureKind::Status(429), 3, "queue full")]
+        );
+        assert_eq!((failures.total(), failures.count(FailureKind::Timeout)), (4, 0));
+    }
+
+    #[test]
+    fn cuts_long_messages() {
+        let failure = Failure::new(FailureKind::Status(500), "é".repeat(1000));
+        assert_eq!(failure.message.chars().count(), MESSAGE_CHARS + 1);
+    }
+}

@@ -1,0 +1,184 @@
+//! Requests to send: made from the model's metadata, or read from a file.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use fastrand::Rng;
+use half::{bf16, f16};
+use oip::{Datatype, InferRequest, InputTensor, Parameters, Shape, Tensor};
+
+use crate::metadata::{ModelMetadata, TensorMetadata};
+
+/// Largest request that is made: a mistyped `--rows` must not eat the machine.
+const LARGEST: usize = 1 << 30;
+
+/// A request, and the very bytes it came as where it was read from a file.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    /// The request.
+    pub request: InferRequest,
+    /// JSON to send as it is, rather than to write anew.
+    pub verbatim: Option<Bytes>,
+    /// Rows (elements of the first axis) in it; 1 where the model has no batch axis.
+    pub rows: usize,
+}
+
+/// Makes `count` requests of `rows` rows each; the same seed makes the same requests.
+///
+/// Their values are like those of scanned digits: four in five are 0, the rest are `k/255` (or `k`, for
+/// integers), so that JSON costs what it costs in practice.
+///
+/// # Errors
+/// The model has dimensions other than the first that vary, or no batch axis for several rows.
+pub fn make(model: &ModelMetadata, rows: usize, count: usize, seed: u64) -> Result<Vec<Payload>> {
+    if rows != 1 && !model.has_batch_axis() {
+        bail!("model '{}' has no batch axis: only --rows 1 can be sent", model.name);
+    }
+    let mut rng = Rng::with_seed(seed);
+    (0..count)
+        .map(|_| {
+            let inputs =
+                model.inputs.iter().map(|input| make_input(input, rows, &mut rng)).collect::<Result<_>>()?;
+            let request = InferRequest { inputs, ..InferRequest::default() };
+            Ok(Payload { request, verbatim: None, rows })
+        })
+        .collect()
+}
+
+/// Reads one request from a file of JSON, as `curl --data-binary @FILE` would send it.
+///
+/// # Errors
+/// The file cannot be read, or is no request in the protocol's JSON.
+pub fn read(path: &Path, model: &ModelMetadata) -> Result<Payload> {
+    let body = Bytes::from(std::fs::read(path).with_context(|| format!("--body {}", path.display()))?);
+    let request = oip::json::decode_request(&body).with_context(|| format!("--body {}", path.display()))?;
+    let first_dim = request.inputs.first().and_then(|input| input.tensor.shape.0.first()).copied();
+    let rows = if model.has_batch_axis() { first_dim.unwrap_or(1) } else { 1 };
+    Ok(Payload { request, verbatim: Some(body), rows })
+}
+
+fn make_input(input: &TensorMetadata, rows: usize, rng: &mut Rng) -> Result<InputTensor> {
+    let datatype = input.datatype()?;
+    let shape = input_shape(input, rows)?;
+    let elements = shape.elements().filter(|&elements| elements * datatype.size().unwrap_or(8) <= LARGEST);
+    let Some(elements) = elements else {
+        bail!("input '{}' of shape {shape} is larger than 1 GiB: send fewer --rows", input.name);
+    };
+    let mut data = Vec::with_capacity(elements * datatype.size().unwrap_or(8));
+    for _ in 0..elements {
+        let level = if rng.u8(..5) == 0 { rng.u8(1..) } else { 0 };
+        push_element(&mut data, datatype, level);
+    }
+    let tensor = Tensor { datatype, shape, data: data.into() };
+    Ok(InputTensor { name: input.name.as_str().into(), parameters: Parameters::default(), tensor })
+}
+
+fn input_shape(input: &TensorMetadata, rows: usize) -> Result<Shape> {
+    let mut dims = smallvec::SmallVec::new();
+    for (axis, &dim) in input.shape.iter().enumerate() {
+        dims.push(match usize::try_from(dim) {
+            Ok(dim) => dim,
+            Err(_) if axis == 0 => rows,
+            Err(_) => bail!(
+                "input '{}' has the shape {:?}: axis {axis} varies too, so no request can be made up; give one with --body FILE",
+                input.name,
+                input.shape
+            ),
+        });
+    }
+    Ok(Shape(dims))
+}
+
+/// Appends one element of grey level `level`, little-endian as on the wire.
+fn push_element(data: &mut Vec<u8>, datatype: Datatype, level: u8) {
+    let fraction = f32::from(level) / 255.0;
+    match datatype {
+        Datatype::Bool => data.push(u8::from(level > 0)),
+        Datatype::Uint8 => data.push(level),
+        Datatype::Int8 => data.push(level / 2),
+        Datatype::Uint16 | Datatype::Int16 => data.extend(u16::from(level).to_le_bytes()),
+        Datatype::Uint32 | Datatype::Int32 => data.extend(u32::from(level).to_le_bytes()),
+        Datatype::Uint64 | Datatype::Int64 => data.extend(u64::from(level).to_le_bytes()),
+        Datatype::Fp16 => data.extend(f16::from_f32(fraction).to_le_bytes()),
+        Datatype::Bf16 => data.extend(bf16::from_f32(fraction).to_le_bytes()),
+        Datatype::Fp32 => data.extend(fraction.to_le_bytes()),
+        Datatype::Fp64 => data.extend((f64::from(level) / 255.0).to_le_bytes()),
+        Datatype::Bytes => {
+            let text = level.to_string();
+            data.extend((text.len() as u32).to_le_bytes());
+            data.extend(text.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(datatype: Datatype, shape: &[i64]) -> ModelMetadata {
+        let tensor = |name: &str, shape: &[i64]| TensorMetadata {
+            name: name.into(),
+            datatype: datatype.as_str().into(),
+            shape: shape.into(),
+        };
+        ModelMetadata {
+            name: "digits".into(),
+            inputs: vec![tensor("image", shape)],
+            outputs: vec![tensor("scores", &[shape[0], 10])],
+        }
+    }
+
+    #[test]
+    fn pictures_are_mostly_dark_and_the_same_for_the_same_seed() {
+        let digits = model(Datatype::Fp32, &[-1, 28, 28, 1]);
+        let made = make(&digits, 3, 4, 7).unwrap();
+        let again = make(&digits, 3, 4, 7).unwrap();
+        let other = make(&digits, 3, 4, 8).unwrap();
+        assert_eq!(made.len(), 4);
+        for (one, same) in made.iter().zip(&again) {
+            assert_eq!(one.request, same.request);
+        }
+        assert_ne!(made[0].request, made[1].request);
+        assert_ne!(made[0].request, other[0].request);
+        let tensor = &made[0].request.inputs[0].tensor;
+        assert_eq!(tensor.shape.to_string(), "[3,28,28,1]");
+        let values: Vec<f32> =
+            tensor.data.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+        let dark = values.iter().filter(|&&value| value == 0.0).count() as f64 / values.len() as f64;
+        assert!((0.75..0.85).contains(&dark), "{dark} of the pixels are dark");
+        assert!(values.iter().all(|&value| (0.0..=1.0).contains(&value)));
+    }
+
+    #[test]
+    fn every_datatype_fills_its_shape() {
+        for datatype in Datatype::ALL {
+            let made = make(&model(datatype, &[-1, 5]), 2, 1, 1).unwrap();
+            let tensor = &made[0].request.inputs[0].tensor;
+            match datatype.size() {
+                Some(size) => assert_eq!(tensor.data.len(), 10 * size, "{datatype}"),
+                None => assert!(tensor.data.len() >= 10 * 5, "{datatype}: a length and a digit each"),
+            }
+        }
+    }
+
+    #[test]
+    fn says_what_cannot_be_made_up() {
+        let error = |model: &ModelMetadata, rows| make(model, rows, 1, 1).unwrap_err().to_string();
+        assert!(error(&model(Datatype::Fp32, &[-1, -1]), 1).contains("axis 1 varies too"));
+        assert!(error(&model(Datatype::Fp32, &[1, 4]), 2).contains("no batch axis"));
+        assert!(error(&model(Datatype::Fp32, &[-1, 784]), 1 << 30).contains("send fewer --rows"));
+    }
+
+    #[test]
+    fn a_file_is_sent_as_it_is() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let json = r#"{"inputs": [{"name": "image", "datatype": "FP32", "shape": [2, 2], "data": [[0, 1], [0.5, 0]]}]}"#;
+        std::fs::write(&file, json).unwrap();
+        let payload = read(file.path(), &model(Datatype::Fp32, &[-1, 2])).unwrap();
+        assert_eq!((payload.verbatim.as_deref(), payload.rows), (Some(json.as_bytes()), 2));
+        std::fs::write(&file, "{").unwrap();
+        let error = format!("{:#}", read(file.path(), &model(Datatype::Fp32, &[-1, 2])).unwrap_err());
+        assert!(error.starts_with("--body /"), "{error}");
+    }
+}

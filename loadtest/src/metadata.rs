@@ -1,0 +1,98 @@
+//! What the server says about itself and its model.
+
+use anyhow::{Context as _, Result, bail};
+use oip::Datatype;
+use serde::Deserialize;
+
+/// The model's inputs and outputs: the body of `GET /v2/models/{model}`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ModelMetadata {
+    /// The model's name.
+    pub name: String,
+    /// Inputs that a request must have.
+    pub inputs: Vec<TensorMetadata>,
+    /// Outputs that an answer has.
+    pub outputs: Vec<TensorMetadata>,
+}
+
+/// Name, datatype and shape of an input or output.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TensorMetadata {
+    /// The tensor's name.
+    pub name: String,
+    /// Its datatype's name on the wire.
+    pub datatype: String,
+    /// Its dimensions, -1 where they vary.
+    pub shape: Vec<i64>,
+}
+
+/// Name and version of the server: the body of `GET /v2`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ServerMetadata {
+    /// The server's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+impl ModelMetadata {
+    /// Reads the server's answer.
+    ///
+    /// # Errors
+    /// It is not what the protocol says.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let metadata: Self =
+            serde_json::from_slice(body).context("the server's model metadata is malformed")?;
+        for tensor in metadata.inputs.iter().chain(&metadata.outputs) {
+            tensor.datatype()?;
+            if let Some(dim) = tensor.shape.iter().find(|&&dim| dim < -1) {
+                bail!("the server's model metadata is malformed: '{}' has a dimension of {dim}", tensor.name);
+            }
+        }
+        Ok(metadata)
+    }
+
+    /// Whether every input and output has a first dimension that varies: rows of requests may differ.
+    pub fn has_batch_axis(&self) -> bool {
+        self.inputs.iter().chain(&self.outputs).all(|tensor| tensor.shape.first() == Some(&-1))
+    }
+}
+
+impl TensorMetadata {
+    /// The datatype.
+    ///
+    /// # Errors
+    /// The protocol has no datatype of that name.
+    pub fn datatype(&self) -> Result<Datatype> {
+        self.datatype.parse().with_context(|| format!("the datatype of '{}'", self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGITS: &str = r#"{"name":"digits","versions":["1"],"platform":"onnxruntime_onnx",
+        "inputs":[{"name":"image","datatype":"FP32","shape":[-1,28,28,1]}],
+        "outputs":[{"name":"probabilities","datatype":"FP32","shape":[-1,10]}]}"#;
+
+    #[test]
+    fn reads_a_batching_model() {
+        let digits = ModelMetadata::parse(DIGITS.as_bytes()).unwrap();
+        assert!(digits.has_batch_axis());
+        assert_eq!(digits.inputs[0].datatype().unwrap(), Datatype::Fp32);
+        let fixed = DIGITS.replace("[-1,10]", "[1,10]");
+        assert!(!ModelMetadata::parse(fixed.as_bytes()).unwrap().has_batch_axis());
+    }
+
+    #[test]
+    fn refuses_what_is_no_metadata() {
+        for (wrong, names) in
+            [("FP32", "the datatype of 'image'"), ("-1,28", "a dimension of -2"), ("inputs", "malformed")]
+        {
+            let body = DIGITS.replacen(wrong, if wrong == "-1,28" { "-2,28" } else { "nonsense" }, 1);
+            let error = format!("{:#}", ModelMetadata::parse(body.as_bytes()).unwrap_err());
+            assert!(error.contains(names), "{error}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The figures of a run as they grow; one recorder a thread, merged at the end.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::failure::{Failure, FailureKind, Failures};
+
+/// Longest time that a histogram tells from longer ones.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// Significant decimal digits of a recorded time.
+const DIGITS: u8 = 3;
+
+/// Times of one answered request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// From the moment the request was due (open loop) or sent (closed loop) to its last byte.
+    pub latency: Duration,
+    /// From the moment it was due to the moment it was sent; zero in a closed loop.
+    pub send_delay: Duration,
+    /// Whether it was answered within the measured stretch, and not after its end.
+    pub in_window: bool,
+}
+
+/// Counts and histograms of measured requests.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    /// Latency of right answers, in nanoseconds.
+    pub latency: Histogram<u64>,
+    /// Delay between due and sent of right answers, in nanoseconds.
+    pub send_delay: Histogram<u64>,
+    /// Right answers that came within the measured stretch.
+    pub answered_in_window: u64,
+    /// Measured requests that failed, and wrong answers of the warm-up too.
+    pub failures: Failures,
+}
+
+impl Recorder {
+    /// Nothing recorded yet.
+    pub fn new() -> Self {
+        let empty = Histogram::new_with_bounds(1, LONGEST.as_nanos() as u64, DIGITS)
+            .expect("the bounds are constants within the histogram's range");
+        Self {
+            latency: empty.clone(),
+            send_delay: empty,
+            answered_in_window: 0,
+            failures: Failures::default(),
+        }
+    }
+
+    /// Counts a right answer.
+    pub fn answered(&mut self, timing: Timing) {
+        self.latency.saturating_record(nanos(timing.latency));
+        self.send_delay.saturating_record(nanos(timing.send_delay));
+        self.answered_in_window += u64::from(timing.in_window);
+    }
+
+    /// Counts a failure. A wrong answer counts in the warm-up as well: there is no getting used to those.
+    pub fn failed(&mut self, failure: Failure, measured: bool) {
+        if measured || failure.kind == FailureKind::Wrong {
+            self.failures.add(failure);
+        }
+    }
+
+    /// Right answers.
+    pub fn succeeded(&self) -> u64 {
+        self.latency.len()
+    }
+
+    /// Adds what another thread recorded.
+    pub fn merge(&mut self, other: &Self) {
+        self.latency.add(&other.latency).expect("every recorder has the same bounds");
+        self.send_delay.add(&other.send_delay).expect("every recorder has the same bounds");
+        self.answered_in_window += other.answered_in_window;
+        self.failures.merge(&other.failures);
+    }
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timing(millis: u64) -> Timing {
+        Timing { latency: Duration::from_millis(millis), send_delay: Duration::ZERO, in_window: millis < 900 }
+    }
+
+    #[test]
+    fn percentiles_are_exact_to_three_digits_across_threads() {
+        let mut recorders = [Recorder::new(), Recorder::new()];
+        for millis in 1..=1000 {
+            recorders[millis as usize % 2].answered(timing(millis));
+        }
+        let [mut all, other] = recorders;
+        all.merge(&other);
+        assert_eq!((all.succeeded(), all.answered_in_window), (1000, 899));
+        for (quantile, millis) in [(0.5, 500.0), (0.9, 900.0), (0.99, 990.0), (0.999, 999.0), (1.0, 1000.0)] {
+            let got = all.latency.value_at_quantile(quantile) as f64 / 1e6;
+            assert!((got / millis - 1.0).abs() < 1e-3, "p{quantile}: {got} ms");
+        }
+    }
+
+    #[test]
+    fn times_beyond_the_range_are_kept_at_its_end() {
+        let mut recorder = Recorder::new();
+        recorder.answered(timing(100 * 3_600_000));
+        assert_eq!(recorder.succeeded(), 1);
+        assert!(recorder.latency.max() >= LONGEST.as_nanos() as u64);
+    }
+
+    #[test]
+    fn warmup_counts_only_wrong_answers() {
+        let mut recorder = Recorder::new();
+        recorder.failed(Failure::new(FailureKind::Timeout, "slow start"), false);
+        recorder.failed(Failure::new(FailureKind::Wrong, "NaN"), false);
+        recorder.failed(Failure::new(FailureKind::Timeout, "slow"), true);
+        assert_eq!(recorder.failures.count(FailureKind::Wrong), 1);
+        assert_eq!(recorder.failures.count(FailureKind::Timeout), 1);
+    }
+}
