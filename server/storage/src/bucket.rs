@@ -1,0 +1,155 @@
+//! Single requests to a bucket: list, get, head, put.
+
+use std::sync::Arc;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+
+use crate::fault::{Asked, fault, status};
+use crate::location::Bucket;
+use crate::settings::Settings;
+use crate::store::Object;
+use crate::{Result, StorageError, client};
+
+/// The metadata field in which a published object carries its SHA-256 in hexadecimal.
+const SHA256_FIELD: &str = "sha256";
+
+/// A bucket with the client that reaches it.
+#[derive(Clone)]
+pub(crate) struct BucketClient {
+    client: Client,
+    endpoint: Arc<str>,
+    pub(crate) address: Bucket,
+    pub(crate) settings: Arc<Settings>,
+}
+
+impl BucketClient {
+    pub(crate) fn open(address: &Bucket, settings: &Settings) -> Result<Self> {
+        let (client, endpoint) = client::build(address, settings)?;
+        let settings = Arc::new(settings.clone());
+        Ok(Self { client, endpoint: endpoint.into(), address: address.clone(), settings })
+    }
+
+    pub(crate) fn with_address(&self, address: Bucket) -> Self {
+        Self { address, ..self.clone() }
+    }
+
+    /// The address of a full key, for messages.
+    pub(crate) fn address_of(&self, full_key: &str) -> String {
+        Bucket { prefix: full_key.to_owned(), ..self.address.clone() }.to_string()
+    }
+
+    fn asked(&self, full_key: &str, action: &'static str) -> Asked<'_> {
+        Asked {
+            address: self.address_of(full_key),
+            bucket: &self.address.name,
+            endpoint: &self.endpoint,
+            action,
+        }
+    }
+
+    /// Every object below the prefix; an address that is itself an object is listed under its own name.
+    pub(crate) async fn list(&self) -> Result<Vec<Object>> {
+        let prefix = self.address.key("");
+        let mut pages = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.address.name)
+            .set_prefix(Some(prefix.clone()).filter(|prefix| !prefix.is_empty()))
+            .into_paginator()
+            .send();
+        let mut objects = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| fault(&e, self.asked(&self.address.prefix, "s3:ListBucket")))?;
+            objects.extend(page.contents.unwrap_or_default().into_iter().filter_map(|found| {
+                let full_key = found.key?;
+                let key = full_key.strip_prefix(&prefix)?.trim_start_matches('/').to_owned();
+                let size = u64::try_from(found.size?).ok()?;
+                // keys that end in a slash are how consoles show empty folders
+                (!key.is_empty() && !key.ends_with('/')).then_some(Object {
+                    key,
+                    size,
+                    etag: found.e_tag,
+                    sha256: None,
+                    full_key,
+                })
+            }));
+        }
+        if objects.is_empty() {
+            objects.extend(self.itself().await?);
+        }
+        Ok(objects)
+    }
+
+    /// The object that the address names, if it names one.
+    async fn itself(&self) -> Result<Option<Object>> {
+        let full_key = self.address.prefix.clone();
+        let Some(name) = full_key.rsplit('/').next().filter(|name| !name.is_empty()) else { return Ok(None) };
+        let key = name.to_owned();
+        Ok(self.head(&full_key).await?.map(|head| Object { key, full_key, ..head }))
+    }
+
+    /// Size, `ETag` and published SHA-256 of an object; `None` where there is none.
+    pub(crate) async fn head(&self, full_key: &str) -> Result<Option<Object>> {
+        let answer = self.client.head_object().bucket(&self.address.name).key(full_key).send().await;
+        match answer {
+            Ok(head) => Ok(Some(Object {
+                key: String::new(),
+                full_key: full_key.to_owned(),
+                size: head.content_length.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
+                etag: head.e_tag,
+                sha256: head.metadata.and_then(|mut fields| fields.remove(SHA256_FIELD)),
+            })),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(fault(&error, self.asked(full_key, "s3:GetObject"))),
+        }
+    }
+
+    /// Starts to read an object at a byte; with an `ETag`, only if it is still that object.
+    pub(crate) async fn get(&self, full_key: &str, etag: Option<&str>, from: u64) -> Result<GetObjectOutput> {
+        self.client
+            .get_object()
+            .bucket(&self.address.name)
+            .key(full_key)
+            .set_if_match(etag.map(str::to_owned))
+            .set_range((from > 0).then(|| format!("bytes={from}-")))
+            .send()
+            .await
+            .map_err(|error| match status(&error) {
+                // 416: it became shorter than what was read already
+                Some(412 | 416) => StorageError::Changed { address: self.address_of(full_key) },
+                _ => fault(&error, self.asked(full_key, "s3:GetObject")),
+            })
+    }
+
+    /// Writes a new object with its SHA-256. Writing the same content again is no error: a lost answer makes
+    /// a client repeat a request that had succeeded.
+    pub(crate) async fn put(&self, full_key: &str, content: Bytes, sha256: &str) -> Result<()> {
+        let answer = self
+            .client
+            .put_object()
+            .bucket(&self.address.name)
+            .key(full_key)
+            .if_none_match("*")
+            .metadata(SHA256_FIELD, sha256)
+            .body(ByteStream::from(content))
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            // 409: somebody writes the same key right now
+            Err(error) if matches!(status(&error), Some(409 | 412)) => match self.head(full_key).await? {
+                Some(Object { sha256: Some(present), .. }) if present == sha256 => Ok(()),
+                _ => Err(StorageError::Exists { address: self.address_of(full_key) }),
+            },
+            Err(error) => Err(fault(&error, self.asked(full_key, "s3:PutObject"))),
+        }
+    }
+}
+
+/// The SHA-256 that the publisher of an object wrote beside it.
+pub(crate) fn published_sha256(object: &GetObjectOutput) -> Option<&str> {
+    object.metadata.as_ref()?.get(SHA256_FIELD).map(String::as_str)
+}

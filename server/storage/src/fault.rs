@@ -1,0 +1,79 @@
+//! From the SDK's errors to [`StorageError`]s.
+
+use std::error::Error;
+use std::iter::successors;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::StorageError;
+
+/// What was asked, and of whom.
+pub(crate) struct Asked<'a> {
+    pub(crate) address: String,
+    pub(crate) bucket: &'a str,
+    pub(crate) endpoint: &'a str,
+    pub(crate) action: &'static str,
+}
+
+/// The HTTP status that the server answered with, where it answered.
+pub(crate) fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+/// Why the request failed, in our words.
+pub(crate) fn fault<E>(error: &SdkError<E>, asked: Asked<'_>) -> StorageError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let Asked { address, endpoint, bucket, action } = asked;
+    let endpoint = endpoint.to_owned();
+    if chain(error).any(<dyn Error>::is::<CredentialsError>) {
+        return StorageError::NoCredentials { address, cause: innermost(error) };
+    }
+    let Some(status) = status(error) else {
+        let cause = innermost(error);
+        return if cause.contains("certificate") {
+            StorageError::Certificate { address, endpoint, cause }
+        } else {
+            StorageError::Unreachable { address, cause: with_scheme_hint(cause, &endpoint), endpoint }
+        };
+    };
+    let code = error.code().map_or_else(|| format!("HTTP status {status}"), str::to_owned);
+    match (code.as_str(), status) {
+        ("NoSuchBucket", _) => StorageError::NoSuchBucket { address, endpoint, bucket: bucket.to_owned() },
+        ("NoSuchKey" | "NotFound", _) | (_, 404) => {
+            StorageError::NotFound { address, what: "no such object" }
+        }
+        ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken", _) | (_, 401) => {
+            StorageError::BadCredentials { address, endpoint, code }
+        }
+        (_, 403) => StorageError::AccessDenied { address, endpoint, action, code },
+        _ => StorageError::Refused {
+            message: error.message().map_or_else(|| innermost(error), str::to_owned),
+            transient: status >= 500 || status == 429,
+            address,
+            endpoint,
+            action,
+            code,
+        },
+    }
+}
+
+/// The last cause of an error: the one that says what happened.
+pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
+    chain(error).last().unwrap_or(error).to_string()
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source())
+}
+
+/// A server of plain HTTP answers a TLS greeting with something that is none: the usual slip with MinIO.
+fn with_scheme_hint(cause: String, endpoint: &str) -> String {
+    if endpoint.starts_with("https://") && cause.contains("corrupt message") {
+        format!("{cause}: it may speak plain HTTP: write http://, or set S3_USE_HTTPS=0")
+    } else {
+        cause
+    }
+}

@@ -1,0 +1,152 @@
+//! The same operations on a folder of this machine.
+
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio::fs::{self, File};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::download::{self, Placed};
+use crate::store::{Fetched, Object};
+use crate::transfer::hex;
+use crate::{Result, StorageError};
+
+/// Folders below folders that are looked into: more than any model repository has, and an end for links in
+/// circles.
+const DEPTH: usize = 16;
+
+/// Bytes read at once.
+const PIECE: usize = 1 << 20;
+
+/// Every file below a folder, hidden ones left out; none where there is no folder. A file lists itself.
+pub(crate) async fn list(root: &Path) -> Result<Vec<Object>> {
+    let metadata = match fs::metadata(root).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        metadata => metadata.map_err(StorageError::io(root, "read"))?,
+    };
+    let mut objects = Vec::new();
+    if metadata.is_file() {
+        let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        objects.push(object(name, &metadata));
+        return Ok(objects);
+    }
+    let mut folders = vec![(root.to_owned(), String::new(), 0)];
+    while let Some((folder, prefix, depth)) = folders.pop() {
+        let mut entries = fs::read_dir(&folder).await.map_err(StorageError::io(&folder, "read"))?;
+        while let Some(entry) = entries.next_entry().await.map_err(StorageError::io(&folder, "read"))? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') {
+                continue;
+            }
+            // through links: modelcars and config maps consist of them; a dangling one is no object
+            let Ok(metadata) = fs::metadata(entry.path()).await else { continue };
+            let key = format!("{prefix}{name}");
+            if metadata.is_file() {
+                objects.push(object(key, &metadata));
+            } else if metadata.is_dir() && depth < DEPTH {
+                folders.push((entry.path(), format!("{key}/"), depth + 1));
+            }
+        }
+    }
+    Ok(objects)
+}
+
+fn object(key: String, metadata: &Metadata) -> Object {
+    let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let etag = changed.map(|time| format!("{:x}-{:x}", metadata.len(), time.as_nanos()));
+    Object { key, size: metadata.len(), etag, sha256: None, full_key: String::new() }
+}
+
+/// Reads one small file.
+pub(crate) async fn read(path: &Path, limit: u64) -> Result<Bytes> {
+    let address = path.display().to_string();
+    let file = match File::open(path).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(StorageError::NotFound { address, what: "no such file" });
+        }
+        file => file.map_err(StorageError::io(path, "read"))?,
+    };
+    let size = file.metadata().await.map_err(StorageError::io(path, "read"))?.len();
+    if size > limit {
+        return Err(StorageError::TooLarge { address, size, limit });
+    }
+    let mut content = Vec::new();
+    // a file may grow while it is read
+    file.take(limit).read_to_end(&mut content).await.map_err(StorageError::io(path, "read"))?;
+    Ok(content.into())
+}
+
+/// Copies files into a new temporary folder below `parent`.
+pub(crate) async fn copy(
+    root: &Path,
+    objects: &[Object],
+    parent: &Path,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<(TempDir, Vec<Fetched>)> {
+    let (folder, paths) = download::prepare(objects, parent)?;
+    let is_file = fs::metadata(root).await.is_ok_and(|metadata| metadata.is_file());
+    let mut fetched = Vec::with_capacity(objects.len());
+    for (object, to) in objects.iter().zip(&paths) {
+        let from = if is_file { root.to_owned() } else { root.join(&object.key) };
+        let sha256 = copy_file(object, &from, to, progress).await?;
+        fetched.push(Fetched { object: object.clone(), sha256 });
+    }
+    Ok((folder, fetched))
+}
+
+async fn copy_file(
+    object: &Object,
+    from: &PathBuf,
+    to: &Path,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<String> {
+    let mut source = File::open(from).await.map_err(StorageError::io(from, "read"))?;
+    let mut target = File::create(to).await.map_err(StorageError::io(to, "create"))?;
+    let (mut hasher, mut received, mut piece) = (Sha256::new(), 0, vec![0; PIECE]);
+    loop {
+        let count = source.read(&mut piece).await.map_err(StorageError::io(from, "read"))?;
+        if count == 0 {
+            break;
+        }
+        target.write_all(&piece[..count]).await.map_err(StorageError::io(to, "write"))?;
+        hasher.update(&piece[..count]);
+        received += count as u64;
+        progress(count as u64);
+    }
+    target.sync_all().await.map_err(StorageError::io(to, "write"))?;
+    let address = || from.display().to_string();
+    if received != object.size {
+        return Err(StorageError::Changed { address: address() });
+    }
+    let actual = hex(&hasher.finalize());
+    match &object.sha256 {
+        Some(expected) if !expected.eq_ignore_ascii_case(&actual) => {
+            Err(StorageError::Checksum { address: address(), expected: expected.clone(), actual })
+        }
+        _ => Ok(actual),
+    }
+}
+
+/// Writes files into a temporary folder and renames it to `version`.
+pub(crate) async fn publish(version: &Path, files: &[(&str, Bytes)]) -> Result<()> {
+    let exists = || StorageError::Exists { address: version.display().to_string() };
+    if fs::try_exists(version).await.unwrap_or(false) {
+        return Err(exists());
+    }
+    let (folder, _) = download::prepare(&[], download::parent(version))?;
+    for (name, content) in files {
+        let path = folder.path().join(name);
+        let mut file = File::create(&path).await.map_err(StorageError::io(&path, "create"))?;
+        file.write_all(content).await.map_err(StorageError::io(&path, "write"))?;
+        file.sync_all().await.map_err(StorageError::io(&path, "write"))?;
+    }
+    match download::place(folder, version)? {
+        Placed::Now => Ok(()),
+        Placed::Before => Err(exists()),
+    }
+}

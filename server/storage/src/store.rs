@@ -1,0 +1,306 @@
+//! A store: one prefix of a bucket, or one folder, with the same operations.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::bucket::BucketClient;
+use crate::transfer::{hex, next};
+use crate::{Location, Result, Settings, StorageError, download, folder};
+
+/// How often a download starts over because an object changed after it was listed.
+const FRESH_LISTINGS: usize = 3;
+
+/// One object of a store, as it was listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// The key below the store's location, with `/` between its parts: `1/model.onnx`.
+    pub key: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Changes whenever the content does: the server's `ETag`, or a file's size and time of change.
+    pub etag: Option<String>,
+    /// The SHA-256 in hexadecimal that the content must have. Listings leave it empty; a caller that knows it
+    /// sets it, and a download that has another one fails.
+    pub sha256: Option<String>,
+    /// The key in the bucket; empty for files.
+    pub(crate) full_key: String,
+}
+
+/// One downloaded object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// What was downloaded; its size and `ETag` are those of the content that arrived.
+    pub object: Object,
+    /// The SHA-256 of the content in hexadecimal.
+    pub sha256: String,
+}
+
+/// Objects below a [`Location`]. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct Store {
+    location: Location,
+    deadline: Duration,
+    backend: Backend,
+}
+
+#[derive(Clone)]
+enum Backend {
+    Folder(PathBuf),
+    Bucket(Box<BucketClient>),
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.location)
+    }
+}
+
+impl Store {
+    /// A store at a location. Nothing is asked of the server yet.
+    ///
+    /// # Errors
+    /// [`StorageError::Setting`] for settings that cannot be used: a CA bundle that cannot be read, HTTPS
+    /// without a check of certificates.
+    pub fn open(location: &Location, settings: &Settings) -> Result<Self> {
+        let backend = match location {
+            Location::Folder(path) => Backend::Folder(path.clone()),
+            Location::Bucket(bucket) => Backend::Bucket(Box::new(BucketClient::open(bucket, settings)?)),
+        };
+        Ok(Self { location: location.clone(), deadline: settings.deadline, backend })
+    }
+
+    /// The store at `part` below this one, such as `digits/3`; it shares this one's connections.
+    #[must_use]
+    pub fn below(&self, part: &str) -> Self {
+        let location = self.location.join(part);
+        let backend = match (&self.backend, &location) {
+            (Backend::Bucket(client), Location::Bucket(bucket)) => {
+                Backend::Bucket(Box::new(client.with_address(bucket.clone())))
+            }
+            (_, Location::Folder(path)) => Backend::Folder(path.clone()),
+            (Backend::Folder(_), Location::Bucket(_)) => {
+                unreachable!("a folder joined with a key is a folder")
+            }
+        };
+        Self { location, deadline: self.deadline, backend }
+    }
+
+    /// Where the store is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The folder, for a store that is one: its files need no download.
+    pub fn local_path(&self) -> Option<&Path> {
+        match &self.backend {
+            Backend::Folder(path) => Some(path),
+            Backend::Bucket(_) => None,
+        }
+    }
+
+    /// Every object below the location, ordered by key. An address that is itself an object lists it under its
+    /// own name. Hidden files of a folder are left out; symbolic links are followed.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`] when there is none, and whatever the server or the disk reports.
+    pub async fn list(&self) -> Result<Vec<Object>> {
+        let mut objects = match &self.backend {
+            Backend::Folder(path) => folder::list(path).await?,
+            Backend::Bucket(client) => self.within_deadline(client.list()).await?,
+        };
+        if objects.is_empty() {
+            return Err(self.not_found("", "nothing is there"));
+        }
+        objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Ok(objects)
+    }
+
+    /// Reads one small object, such as a configuration file.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::TooLarge`] above `limit` bytes, and whatever the server or
+    /// the disk reports.
+    pub async fn read(&self, key: &str, limit: u64) -> Result<Bytes> {
+        match &self.backend {
+            Backend::Folder(path) => folder::read(&path.join(key), limit).await,
+            Backend::Bucket(client) => self.within_deadline(read_object(client, key, limit)).await,
+        }
+    }
+
+    /// Downloads objects of [`Store::list`] into the new folder `to`, which appears when all of them are there
+    /// and synchronised to the disk, or not at all. `progress` is told the bytes as they arrive.
+    ///
+    /// Cut connections are resumed. When an object changed after it was listed, everything is listed and
+    /// downloaded again a few times, so that what appears belongs together.
+    ///
+    /// # Errors
+    /// [`StorageError::Changed`], [`StorageError::Cut`], [`StorageError::Checksum`], [`StorageError::Exists`]
+    /// for `to`, [`StorageError::Deadline`], and whatever the server or the disk reports.
+    pub async fn download(
+        &self,
+        objects: &[Object],
+        to: &Path,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Vec<Fetched>> {
+        let (folder, fetched) = self.fetch(objects, download::parent(to), progress).await?;
+        match download::place(folder, to)? {
+            download::Placed::Now => Ok(fetched),
+            download::Placed::Before => Err(StorageError::Exists { address: to.display().to_string() }),
+        }
+    }
+
+    /// Downloads objects into a temporary folder below `parent`.
+    pub(crate) async fn fetch(
+        &self,
+        objects: &[Object],
+        parent: &Path,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(tempfile::TempDir, Vec<Fetched>)> {
+        self.within_deadline(async {
+            let mut objects = objects.to_vec();
+            for _ in 1..FRESH_LISTINGS {
+                match self.fetch_listed(&objects, parent, progress).await {
+                    Err(StorageError::Changed { address }) => {
+                        tracing::warn!(address, "an object changed while it was read; listing again");
+                        objects = self.listed_again(&objects).await?;
+                    }
+                    other => return other,
+                }
+            }
+            self.fetch_listed(&objects, parent, progress).await
+        })
+        .await
+    }
+
+    async fn fetch_listed(
+        &self,
+        objects: &[Object],
+        parent: &Path,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(tempfile::TempDir, Vec<Fetched>)> {
+        match &self.backend {
+            Backend::Bucket(client) => download::objects(client, objects, parent, progress).await,
+            Backend::Folder(path) => folder::copy(path, objects, parent, progress).await,
+        }
+    }
+
+    /// The same keys as they are now, with the SHA-256 that the caller demanded.
+    async fn listed_again(&self, objects: &[Object]) -> Result<Vec<Object>> {
+        let mut now: BTreeMap<String, Object> =
+            self.list().await?.into_iter().map(|object| (object.key.clone(), object)).collect();
+        objects
+            .iter()
+            .map(|old| {
+                let new = now.remove(&old.key).ok_or_else(|| self.not_found(&old.key, "no such object"))?;
+                Ok(Object { sha256: old.sha256.clone(), ..new })
+            })
+            .collect()
+    }
+
+    /// Publishes `files` (name and content) as the new folder `version` of this store, which is a model's
+    /// folder. The version appears whole or not at all, and one that exists is never overwritten.
+    ///
+    /// In a folder it is renamed into place. In a bucket, where objects appear one by one, files that end in
+    /// `.onnx` are written last: a version without its model is no version for whoever looks for models.
+    ///
+    /// # Errors
+    /// [`StorageError::Exists`] when the version was published before with other content, and whatever the
+    /// server or the disk reports.
+    pub async fn publish(&self, version: &str, files: &[(&str, Bytes)]) -> Result<()> {
+        for name in files.iter().map(|(name, _)| *name).chain([version]) {
+            if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
+                let reason = format!("{name:?} is no name for a version or a file of one");
+                return Err(StorageError::Setting { name: "version".to_owned(), reason });
+            }
+        }
+        match &self.backend {
+            Backend::Folder(path) => folder::publish(&path.join(version), files).await,
+            Backend::Bucket(client) => {
+                let client = client.with_address(match self.location.join(version) {
+                    Location::Bucket(bucket) => bucket,
+                    Location::Folder(_) => unreachable!("a bucket joined with a key is a bucket"),
+                });
+                self.within_deadline(publish_objects(&client, files)).await
+            }
+        }
+    }
+
+    /// The number after the highest version in this store, which is a model's folder; 1 where there is none.
+    ///
+    /// # Errors
+    /// Whatever the server or the disk reports.
+    pub async fn next_version(&self) -> Result<u64> {
+        let objects = match self.list().await {
+            Err(StorageError::NotFound { .. }) => return Ok(1),
+            listed => listed?,
+        };
+        let versions = objects.iter().filter_map(|object| object.key.split('/').next()?.parse::<u64>().ok());
+        Ok(versions.max().map_or(1, |highest| highest.saturating_add(1)))
+    }
+
+    fn not_found(&self, key: &str, what: &'static str) -> StorageError {
+        StorageError::NotFound { address: self.location.join(key).to_string(), what }
+    }
+
+    async fn within_deadline<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        // boxed: the futures of the SDK are large
+        let work = Box::pin(work);
+        tokio::time::timeout(self.deadline, work).await.unwrap_or_else(|_| {
+            Err(StorageError::Deadline { address: self.location.to_string(), limit: self.deadline })
+        })
+    }
+}
+
+async fn read_object(client: &BucketClient, key: &str, limit: u64) -> Result<Bytes> {
+    let full_key = client.address.key(key);
+    let address = client.address_of(&full_key);
+    let answer = client.get(&full_key, None, 0).await?;
+    let size = answer.content_length.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+    if size > limit {
+        return Err(StorageError::TooLarge { address, size, limit });
+    }
+    let mut body = answer.body;
+    let mut content = Vec::with_capacity(size as usize);
+    loop {
+        let received = content.len() as u64;
+        let chunk = next(&mut body, client.settings.read_timeout).await;
+        let cause = match chunk {
+            Ok(Some(chunk)) if received + chunk.len() as u64 > limit => {
+                return Err(StorageError::TooLarge { address, size: received + chunk.len() as u64, limit });
+            }
+            Ok(Some(chunk)) => {
+                content.extend_from_slice(&chunk);
+                continue;
+            }
+            Ok(None) if received >= size => return Ok(content.into()),
+            Ok(None) => "the body ended early".to_owned(),
+            Err(cause) => cause,
+        };
+        return Err(StorageError::Cut { address, received, size, attempts: 1, cause });
+    }
+}
+
+async fn publish_objects(client: &BucketClient, files: &[(&str, Bytes)]) -> Result<()> {
+    let mut files: Vec<_> = files
+        .iter()
+        .map(|(name, content)| (client.address.key(name), content.clone(), hex(&Sha256::digest(content))))
+        .collect();
+    files.sort_by_key(|(key, ..)| Path::new(key).extension().is_some_and(|extension| extension == "onnx"));
+    if let Some((model, _, sha256)) = files.last()
+        && let Some(present) = client.head(model).await?
+        && present.sha256.as_ref() != Some(sha256)
+    {
+        // before the files beside it are touched
+        return Err(StorageError::Exists { address: client.address_of(model) });
+    }
+    for (key, content, sha256) in files {
+        client.put(&key, content, &sha256).await?;
+    }
+    Ok(())
+}

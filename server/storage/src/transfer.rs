@@ -1,0 +1,153 @@
+//! One object from a bucket: streamed, resumed where the connection was cut, checked.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+
+use crate::bucket::{BucketClient, published_sha256};
+use crate::fault::innermost;
+use crate::store::Object;
+use crate::{Result, StorageError};
+
+/// The pause after the first cut; it doubles with each further one, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The file that a body goes to, and what was received of it so far.
+struct Receiver<'a> {
+    path: &'a Path,
+    file: File,
+    received: u64,
+    hasher: Sha256,
+    progress: &'a (dyn Fn(u64) + Send + Sync),
+}
+
+/// Downloads an object into a new file and returns its SHA-256 in hexadecimal.
+///
+/// A body that is cut is resumed at the byte where it ended, if it is still the same object. Tries without a
+/// byte of progress are limited by the settings' attempts, and everything by the caller's deadline.
+pub(crate) async fn receive(
+    bucket: &BucketClient,
+    object: &Object,
+    path: &Path,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<String> {
+    let file = File::create(path).await.map_err(StorageError::io(path, "create"))?;
+    let mut receiver = Receiver { path, file, received: 0, hasher: Sha256::new(), progress };
+    let mut expected = object.sha256.clone();
+    let mut failures = 0;
+    loop {
+        let before = receiver.received;
+        let error = match read_on(bucket, object, &mut receiver, &mut expected).await {
+            Ok(()) => break,
+            Err(error) => error,
+        };
+        failures = if receiver.received > before { 1 } else { failures + 1 };
+        // without an ETag nobody can tell whether the rest belongs to the same object
+        let hopeless = object.etag.is_none() || failures >= bucket.settings.attempts;
+        if hopeless || !error.is_transient() || matches!(error, StorageError::Changed { .. }) {
+            return Err(with_attempts(error, failures));
+        }
+        tracing::warn!(%error, received_bytes = receiver.received, "reading goes on after a pause");
+        tokio::time::sleep(pause(failures)).await;
+    }
+    receiver.file.sync_all().await.map_err(StorageError::io(path, "write"))?;
+    let actual = hex(&receiver.hasher.finalize());
+    match expected {
+        Some(expected) if !expected.eq_ignore_ascii_case(&actual) => {
+            Err(StorageError::Checksum { address: bucket.address_of(&object.full_key), expected, actual })
+        }
+        _ => Ok(actual),
+    }
+}
+
+/// Reads from where the receiver stands to the end of the object.
+async fn read_on(
+    bucket: &BucketClient,
+    object: &Object,
+    receiver: &mut Receiver<'_>,
+    expected: &mut Option<String>,
+) -> Result<()> {
+    let address = || bucket.address_of(&object.full_key);
+    let answer = bucket.get(&object.full_key, object.etag.as_deref(), receiver.received).await?;
+    let promised = answer.content_length.and_then(|n| u64::try_from(n).ok());
+    if promised.is_some_and(|rest| receiver.received + rest != object.size) {
+        return Err(StorageError::Changed { address: address() });
+    }
+    if expected.is_none() {
+        *expected = published_sha256(&answer).map(str::to_owned);
+    }
+    let mut body = answer.body;
+    let cut = |cause: String, received: u64| StorageError::Cut {
+        address: address(),
+        received,
+        size: object.size,
+        attempts: 1,
+        cause,
+    };
+    while let Some(chunk) =
+        next(&mut body, bucket.settings.read_timeout).await.map_err(|cause| cut(cause, receiver.received))?
+    {
+        receiver.write(&chunk).await?;
+        if receiver.received > object.size {
+            return Err(StorageError::Changed { address: address() });
+        }
+    }
+    receiver.file.flush().await.map_err(StorageError::io(receiver.path, "write"))?;
+    if receiver.received < object.size {
+        return Err(cut("the body ended early".to_owned(), receiver.received));
+    }
+    Ok(())
+}
+
+/// The next piece of a body, or why none came.
+pub(crate) async fn next(
+    body: &mut ByteStream,
+    patience: Duration,
+) -> std::result::Result<Option<Bytes>, String> {
+    match tokio::time::timeout(patience, body.next()).await {
+        Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
+        Ok(Some(Err(error))) => Err(innermost(&error)),
+        Ok(None) => Ok(None),
+        Err(_) => Err(format!("nothing came for {} s", patience.as_secs())),
+    }
+}
+
+impl Receiver<'_> {
+    async fn write(&mut self, chunk: &[u8]) -> Result<()> {
+        self.file.write_all(chunk).await.map_err(StorageError::io(self.path, "write"))?;
+        self.hasher.update(chunk);
+        self.received += chunk.len() as u64;
+        (self.progress)(chunk.len() as u64);
+        Ok(())
+    }
+}
+
+fn with_attempts(error: StorageError, tried: u32) -> StorageError {
+    match error {
+        StorageError::Cut { address, received, size, cause, .. } => {
+            StorageError::Cut { address, received, size, cause, attempts: tried }
+        }
+        other => other,
+    }
+}
+
+/// Doubles with each failure; the jitter keeps clients that were cut together from coming back together.
+fn pause(failures: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    doubled.min(LONGEST_PAUSE).mul_f64(0.5 + fastrand::f64())
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+        text
+    })
+}
