@@ -32,8 +32,8 @@ pub enum NotFound {
     Named(PathBuf),
     /// It is in none of the usual places.
     #[error(
-        "no ONNX Runtime library found ({} places searched, the first {}): run `scripts/setup onnxruntime` in a clone \
-         of Decima, or `pip install onnxruntime=={VERSION}` and set ORT_DYLIB_PATH to the file \
+        "no ONNX Runtime library found ({} places searched, the first {}): run `scripts/setup onnxruntime` in a \
+         clone of Decima, or `pip install onnxruntime=={VERSION}` and set ORT_DYLIB_PATH to the file \
          onnxruntime/capi/libonnxruntime.so.{VERSION} in it",
         .0.len(),
         .0.first().map_or_else(String::new, |folder| folder.display().to_string())
