@@ -167,6 +167,14 @@ pub enum Problem {
         /// Bytes sent.
         size: usize,
     },
+    /// A byte of a BOOL tensor that is neither false nor true.
+    #[error("element {index} is {value}, but BOOL has only 0 and 1")]
+    NotBool {
+        /// Which element, in row-major order.
+        index: usize,
+        /// Its byte.
+        value: u8,
+    },
     /// Bytes after the last tensor.
     #[error("{0} bytes are left after the last binary tensor")]
     Leftover(usize),

@@ -66,7 +66,8 @@ impl Tensor {
     /// A tensor whose data is known to have the bytes that `datatype` and `shape` ask for.
     ///
     /// # Errors
-    /// [`Problem::TooManyElements`], [`Problem::ByteCount`], or [`Problem::Prefixes`] for BYTES.
+    /// [`Problem::TooManyElements`], [`Problem::ByteCount`], [`Problem::Prefixes`] for BYTES, or
+    /// [`Problem::NotBool`] for BOOL.
     pub fn new(datatype: Datatype, shape: Shape, data: Bytes) -> Result<Self, Problem> {
         let tensor = Self { datatype, shape, data };
         tensor.check()?;
@@ -85,10 +86,21 @@ impl Tensor {
         };
         let expected = expected.checked_mul(size).ok_or_else(too_many)?;
         if self.data.len() == expected {
-            return Ok(());
+            return self.check_values();
         }
         let (datatype, shape, got) = (self.datatype, self.shape.clone(), self.data.len());
         Err(Problem::ByteCount { datatype, shape, expected, got })
+    }
+
+    /// Checks the elements of the one datatype that does not use all values of its bytes.
+    fn check_values(&self) -> Result<(), Problem> {
+        if self.datatype != Datatype::Bool {
+            return Ok(());
+        }
+        match self.data.iter().position(|&byte| byte > 1) {
+            Some(index) => Err(Problem::NotBool { index, value: self.data[index] }),
+            None => Ok(()),
+        }
     }
 
     fn check_prefixes(&self, expected: usize) -> Result<(), Problem> {

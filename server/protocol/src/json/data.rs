@@ -67,16 +67,19 @@ impl Elements {
         // An array may be empty, but after a comma there must be an element.
         let mut may_close = true;
         loop {
-            // Single digits are most of many pictures.
-            if let Some(&[digit @ b'0'..=b'9', b',']) = reader.bytes[reader.offset..].first_chunk()
-                && E::push_digit(digit - b'0', &mut self.packed)
-            {
-                reader.offset += 2;
+            let length = E::read_short(&reader.bytes[reader.offset..], &mut self.packed);
+            if length > 0 {
+                reader.offset += length;
                 count += 1;
                 may_close = false;
                 continue;
             }
-            match reader.peek() {
+            match reader.bytes.get(reader.offset) {
+                // Back to the short ones: many writers put a space after each comma.
+                Some(b' ' | b'\n' | b'\t' | b'\r') => {
+                    reader.offset += 1;
+                    continue;
+                }
                 Some(b'[') => {
                     reader.offset += 1;
                     reader.enter()?;
@@ -115,10 +118,14 @@ trait Element {
     /// Bytes to set aside for one.
     const SIZE: usize;
 
-    /// Appends a number of one digit, where that is an element without further checks.
-    fn push_digit(digit: u8, packed: &mut Vec<u8>) -> bool;
+    /// Reads an element of one digit and the comma that follows, and appends it: most of a picture is `0,`
+    /// or `0.0,`. Gives the length, 0 where something else stands there.
+    #[inline]
+    fn read_short(_text: &[u8], _packed: &mut Vec<u8>) -> usize {
+        0
+    }
 
-    /// Reads an element and appends it.
+    /// Reads the element that starts at the byte at hand, and appends it.
     fn read(elements: &mut Elements, reader: &mut Reader<'_>) -> Result<(), Problem>;
 }
 
@@ -129,10 +136,16 @@ macro_rules! number_element {
             const SIZE: usize = size_of::<Self>();
 
             #[inline]
-            fn push_digit(digit: u8, packed: &mut Vec<u8>) -> bool {
+            fn read_short(text: &[u8], packed: &mut Vec<u8>) -> usize {
+                let nan: Option<Self> = $null;
+                let (digit, length) = match text.first_chunk::<4>() {
+                    Some([digit @ b'0'..=b'9', b',', ..]) => (digit - b'0', 2),
+                    Some([digit @ b'0'..=b'9', b'.', b'0', b',']) if nan.is_some() => (digit - b'0', 4),
+                    _ => return 0,
+                };
                 let digit: Self = $digit(digit);
                 packed.extend_from_slice(&digit.to_le_bytes());
-                true
+                length
             }
 
             #[inline]
@@ -145,7 +158,9 @@ macro_rules! number_element {
                     elements.packed.extend_from_slice(&nan.to_le_bytes());
                     return Ok(());
                 }
-                let number = reader.number("a number")?;
+                let Some(number) = reader.number_here() else {
+                    return Err(reader.not_a_number("a number"));
+                };
                 let value: Option<Self> = $convert(number);
                 let Some(value) = value else {
                     return Err(elements.refused(reader, number, nan.is_none()));
@@ -193,13 +208,6 @@ impl Elements {
 impl Element for bool {
     const SIZE: usize = 1;
 
-    fn push_digit(digit: u8, packed: &mut Vec<u8>) -> bool {
-        if digit <= 1 {
-            packed.push(digit);
-        }
-        digit <= 1
-    }
-
     fn read(elements: &mut Elements, reader: &mut Reader<'_>) -> Result<(), Problem> {
         const EXPECTED: &str = "true, false, 0 or 1";
         let value = match reader.peek() {
@@ -223,10 +231,6 @@ struct Text;
 
 impl Element for Text {
     const SIZE: usize = 4;
-
-    fn push_digit(_: u8, _: &mut Vec<u8>) -> bool {
-        false
-    }
 
     fn read(elements: &mut Elements, reader: &mut Reader<'_>) -> Result<(), Problem> {
         let text = reader.string("a string")?;

@@ -20,11 +20,12 @@ const MAX_DIGITS: usize = 19;
 
 impl<'a> Number<'a> {
     /// Reads the number that starts at `start`; gives it and its end, or else where a digit is missing.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as a call, it returns through memory and takes thrice as long")]
+    #[inline(always)]
     pub(super) fn scan(bytes: &'a [u8], start: usize) -> Result<(Self, usize), usize> {
         let negative = bytes.get(start) == Some(&b'-');
         let whole = start + usize::from(negative);
-        let mut mantissa = 0;
+        let mut mantissa = 0_u64;
         let (mut end, mut digit_count) = match bytes.get(whole) {
             Some(b'0') => (whole + 1, 0),
             Some(b'1'..=b'9') => {
@@ -88,8 +89,12 @@ impl<'a> Number<'a> {
     /// The nearest FP32, `None` where that is infinite.
     #[inline]
     pub(super) fn to_f32(self) -> Option<f32> {
-        if self.exact && self.exponent.unsigned_abs() <= 30 {
-            let value = self.mantissa as f64 * power_of_ten(self.exponent);
+        // Processors convert signed integers to floats faster.
+        if let Ok(mantissa) = i64::try_from(self.mantissa)
+            && self.exact
+            && self.exponent.unsigned_abs() <= 30
+        {
+            let value = mantissa as f64 * power_of_ten(self.exponent);
             // Mantissa, power and product are each rounded, so the value is within 3 units of FP64's last
             // place. It rounds to the FP32 that the exact value rounds to, unless it lies that close to the
             // middle between two of them. It is never subnormal, as 1e-30 is not.
@@ -123,19 +128,20 @@ fn scan_exponent(bytes: &[u8], start: usize) -> Result<(i32, usize), usize> {
 #[inline]
 fn digits(bytes: &[u8], start: usize, mantissa: &mut u64) -> usize {
     let mut end = start;
-    // Eight at a time: the digits of a word are its bytes before the first that is not one.
-    while let Some(chunk) = bytes[end..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk) ^ 0x3030_3030_3030_3030;
-        let others = (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080;
-        let count = others.trailing_zeros() / 8;
-        if count == 0 {
-            return end;
-        }
-        *mantissa = mantissa
-            .wrapping_mul(POWERS[count as usize])
-            .wrapping_add(eight_digits(word << (64 - 8 * count)));
-        end += count as usize;
-        if count < 8 {
+    // Sixteen at a time and without a branch on their number, which no processor could predict.
+    while let Some(chunk) = bytes[end..].first_chunk::<16>() {
+        let word = u128::from_le_bytes(*chunk) ^ ZEROS;
+        // The digits are the bytes before the first one that is above 9.
+        let others = (word.wrapping_add(TO_HIGH_BIT) | word) & HIGH_BITS;
+        let count = others.trailing_zeros() as usize / 8;
+        // Shifted to the end of the word, they have zeros before them.
+        let word = if count == 0 { 0 } else { word << (128 - 8 * count) };
+        let value = eight_digits(word as u64)
+            .wrapping_mul(100_000_000)
+            .wrapping_add(eight_digits((word >> 64) as u64));
+        *mantissa = mantissa.wrapping_mul(POWERS[count]).wrapping_add(value);
+        end += count;
+        if count < 16 {
             return end;
         }
     }
@@ -146,7 +152,22 @@ fn digits(bytes: &[u8], start: usize, mantissa: &mut u64) -> usize {
     end
 }
 
-const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+/// ASCII zeros.
+const ZEROS: u128 = u128::from_le_bytes([b'0'; 16]);
+/// Added to a byte above 9, it sets the highest bit.
+const TO_HIGH_BIT: u128 = u128::from_le_bytes([0x76; 16]);
+const HIGH_BITS: u128 = u128::from_le_bytes([0x80; 16]);
+
+/// 10 to the power of the index.
+const POWERS: [u64; 17] = {
+    let mut powers = [1; 17];
+    let mut index = 1;
+    while index < powers.len() {
+        powers[index] = powers[index - 1] * 10;
+        index += 1;
+    }
+    powers
+};
 
 /// The number that eight digits make, each a byte from 0 to 9, the first one lowest.
 #[inline]

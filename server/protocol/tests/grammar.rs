@@ -1,0 +1,175 @@
+//! The reader takes the documents that `serde_json` takes, and no others.
+//!
+//! It is stricter in two things that the crate documents: nesting beyond `MAX_DEPTH`, and fields of the
+//! protocol that come twice. Numbers too large for FP64 are a matter of the tensor, not of the grammar.
+
+use bytes::Bytes;
+use oip::{InferRequest, json};
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde::{Deserialize, de::IgnoredAny};
+
+/// Whether a document is accepted as the value of an unknown field, which is skipped.
+fn skips(document: &[u8]) -> bool {
+    let body = [br#"{"inputs":[],"unknown":"#, document, b"}"].concat();
+    json::decode_request(&body.into()).is_ok()
+}
+
+/// Whether `serde_json` accepts a document, text included.
+fn oracle(document: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(document).is_ok()
+        && serde_json::from_slice::<serde_json::Value>(document)
+            .map_or_else(|error| error.to_string().contains("number out of range"), |_| true)
+}
+
+/// Pieces of which documents and wrecks of documents are made.
+const PIECES: [&str; 46] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "\"a\"",
+    "\"\":",
+    "\"k\":",
+    "0",
+    "-",
+    "1",
+    "23",
+    ".",
+    "5",
+    "e",
+    "E+",
+    "true",
+    "false",
+    "null",
+    "nul",
+    "tru",
+    "NaN",
+    " ",
+    "\n",
+    "\t",
+    "\r",
+    "\u{b}",
+    "\u{e9}",
+    "\\u",
+    "\\u00e9",
+    "d83d",
+    "\\ud83d\\ude00",
+    "\\n",
+    "\\x",
+    "/",
+    "'",
+    "-0",
+    "01",
+    "1.5e-7",
+    "1e5",
+    "[]",
+    "{}",
+    "\u{1}",
+];
+
+/// Valid documents.
+fn documents() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        any::<String>().prop_map(Into::into),
+    ];
+    leaf.prop_recursive(6, 60, 6, |inner| {
+        let object = vec((any::<String>(), inner.clone()), 0..6)
+            .prop_map(|fields| serde_json::Value::Object(fields.into_iter().collect()));
+        prop_oneof![vec(inner, 0..6).prop_map(Into::into), object]
+    })
+}
+
+/// A request with every field, as a client may write it.
+const REQUEST: &str = r#"{"id":"a\u00e9","parameters":{"p":1,"q":"x","r":true,"s":1.5},"x":[{}],"inputs":[{"name":"x",
+    "shape":[2,2],"datatype":"FP32","parameters":{"t":0},"data":[[0,1.5],[-2e-3, 40]]},{"data":["\n"],"name":"s",
+    "datatype":"BYTES","shape":[1]}],"outputs":[{"name":"y","parameters":{"binary_data":false}}]}"#;
+
+/// A byte of a document put elsewhere, changed, left out or doubled.
+fn mutate(document: &[u8], changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
+    let mut bytes = document.to_vec();
+    for (index, kind, byte) in changes {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = index.index(bytes.len());
+        match kind % 4 {
+            0 => bytes[at] = *byte,
+            1 => drop(bytes.remove(at)),
+            2 => bytes.insert(at, bytes[at]),
+            _ => bytes.insert(at, PIECES[usize::from(*byte) % PIECES.len()].as_bytes()[0]),
+        }
+    }
+    bytes
+}
+
+/// What the protocol has, for a reader that knows only the form.
+#[derive(Deserialize)]
+struct Form {
+    #[expect(dead_code, reason = "read only to see that it is there")]
+    inputs: Vec<IgnoredAny>,
+}
+
+fn decode(body: Vec<u8>) -> Option<InferRequest> {
+    json::decode_request(&Bytes::from(body)).ok()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn valid_documents(document in documents(), pretty: bool) {
+        let text = if pretty { serde_json::to_vec_pretty(&document) } else { serde_json::to_vec(&document) };
+        prop_assert!(skips(&text.expect("a value is always JSON")), "{document}");
+    }
+
+    #[test]
+    fn heaps_of_pieces(pieces in vec(select(&PIECES[..]), 0..12)) {
+        let document = pieces.concat();
+        prop_assert_eq!(skips(document.as_bytes()), oracle(document.as_bytes()), "{}", document);
+    }
+
+    #[test]
+    fn damaged_documents(document in documents(), changes: [(prop::sample::Index, u8, u8); 2]) {
+        let text = mutate(document.to_string().as_bytes(), &changes);
+        prop_assert_eq!(skips(&text), oracle(&text), "{}", String::from_utf8_lossy(&text));
+    }
+
+    #[test]
+    fn damaged_requests(changes in vec((any::<prop::sample::Index>(), any::<u8>(), any::<u8>()), 0..3)) {
+        let text = mutate(REQUEST.as_bytes(), &changes);
+        if decode(text.clone()).is_some() {
+            prop_assert!(oracle(&text) && serde_json::from_slice::<Form>(&text).is_ok());
+        }
+        // What was read is all that counts: written again, it reads the same.
+        if let Some(request) = decode(text) {
+            let encoded = oip::encode_request(&request, &[]).expect("its tensors came as JSON");
+            prop_assert_eq!(decode(encoded.body.to_vec()), Some(request));
+        }
+    }
+
+    #[test]
+    fn any_bytes(document: Vec<u8>) {
+        prop_assert_eq!(skips(&document), oracle(&document));
+    }
+}
+
+#[test]
+fn every_pair_and_triple_of_pieces() {
+    for first in PIECES {
+        for second in PIECES {
+            for third in PIECES {
+                for document in [[first, second, third].concat(), ["[", first, second, third, "]"].concat()] {
+                    assert_eq!(skips(document.as_bytes()), oracle(document.as_bytes()), "{document}");
+                }
+            }
+        }
+    }
+}
