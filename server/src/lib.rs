@@ -1,8 +1,17 @@
 //! Inference server for ONNX models that speaks the Open Inference Protocol.
 
+pub mod app;
+pub mod batcher;
 pub mod cli;
 pub mod config;
 pub mod cpu_budget;
+pub mod data_plane;
+pub mod error;
+pub mod executor;
 pub mod exit;
+pub mod http;
+pub mod model;
 pub mod ort_library;
+pub mod repository;
 pub mod telemetry;
+pub mod validate;

@@ -21,6 +21,8 @@ mod folder;
 mod location;
 mod settings;
 mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod transfer;
 
 pub use cache::Cache;

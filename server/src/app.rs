@@ -1,0 +1,180 @@
+//! The life of the server: open the socket, load the models, serve, drain.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, Listen},
+    data_plane::DataPlane,
+    executor::{Runtime, RuntimeError},
+    http::{AppState, Listener, router},
+    ort_library,
+    repository::{Loader, Registry, Repository, RepositoryError},
+    telemetry::Metrics,
+};
+
+/// What ended the server, other than being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// There is no ONNX Runtime library.
+    #[error(transparent)]
+    NoLibrary(#[from] ort_library::NotFound),
+    /// ONNX Runtime cannot be used.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// A model could not be loaded at start-up.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The socket could not be opened.
+    #[error("cannot listen on {address}: {reason}; choose another port with --http-port")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        reason: std::io::Error,
+    },
+    /// Requests were still being answered when the drain's time was over.
+    #[error("{0} requests were cut off: they were not answered within --drain-timeout")]
+    CutOff(i64),
+    /// The system refused something that it never refuses.
+    #[error("{0}")]
+    System(String),
+}
+
+/// Serves what `config` says until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// See [`AppError`].
+pub async fn run(config: Config, environment: &impl Fn(&str) -> Option<String>) -> Result<(), AppError> {
+    let stop = stop_signal()?;
+    let library = ort_library::find(environment)?;
+    let metrics = Metrics::new().map_err(|error| AppError::System(error.to_string()))?;
+    let registry = Arc::new(Registry::default());
+    let data_plane =
+        Arc::new(DataPlane::new(Arc::clone(&registry), metrics.clone(), config.execution.request_timeout));
+    let server = Server { config: &config, data_plane: Arc::clone(&data_plane) };
+
+    let mut serving = None;
+    if config.http.listen == Listen::Early {
+        serving = Some(server.listen().await?);
+    }
+    let runtime = Runtime::load(&library, config.execution.device)?;
+    metrics.set_build_info(runtime.version());
+    let loader = Loader {
+        runtime,
+        threads: config.execution.threads.get(),
+        max_queue_rows: config.execution.max_queue_rows.get(),
+        metrics: metrics.clone(),
+    };
+    let mut repository = Repository::open(&config.models, loader, registry)?;
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()), // nothing is being served yet that would need a drain
+        loaded = repository.load_all() => loaded?,
+    }
+    let serving = match serving {
+        Some(serving) => serving,
+        None => server.listen().await?,
+    };
+    serving.announce(&repository);
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = repository.poll() => {}
+    }
+    server.drain(serving, &metrics).await
+}
+
+struct Server<'a> {
+    config: &'a Config,
+    data_plane: Arc<DataPlane>,
+}
+
+/// A socket that is being served.
+struct Serving {
+    address: SocketAddr,
+    close: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Server<'_> {
+    async fn listen(&self) -> Result<Serving, AppError> {
+        let http = &self.config.http;
+        let refused = |reason| AppError::Listen { address: http.address, reason };
+        let listener = Listener::bind(
+            http.address,
+            http.max_connections,
+            http.keep_alive_timeout,
+            http.http2_max_streams,
+        )
+        .await
+        .map_err(refused)?;
+        let address = listener.address().map_err(refused)?;
+        let state = AppState {
+            data_plane: Arc::clone(&self.data_plane),
+            max_body_bytes: http.max_body_bytes,
+            body_read_timeout: http.body_read_timeout,
+        };
+        let close = CancellationToken::new();
+        let task = tokio::spawn(listener.serve(router(state), close.clone()));
+        tracing::info!(%address, "listening");
+        Ok(Serving { address, close, task })
+    }
+
+    /// Says that it is not ready, goes on serving while the word spreads, then closes the socket and lets
+    /// the requests in flight finish.
+    async fn drain(&self, serving: Serving, metrics: &Metrics) -> Result<(), AppError> {
+        let drain = &self.config.drain;
+        let deadline = Instant::now() + drain.timeout;
+        tracing::info!(delay = ?drain.delay, timeout = ?drain.timeout, "draining");
+        self.data_plane.start_draining();
+        tokio::time::sleep(drain.delay).await;
+        serving.close.cancel();
+        if timeout_at(deadline, serving.task).await.is_ok() {
+            tracing::info!("drained");
+            return Ok(());
+        }
+        match metrics.in_flight.get() {
+            0 => Ok(()), // idle connections that their clients keep open
+            cut_off => Err(AppError::CutOff(cut_off)),
+        }
+    }
+}
+
+impl Serving {
+    /// Tells a person what to do next.
+    fn announce(&self, repository: &Repository) {
+        let host = match self.address.ip() {
+            ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+            std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+            std::net::IpAddr::V4(ip) => ip.to_string(),
+        };
+        let url = format!("http://{host}:{}", self.address.port());
+        tracing::info!(url, "ready");
+        for (model, example) in repository.examples() {
+            tracing::info!("try: curl -s {url}/v2/models/{model}/infer -d @{}", example.display());
+        }
+    }
+}
+
+fn stop_signal() -> Result<CancellationToken, AppError> {
+    let refused = |error: std::io::Error| AppError::System(format!("cannot listen for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(stop)
+}

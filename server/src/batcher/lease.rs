@@ -1,0 +1,162 @@
+//! Leading: holding an instance, forming a batch, running it, answering it.
+
+use std::sync::Arc;
+
+use oip::Tensor;
+use smallvec::SmallVec;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Instance, Shared, Turn, Waiting, expired,
+    queue::{Entry, Handover},
+};
+use crate::{error::ServeError, executor::ExecuteError};
+
+/// The right to run batches on an instance. When it ends, however it ends, the instance goes to the
+/// request that waited longest, or rests when nobody waits.
+#[derive(Debug)]
+pub(super) struct Lease {
+    shared: Arc<Shared>,
+    instance: Option<Box<Instance>>,
+}
+
+impl Lease {
+    pub(super) fn new(shared: &Arc<Shared>, instance: Box<Instance>) -> Self {
+        Self { shared: Arc::clone(shared), instance: Some(instance) }
+    }
+
+    /// Forms a batch of `own` and of what waits, and runs it: here if it is short, else on a thread of
+    /// its own, so that it outlives this task. Every member, `own` too, is answered by its channel.
+    pub(super) async fn lead(self, own: Entry<Waiting>) {
+        // One yield lets every connection with bytes ready decode and join: batches without delay.
+        tokio::task::yield_now().await;
+        let delay_ends = own.payload.work.arrived + self.shared.policy.max_queue_delay;
+        self.wait_for_rows(&own, delay_ends).await;
+        let batch = self.form(own);
+        let rows = batch.iter().map(|entry| entry.rows).sum();
+        if self.shared.pace.is_short(rows) {
+            self.run(batch);
+        } else {
+            tokio::task::spawn_blocking(move || self.run(batch));
+        }
+    }
+
+    /// Waits until enough rows are there for the batch to go, at most until `delay_ends`.
+    async fn wait_for_rows(&self, own: &Entry<Waiting>, delay_ends: Instant) {
+        let policy = &self.shared.policy;
+        if policy.max_queue_delay.is_zero() {
+            return;
+        }
+        let smallest = policy.preferred_batch_size.iter().min().copied();
+        let enough = smallest.unwrap_or(policy.max_joined_rows).min(policy.max_joined_rows);
+        loop {
+            let arrival = self.shared.arrivals.notified();
+            tokio::pin!(arrival);
+            arrival.as_mut().enable(); // or an arrival between the check and the wait would go unseen
+            let rows = own.rows + self.shared.queue().joinable_rows(&own.group);
+            if rows >= enough || timeout_at(delay_ends, arrival).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn form(&self, own: Entry<Waiting>) -> Vec<Entry<Waiting>> {
+        let policy = &self.shared.policy;
+        let mut queue = self.shared.queue();
+        let available = own.rows + queue.joinable_rows(&own.group);
+        let preferred = policy.preferred_batch_size.iter().copied().filter(|&size| size <= available).max();
+        let most = preferred.unwrap_or(policy.max_joined_rows).min(policy.max_joined_rows);
+        let joined = queue.join(&own.group, most.saturating_sub(own.rows));
+        self.shared.metrics.queue_rows.set(queue.rows() as i64);
+        drop(queue);
+        let mut batch = Vec::with_capacity(1 + joined.len());
+        batch.push(own);
+        batch.extend(joined);
+        batch
+    }
+
+    fn run(mut self, batch: Vec<Entry<Waiting>>) {
+        let now = Instant::now();
+        let live = drop_the_late(batch, now);
+        let (Some(instance), false) = (self.instance.as_mut(), live.is_empty()) else { return };
+        let metrics = &self.shared.metrics;
+        for entry in &live {
+            metrics.queue_duration.observe((now - entry.payload.work.arrived).as_secs_f64());
+        }
+        match run_together(instance, &live) {
+            Ok(answers) => {
+                let rows: usize = live.iter().map(|entry| entry.rows).sum();
+                let took = now.elapsed();
+                self.shared.pace.learn(rows, took);
+                metrics.batch_rows.observe(rows as f64);
+                metrics.compute_duration.observe(took.as_secs_f64());
+                answer_all(live, answers.into_iter().map(Ok));
+            }
+            Err(error) if live.len() == 1 => answer_all(live, std::iter::once(Err(failed(&error)))),
+            // One request's values may be what ONNX Runtime fails on: alone, it fails alone.
+            Err(_) => {
+                let answers: Vec<_> = live.iter().map(|entry| run_alone(instance, entry)).collect();
+                answer_all(live, answers);
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(mut instance) = self.instance.take() else { return };
+        loop {
+            let handover = self.shared.queue().hand_back(instance);
+            let Handover::Appoint(appointed, entry) = handover else { return };
+            let Entry { rows, group, payload: Waiting { work, turn } } = entry;
+            let lease = Self::new(&self.shared, appointed);
+            let Err(refused) = turn.send(Turn::Lead(Box::new((lease, Entry { rows, group, payload: work }))))
+            else {
+                return;
+            };
+            // Its task is gone; the lease comes back, and the next in the queue is asked.
+            let Turn::Lead(mut appointment) = refused else { return };
+            let Some(returned) = appointment.0.instance.take() else { return };
+            instance = returned;
+        }
+    }
+}
+
+/// Keeps the entries that somebody still waits for; tells the late ones that they are late.
+fn drop_the_late(batch: Vec<Entry<Waiting>>, now: Instant) -> Vec<Entry<Waiting>> {
+    let (live, late): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .filter(|entry| !entry.payload.turn.is_closed())
+        .partition(|entry| now < entry.payload.work.deadline);
+    answer_all(late, std::iter::repeat_with(|| Err(expired())));
+    live
+}
+
+fn answer_all(
+    entries: Vec<Entry<Waiting>>,
+    answers: impl IntoIterator<Item = Result<Vec<Tensor>, ServeError>>,
+) {
+    for (entry, answer) in entries.into_iter().zip(answers) {
+        // Nobody listens where the client went away meanwhile.
+        let _gone = entry.payload.turn.send(Turn::Answer(answer));
+    }
+}
+
+fn run_together(
+    instance: &mut Instance,
+    entries: &[Entry<Waiting>],
+) -> Result<Vec<Vec<Tensor>>, ExecuteError> {
+    let inputs: SmallVec<[&[Tensor]; 32]> =
+        entries.iter().map(|entry| &entry.payload.work.inputs[..]).collect();
+    let rows: SmallVec<[usize; 32]> = entries.iter().map(|entry| entry.rows).collect();
+    instance.run(&inputs, &rows)
+}
+
+fn run_alone(instance: &mut Instance, entry: &Entry<Waiting>) -> Result<Vec<Tensor>, ServeError> {
+    let mut answers = run_together(instance, std::slice::from_ref(entry)).map_err(|error| failed(&error))?;
+    answers.pop().ok_or_else(|| ServeError::internal("the model gave no outputs"))
+}
+
+fn failed(error: &ExecuteError) -> ServeError {
+    ServeError::internal(format!("ONNX Runtime failed: {error}"))
+}

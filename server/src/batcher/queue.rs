@@ -1,0 +1,132 @@
+//! The queue of one model: who waits, which instances are free, who leads. Pure: no clock, no runtime.
+//!
+//! Whoever brings a request while an instance is free takes the instance and leads: it forms a batch of
+//! its own request and of what waits. Everyone else waits. Whether somebody leads is thereby part of the
+//! queue's own state, changed in the same step as arrivals and departures:
+//! **an instance is free only while nobody waits**.
+
+use std::collections::VecDeque;
+
+use crate::validate::Group;
+
+/// A request in the queue, or about to enter it.
+#[derive(Debug)]
+pub struct Entry<P> {
+    /// Rows that it brings.
+    pub rows: usize,
+    /// What others must share to be joined with it.
+    pub group: Group,
+    /// The request itself and the way back to who brought it.
+    pub payload: P,
+}
+
+/// Name of a waiting entry: entries are numbered as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// What became of an arrival.
+#[derive(Debug)]
+pub enum Admission<P, I> {
+    /// An instance was free: the bringer leads with it, its entry is not in the queue.
+    Lead(I, Entry<P>),
+    /// The entry waits.
+    Wait(Ticket),
+    /// The queue has no room for its rows.
+    Full(Entry<P>),
+}
+
+/// What became of an instance that was handed back.
+#[derive(Debug)]
+pub enum Handover<P, I> {
+    /// Nobody waits: the instance is free.
+    Free,
+    /// The entry that waited longest leaves the queue to lead with the instance.
+    Appoint(I, Entry<P>),
+}
+
+/// Requests that wait for an instance (payload `P`), in order of arrival, and the free instances (`I`).
+#[derive(Debug)]
+pub struct BatchQueue<P, I> {
+    waiting: VecDeque<(Ticket, Entry<P>)>,
+    rows: usize,
+    max_rows: usize,
+    next: u64,
+    free: Vec<I>,
+}
+
+impl<P, I> BatchQueue<P, I> {
+    /// An empty queue for at most `max_rows` waiting rows.
+    pub fn new(instances: Vec<I>, max_rows: usize) -> Self {
+        Self { waiting: VecDeque::new(), rows: 0, max_rows, next: 0, free: instances }
+    }
+
+    /// Rows that wait.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// A request arrives.
+    pub fn admit(&mut self, entry: Entry<P>) -> Admission<P, I> {
+        if let Some(instance) = self.free.pop() {
+            return Admission::Lead(instance, entry);
+        }
+        if entry.rows > self.max_rows.saturating_sub(self.rows) {
+            return Admission::Full(entry);
+        }
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.rows += entry.rows;
+        self.waiting.push_back((ticket, entry));
+        Admission::Wait(ticket)
+    }
+
+    /// Takes the entries that join a batch of `group` with room for `room` rows: the oldest first, others
+    /// of the group that do not fit and all of other groups stay where they are.
+    pub fn join(&mut self, group: &Group, mut room: usize) -> Vec<Entry<P>> {
+        let mut joined = Vec::with_capacity(self.waiting.len().min(room));
+        let mut index = 0;
+        while room > 0 && index < self.waiting.len() {
+            let entry = &self.waiting[index].1;
+            if entry.group != *group {
+                index += 1;
+                continue;
+            }
+            if entry.rows > room {
+                break; // a later, smaller one of the group must not overtake it
+            }
+            room -= entry.rows;
+            joined.extend(self.remove(index));
+        }
+        joined
+    }
+
+    /// Rows that a batch of `group` could have now besides its leader's.
+    pub fn joinable_rows(&self, group: &Group) -> usize {
+        self.waiting.iter().filter(|(_, entry)| entry.group == *group).map(|(_, entry)| entry.rows).sum()
+    }
+
+    /// A leader hands its instance back.
+    pub fn hand_back(&mut self, instance: I) -> Handover<P, I> {
+        if let Some(entry) = self.remove(0) {
+            return Handover::Appoint(instance, entry);
+        }
+        self.free.push(instance);
+        Handover::Free
+    }
+
+    /// A waiting request is given up; `None` where it no longer waits.
+    pub fn withdraw(&mut self, ticket: Ticket) -> Option<Entry<P>> {
+        let index = self.waiting.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()?;
+        self.remove(index)
+    }
+
+    fn remove(&mut self, index: usize) -> Option<Entry<P>> {
+        let (_, entry) = self.waiting.remove(index)?;
+        self.rows -= entry.rows;
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

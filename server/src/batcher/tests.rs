@@ -1,0 +1,226 @@
+//! The batcher under a runtime: whoever comes and goes, everyone else is answered.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use oip::{Datatype, Shape};
+use smallvec::smallvec;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::{
+    executor::{BatchInput, ExecuteError, Executor},
+    telemetry::Metrics,
+};
+
+/// A model that adds one to every number, fails on 13, panics on 14, and keeps its thread `busy`.
+#[derive(Debug, Default)]
+struct AddOne {
+    runs: Arc<AtomicUsize>,
+    busy: Duration,
+    /// Gives a single number for the whole batch, as a model without a batch axis would.
+    sums: bool,
+}
+
+impl Executor for AddOne {
+    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        let numbers: &[i32] = bytemuck::cast_slice(inputs[0].data);
+        if numbers.contains(&13) {
+            return Err(ExecuteError("13 is unlucky".into()));
+        }
+        assert!(!numbers.contains(&14), "14 is worse");
+        let started = std::time::Instant::now();
+        while started.elapsed() < self.busy {
+            std::hint::spin_loop();
+        }
+        let mut results: Vec<i32> = numbers.iter().map(|number| number + 1).collect();
+        let mut shape = inputs[0].shape.clone();
+        if self.sums {
+            results = vec![results.iter().sum()];
+            shape = Shape(smallvec![1]);
+        }
+        let data = Bytes::copy_from_slice(bytemuck::cast_slice(&results));
+        Ok(vec![Tensor { datatype: Datatype::Int32, shape, data }])
+    }
+}
+
+fn policy() -> BatchPolicy {
+    BatchPolicy {
+        max_joined_rows: 16,
+        max_queue_rows: 256,
+        max_queue_delay: Duration::ZERO,
+        preferred_batch_size: Vec::new(),
+    }
+}
+
+fn batcher(executors: Vec<AddOne>, policy: BatchPolicy, row_duration: Duration) -> Batcher {
+    let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
+    Batcher::new(instances, policy, row_duration, Metrics::new().unwrap().model("add", "1"))
+}
+
+/// `rows` rows of `width` numbers, all of them `number`.
+fn request(number: i32, rows: usize, width: usize) -> ValidRequest {
+    let numbers = vec![number; rows * width];
+    let data = Bytes::copy_from_slice(bytemuck::cast_slice(&numbers));
+    let tensor = Tensor { datatype: Datatype::Int32, shape: Shape(smallvec![rows, width]), data };
+    ValidRequest { inputs: smallvec![tensor], rows, group: smallvec![width] }
+}
+
+fn numbers(answer: &Answer) -> Vec<i32> {
+    answer[0].data.chunks_exact(4).map(|bytes| i32::from_le_bytes(bytes.try_into().unwrap())).collect()
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+/// Sends 600 requests of mixed rows and widths at once and checks every answer.
+async fn everyone_gets_their_own_rows(row_duration: Duration) {
+    let batcher = batcher(vec![AddOne::default(), AddOne::default()], policy(), row_duration);
+    let mut tasks = JoinSet::new();
+    for client in 0..20_i32 {
+        let batcher = batcher.clone();
+        tasks.spawn(async move {
+            for turn in 0..30_i32 {
+                let (number, rows, width) =
+                    (1000 + client * 100 + turn, 1 + turn as usize % 4, 1 + client as usize % 3);
+                let answer = batcher.submit(request(number, rows, width), soon()).await.unwrap();
+                assert_eq!(answer[0].shape.0.as_slice(), [rows, width]);
+                assert_eq!(numbers(&answer), vec![number + 1; rows * width]);
+            }
+        });
+    }
+    while let Some(finished) = tasks.join_next().await {
+        finished.unwrap();
+    }
+    assert_eq!(batcher.queue_rows(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn everyone_gets_their_own_rows_from_short_batches() {
+    everyone_gets_their_own_rows(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn everyone_gets_their_own_rows_from_long_batches() {
+    everyone_gets_their_own_rows(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn requests_that_wait_together_run_together() {
+    let executor = AddOne::default();
+    let runs = Arc::clone(&executor.runs);
+    let batcher = batcher(vec![executor], policy(), Duration::ZERO);
+    let submits = (0..16).map(|number| {
+        let batcher = batcher.clone();
+        async move { batcher.submit(request(100 + number, 1, 2), soon()).await.unwrap() }
+    });
+    let answers: Vec<Answer> = submits.collect::<JoinSet<_>>().join_all().await;
+    assert_eq!(answers.len(), 16);
+    assert_eq!(runs.load(Ordering::Relaxed), 1, "sixteen rows fit one batch");
+}
+
+#[tokio::test]
+async fn only_the_request_that_the_model_fails_on_fails() {
+    let batcher = batcher(vec![AddOne::default()], policy(), Duration::ZERO);
+    let mut tasks = JoinSet::new();
+    for number in 10..16 {
+        let batcher = batcher.clone();
+        tasks.spawn(async move { (number, batcher.submit(request(number, 1, 1), soon()).await) });
+    }
+    while let Some(finished) = tasks.join_next().await {
+        let (number, answer) = finished.unwrap();
+        match number {
+            13 | 14 => assert_eq!(answer.unwrap_err().code, ErrorCode::Internal, "{number}"),
+            _ => assert_eq!(numbers(&answer.unwrap()), [number + 1]),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_output_without_rows_is_never_divided() {
+    let batcher = batcher(vec![AddOne { sums: true, ..AddOne::default() }], policy(), Duration::ZERO);
+    let mut tasks = JoinSet::new();
+    for number in 0..4 {
+        let batcher = batcher.clone();
+        tasks.spawn(async move { (number, batcher.submit(request(number, 2, 1), soon()).await.unwrap()) });
+    }
+    while let Some(finished) = tasks.join_next().await {
+        let (number, answer) = finished.unwrap();
+        assert_eq!(numbers(&answer), [2 * (number + 1)], "its own sum, not the batch's");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn clients_that_go_away_leave_nothing_behind() {
+    let executor = AddOne { busy: Duration::from_micros(200), ..AddOne::default() };
+    let batcher = batcher(vec![executor], policy(), Duration::ZERO);
+    for round in 0..200_u64 {
+        let mut tasks = JoinSet::new();
+        for number in 0..8 {
+            let batcher = batcher.clone();
+            tasks.spawn(async move {
+                let patience = Duration::from_micros(round * 5 + number * 37);
+                let submit = batcher.submit(request(number as i32, 1, 1), soon());
+                let _gone = tokio::time::timeout(patience, submit).await;
+            });
+        }
+        tasks.join_all().await;
+    }
+    let answer =
+        tokio::time::timeout(Duration::from_secs(30), batcher.submit(request(1, 1, 1), soon())).await;
+    assert_eq!(numbers(&answer.expect("somebody leads").unwrap()), [2]);
+    assert_eq!(batcher.queue_rows(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_refuses_and_a_late_request_is_told_so() {
+    let executor = AddOne { busy: Duration::from_millis(300), ..AddOne::default() };
+    let policy = BatchPolicy { max_queue_rows: 2, max_joined_rows: 1, ..policy() };
+    let batcher = batcher(vec![executor], policy, Duration::from_secs(1));
+    let lead = tokio::spawn({
+        let batcher = batcher.clone();
+        async move { batcher.submit(request(1, 1, 1), soon()).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let late = tokio::spawn({
+        let batcher = batcher.clone();
+        async move { batcher.submit(request(2, 2, 1), Instant::now() + Duration::from_millis(50)).await }
+    });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let refused = batcher.submit(request(3, 1, 1), soon()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Overloaded);
+    assert!(refused.message.contains("--max-queue-rows is 2"), "{refused}");
+    assert_eq!(late.await.unwrap().unwrap_err().code, ErrorCode::DeadlineExceeded);
+    assert_eq!(batcher.queue_rows(), 0, "the late request's place is free again");
+    assert_eq!(numbers(&lead.await.unwrap().unwrap()), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configured_delay_waits_for_others_but_no_longer() {
+    let executor = AddOne::default();
+    let runs = Arc::clone(&executor.runs);
+    let policy = BatchPolicy {
+        max_queue_delay: Duration::from_millis(100),
+        preferred_batch_size: vec![4],
+        ..policy()
+    };
+    let batcher = batcher(vec![executor], policy, Duration::ZERO);
+    let started = Instant::now();
+    batcher.submit(request(1, 1, 1), soon()).await.unwrap();
+    assert_eq!(started.elapsed().as_millis(), 100, "alone, it waits the whole delay");
+
+    let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    for number in 0..4 {
+        let batcher = batcher.clone();
+        tasks.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(number * 10)).await;
+            batcher.submit(request(1, 1, 1), soon()).await.unwrap()
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(started.elapsed().as_millis(), 30, "the fourth makes the preferred size");
+    assert_eq!(runs.load(Ordering::Relaxed), 2);
+}

@@ -1,0 +1,148 @@
+//! What the server does, whatever protocol asks for it. Transports translate and call this.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use oip::{ModelMetadata, ServerMetadata};
+use tokio::time::Instant;
+
+use crate::{
+    error::ServeError,
+    repository::{Registry, ServedModel},
+    telemetry::{Metrics, Protocol},
+};
+
+/// Extensions of the protocol that the server speaks.
+const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "parameters"];
+
+/// A request for inference before its body is read: whom it is for, how and when it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// Name of the model.
+    pub model: &'a str,
+    /// Version asked for; `None` for the newest that is ready.
+    pub version: Option<&'a str>,
+    /// By which protocol it came.
+    pub protocol: Protocol,
+    /// When it came.
+    pub started: Instant,
+}
+
+/// The one implementation of every verb of the protocol.
+#[derive(Debug)]
+pub struct DataPlane {
+    registry: Arc<Registry>,
+    metrics: Metrics,
+    request_timeout: Duration,
+    draining: AtomicBool,
+}
+
+impl DataPlane {
+    /// A data plane over the models of `registry`; a request may take `request_timeout` in all.
+    pub fn new(registry: Arc<Registry>, metrics: Metrics, request_timeout: Duration) -> Self {
+        Self { registry, metrics, request_timeout, draining: AtomicBool::new(false) }
+    }
+
+    /// Whether every model answers and the server is not about to stop.
+    pub fn is_ready(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed) && self.registry.is_ready()
+    }
+
+    /// From now on the server is not ready: its orchestrator should send new requests elsewhere. Those
+    /// that come nevertheless are answered until the sockets close.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Name, version and extensions of the server.
+    pub fn server_metadata(&self) -> ServerMetadata {
+        ServerMetadata {
+            name: "decima".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            extensions: EXTENSIONS.map(str::to_owned).to_vec(),
+        }
+    }
+
+    /// Names of all models, ready or not.
+    pub fn model_names(&self) -> Vec<String> {
+        self.registry.names()
+    }
+
+    /// A model that is ready.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::error::ErrorCode::NotFound) or [`Unavailable`](crate::error::ErrorCode::Unavailable).
+    pub fn model(&self, name: &str, version: Option<&str>) -> Result<Arc<ServedModel>, ServeError> {
+        self.registry.get(name, version)
+    }
+
+    /// Inputs, outputs and versions of a model.
+    ///
+    /// # Errors
+    /// As [`DataPlane::model`].
+    pub fn model_metadata(&self, name: &str, version: Option<&str>) -> Result<ModelMetadata, ServeError> {
+        let model = self.model(name, version)?;
+        Ok(model.metadata(self.registry.ready_versions(name)))
+    }
+
+    /// All metrics as Prometheus' text.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::error::ErrorCode::Internal) where the encoder fails.
+    pub fn render_metrics(&self) -> Result<String, ServeError> {
+        self.metrics.render().map_err(|error| ServeError::internal(error.to_string()))
+    }
+
+    /// Takes up a request for inference: finds its model and counts it as in flight.
+    ///
+    /// # Errors
+    /// As [`DataPlane::model`].
+    pub fn begin(&self, call: Call<'_>) -> Result<Inference<'_>, ServeError> {
+        let model =
+            self.model(call.model, call.version).inspect_err(|error| self.metrics.rejected(error.code))?;
+        self.metrics.in_flight.inc();
+        let deadline = call.started + self.request_timeout;
+        Ok(Inference {
+            model,
+            deadline,
+            started: call.started,
+            protocol: call.protocol,
+            metrics: &self.metrics,
+        })
+    }
+}
+
+/// A request for inference that is being answered. However it ends, it no longer counts as in flight.
+#[derive(Debug)]
+pub struct Inference<'a> {
+    /// The model that answers.
+    pub model: Arc<ServedModel>,
+    /// By when it must.
+    pub deadline: Instant,
+    started: Instant,
+    protocol: Protocol,
+    metrics: &'a Metrics,
+}
+
+impl Inference<'_> {
+    /// Counts how the request was answered, and hands that on.
+    ///
+    /// # Errors
+    /// The error that it was given.
+    pub fn finish<T>(self, answer: Result<T, ServeError>) -> Result<T, ServeError> {
+        let code = answer.as_ref().err().map_or(200, |error| error.code.http());
+        self.model.metrics.answered(self.protocol, code, self.started.elapsed());
+        answer.inspect_err(|error| self.metrics.rejected(error.code))
+    }
+}
+
+impl Drop for Inference<'_> {
+    fn drop(&mut self) {
+        self.metrics.in_flight.dec();
+    }
+}

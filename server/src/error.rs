@@ -1,0 +1,144 @@
+//! Errors as clients see them: one code, one text, both transports.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+/// What kind of fault an error is; carries the status of both transports as plain numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// The request is malformed or does not fit the model.
+    InvalidArgument,
+    /// No such model, version or path.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The client took longer to send its request than it may.
+    RequestTimeout,
+    /// The body is larger than the limit.
+    PayloadTooLarge,
+    /// The body's encoding is not one that the server reads.
+    UnsupportedEncoding,
+    /// The queue is full.
+    Overloaded,
+    /// Loading, unloaded or draining: worth another try elsewhere or later.
+    Unavailable,
+    /// The request's time ran out.
+    DeadlineExceeded,
+    /// A fault of the server or of ONNX Runtime.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code.
+    pub const ALL: [Self; 10] = [
+        Self::InvalidArgument,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::PayloadTooLarge,
+        Self::UnsupportedEncoding,
+        Self::Overloaded,
+        Self::Unavailable,
+        Self::DeadlineExceeded,
+        Self::Internal,
+    ];
+
+    /// The HTTP status.
+    pub const fn http(self) -> u16 {
+        match self {
+            Self::InvalidArgument => 400,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::PayloadTooLarge => 413,
+            Self::UnsupportedEncoding => 415,
+            Self::Overloaded => 429,
+            Self::Internal => 500,
+            Self::Unavailable => 503,
+            Self::DeadlineExceeded => 504,
+        }
+    }
+
+    /// The gRPC status code, as the gRPC specification numbers them.
+    pub const fn grpc(self) -> i32 {
+        match self {
+            Self::InvalidArgument => 3,
+            Self::RequestTimeout | Self::DeadlineExceeded => 4,
+            Self::NotFound => 5,
+            Self::PayloadTooLarge | Self::Overloaded => 8,
+            Self::MethodNotAllowed | Self::UnsupportedEncoding => 12,
+            Self::Internal => 13,
+            Self::Unavailable => 14,
+        }
+    }
+
+    /// The code as a metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "invalid_argument",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::UnsupportedEncoding => "unsupported_encoding",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// How long a client should wait before it tries again, where that makes sense.
+    pub const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Overloaded | Self::Unavailable => Some(Duration::from_secs(1)),
+            Self::InvalidArgument
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::RequestTimeout
+            | Self::PayloadTooLarge
+            | Self::UnsupportedEncoding
+            | Self::DeadlineExceeded
+            | Self::Internal => None,
+        }
+    }
+}
+
+/// An error that a client gets to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeError {
+    /// Its kind.
+    pub code: ErrorCode,
+    /// What went wrong, with what came and what was expected. Never a secret, never a path of the server.
+    pub message: Cow<'static, str>,
+}
+
+impl ServeError {
+    /// An error of this kind with this text.
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// [`ErrorCode::InvalidArgument`] with this text.
+    pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::InvalidArgument, message)
+    }
+
+    /// [`ErrorCode::Internal`] with this text.
+    pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::Internal, message)
+    }
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+impl From<oip::DecodeError> for ServeError {
+    fn from(error: oip::DecodeError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}

@@ -1,0 +1,34 @@
+//! Running a model. The seam behind which ONNX Runtime stands: nothing else knows it.
+
+mod onnx;
+mod runtime;
+
+use oip::{Datatype, Shape, Tensor};
+
+pub use onnx::OnnxExecutor;
+pub use runtime::{Runtime, RuntimeError, SessionOptions};
+
+/// One input of a batch: the rows of all its requests, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchInput<'a> {
+    /// What each element is.
+    pub datatype: Datatype,
+    /// Shape of the whole batch.
+    pub shape: &'a Shape,
+    /// The elements as in [`Tensor`], aligned to 8 bytes.
+    pub data: &'a [u8],
+}
+
+/// Why a run failed, in the engine's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ExecuteError(pub String);
+
+/// Something that runs a model, one batch at a time.
+pub trait Executor: Send + Sync {
+    /// Runs the model on inputs in its signature's order; gives every output in the signature's order.
+    ///
+    /// # Errors
+    /// The engine's own error; the executor stays usable.
+    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError>;
+}

@@ -1,0 +1,194 @@
+//! One ONNX Runtime session: tensors in, tensors out.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use half::{bf16, f16};
+use oip::{Datatype, Shape, Tensor};
+use ort::{
+    session::{Session, SessionInputValue},
+    value::{
+        DynValue, Outlet, PrimitiveTensorElementType, Tensor as OrtTensor, TensorElementType, TensorRef,
+        ValueType,
+    },
+};
+use smallvec::SmallVec;
+
+use super::{BatchInput, ExecuteError, Executor, Runtime, RuntimeError, SessionOptions};
+use crate::model::{Dimension, Signature, TensorSpec};
+
+/// One session of a model. Runs one batch at a time.
+#[derive(Debug)]
+pub struct OnnxExecutor {
+    session: Session,
+    outputs: usize,
+}
+
+impl OnnxExecutor {
+    /// Loads the model at `path` and reads its signature.
+    ///
+    /// # Errors
+    /// ONNX Runtime refuses the model, or it has inputs or outputs that the protocol cannot carry.
+    pub fn load(
+        runtime: &Runtime,
+        path: &Path,
+        options: &SessionOptions,
+    ) -> Result<(Self, Signature), RuntimeError> {
+        let session = runtime.session(path, options)?;
+        let inputs = session.inputs().iter().map(spec_of).collect::<Result<Vec<_>, _>>()?;
+        let outputs = session.outputs().iter().map(spec_of).collect::<Result<Vec<_>, _>>()?;
+        let executor = Self { session, outputs: outputs.len() };
+        Ok((executor, Signature { inputs, outputs }))
+    }
+}
+
+impl Executor for OnnxExecutor {
+    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+        let values = inputs.iter().map(input_value).collect::<Result<SmallVec<[_; 4]>, _>>()?;
+        let results = self.session.run(&values[..]).map_err(|error| ExecuteError(error.to_string()))?;
+        let mut tensors = Vec::with_capacity(self.outputs);
+        for value in results.values() {
+            tensors.push(output_tensor(&value)?);
+        }
+        Ok(tensors)
+    }
+}
+
+fn spec_of(outlet: &Outlet) -> Result<TensorSpec, RuntimeError> {
+    let name = outlet.name();
+    let refused =
+        |what: String| RuntimeError::Model(format!("'{name}' is {what}, which the protocol cannot carry"));
+    let ValueType::Tensor { ty, shape, dimension_symbols } = outlet.dtype() else {
+        return Err(refused(format!("a {}", outlet.dtype())));
+    };
+    let datatype = datatype_of(*ty).ok_or_else(|| refused(format!("a tensor of {ty}")))?;
+    let dims = shape
+        .iter()
+        .zip(dimension_symbols.iter())
+        .map(|(&size, symbol)| {
+            usize::try_from(size)
+                .map_or_else(|_| Dimension::Dynamic(symbol.as_str().into()), Dimension::Fixed)
+        })
+        .collect();
+    Ok(TensorSpec { name: name.into(), datatype, dims })
+}
+
+fn datatype_of(element: TensorElementType) -> Option<Datatype> {
+    Some(match element {
+        TensorElementType::Bool => Datatype::Bool,
+        TensorElementType::Uint8 => Datatype::Uint8,
+        TensorElementType::Uint16 => Datatype::Uint16,
+        TensorElementType::Uint32 => Datatype::Uint32,
+        TensorElementType::Uint64 => Datatype::Uint64,
+        TensorElementType::Int8 => Datatype::Int8,
+        TensorElementType::Int16 => Datatype::Int16,
+        TensorElementType::Int32 => Datatype::Int32,
+        TensorElementType::Int64 => Datatype::Int64,
+        TensorElementType::Float16 => Datatype::Fp16,
+        TensorElementType::Bfloat16 => Datatype::Bf16,
+        TensorElementType::Float32 => Datatype::Fp32,
+        TensorElementType::Float64 => Datatype::Fp64,
+        TensorElementType::String => Datatype::Bytes,
+        _ => return None,
+    })
+}
+
+fn input_value<'a>(input: &BatchInput<'a>) -> Result<SessionInputValue<'a>, ExecuteError> {
+    match input.datatype {
+        Datatype::Bool => view::<bool>(input, cast_bool(input.data)?),
+        Datatype::Uint8 => view::<u8>(input, input.data),
+        Datatype::Uint16 => view::<u16>(input, cast(input.data)?),
+        Datatype::Uint32 => view::<u32>(input, cast(input.data)?),
+        Datatype::Uint64 => view::<u64>(input, cast(input.data)?),
+        Datatype::Int8 => view::<i8>(input, cast(input.data)?),
+        Datatype::Int16 => view::<i16>(input, cast(input.data)?),
+        Datatype::Int32 => view::<i32>(input, cast(input.data)?),
+        Datatype::Int64 => view::<i64>(input, cast(input.data)?),
+        Datatype::Fp16 => view::<f16>(input, cast(input.data)?),
+        Datatype::Bf16 => view::<bf16>(input, cast(input.data)?),
+        Datatype::Fp32 => view::<f32>(input, cast(input.data)?),
+        Datatype::Fp64 => view::<f64>(input, cast(input.data)?),
+        Datatype::Bytes => strings(input),
+    }
+}
+
+fn cast<T: bytemuck::Pod>(data: &[u8]) -> Result<&[T], ExecuteError> {
+    bytemuck::try_cast_slice(data).map_err(|error| ExecuteError(format!("misaligned batch: {error}")))
+}
+
+fn cast_bool(data: &[u8]) -> Result<&[bool], ExecuteError> {
+    bytemuck::checked::try_cast_slice(data).map_err(|error| ExecuteError(format!("not a BOOL: {error}")))
+}
+
+fn view<'a, T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
+    input: &BatchInput<'a>,
+    elements: &'a [T],
+) -> Result<SessionInputValue<'a>, ExecuteError> {
+    TensorRef::from_array_view((&input.shape.0[..], elements))
+        .map(Into::into)
+        .map_err(|error| ExecuteError(error.to_string()))
+}
+
+fn strings<'a>(input: &BatchInput<'_>) -> Result<SessionInputValue<'a>, ExecuteError> {
+    let elements = oip::bytes_elements(input.data)
+        .map(|element| std::str::from_utf8(element).map(str::to_owned))
+        .collect::<Result<Vec<String>, _>>()
+        .map_err(|error| ExecuteError(error.to_string()))?;
+    OrtTensor::from_string_array((&input.shape.0[..], &elements[..]))
+        .map(Into::into)
+        .map_err(|error| ExecuteError(error.to_string()))
+}
+
+fn output_tensor(value: &DynValue) -> Result<Tensor, ExecuteError> {
+    let ValueType::Tensor { ty, .. } = value.dtype() else {
+        return Err(ExecuteError(format!("an output is a {}, not a tensor", value.dtype())));
+    };
+    match ty {
+        TensorElementType::Bool => {
+            let (shape, elements) = extracted::<bool>(value)?;
+            let bytes: Vec<u8> = elements.iter().map(|&element| u8::from(element)).collect();
+            Ok(Tensor { datatype: Datatype::Bool, shape, data: bytes.into() })
+        }
+        TensorElementType::Uint8 => packed::<u8>(value, Datatype::Uint8),
+        TensorElementType::Uint16 => packed::<u16>(value, Datatype::Uint16),
+        TensorElementType::Uint32 => packed::<u32>(value, Datatype::Uint32),
+        TensorElementType::Uint64 => packed::<u64>(value, Datatype::Uint64),
+        TensorElementType::Int8 => packed::<i8>(value, Datatype::Int8),
+        TensorElementType::Int16 => packed::<i16>(value, Datatype::Int16),
+        TensorElementType::Int32 => packed::<i32>(value, Datatype::Int32),
+        TensorElementType::Int64 => packed::<i64>(value, Datatype::Int64),
+        TensorElementType::Float16 => packed::<f16>(value, Datatype::Fp16),
+        TensorElementType::Bfloat16 => packed::<bf16>(value, Datatype::Bf16),
+        TensorElementType::Float32 => packed::<f32>(value, Datatype::Fp32),
+        TensorElementType::Float64 => packed::<f64>(value, Datatype::Fp64),
+        TensorElementType::String => string_tensor(value),
+        other => Err(ExecuteError(format!("an output is a tensor of {other}"))),
+    }
+}
+
+fn extracted<T: PrimitiveTensorElementType>(value: &DynValue) -> Result<(Shape, &[T]), ExecuteError> {
+    let (shape, elements) =
+        value.try_extract_tensor::<T>().map_err(|error| ExecuteError(error.to_string()))?;
+    Ok((shape_of(shape), elements))
+}
+
+fn packed<T: PrimitiveTensorElementType + bytemuck::Pod>(
+    value: &DynValue,
+    datatype: Datatype,
+) -> Result<Tensor, ExecuteError> {
+    let (shape, elements) = extracted::<T>(value)?;
+    Ok(Tensor { datatype, shape, data: Bytes::copy_from_slice(bytemuck::cast_slice(elements)) })
+}
+
+fn string_tensor(value: &DynValue) -> Result<Tensor, ExecuteError> {
+    let (shape, strings) = value.try_extract_strings().map_err(|error| ExecuteError(error.to_string()))?;
+    let mut data = Vec::with_capacity(strings.iter().map(|string| 4 + string.len()).sum());
+    for string in &strings {
+        oip::push_bytes_element(&mut data, string.as_bytes());
+    }
+    Ok(Tensor { datatype: Datatype::Bytes, shape: shape_of(shape), data: data.into() })
+}
+
+fn shape_of(shape: &ort::value::Shape) -> Shape {
+    Shape(shape.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect())
+}

@@ -1,0 +1,196 @@
+//! ONNX Runtime's library: loading it once, and what it can run on.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use ort::{
+    ep::{CUDA, ExecutionProvider},
+    logging::LogLevel,
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder},
+    },
+};
+
+use crate::config::Device;
+
+/// Why a session could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuntimeError {
+    /// The library is no ONNX Runtime, or too old a one.
+    #[error("{path}: not a usable ONNX Runtime library: {reason}")]
+    Library {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the loader said.
+        reason: String,
+    },
+    /// `--device cuda` without a CUDA provider.
+    #[error(
+        "--device {0}: this ONNX Runtime library has no CUDA provider; install the onnxruntime-gpu build with \
+         CUDA and cuDNN and point ORT_DYLIB_PATH at its libonnxruntime.so, or use --device cpu"
+    )]
+    NoCudaProvider(Device),
+    /// The provider is there and could not start.
+    #[error("--device {device}: ONNX Runtime could not start its CUDA provider: {reason}")]
+    CudaFailed {
+        /// What was asked for.
+        device: Device,
+        /// ONNX Runtime's words: a missing libcudnn, no GPU, a driver too old.
+        reason: String,
+    },
+    /// ONNX Runtime refuses the model.
+    #[error("{0}")]
+    Model(String),
+}
+
+/// How sessions of one model are made.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// Threads of one run.
+    pub intra_op_threads: usize,
+    /// Weights rearranged for the kernels, shared by the model's sessions.
+    prepacked: PrepackedWeights,
+}
+
+impl SessionOptions {
+    /// Options for the sessions of one model.
+    pub fn new(intra_op_threads: usize) -> Self {
+        Self { intra_op_threads, prepacked: PrepackedWeights::new() }
+    }
+}
+
+/// ONNX Runtime, loaded, with the device that models run on.
+#[derive(Clone)]
+pub struct Runtime {
+    environment: ort::environment::Environment,
+    device: Device,
+    version: String,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// Loads the library at `path`, once in a process, and settles the device.
+    ///
+    /// # Errors
+    /// The library cannot be loaded, or `device` asks for CUDA and the library has no such provider.
+    pub fn load(path: &Path, device: Device) -> Result<Self, RuntimeError> {
+        let refused = |reason: String| RuntimeError::Library { path: path.to_owned(), reason };
+        let environment = ort::init_from(path)
+            .map_err(|error| refused(error.to_string()))?
+            .with_name("decima")
+            .with_telemetry(false)
+            .with_logger(Arc::new(forward_log))
+            .build()
+            .map_err(|error| refused(error.to_string()))?;
+        environment.set_log_level(LogLevel::Warning);
+        let device = settle(device)?;
+        Ok(Self { environment, device, version: version_of(path) })
+    }
+
+    /// The device that models run on.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The library's version, as in `1.32.0`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Loads the model at `path`. External data is looked for beside it, as ONNX lays down.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Model`] with ONNX Runtime's reason; [`RuntimeError::CudaFailed`].
+    pub fn session(&self, path: &Path, options: &SessionOptions) -> Result<Session, RuntimeError> {
+        match self.device {
+            Device::Cpu => self.cpu_session(path, options),
+            Device::Cuda(index) => self.cuda_session(path, options, index),
+            Device::Auto => self.cuda_session(path, options, 0).or_else(|error| {
+                tracing::warn!(%error, "running on the CPU instead");
+                self.cpu_session(path, options)
+            }),
+        }
+    }
+
+    fn cpu_session(&self, path: &Path, options: &SessionOptions) -> Result<Session, RuntimeError> {
+        let mut builder = self.builder(options).map_err(|error| RuntimeError::Model(error.to_string()))?;
+        builder.commit_from_file(path).map_err(|error| RuntimeError::Model(error.to_string()))
+    }
+
+    fn cuda_session(
+        &self,
+        path: &Path,
+        options: &SessionOptions,
+        index: u32,
+    ) -> Result<Session, RuntimeError> {
+        let failed = |error: String| RuntimeError::CudaFailed { device: self.device, reason: error };
+        let provider = CUDA::default()
+            .with_device_id(i32::try_from(index).unwrap_or(i32::MAX))
+            .build()
+            .error_on_failure();
+        let mut builder = self
+            .builder(options)
+            .map_err(|error| failed(error.to_string()))?
+            .with_execution_providers([provider])
+            .map_err(|error| failed(error.to_string()))?;
+        builder.commit_from_file(path).map_err(|error| RuntimeError::Model(error.to_string()))
+    }
+
+    /// Options that every session has. A thread pool that spins would burn the cores of an idle server,
+    /// and of its neighbours.
+    fn builder(&self, options: &SessionOptions) -> ort::Result<SessionBuilder> {
+        let builder = SessionBuilder::new(&self.environment)?
+            .with_intra_threads(options.intra_op_threads)?
+            .with_inter_threads(1)?
+            .with_intra_op_spinning(false)?
+            .with_inter_op_spinning(false)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_prepacked_weights(&options.prepacked)?;
+        Ok(builder)
+    }
+}
+
+/// The library says which commit it was built from, its file's name which version that is:
+/// `libonnxruntime.so.1.32.0`.
+fn version_of(path: &Path) -> String {
+    let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    name.split_once(".so.").map_or_else(|| "unknown".to_owned(), |(_, version)| version.to_owned())
+}
+
+fn settle(device: Device) -> Result<Device, RuntimeError> {
+    let has_cuda = CUDA::is_available().unwrap_or(false);
+    match device {
+        Device::Cpu => Ok(device),
+        Device::Cuda(_) | Device::Auto if has_cuda => Ok(device),
+        Device::Cuda(_) => Err(RuntimeError::NoCudaProvider(device)),
+        Device::Auto => {
+            tracing::warn!(
+                "--device auto: this ONNX Runtime library has no CUDA provider, running on the CPU"
+            );
+            Ok(Device::Cpu)
+        }
+    }
+}
+
+/// ONNX Runtime's own log lines, as lines of ours. Its errors come back as results too and are logged
+/// where they are handled, so they are details here.
+fn forward_log(level: LogLevel, category: &str, _id: &str, location: &str, message: &str) {
+    match level {
+        LogLevel::Fatal | LogLevel::Error => {
+            tracing::debug!(target: "onnxruntime", category, location, "{message}")
+        }
+        LogLevel::Warning => tracing::warn!(target: "onnxruntime", category, location, "{message}"),
+        LogLevel::Info => tracing::debug!(target: "onnxruntime", category, location, "{message}"),
+        LogLevel::Verbose => tracing::trace!(target: "onnxruntime", category, location, "{message}"),
+    }
+}

@@ -1,0 +1,138 @@
+//! Inference over HTTP: JSON, and the binary tensor extension.
+
+use axum::{
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use oip::{Encoded, InferRequest, InferResponse, Parameter, Parameters, RequestedOutput};
+use tokio::time::Instant;
+
+use super::{AppState, body, models::ModelPath};
+use crate::{
+    data_plane::{Call, Inference},
+    error::ServeError,
+    repository::ServedModel,
+    telemetry::Protocol,
+};
+
+/// Bytes of JSON before the binary tensors; without it the body is all JSON.
+const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+
+/// A larger body is decoded where it may take its time: it would keep other connections waiting.
+const LONG_DECODE_BYTES: usize = 512 << 10;
+
+pub(super) async fn infer(
+    State(state): State<AppState>,
+    Path(path): Path<ModelPath>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ServeError> {
+    let call = Call {
+        model: &path.model,
+        version: path.version.as_deref(),
+        protocol: Protocol::Rest,
+        started: Instant::now(),
+    };
+    let inference = state.data_plane.begin(call)?;
+    let answer = answer(&inference, &state, &headers, body).await;
+    inference.finish(answer)
+}
+
+async fn answer(
+    inference: &Inference<'_>,
+    state: &AppState,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, ServeError> {
+    let form = Form::of(headers)?;
+    let bytes = body::read(body, state).await?;
+    let request = if bytes.len() > LONG_DECODE_BYTES {
+        tokio::task::block_in_place(|| decode(&bytes, form, &inference.model))?
+    } else {
+        decode(&bytes, form, &inference.model)?
+    };
+    let wanted = BinaryOutputs::of(&request, form);
+    let response = inference.model.infer(request, inference.deadline).await?;
+    encode(&response, &wanted)
+}
+
+/// How the body is written.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// All JSON.
+    Json,
+    /// So many bytes of JSON, then tensors.
+    Binary(usize),
+    /// One tensor and nothing else.
+    Raw,
+}
+
+impl Form {
+    fn of(headers: &HeaderMap) -> Result<Self, ServeError> {
+        let Some(value) = headers.get(JSON_LENGTH) else { return Ok(Self::Json) };
+        let length = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+        match length {
+            Some(0) => Ok(Self::Raw),
+            Some(length) => Ok(Self::Binary(length)),
+            None => Err(ServeError::invalid("Inference-Header-Content-Length must be a number of bytes")),
+        }
+    }
+}
+
+fn decode(body: &Bytes, form: Form, model: &ServedModel) -> Result<InferRequest, ServeError> {
+    match form {
+        Form::Json => Ok(oip::json::decode_request(body)?),
+        Form::Binary(json_length) => Ok(oip::binary::decode_request(body, json_length)?),
+        Form::Raw => raw(body, model),
+    }
+}
+
+fn raw(body: &Bytes, model: &ServedModel) -> Result<InferRequest, ServeError> {
+    let [input] = &model.rules.signature.inputs[..] else {
+        let message = "a raw body (Inference-Header-Content-Length: 0) needs a model with one input";
+        return Err(ServeError::invalid(message));
+    };
+    Ok(oip::binary::decode_raw(body, &input.name, input.datatype, &input.shape())?)
+}
+
+/// Which outputs the client wants as binary.
+#[derive(Clone, Debug, Default)]
+struct BinaryOutputs {
+    /// For each listed output; an output that is listed without saying so is JSON.
+    listed: Vec<bool>,
+    /// For all outputs where none is listed.
+    others: bool,
+}
+
+impl BinaryOutputs {
+    fn of(request: &InferRequest, form: Form) -> Self {
+        let says =
+            |parameters: &Parameters, name| matches!(parameters.get(name), Some(Parameter::Bool(true)));
+        let listed = |output: &RequestedOutput| says(&output.parameters, "binary_data");
+        Self {
+            listed: request.outputs.iter().map(listed).collect(),
+            others: matches!(form, Form::Raw) || says(&request.parameters, "binary_data_output"),
+        }
+    }
+}
+
+fn encode(response: &InferResponse, wanted: &BinaryOutputs) -> Result<Response, ServeError> {
+    let binary: Vec<bool> = (0..response.outputs.len())
+        .map(|index| wanted.listed.get(index).copied().unwrap_or(wanted.others))
+        .collect();
+    let Encoded { body, json_length } =
+        oip::encode_response(response, &binary).map_err(|error| ServeError::invalid(error.to_string()))?;
+    let mut reply = body.into_response();
+    let headers = reply.headers_mut();
+    match json_length {
+        None => headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        Some(length) => {
+            headers.insert(JSON_LENGTH, HeaderValue::from(length));
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+        }
+    };
+    Ok(reply)
+}

@@ -1,0 +1,94 @@
+//! The protocol over HTTP: routes, and what every request passes through.
+
+mod body;
+mod health;
+mod infer;
+mod listener;
+mod models;
+mod reply;
+mod trace;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderMap, StatusCode, Version, header},
+    middleware,
+    response::IntoResponse,
+    routing::{get, post},
+};
+use http::Extensions;
+use tower::ServiceBuilder;
+use tower_http::{
+    CompressionLevel,
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    decompression::RequestDecompressionLayer,
+    request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
+};
+
+pub use listener::Listener;
+
+use crate::{
+    data_plane::DataPlane,
+    error::{ErrorCode, ServeError},
+};
+
+/// What handlers share.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    /// What the server does.
+    pub data_plane: Arc<DataPlane>,
+    /// Largest body in bytes, after decompression.
+    pub max_body_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_read_timeout: Duration,
+}
+
+/// Every path of the server.
+pub fn router(state: AppState) -> Router {
+    // Only answers to inference are compressed: clients are known that decode nothing else.
+    let compression =
+        CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_worth_compressing);
+    let inference = Router::new()
+        .route("/v2/models/{model}/infer", post(infer::infer))
+        .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer))
+        .layer(ServiceBuilder::new().layer(compression).layer(RequestDecompressionLayer::new()));
+    Router::new()
+        .route("/v2", get(models::server))
+        .route("/v2/", get(models::server))
+        .route("/v2/health/live", get(health::live))
+        .route("/v2/health/ready", get(health::ready))
+        .route("/v2/models", get(models::list))
+        .route("/v2/models/{model}", get(models::metadata))
+        .route("/v2/models/{model}/versions/{version}", get(models::metadata))
+        .route("/v2/models/{model}/ready", get(models::ready))
+        .route("/v2/models/{model}/versions/{version}/ready", get(models::ready))
+        .route("/metrics", get(health::metrics))
+        .merge(inference)
+        .fallback(unknown_path)
+        .layer(
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::x_request_id(trace::NumberedRequests::default()))
+                .layer(trace::layer())
+                .layer(PropagateRequestIdLayer::x_request_id())
+                .layer(CatchPanicLayer::custom(panicked))
+                .layer(middleware::map_response(reply::shape_error)),
+        )
+        .layer(DefaultBodyLimit::disable()) // `body` has the limit, and answers in the protocol's shape
+        .with_state(state)
+}
+
+async fn unknown_path(uri: axum::http::Uri) -> ServeError {
+    let path: String = uri.path().chars().take(128).collect();
+    ServeError::new(ErrorCode::NotFound, format!("unknown path '{path}'"))
+}
+
+fn panicked(_panic: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+    ServeError::internal("the server failed on this request").into_response()
+}
+
+fn is_worth_compressing(status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    status == StatusCode::OK && !headers.contains_key(header::CONTENT_ENCODING)
+}

@@ -1,0 +1,41 @@
+//! Metadata and readiness of the server and its models.
+
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{AppState, reply};
+use crate::error::ServeError;
+
+/// A model, and a version where the path names one.
+#[derive(Debug, Deserialize)]
+pub(super) struct ModelPath {
+    pub(super) model: String,
+    pub(super) version: Option<String>,
+}
+
+pub(super) async fn server(State(state): State<AppState>) -> Response {
+    reply::json(state.data_plane.server_metadata())
+}
+
+pub(super) async fn list(State(state): State<AppState>) -> Response {
+    reply::json(json!({ "models": state.data_plane.model_names() }))
+}
+
+pub(super) async fn metadata(
+    State(state): State<AppState>,
+    Path(path): Path<ModelPath>,
+) -> Result<Response, ServeError> {
+    state.data_plane.model_metadata(&path.model, path.version.as_deref()).map(reply::json)
+}
+
+pub(super) async fn ready(
+    State(state): State<AppState>,
+    Path(path): Path<ModelPath>,
+) -> Result<Response, ServeError> {
+    let model = state.data_plane.model(&path.model, path.version.as_deref())?;
+    Ok(reply::json(json!({ "name": model.name.as_str(), "ready": true })))
+}

@@ -1,0 +1,60 @@
+//! Answers as HTTP: errors in the protocol's shape, JSON bodies.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::error::{ErrorCode, ServeError};
+
+impl IntoResponse for ServeError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = oip::error_body(&self.message);
+        let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if let Some(wait) = self.code.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+        }
+        response.extensions_mut().insert(self); // for the log
+        response
+    }
+}
+
+/// A JSON body, 200.
+pub(super) fn json(body: impl Serialize) -> Response {
+    Json(body).into_response()
+}
+
+/// Gives errors of the framework's own (a wrong method, an encoding that no layer reads, a path that is
+/// not UTF-8) the protocol's shape; their headers, such as `Allow`, stay.
+pub(super) async fn shape_error(response: Response) -> Response {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error())
+        || response.extensions().get::<ServeError>().is_some()
+    {
+        return response;
+    }
+    let (code, message) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            (ErrorCode::MethodNotAllowed, "this path does not take this method")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+            ErrorCode::UnsupportedEncoding,
+            "unsupported Content-Encoding: expected gzip, deflate or identity",
+        ),
+        StatusCode::NOT_FOUND => (ErrorCode::NotFound, "unknown path"),
+        status if status.is_client_error() => {
+            (ErrorCode::InvalidArgument, "the path or a header cannot be read")
+        }
+        _ => (ErrorCode::Internal, "the server failed on this request"),
+    };
+    let mut shaped = ServeError::new(code, message).into_response();
+    for (name, value) in response.headers() {
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            shaped.headers_mut().insert(name, value.clone());
+        }
+    }
+    shaped
+}

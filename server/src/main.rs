@@ -1,0 +1,79 @@
+//! The program `decima-server`: reads what it was told, and serves.
+
+use std::{collections::HashMap, path::Path, process::ExitCode};
+
+use decima_server::{
+    app::{self, AppError},
+    cli,
+    config::{Config, Host, Resolved},
+    exit::{Exit, TERMINATION_LOG, report_fatal},
+    telemetry,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    start().into()
+}
+
+#[expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "before logging is set up, and for --print-config"
+)]
+fn start() -> Exit {
+    let args = match cli::Args::parse(std::env::args_os()) {
+        Ok(args) => args,
+        Err(error) => {
+            let _nowhere_to_say_so = error.print();
+            return cli::exit(&error);
+        }
+    };
+    let environment: HashMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let variable = |name: &str| environment.get(name).cloned();
+    let resolved = match Config::load(&args.flags, &variable, &Host::detect()) {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            eprintln!("{error}");
+            return Exit::Usage;
+        }
+    };
+    if args.print_config {
+        println!("{}", resolved.to_toml());
+        return Exit::Drained;
+    }
+    serve(resolved, &variable)
+}
+
+#[expect(clippy::print_stderr, reason = "before logging is set up")]
+fn serve(resolved: Resolved, variable: &impl Fn(&str) -> Option<String>) -> Exit {
+    if let Err(error) = telemetry::log::init(&resolved.config.log) {
+        eprintln!("cannot set up logging: {error}");
+        return Exit::Failure;
+    }
+    for warning in &resolved.warnings {
+        tracing::warn!("{warning}");
+    }
+    let threads = resolved.config.execution.threads.get();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let served = match runtime {
+        Ok(runtime) => {
+            let served = runtime.block_on(app::run(resolved.config, variable));
+            runtime.shutdown_background(); // what the drain left behind is not waited for
+            served
+        }
+        Err(error) => Err(AppError::System(format!("cannot start threads: {error}"))),
+    };
+    let Err(error) = served else { return Exit::Drained };
+    tracing::error!("{error}");
+    if let Err(unwritable) = report_fatal(Path::new(TERMINATION_LOG), &error.to_string()) {
+        tracing::debug!(%unwritable, "cannot write {TERMINATION_LOG}");
+    }
+    match error {
+        AppError::NoLibrary(_) | AppError::Runtime(_) | AppError::Repository(_) => Exit::Load,
+        AppError::Listen { .. } | AppError::CutOff(_) | AppError::System(_) => Exit::Failure,
+    }
+}

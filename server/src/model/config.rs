@@ -1,0 +1,188 @@
+//! `config.toml`: what a model's own file may say beside what its ONNX file says.
+
+use serde::{Deserialize, Deserializer};
+
+/// Configuration of one model. Every field may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Most rows of a request and of a batch; 0: the model has no batch axis, whatever its file says.
+    pub max_batch_size: Option<usize>,
+    /// Which versions to serve.
+    #[serde(default)]
+    pub version_policy: VersionPolicy,
+    /// Class names of the classification extension, by index.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// SHA-256 of the model file in hexadecimal; anything else is refused.
+    pub sha256: Option<String>,
+    /// How batches are formed.
+    #[serde(default)]
+    pub dynamic_batching: DynamicBatching,
+    /// How many ONNX Runtime sessions run at once.
+    #[serde(default)]
+    pub instance_group: InstanceGroup,
+}
+
+/// How batches are formed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DynamicBatching {
+    /// How long a request may wait for others to join it, in microseconds. 0 adds no delay: what waits
+    /// when an instance becomes free goes at once.
+    #[serde(default)]
+    pub max_queue_delay_microseconds: u64,
+    /// While a batch waits for others: sizes at which it goes at once, in rows.
+    #[serde(default)]
+    pub preferred_batch_size: Vec<usize>,
+}
+
+/// ONNX Runtime sessions of one model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceGroup {
+    /// Sessions that run at once.
+    pub count: Option<usize>,
+    /// Threads of one session's run.
+    pub intra_op_threads: Option<usize>,
+}
+
+/// Which versions of a model to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionPolicy {
+    /// The newest so many.
+    Latest(usize),
+    /// Every one.
+    All,
+    /// These.
+    Specific(Vec<String>),
+}
+
+impl Default for VersionPolicy {
+    fn default() -> Self {
+        Self::Latest(1)
+    }
+}
+
+impl<'de> Deserialize<'de> for VersionPolicy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected \"all\", { latest = N } or { specific = [\"V\", …] }")]
+        enum Written {
+            Word(String),
+            Latest { latest: usize },
+            Specific { specific: Vec<String> },
+        }
+        let refuse = |text: &str| Err(serde::de::Error::custom(text));
+        match Written::deserialize(deserializer)? {
+            Written::Word(word) if word == "all" => Ok(Self::All),
+            Written::Word(_) => refuse("expected \"all\", { latest = N } or { specific = [\"V\", …] }"),
+            Written::Latest { latest: 0 } => refuse("latest must be at least 1"),
+            Written::Latest { latest } => Ok(Self::Latest(latest)),
+            Written::Specific { specific } if specific.is_empty() => refuse("specific must name a version"),
+            Written::Specific { specific } => Ok(Self::Specific(specific)),
+        }
+    }
+}
+
+/// What is wrong with a `config.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl ModelConfig {
+    /// Reads the text of a `config.toml`.
+    ///
+    /// # Errors
+    /// Says the line and what was expected; unknown keys are refused.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError(one_line(&error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |text: String| Err(ConfigError(text));
+        if let Some(sha256) = &self.sha256
+            && (sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        {
+            return refuse(format!("sha256 must be 64 hexadecimal digits, not '{sha256}'"));
+        }
+        for (name, value) in
+            [("count", self.instance_group.count), ("intra_op_threads", self.instance_group.intra_op_threads)]
+        {
+            if value.is_some_and(|value| !(1..=256).contains(&value)) {
+                return refuse(format!("instance_group.{name} must be between 1 and 256"));
+            }
+        }
+        if self.dynamic_batching.max_queue_delay_microseconds > 10_000_000 {
+            return refuse("dynamic_batching.max_queue_delay_microseconds must be at most 10000000".into());
+        }
+        let most = self.max_batch_size.unwrap_or(usize::MAX);
+        if let Some(size) =
+            self.dynamic_batching.preferred_batch_size.iter().find(|&&size| size == 0 || size > most)
+        {
+            return refuse(format!(
+                "dynamic_batching.preferred_batch_size {size} must be between 1 and max_batch_size"
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_the_documentation_is_read() {
+        let config = ModelConfig::parse(
+            r#"
+            max_batch_size = 64
+            version_policy = { specific = ["3", "7"] }
+            labels = ["zero", "one"]
+            sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+            [dynamic_batching]
+            max_queue_delay_microseconds = 100
+            preferred_batch_size = [16, 32]
+            [instance_group]
+            count = 2
+            intra_op_threads = 1
+            "#,
+        )
+        .unwrap();
+        assert_eq!(config.max_batch_size, Some(64));
+        assert_eq!(config.version_policy, VersionPolicy::Specific(vec!["3".into(), "7".into()]));
+        assert_eq!(config.dynamic_batching.preferred_batch_size, [16, 32]);
+        assert_eq!(config.instance_group.count, Some(2));
+        let latest = ModelConfig::parse("version_policy = { latest = 2 }").unwrap();
+        assert_eq!(latest.version_policy, VersionPolicy::Latest(2));
+        let all = ModelConfig::parse("version_policy = \"all\"").unwrap();
+        assert_eq!(all.version_policy, VersionPolicy::All);
+        assert_eq!(ModelConfig::parse("").unwrap(), ModelConfig::default());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, named) in [
+            ("max_batchsize = 4", "max_batchsize"),
+            ("max_batch_size = -1", "max_batch_size"),
+            ("version_policy = \"some\"", "all"),
+            ("version_policy = { latest = 0 }", "latest"),
+            ("sha256 = \"abc\"", "sha256"),
+            ("[instance_group]\ncount = 0", "instance_group.count"),
+            (
+                "max_batch_size = 8\n[dynamic_batching]\npreferred_batch_size = [16]",
+                "preferred_batch_size 16",
+            ),
+        ] {
+            let error = ModelConfig::parse(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{text}: {error}");
+            assert!(!error.contains('\n'), "one line: {error}");
+        }
+    }
+}

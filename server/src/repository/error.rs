@@ -1,0 +1,78 @@
+//! What can be wrong with a model repository: one line each, with the model and the mend.
+
+use storage::StorageError;
+
+use super::load::LoadError;
+
+/// Why models cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// The place cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// There is no model in it.
+    #[error(
+        "{0}: no model found: expected <model>/<version>/model.onnx, or one model as <version>/model.onnx, \
+         model.onnx or a single .onnx file"
+    )]
+    Empty(String),
+    /// `--model-dir` has more than one model.
+    #[error("{location}: there are several models ({found}), none can be '{name}': use --model-repository")]
+    SeveralModels {
+        /// The place.
+        location: String,
+        /// The name that was asked for.
+        name: String,
+        /// What is there.
+        found: String,
+    },
+    /// Two places have a model of one name.
+    #[error("model '{name}' is in {first} and in {second}: rename one")]
+    Twice {
+        /// The name.
+        name: String,
+        /// The place that has it.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// A `config.toml` is wrong.
+    #[error("model '{model}': config.toml: {reason}")]
+    Config {
+        /// The model.
+        model: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A version cannot be loaded.
+    #[error("model '{model}' version '{version}' ({address}): {reason}")]
+    Load {
+        /// The model.
+        model: String,
+        /// Its version.
+        version: String,
+        /// Where its file is.
+        address: String,
+        /// Why not.
+        reason: Box<LoadError>,
+    },
+}
+
+impl RepositoryError {
+    /// Whether waiting can help: the store is down or starting.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Storage(error) => error.is_transient(),
+            Self::Empty(_)
+            | Self::SeveralModels { .. }
+            | Self::Twice { .. }
+            | Self::Config { .. }
+            | Self::Load { .. } => false,
+        }
+    }
+
+    /// Whether there is nothing yet where something is to come.
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Empty(_) | Self::Storage(StorageError::NotFound { .. }))
+    }
+}

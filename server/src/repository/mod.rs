@@ -1,0 +1,16 @@
+//! The model repository: finding models, bringing them here, loading them, and which of them answer.
+
+mod error;
+mod layout;
+mod load;
+mod registry;
+mod served;
+mod source;
+mod sync;
+mod version;
+
+pub use error::RepositoryError;
+pub use load::{LoadError, Loader};
+pub use registry::{Registry, State};
+pub use served::ServedModel;
+pub use sync::Repository;

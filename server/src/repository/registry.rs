@@ -1,0 +1,152 @@
+//! Which models there are and which of them answer. Readers see one snapshot; a change replaces it whole.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+
+use super::{served::ServedModel, version};
+use crate::error::{ErrorCode, ServeError};
+
+/// How far a version of a model is.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// Being downloaded, loaded or warmed.
+    Loading,
+    /// Answers.
+    Ready(Arc<ServedModel>),
+    /// Could not be loaded, and why.
+    Failed(String),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Snapshot {
+    /// Whether the repositories have been looked through: before that, no name is known to be wrong.
+    listed: bool,
+    /// Versions of each model, oldest first.
+    models: BTreeMap<String, Vec<(String, State)>>,
+}
+
+/// The models of the server.
+#[derive(Debug, Default)]
+pub struct Registry {
+    snapshot: ArcSwap<Snapshot>,
+    writing: Mutex<()>,
+}
+
+impl Registry {
+    /// The version of `name` that answers: the one asked for, or the newest that is ready.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] for a name or version that there is not, [`ErrorCode::Unavailable`] for
+    /// one that is not ready.
+    pub fn get(&self, name: &str, wanted: Option<&str>) -> Result<Arc<ServedModel>, ServeError> {
+        let snapshot = self.snapshot.load();
+        let Some(versions) = snapshot.models.get(name) else {
+            return Err(unknown(&snapshot, name));
+        };
+        let Some(wanted) = wanted else {
+            let ready = versions.iter().rev().find_map(|(_, state)| ready(state));
+            return ready.ok_or_else(|| not_ready(name, versions.last()));
+        };
+        let Some(found) = versions.iter().find(|(version, _)| version == wanted) else {
+            let known: Vec<&str> = versions.iter().map(|(version, _)| version.as_str()).collect();
+            let known = known.join(", ");
+            let message = format!("model '{name}' has no version '{}': there are {known}", shown(wanted));
+            return Err(ServeError::new(ErrorCode::NotFound, message));
+        };
+        ready(&found.1).ok_or_else(|| not_ready(name, Some(found)))
+    }
+
+    /// The names of all models, ready or not.
+    pub fn names(&self) -> Vec<String> {
+        self.snapshot.load().models.keys().cloned().collect()
+    }
+
+    /// The versions of `name` that are ready, oldest first.
+    pub fn ready_versions(&self, name: &str) -> Vec<String> {
+        let snapshot = self.snapshot.load();
+        let versions = snapshot.models.get(name).into_iter().flatten();
+        versions.filter(|(_, state)| ready(state).is_some()).map(|(version, _)| version.clone()).collect()
+    }
+
+    /// Whether every model has a version that answers, and there is at least one.
+    pub fn is_ready(&self) -> bool {
+        let snapshot = self.snapshot.load();
+        let answers =
+            |versions: &Vec<(String, State)>| versions.iter().any(|(_, state)| ready(state).is_some());
+        snapshot.listed && !snapshot.models.is_empty() && snapshot.models.values().all(answers)
+    }
+
+    /// Puts a version in its place, in whatever state it is.
+    pub fn set(&self, name: &str, version: &str, state: State) {
+        self.change(|snapshot| {
+            let versions = snapshot.models.entry(name.to_owned()).or_default();
+            match versions.iter_mut().find(|(known, _)| known == version) {
+                Some((_, known)) => *known = state,
+                None => versions.push((version.to_owned(), state)),
+            }
+            versions.sort_by(|left, right| version::compare(&left.0, &right.0));
+        });
+    }
+
+    /// Takes a version away; a model whose last one it was goes with it.
+    pub fn remove(&self, name: &str, version: &str) {
+        self.change(|snapshot| {
+            if let Some(versions) = snapshot.models.get_mut(name) {
+                versions.retain(|(known, _)| known != version);
+                if versions.is_empty() {
+                    snapshot.models.remove(name);
+                }
+            }
+        });
+    }
+
+    /// From now on a name that is not here is a wrong one.
+    pub fn set_listed(&self) {
+        self.change(|snapshot| snapshot.listed = true);
+    }
+
+    fn change(&self, edit: impl FnOnce(&mut Snapshot)) {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Snapshot::clone(&self.snapshot.load());
+        edit(&mut next);
+        self.snapshot.store(Arc::new(next));
+    }
+}
+
+fn ready(state: &State) -> Option<Arc<ServedModel>> {
+    match state {
+        State::Ready(model) => Some(Arc::clone(model)),
+        State::Loading | State::Failed(_) => None,
+    }
+}
+
+fn unknown(snapshot: &Snapshot, name: &str) -> ServeError {
+    if !snapshot.listed {
+        return ServeError::new(ErrorCode::Unavailable, "the model repositories are still being read");
+    }
+    let known: Vec<&str> = snapshot.models.keys().map(String::as_str).take(16).collect();
+    let message = format!("unknown model '{}': there are {}", shown(name), known.join(", "));
+    ServeError::new(ErrorCode::NotFound, message)
+}
+
+fn not_ready(name: &str, version: Option<&(String, State)>) -> ServeError {
+    let message = match version {
+        Some((version, State::Failed(_))) => {
+            format!("model '{name}' version '{version}' could not be loaded")
+        }
+        Some((version, State::Loading | State::Ready(_))) => {
+            format!("model '{name}' version '{version}' is still loading")
+        }
+        None => format!("model '{name}' has no version"),
+    };
+    ServeError::new(ErrorCode::Unavailable, message)
+}
+
+/// What a client sent, short enough to send back.
+fn shown(name: &str) -> String {
+    name.chars().take(64).collect()
+}

@@ -1,0 +1,78 @@
+//! A model that answers: one version, loaded and warm.
+
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use oip::{InferRequest, InferResponse, ModelMetadata, TensorMetadata};
+use tokio::time::Instant;
+
+use crate::{
+    batcher::Batcher,
+    error::ServeError,
+    model::TensorSpec,
+    telemetry::ModelMetrics,
+    validate::{Rules, select_outputs, validate},
+};
+
+/// What `platform` says in the metadata: Triton's word for ONNX on ONNX Runtime.
+const PLATFORM: &str = "onnxruntime_onnx";
+
+/// One version of a model, loaded and warm.
+#[derive(Debug)]
+pub struct ServedModel {
+    /// Its name.
+    pub name: CompactString,
+    /// Its version.
+    pub version: CompactString,
+    /// How its requests are checked.
+    pub rules: Rules,
+    /// Its metrics.
+    pub metrics: Arc<ModelMetrics>,
+    pub(super) batcher: Batcher,
+}
+
+impl ServedModel {
+    /// Answers a request: checks it, runs it, and picks the outputs that it asks for.
+    ///
+    /// # Errors
+    /// The request does not fit the model, the queue is full, `deadline` passes or ONNX Runtime fails.
+    pub async fn infer(
+        &self,
+        mut request: InferRequest,
+        deadline: Instant,
+    ) -> Result<InferResponse, ServeError> {
+        let signature = &self.rules.signature;
+        let selected = select_outputs(&request.outputs, signature)?;
+        let id = request.id.take();
+        let valid = validate(request, &self.rules)?;
+        let mut answer: Vec<_> = self.batcher.submit(valid, deadline).await?.into_iter().map(Some).collect();
+        let outputs = selected
+            .into_iter()
+            .map(|index| {
+                let tensor = answer.get_mut(index).and_then(Option::take);
+                let missing = || ServeError::internal(format!("the model gave no output {index}"));
+                Ok((signature.outputs[index].name.clone(), tensor.ok_or_else(missing)?))
+            })
+            .collect::<Result<_, ServeError>>()?;
+        Ok(InferResponse { model_name: self.name.clone(), model_version: self.version.clone(), id, outputs })
+    }
+
+    /// The model's metadata; `versions` are those that are ready.
+    pub fn metadata(&self, versions: Vec<String>) -> ModelMetadata {
+        let side = |specs: &[TensorSpec]| {
+            let tensor = |spec: &TensorSpec| TensorMetadata {
+                name: spec.name.to_string(),
+                datatype: spec.datatype,
+                shape: spec.shape(),
+            };
+            specs.iter().map(tensor).collect()
+        };
+        ModelMetadata {
+            name: self.name.to_string(),
+            versions,
+            platform: PLATFORM.to_owned(),
+            inputs: side(&self.rules.signature.inputs),
+            outputs: side(&self.rules.signature.outputs),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Every metric of the server: names, help texts, buckets. Handles are resolved once, not per request.
+
+use std::{sync::Arc, time::Duration};
+
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
+};
+
+use crate::error::ErrorCode;
+
+/// Seconds: from a tenth of a fast model's run to the default request timeout.
+const DURATION_BUCKETS: [f64; 16] =
+    [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+const ROW_BUCKETS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// By which protocol a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Open Inference Protocol over HTTP.
+    Rest,
+    /// Open Inference Protocol over gRPC.
+    Grpc,
+}
+
+impl Protocol {
+    /// The protocol as a metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+/// All metrics, registered.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    request_duration: HistogramVec,
+    queue_duration: HistogramVec,
+    compute_duration: HistogramVec,
+    batch_rows: HistogramVec,
+    queue_rows: IntGaugeVec,
+    rejected: IntCounterVec,
+    model_ready: IntGaugeVec,
+    model_load_duration: GaugeVec,
+    build_info: IntGaugeVec,
+    /// Requests for inference that are being answered now.
+    pub in_flight: IntGauge,
+}
+
+/// The metrics of one version of a model.
+#[derive(Debug)]
+pub struct ModelMetrics {
+    labels: [String; 2],
+    all: Metrics,
+    succeeded: [Histogram; 2],
+    /// Time from arrival to the start of the run.
+    pub queue_duration: Histogram,
+    /// Time of a batch: gather, run, scatter.
+    pub compute_duration: Histogram,
+    /// Rows of the batches that ran; its sum over its count is the mean batch.
+    pub batch_rows: Histogram,
+    /// Rows that wait.
+    pub queue_rows: IntGauge,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// Two metrics share a name: a mistake in this file.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let model = ["model", "version"];
+        let seconds = |name: &str, help: &str, labels: &[&str]| {
+            let options = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
+            register(&registry, HistogramVec::new(options, labels)?)
+        };
+        Ok(Self {
+            request_duration: seconds(
+                "decima_request_duration_seconds",
+                "Time from the request's head to its answer.",
+                &["model", "version", "protocol", "code"],
+            )?,
+            queue_duration: seconds(
+                "decima_queue_duration_seconds",
+                "Time that a request waited for its batch to start.",
+                &model,
+            )?,
+            compute_duration: seconds(
+                "decima_compute_duration_seconds",
+                "Time of a batch in ONNX Runtime, joining and dividing its rows included.",
+                &model,
+            )?,
+            batch_rows: register(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new("decima_batch_rows", "Rows of the batches that ran.")
+                        .buckets(ROW_BUCKETS.to_vec()),
+                    &model,
+                )?,
+            )?,
+            queue_rows: register(
+                &registry,
+                IntGaugeVec::new(Opts::new("decima_queue_rows", "Rows that wait in the queue."), &model)?,
+            )?,
+            rejected: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "decima_rejected_total",
+                        "Requests for inference that were not answered with success.",
+                    ),
+                    &["reason"],
+                )?,
+            )?,
+            model_ready: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("decima_model_ready", "1 while the version answers requests."),
+                    &model,
+                )?,
+            )?,
+            model_load_duration: register(
+                &registry,
+                GaugeVec::new(
+                    Opts::new("decima_model_load_duration_seconds", "Time to load and warm the version."),
+                    &model,
+                )?,
+            )?,
+            build_info: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("decima_build_info", "1; its labels say what runs."),
+                    &["version", "onnxruntime"],
+                )?,
+            )?,
+            in_flight: register(
+                &registry,
+                IntGauge::new(
+                    "decima_in_flight_requests",
+                    "Requests for inference that are being answered.",
+                )?,
+            )?,
+            registry,
+        })
+    }
+
+    /// Says which server and which ONNX Runtime these metrics come from.
+    pub fn set_build_info(&self, onnxruntime: &str) {
+        self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), onnxruntime]).set(1);
+    }
+
+    /// Counts a request that was answered with an error.
+    pub fn rejected(&self, code: ErrorCode) {
+        self.rejected.with_label_values(&[code.label()]).inc();
+    }
+
+    /// The handles of one version of a model.
+    pub fn model(&self, name: &str, version: &str) -> Arc<ModelMetrics> {
+        let labels = [name, version];
+        let succeeded = [Protocol::Rest, Protocol::Grpc].map(|protocol| {
+            self.request_duration.with_label_values(&[name, version, protocol.label(), "200"])
+        });
+        Arc::new(ModelMetrics {
+            labels: labels.map(str::to_owned),
+            all: self.clone(),
+            succeeded,
+            queue_duration: self.queue_duration.with_label_values(&labels),
+            compute_duration: self.compute_duration.with_label_values(&labels),
+            batch_rows: self.batch_rows.with_label_values(&labels),
+            queue_rows: self.queue_rows.with_label_values(&labels),
+        })
+    }
+
+    /// The metrics as Prometheus' text format 0.0.4.
+    ///
+    /// # Errors
+    /// The encoder's own.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl ModelMetrics {
+    /// Counts a request that was answered, after `took`.
+    pub fn answered(&self, protocol: Protocol, code: u16, took: Duration) {
+        if code == 200 {
+            self.succeeded[protocol as usize].observe(took.as_secs_f64());
+        } else {
+            let [name, version] = &self.labels;
+            self.all
+                .request_duration
+                .with_label_values(&[name.as_str(), version, protocol.label(), &code.to_string()])
+                .observe(took.as_secs_f64());
+        }
+    }
+
+    /// Says that the version is ready after `took`.
+    pub fn ready(&self, took: Duration) {
+        let labels = self.labels.each_ref().map(String::as_str);
+        self.all.model_ready.with_label_values(&labels).set(1);
+        self.all.model_load_duration.with_label_values(&labels).set(took.as_secs_f64());
+    }
+
+    /// Says that the version no longer answers.
+    pub fn gone(&self) {
+        let labels = self.labels.each_ref().map(String::as_str);
+        self.all.model_ready.with_label_values(&labels).set(0);
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}

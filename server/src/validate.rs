@@ -1,0 +1,184 @@
+//! From a decoded request to one that may join a batch: everything is checked here, nothing later.
+
+use oip::{Datatype, InferRequest, InputTensor, RequestedOutput, Tensor};
+use smallvec::SmallVec;
+
+use crate::{
+    error::ServeError,
+    model::{Signature, TensorSpec},
+};
+
+/// The sizes that requests must share to be joined: every input's dimensions but the rows, in order.
+pub type Group = SmallVec<[usize; 8]>;
+
+/// A request that fits its model in every respect.
+#[derive(Debug)]
+pub struct ValidRequest {
+    /// One tensor for each input of the model, in the model's order.
+    pub inputs: SmallVec<[Tensor; 2]>,
+    /// Rows: the size of the batch axis; 1 for a model without one.
+    pub rows: usize,
+    /// What other requests must share to be joined with this one.
+    pub group: Group,
+}
+
+/// How requests to one model are checked.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The model's inputs and outputs.
+    pub signature: Signature,
+    /// Whether the first axis counts rows.
+    pub batch_axis: bool,
+    /// Most rows of one request, and the name of the setting that says so.
+    pub max_rows: (usize, &'static str),
+}
+
+/// Checks `request` against the model and brings its inputs into the model's order.
+///
+/// # Errors
+/// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): an input missing, extra, twice or of
+/// another datatype or shape; inputs that disagree in rows; more rows than the model takes; text that is
+/// not UTF-8.
+pub fn validate(request: InferRequest, rules: &Rules) -> Result<ValidRequest, ServeError> {
+    let signature = &rules.signature;
+    // The common case, one input under its right name, needs no search.
+    let mut slots: SmallVec<[Option<Tensor>; 2]> = signature.inputs.iter().map(|_| None).collect();
+    let mut rows = None;
+    for input in request.inputs {
+        let Some(index) = signature.inputs.iter().position(|spec| spec.name == input.name) else {
+            return Err(unknown("input", &input.name, &signature.inputs));
+        };
+        let spec = &signature.inputs[index];
+        check_tensor(&input, spec)?;
+        if rules.batch_axis {
+            check_rows(&input, &mut rows)?;
+        }
+        if slots[index].replace(input.tensor).is_some() {
+            return Err(ServeError::invalid(format!("input '{}' is given twice", spec.name)));
+        }
+    }
+    let mut inputs = SmallVec::new();
+    for (slot, spec) in slots.into_iter().zip(&signature.inputs) {
+        let missing =
+            || ServeError::invalid(format!("input '{}' {} {spec} is missing", spec.name, spec.datatype));
+        inputs.push(slot.ok_or_else(missing)?);
+    }
+    let rows = rows.unwrap_or(1);
+    let (max_rows, setting) = rules.max_rows;
+    if rows > max_rows {
+        return Err(ServeError::invalid(format!(
+            "{rows} rows in one request: at most {max_rows} are accepted ({setting})"
+        )));
+    }
+    let group =
+        if rules.batch_axis && signature.has_dynamic_rows() { group_of(&inputs) } else { Group::new() };
+    Ok(ValidRequest { inputs, rows, group })
+}
+
+/// The positions, in the model's order, of the outputs that a request asks for, in the request's order;
+/// all of them where it names none.
+///
+/// # Errors
+/// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): an output that the model does not have, or twice the same.
+pub fn select_outputs(
+    requested: &[RequestedOutput],
+    signature: &Signature,
+) -> Result<SmallVec<[usize; 4]>, ServeError> {
+    if requested.is_empty() {
+        return Ok((0..signature.outputs.len()).collect());
+    }
+    let mut selected = SmallVec::new();
+    for output in requested {
+        let Some(index) = signature.outputs.iter().position(|spec| spec.name == output.name) else {
+            return Err(unknown("output", &output.name, &signature.outputs));
+        };
+        if selected.contains(&index) {
+            return Err(ServeError::invalid(format!("output '{}' is requested twice", output.name)));
+        }
+        selected.push(index);
+    }
+    Ok(selected)
+}
+
+fn check_tensor(input: &InputTensor, spec: &TensorSpec) -> Result<(), ServeError> {
+    let (name, tensor) = (&spec.name, &input.tensor);
+    if tensor.datatype != spec.datatype {
+        return Err(ServeError::invalid(format!(
+            "input '{name}' has datatype {}, the model expects {}",
+            tensor.datatype, spec.datatype
+        )));
+    }
+    if !spec.accepts(&tensor.shape.0) {
+        let hint = if tensor.shape.0.len() + 1 == spec.dims.len() {
+            "; is the batch dimension missing?"
+        } else {
+            ""
+        };
+        return Err(ServeError::invalid(format!(
+            "input '{name}' has shape {}, the model expects {spec}{hint}",
+            tensor.shape
+        )));
+    }
+    match spec.datatype {
+        Datatype::Bytes => check_text(name, tensor),
+        Datatype::Bool => check_bool(name, tensor),
+        Datatype::Uint8
+        | Datatype::Uint16
+        | Datatype::Uint32
+        | Datatype::Uint64
+        | Datatype::Int8
+        | Datatype::Int16
+        | Datatype::Int32
+        | Datatype::Int64
+        | Datatype::Fp16
+        | Datatype::Bf16
+        | Datatype::Fp32
+        | Datatype::Fp64 => Ok(()),
+    }
+}
+
+/// ONNX Runtime takes strings as text that a NUL ends: other bytes would be cut short or refused inside a
+/// batch that others share.
+fn check_text(name: &str, tensor: &Tensor) -> Result<(), ServeError> {
+    for (index, element) in oip::bytes_elements(&tensor.data).enumerate() {
+        if std::str::from_utf8(element).is_err() || element.contains(&0) {
+            return Err(ServeError::invalid(format!(
+                "input '{name}': element {index} must be UTF-8 text without NUL, as the model takes strings"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_bool(name: &str, tensor: &Tensor) -> Result<(), ServeError> {
+    match tensor.data.iter().position(|&byte| byte > 1) {
+        Some(index) => {
+            Err(ServeError::invalid(format!("input '{name}': element {index} of a BOOL must be 0 or 1")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_rows(input: &InputTensor, rows: &mut Option<usize>) -> Result<(), ServeError> {
+    let own = input.tensor.shape.0[0];
+    if own == 0 {
+        return Err(ServeError::invalid(format!("input '{}' has no rows", input.name)));
+    }
+    match rows.replace(own) {
+        Some(others) if others != own => Err(ServeError::invalid(format!(
+            "input '{}' has {own} rows, the inputs before it have {others}",
+            input.name
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn group_of(inputs: &[Tensor]) -> Group {
+    inputs.iter().flat_map(|tensor| tensor.shape.0.iter().skip(1).copied()).collect()
+}
+
+fn unknown(kind: &str, name: &str, specs: &[TensorSpec]) -> ServeError {
+    let known: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    let shown: String = name.chars().take(64).collect();
+    ServeError::invalid(format!("unknown {kind} '{shown}': the model has {}", known.join(", ")))
+}

@@ -1,0 +1,170 @@
+//! A real MinIO for tests, on a free loopback port and with a folder of its own.
+//!
+//! Everything here panics instead of returning errors: a test can do nothing about them.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use crate::{Location, Settings, client};
+
+/// The credentials of Kubeflow's MinIO.
+const USER: &str = "minio";
+const PASSWORD: &str = "minio123";
+
+/// A MinIO server of one test; it ends with it.
+#[derive(Debug)]
+pub struct Minio {
+    port: u16,
+    data: TempDir,
+    process: Option<Child>,
+}
+
+impl Minio {
+    /// Starts a server and waits until it is ready.
+    pub async fn start() -> Self {
+        let data = TempDir::new().expect("a temporary folder can be made");
+        let mut minio = Self { port: 0, data, process: None };
+        // somebody else may take the free port before MinIO does
+        for _ in 0..5 {
+            minio.port = free_port();
+            if minio.launch().await {
+                return minio;
+            }
+        }
+        unreachable!("MinIO does not start: run {} server by hand and read what it says", binary().display());
+    }
+
+    /// Kills the server, as a crash would.
+    pub async fn stop(&mut self) {
+        let mut process = self.process.take().expect("the server runs");
+        process.kill().await.expect("an own child can be killed");
+    }
+
+    /// Starts a stopped server again, on the same port and with the same data.
+    pub async fn start_again(&mut self) {
+        assert!(self.process.is_none(), "stop the server first");
+        assert!(self.launch().await, "MinIO does not start again on port {}", self.port);
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The location of `bucket/prefix`; it names the endpoint.
+    pub fn location(&self, path: &str) -> Location {
+        format!("s3://{}/{path}", self.endpoint()).parse().expect("a bucket's address")
+    }
+
+    /// The environment variables that lead a program here with an address such as `s3://bucket/prefix`.
+    pub fn variables(&self) -> [(&'static str, String); 3] {
+        [
+            ("AWS_ENDPOINT_URL", self.endpoint()),
+            ("AWS_ACCESS_KEY_ID", USER.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", PASSWORD.to_owned()),
+        ]
+    }
+
+    /// Settings from [`Minio::variables`].
+    pub fn settings(&self) -> Settings {
+        let variables = self.variables();
+        Settings::from_env(&|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+        })
+        .expect("the variables are valid")
+    }
+
+    /// A client of the SDK, for what the crate itself does not do.
+    pub fn client(&self) -> aws_sdk_s3::Client {
+        let Location::Bucket(bucket) = self.location("any") else {
+            unreachable!("the address is a bucket's")
+        };
+        client::build(&bucket, &self.settings()).expect("the settings are valid").0
+    }
+
+    /// Creates a bucket.
+    pub async fn create_bucket(&self, bucket: &str) {
+        let request = self.client().create_bucket().bucket(bucket);
+        Box::pin(request.send()).await.expect("MinIO creates a bucket");
+    }
+
+    /// Writes an object, over another where there is one.
+    pub async fn put(&self, bucket: &str, key: &str, content: impl Into<Bytes>) {
+        let content = ByteStream::from(content.into());
+        let request = self.client().put_object().bucket(bucket).key(key).body(content);
+        Box::pin(request.send()).await.expect("MinIO writes an object");
+    }
+
+    /// Starts the process; whether it became ready, and did not end because of its port.
+    async fn launch(&mut self) -> bool {
+        let mut process = Command::new(binary())
+            .args(["server", "--quiet", "--address", &format!("127.0.0.1:{}", self.port)])
+            .arg(self.data.path().join("objects"))
+            .env("MINIO_ROOT_USER", USER)
+            .env("MINIO_ROOT_PASSWORD", PASSWORD)
+            .env("MINIO_BROWSER", "off")
+            .env("HOME", self.data.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("MinIO can be run");
+        for _ in 0..600 {
+            if process.try_wait().expect("an own child can be waited for").is_some() {
+                return false;
+            }
+            if self.is_ready().await {
+                self.process = Some(process);
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        false
+    }
+
+    async fn is_ready(&self) -> bool {
+        let request = format!(
+            "GET /minio/health/ready HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.endpoint()
+        );
+        let mut answer = String::new();
+        let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)).await else { return false };
+        connection.write_all(request.as_bytes()).await.is_ok()
+            && connection.read_to_string(&mut answer).await.is_ok()
+            && answer.starts_with("HTTP/1.1 200")
+    }
+}
+
+/// A port of 127.0.0.1 on which nobody listens now.
+pub fn free_port() -> u16 {
+    let socket = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port is free");
+    socket.local_addr().expect("a bound socket has an address").port()
+}
+
+/// MinIO in the project's cache folder.
+fn binary() -> PathBuf {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let cache = variable("DECIMA_CACHE").or_else(|| Some(variable("HOME")?.join(".cache/decima")));
+    let cache = cache.expect("HOME or DECIMA_CACHE is set");
+    let binary = cache.join("minio/minio");
+    assert!(
+        binary.is_file(),
+        "{} is missing: run `make test`, or `scripts/setup minio` once, which builds it",
+        binary.display()
+    );
+    binary
+}
