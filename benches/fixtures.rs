@@ -1,1 +1,63 @@
-//! Fixtures shared by the benchmarks.
+//! What the benchmarks work on, the same in every run.
+
+use std::path::PathBuf;
+
+use decima_server::{config::Device, executor::Runtime, ort_library};
+use oip::{Datatype, InferRequest, InferResponse, InputTensor, Parameter, Parameters, Tensor};
+
+/// Pixels of a picture.
+pub const PIXELS: usize = 28 * 28;
+
+/// Numbers of pictures that the benchmarks take at once: one, and a usual batch.
+pub const ROWS: [usize; 2] = [1, 16];
+
+/// `rows` pictures like those of scanned digits: four pixels in five are 0, the rest are `k/255`.
+pub fn pictures(rows: usize) -> Tensor {
+    let mut random = fastrand::Rng::with_seed(1);
+    let pixels = (0..rows * PIXELS).flat_map(|_| {
+        let level = if random.u8(..5) == 0 { random.u8(1..) } else { 0 };
+        (f32::from(level) / 255.0).to_le_bytes()
+    });
+    Tensor { datatype: Datatype::Fp32, shape: [rows, 28, 28, 1].as_slice().into(), data: pixels.collect() }
+}
+
+/// A request about `rows` pictures.
+pub fn request(rows: usize) -> InferRequest {
+    let image =
+        InputTensor { name: "image".into(), parameters: Parameters::default(), tensor: pictures(rows) };
+    InferRequest { inputs: vec![image], ..InferRequest::default() }
+}
+
+/// A request about `rows` pictures that asks for binary outputs.
+pub fn binary_request(rows: usize) -> InferRequest {
+    let parameters = Parameters(vec![("binary_data_output".into(), Parameter::Bool(true))]);
+    InferRequest { parameters, ..request(rows) }
+}
+
+/// Ten scores for each of `rows` pictures, with the digits that floats of a softmax have.
+pub fn scores(rows: usize) -> Tensor {
+    let mut random = fastrand::Rng::with_seed(2);
+    let scores = (0..rows * 10).flat_map(|_| (random.f32() * 10_f32.powi(-random.i32(0..8))).to_le_bytes());
+    Tensor { datatype: Datatype::Fp32, shape: [rows, 10].as_slice().into(), data: scores.collect() }
+}
+
+/// The answer about `rows` pictures.
+pub fn response(rows: usize) -> InferResponse {
+    let outputs = vec![("probabilities".into(), scores(rows))];
+    InferResponse { model_name: "digits".into(), model_version: "1".into(), id: None, outputs }
+}
+
+/// ONNX Runtime on the CPU, from where `make onnxruntime` puts it.
+///
+/// # Errors
+/// The library is missing or cannot be loaded; the message says what to do.
+pub fn runtime() -> Result<Runtime, String> {
+    let library =
+        ort_library::find(&|name| std::env::var(name).ok()).map_err(|missing| missing.to_string())?;
+    Runtime::load(&library, Device::Cpu).map_err(|error| error.to_string())
+}
+
+/// The ONNX file of the digits model that the repository ships.
+pub fn digits_model() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/digits/1/model.onnx"))
+}

@@ -1,0 +1,90 @@
+//! A request through the whole server in process: everything but the socket.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode},
+};
+use benches::{binary_request, digits_model, request, runtime};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use decima_server::{
+    data_plane::DataPlane,
+    http::{AppState, router},
+    model::ModelConfig,
+    repository::{Loader, Registry, State},
+    telemetry::Metrics,
+};
+use futures_util::future::join_all;
+use http_body_util::BodyExt as _;
+use oip::Encoded;
+use tower::ServiceExt as _;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc; // as the server has it
+
+/// Requests in flight at once.
+const CONCURRENCY: [usize; 2] = [1, 64];
+
+/// A server of the digits model, ready, without a socket.
+fn server() -> Router {
+    let metrics = Metrics::new().expect("the names are constants");
+    let loader = Loader {
+        runtime: runtime().expect("ONNX Runtime loads"),
+        threads: 1,
+        max_queue_rows: 1024,
+        metrics: metrics.clone(),
+    };
+    let model = loader
+        .load("digits", "1", &digits_model(), &ModelConfig::default())
+        .expect("models/digits/1/model.onnx is a model");
+    let registry = Registry::default();
+    registry.set("digits", "1", State::Ready(Arc::new(model)));
+    registry.set_listed();
+    let data_plane = DataPlane::new(Arc::new(registry), metrics, Duration::from_secs(30));
+    router(AppState {
+        data_plane: Arc::new(data_plane),
+        max_body_bytes: 64 << 20,
+        body_read_timeout: Duration::from_secs(30),
+    })
+}
+
+async fn infer(server: Router, encoded: Encoded) {
+    let mut request = Request::post("/v2/models/digits/infer");
+    if let Some(length) = encoded.json_length {
+        request = request.header("inference-header-content-length", length);
+    }
+    let request = request.body(Body::from(encoded.body)).expect("the request is a constant");
+    let response = server.oneshot(request).await.expect("the router never fails");
+    let status = response.status();
+    let body = response.into_body().collect().await.expect("the body is in memory").to_bytes();
+    assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
+}
+
+fn requests(criterion: &mut Criterion) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be had");
+    let server = runtime.block_on(async { server() });
+    let json = oip::encode_request(&request(1), &[]).expect("FP32 can be written as JSON");
+    let binary = oip::encode_request(&binary_request(1), &[true]).expect("FP32 can be sent as bytes");
+    for (wire, encoded) in [("end_to_end/json", json), ("end_to_end/binary", binary)] {
+        let mut group = criterion.benchmark_group(wire);
+        for concurrency in CONCURRENCY {
+            group.throughput(Throughput::Elements(concurrency as u64));
+            group.bench_with_input(
+                BenchmarkId::from_parameter(concurrency),
+                &concurrency,
+                |bencher, &count| {
+                    bencher.iter(|| {
+                        runtime.block_on(join_all((0..count).map(|_| infer(server.clone(), encoded.clone()))))
+                    });
+                },
+            );
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, requests);
+criterion_main!(benches);

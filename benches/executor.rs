@@ -1,0 +1,31 @@
+//! ONNX Runtime alone, on the digits model: the floor under every request.
+
+use std::hint::black_box;
+
+use benches::{digits_model, pictures, runtime};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use decima_server::{
+    batcher::gather::Gatherer,
+    executor::{Executor as _, OnnxExecutor, SessionOptions},
+};
+
+fn execute(criterion: &mut Criterion) {
+    let runtime = runtime().expect("ONNX Runtime loads");
+    let (mut executor, _) = OnnxExecutor::load(&runtime, &digits_model(), &SessionOptions::new(1))
+        .expect("models/digits/1/model.onnx is a model");
+    let mut group = criterion.benchmark_group("executor/digits");
+    for rows in [1, 4, 16, 32, 64] {
+        let inputs = [pictures(rows)];
+        group.throughput(Throughput::Elements(rows as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(rows), &inputs, |bencher, inputs| {
+            // The executor takes its batches aligned, as gathering leaves them.
+            Gatherer::default().gather(&[&inputs[..]], |batch| {
+                bencher.iter(|| executor.execute(black_box(batch)).expect("the model takes pictures"));
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, execute);
+criterion_main!(benches);
