@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::{
     schedule::{Pace, Schedule},
-    transport::Wire,
+    transport::{ServerUrl, Wire},
 };
 
 /// Length of the measured stretch where neither --duration nor --requests is given.
@@ -24,7 +24,7 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 pub struct Args {
     /// Where the server is
     #[arg(long, default_value = "http://127.0.0.1:8080")]
-    pub url: String,
+    pub url: ServerUrl,
 
     /// Model to ask
     #[arg(long, short, default_value = "digits")]
@@ -174,6 +174,7 @@ mod tests {
             &["--header", "no colon"],
             &["--body", "request.json", "--rows", "2"],
             &["--requests", "0"],
+            &["--url", "https://localhost"],
         ] {
             assert!(args(flags).is_err(), "{flags:?}");
         }

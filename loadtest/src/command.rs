@@ -32,7 +32,7 @@ use crate::{
 /// The server or model cannot be reached, or no request can be made for it.
 pub async fn measure(args: &Args, schedule: Schedule) -> Result<Report> {
     let version = args.model_version.as_deref();
-    let http = Http::new(&args.url, args.header.clone(), args.wire)?.with_model(&args.model, version);
+    let http = Http::new(args.url.clone(), args.header.clone(), args.wire).with_model(&args.model, version);
     let server = http.get("").await.map_err(|failure| unanswered(args, &failure))?;
     let server: ServerMetadata =
         serde_json::from_slice(&server).context("the server's metadata is malformed")?;
@@ -54,7 +54,7 @@ pub async fn measure(args: &Args, schedule: Schedule) -> Result<Report> {
         .collect::<Result<Vec<_>>>()?;
     let shape = load_shape(args, schedule, rows, cases.len());
     let target = Target {
-        url: args.url.clone(),
+        url: args.url.to_string(),
         server_name: server.name,
         server_version: server.version,
         model: model.name,

@@ -1,6 +1,8 @@
 //! REST over HTTP/1.1, with JSON or binary tensors.
 
-use anyhow::{Context as _, Result, bail};
+use std::{error::Error, fmt, str::FromStr};
+
+use anyhow::Result;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header, request};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -30,29 +32,51 @@ pub enum Wire {
     Binary,
 }
 
+/// Where a server is.
+#[derive(Clone, Debug)]
+pub struct ServerUrl {
+    /// As it was written.
+    text: String,
+    /// Host and port.
+    authority: String,
+    /// What comes before `/v2`, without a slash at its end.
+    base_path: String,
+}
+
+impl FromStr for ServerUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = || "expected http://HOST:PORT (TLS is left to a proxy)".to_owned();
+        let uri: Uri = text.parse().map_err(|_| expected())?;
+        let (Some("http"), Some(host), None) = (uri.scheme_str(), uri.host(), uri.query()) else {
+            return Err(expected());
+        };
+        let authority = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+        let base_path = uri.path().trim_end_matches('/').to_owned();
+        Ok(Self { text: text.to_owned(), authority, base_path })
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// A model at a server.
 #[derive(Clone, Debug)]
 pub struct Http {
-    authority: String,
-    base_path: String,
+    server: ServerUrl,
     infer_path: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     wire: Wire,
 }
 
 impl Http {
-    /// `url` is where the server is, `http://host:port` with any path in front of `/v2`.
-    ///
-    /// # Errors
-    /// The URL is malformed or not plain HTTP.
-    pub fn new(url: &str, headers: Vec<(HeaderName, HeaderValue)>, wire: Wire) -> Result<Self> {
-        let uri: Uri = url.parse().with_context(|| format!("--url {url}"))?;
-        let (Some("http"), Some(host), None) = (uri.scheme_str(), uri.host(), uri.query()) else {
-            bail!("--url {url}: expected http://HOST:PORT (TLS is left to a proxy)");
-        };
-        let authority = format!("{host}:{}", uri.port_u16().unwrap_or(80));
-        let base_path = uri.path().trim_end_matches('/').to_owned();
-        Ok(Self { authority, base_path, infer_path: String::new(), headers, wire })
+    /// Speaks to `server`, with `headers` on every request.
+    pub fn new(server: ServerUrl, headers: Vec<(HeaderName, HeaderValue)>, wire: Wire) -> Self {
+        Self { server, infer_path: String::new(), headers, wire }
     }
 
     /// Sends requests to a model, of one version or of the server's choice.
@@ -75,9 +99,9 @@ impl Http {
     fn parts(&self, method: Method, path: &str) -> request::Parts {
         let mut request = Request::new(());
         *request.method_mut() = method;
-        let target = format!("{}/v2{path}", self.base_path);
+        let target = format!("{}/v2{path}", self.server.base_path);
         *request.uri_mut() = target.parse().expect("model names are percent-encoded");
-        let host = HeaderValue::from_str(&self.authority).expect("it came from a URI");
+        let host = HeaderValue::from_str(&self.server.authority).expect("it came from a URI");
         request.headers_mut().insert(header::HOST, host);
         for (name, value) in &self.headers {
             request.headers_mut().insert(name, value.clone());
@@ -129,10 +153,10 @@ impl Transport for Http {
     }
 
     async fn connect(&self) -> Result<Self::Connection, Failure> {
-        let refused = |error: &dyn std::fmt::Display| {
-            Failure::new(FailureKind::Connect, format!("{}: {error}", self.authority))
-        };
-        let stream = TcpStream::connect(&self.authority).await.map_err(|error| refused(&error))?;
+        let address = &self.server.authority;
+        let refused =
+            |error: &dyn Error| Failure::new(FailureKind::Connect, format!("{address}: {}", chain(error)));
+        let stream = TcpStream::connect(address).await.map_err(|error| refused(&error))?;
         stream.set_nodelay(true).map_err(|error| refused(&error))?;
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| refused(&error))?;
@@ -167,10 +191,11 @@ async fn send(
     connection: &mut SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
 ) -> Result<Answer, Failure> {
-    let broken = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Disconnected, error);
+    let broken = |error: &dyn Error| Failure::new(FailureKind::Disconnected, chain(error));
     let response = connection.send_request(request).await.map_err(|error| broken(&error))?;
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| broken(&error))?.to_bytes();
+    let body =
+        Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| broken(&*error))?.to_bytes();
     if parts.status != StatusCode::OK {
         return Err(Failure::new(FailureKind::Status(parts.status.as_u16()), error_text(&body)));
     }
@@ -192,4 +217,43 @@ fn error_text(body: &[u8]) -> String {
     }
     serde_json::from_slice::<ErrorBody>(body)
         .map_or_else(|_| String::from_utf8_lossy(body).trim().to_owned(), |body| body.error)
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_may_be_below_a_path_and_on_the_usual_port() {
+        let url: ServerUrl = "http://[::1]/digits/".parse().unwrap();
+        assert_eq!((url.authority.as_str(), url.base_path.as_str()), ("[::1]:80", "/digits"));
+        let parts =
+            Http::new(url, Vec::new(), Wire::Json).parts(Method::GET, &model_path("a model/1", Some("2")));
+        assert_eq!(parts.uri.path(), "/digits/v2/models/a%20model%2F1/versions/2");
+        assert_eq!(parts.headers[header::HOST], "[::1]:80");
+    }
+
+    #[test]
+    fn what_is_no_plain_http_is_refused() {
+        for url in ["https://localhost", "localhost:8080", "http://localhost?x=1", "http://", "/v2"] {
+            assert!(url.parse::<ServerUrl>().is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_error_body_is_read_as_the_protocol_has_it_or_as_it_is() {
+        assert_eq!(error_text(br#"{"error": "the queue is full"}"#), "the queue is full");
+        assert_eq!(error_text(b"upstream connect error\n"), "upstream connect error");
+    }
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use oip::InferResponse;
 
-pub use self::http::{Http, Wire, model_path};
+pub use self::http::{Http, ServerUrl, Wire, model_path};
 use crate::{failure::Failure, inputs::Payload};
 
 /// An answer that came with success, still encoded.
