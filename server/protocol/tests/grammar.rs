@@ -14,11 +14,22 @@ fn skips(document: &[u8]) -> bool {
     json::decode_request(&body.into()).is_ok()
 }
 
-/// Whether `serde_json` accepts a document, text included.
-fn oracle(document: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(document).is_ok()
-        && serde_json::from_slice::<serde_json::Value>(document)
-            .map_or_else(|error| error.to_string().contains("number out of range"), |_| true)
+/// Whether `serde_json` accepts a document, text included; `None` where a number too large for it keeps it
+/// from reading on to the end.
+fn oracle(document: &[u8]) -> Option<bool> {
+    // One reader checks the numbers' form but not the text, the other one the reverse.
+    let form = serde_json::from_slice::<IgnoredAny>(document).is_ok();
+    match serde_json::from_slice::<serde_json::Value>(document) {
+        Err(error) if form && error.to_string().contains("number out of range") => None,
+        text => Some(form && text.is_ok()),
+    }
+}
+
+/// Fails where the reader and `serde_json` disagree about a document.
+fn compare(document: &[u8]) {
+    if let Some(expected) = oracle(document) {
+        assert_eq!(skips(document), expected, "{}", String::from_utf8_lossy(document));
+    }
 }
 
 /// Pieces of which documents and wrecks of documents are made.
@@ -132,21 +143,19 @@ proptest! {
 
     #[test]
     fn heaps_of_pieces(pieces in vec(select(&PIECES[..]), 0..12)) {
-        let document = pieces.concat();
-        prop_assert_eq!(skips(document.as_bytes()), oracle(document.as_bytes()), "{}", document);
+        compare(pieces.concat().as_bytes());
     }
 
     #[test]
     fn damaged_documents(document in documents(), changes: [(prop::sample::Index, u8, u8); 2]) {
-        let text = mutate(document.to_string().as_bytes(), &changes);
-        prop_assert_eq!(skips(&text), oracle(&text), "{}", String::from_utf8_lossy(&text));
+        compare(&mutate(document.to_string().as_bytes(), &changes));
     }
 
     #[test]
     fn damaged_requests(changes in vec((any::<prop::sample::Index>(), any::<u8>(), any::<u8>()), 0..3)) {
         let text = mutate(REQUEST.as_bytes(), &changes);
         if decode(text.clone()).is_some() {
-            prop_assert!(oracle(&text) && serde_json::from_slice::<Form>(&text).is_ok());
+            prop_assert!(oracle(&text) != Some(false) && serde_json::from_slice::<Form>(&text).is_ok());
         }
         // What was read is all that counts: written again, it reads the same.
         if let Some(request) = decode(text) {
@@ -157,7 +166,7 @@ proptest! {
 
     #[test]
     fn any_bytes(document: Vec<u8>) {
-        prop_assert_eq!(skips(&document), oracle(&document));
+        compare(&document);
     }
 }
 
@@ -166,9 +175,8 @@ fn every_pair_and_triple_of_pieces() {
     for first in PIECES {
         for second in PIECES {
             for third in PIECES {
-                for document in [[first, second, third].concat(), ["[", first, second, third, "]"].concat()] {
-                    assert_eq!(skips(document.as_bytes()), oracle(document.as_bytes()), "{document}");
-                }
+                compare([first, second, third].concat().as_bytes());
+                compare(["[", first, second, third, "]"].concat().as_bytes());
             }
         }
     }

@@ -1,0 +1,231 @@
+//! Fuzz targets: whatever comes, a decoder answers with a tensor that holds together or with an error.
+//!
+//! `cargo test -p fuzz` gives each target two seconds; `DECIMA_FUZZ_SECONDS=1800 cargo test --release -p fuzz`
+//! as many as it says. A document that breaks something is shrunk and shown, and its seed is kept in
+//! `decoders.proptest-regressions`, from which every later run starts.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::{
+    env,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use oip::{
+    DecodeError, InferRequest, Tensor, binary, decode_response, encode_request, encode_response, json,
+};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{FileFailurePersistence, TestRunner},
+};
+
+/// Documents from which to start.
+const SEEDS: [&[u8]; 6] = [
+    br#"{"inputs":[{"name":"x","shape":[2,2],"datatype":"FP32","data":[[0,1.5],[-2e-3,255]]}]}"#,
+    br#"{"id":"7","inputs":[{"data":["a","\u00e9\ud83d\ude00"],"name":"s","datatype":"BYTES","shape":[2]}]}"#,
+    br#"{"parameters":{"binary_data_output":true},"inputs":[{"name":"b","shape":[3],"datatype":"BOOL","data":
+        [true,0,false]},{"name":"i","shape":[1,2],"datatype":"INT64","data":[-9223372036854775808,12]}]}"#,
+    b"{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"BYTES\",\"parameters\":{\"binary_data_size\":11}},\
+        {\"name\":\"y\",\"shape\":[1],\"datatype\":\"FP16\",\"parameters\":{\"binary_data_size\":2}}],\"outputs\":\
+        [{\"name\":\"z\",\"parameters\":{\"binary_data\":true}}]}\x02\0\0\0ab\x01\0\0\0c\0\x3c",
+    br#"{"model_name":"m","model_version":"1","id":"7","outputs":[{"name":"y","datatype":"FP64","shape":[2],"data":
+        [null,0.30000000000000004]}]}"#,
+    b"{\"model_name\":\"m\",\"outputs\":[{\"name\":\"y\",\"datatype\":\"UINT8\",\"shape\":[2,1],\"parameters\":\
+        {\"binary_data_size\":2}}]}\xff\0",
+];
+
+/// Words that mean something to a decoder.
+const WORDS: [&str; 32] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\u",
+    "-",
+    ".",
+    "e9",
+    "0",
+    "1",
+    "null",
+    "true",
+    "1e400",
+    "\"data\":",
+    "\"shape\":",
+    "\"datatype\":",
+    "\"name\":",
+    "\"inputs\":",
+    "\"outputs\":",
+    "\"parameters\":",
+    "\"FP16\"",
+    "\"BF16\"",
+    "\"UINT64\"",
+    "\"BYTES\"",
+    "18446744073709551615",
+    "4294967296",
+    "0.1",
+    "\"binary_data_size\":",
+    "[[[[[[[[",
+];
+
+/// A change to a document. Places are taken modulo its length.
+#[derive(Clone, Debug)]
+enum Edit {
+    Set { at: u16, byte: u8 },
+    Delete { at: u16, length: u8 },
+    Word { at: u16, word: u8 },
+    Repeat { at: u16, length: u8, times: u8 },
+}
+
+/// A body to decode, and where its JSON is said to end.
+#[derive(Clone, Debug)]
+struct Case {
+    seed: usize,
+    edits: Vec<Edit>,
+    header_off_by: isize,
+}
+
+fn edits() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        any::<(u16, u8)>().prop_map(|(at, byte)| Edit::Set { at, byte }),
+        any::<(u16, u8)>().prop_map(|(at, length)| Edit::Delete { at, length }),
+        any::<(u16, u8)>().prop_map(|(at, word)| Edit::Word { at, word }),
+        any::<(u16, u8, u8)>().prop_map(|(at, length, times)| Edit::Repeat { at, length, times }),
+    ]
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let header_off_by = prop_oneof![4 => Just(0), 1 => -100..100_isize];
+    (0..SEEDS.len(), vec(edits(), 0..6), header_off_by).prop_map(|(seed, edits, header_off_by)| Case {
+        seed,
+        edits,
+        header_off_by,
+    })
+}
+
+/// Tries values until the time is over.
+fn fuzz<S: Strategy>(values: S, check: impl Fn(S::Value)) {
+    const BATCH: u32 = 2000;
+    let seconds = env::var("DECIMA_FUZZ_SECONDS").map_or(2, |seconds| seconds.parse().unwrap());
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let persistence = FileFailurePersistence::WithSource("proptest-regressions");
+    let mut config = ProptestConfig {
+        failure_persistence: Some(Box::new(persistence)),
+        ..ProptestConfig::with_cases(BATCH)
+    };
+    config.source_file = Some(file!());
+    let mut runner = TestRunner::new(config);
+    while Instant::now() < end {
+        let outcome = runner.run(&values, |value| {
+            check(value);
+            Ok(())
+        });
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+}
+
+impl Case {
+    fn body(&self) -> Vec<u8> {
+        let mut body = SEEDS[self.seed].to_vec();
+        for edit in &self.edits {
+            let place = |at: &u16| usize::from(*at) % (body.len() + 1);
+            match edit {
+                Edit::Set { at, byte } => {
+                    let at = place(at);
+                    body.splice(at..(at + 1).min(body.len()), [*byte]);
+                }
+                Edit::Delete { at, length } => {
+                    let at = place(at);
+                    body.drain(at..(at + usize::from(*length % 16)).min(body.len()));
+                }
+                Edit::Word { at, word } => {
+                    let at = place(at);
+                    body.splice(at..at, WORDS[usize::from(*word) % WORDS.len()].bytes());
+                }
+                Edit::Repeat { at, length, times } => {
+                    let at = place(at);
+                    let piece = body[at..(at + usize::from(*length % 16)).min(body.len())].to_vec();
+                    body.splice(at..at, piece.repeat(usize::from(*times)));
+                }
+            }
+        }
+        body
+    }
+
+    /// Near the end of the JSON, where the body still looks like one.
+    fn json_length(&self, body: &[u8]) -> usize {
+        let end = body.windows(2).rposition(|pair| pair == b"]}").map_or(body.len(), |at| at + 2);
+        end.saturating_add_signed(self.header_off_by)
+    }
+}
+
+/// Checks what a decoder made of a body of `length` bytes.
+fn check_tensors<'a>(tensors: impl Iterator<Item = &'a Tensor>, length: usize) {
+    let mut size = 0;
+    for tensor in tensors {
+        tensor.check().expect("a decoded tensor holds together");
+        size += tensor.data.len();
+    }
+    // "0," is two bytes, and FP64 eight.
+    assert!(size <= 4 * length, "{size} bytes of tensors from a body of {length}");
+}
+
+fn check_request(request: Result<InferRequest, DecodeError>, length: usize) {
+    match request {
+        Ok(request) => {
+            check_tensors(request.inputs.iter().map(|input| &input.tensor), length);
+            let flags = vec![true; request.inputs.len()];
+            let encoded = encode_request(&request, &flags).expect("binary data carries any tensor");
+            let json_length = encoded.json_length.unwrap_or(encoded.body.len());
+            assert_eq!(binary::decode_request(&encoded.body, json_length), Ok(request));
+        }
+        Err(error) => assert!(error.to_string().len() < 1000, "{error}"),
+    }
+}
+
+#[test]
+fn json_request() {
+    fuzz(cases(), |case| {
+        let body = Bytes::from(case.body());
+        let request = json::decode_request(&body);
+        if request.is_ok() {
+            let oracle = serde_json::from_slice::<serde_json::Value>(&body);
+            let too_large = |error: serde_json::Error| error.to_string().contains("number out of range");
+            assert!(oracle.map_or_else(too_large, |_| true));
+        }
+        check_request(request, body.len());
+    });
+}
+
+#[test]
+fn binary_request() {
+    fuzz(cases(), |case| {
+        let body = Bytes::from(case.body());
+        check_request(binary::decode_request(&body, case.json_length(&body)), body.len());
+    });
+}
+
+#[test]
+fn any_bytes() {
+    fuzz(any::<(Vec<u8>, u16)>(), |(body, json_length)| {
+        let body = Bytes::from(body);
+        check_request(json::decode_request(&body), body.len());
+        check_request(binary::decode_request(&body, usize::from(json_length)), body.len());
+    });
+}
+
+#[test]
+fn response() {
+    fuzz(cases(), |case| {
+        let body = Bytes::from(case.body());
+        let json_length = case.json_length(&body);
+        let Ok(response) = decode_response(&body, Some(json_length)) else { return };
+        check_tensors(response.outputs.iter().map(|(_, tensor)| tensor), body.len());
+        let flags = vec![true; response.outputs.len()];
+        let encoded = encode_response(&response, &flags).expect("binary data carries any tensor");
+        assert_eq!(decode_response(&encoded.body, encoded.json_length), Ok(response));
+    });
+}
