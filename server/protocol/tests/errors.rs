@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use bytes::Bytes;
-use oip::{Datatype, Parameter, Shape, binary, json};
+use oip::{Datatype, Parameter, Shape, binary, decode_response, json};
 
 fn json_error(body: &str) -> String {
     json::decode_request(&Bytes::copy_from_slice(body.as_bytes())).unwrap_err().to_string()
@@ -161,6 +161,12 @@ fn deep_nesting_is_refused_wherever_it_is() {
             assert!(json::decode_request(&body.into()).is_err());
         }
     }
+    // Levels that have been left do not count.
+    let pairs = ["[[1],", &"[[1]],[1],".repeat(500), "[]]"].concat();
+    let body = format!(
+        r#"{{"x":{pairs},"inputs":[{{"name":"x","shape":[1001],"datatype":"FP32","data":{pairs}}}]}}"#
+    );
+    assert_eq!(json::decode_request(&body.into()).err(), None);
     // The array of inputs, the input and the request are three levels.
     let nested = |depth: usize| {
         let data = [&"[".repeat(depth)[..], "1", &"]".repeat(depth)].concat();
@@ -179,7 +185,7 @@ fn binary_data_of_the_wrong_size() {
             r#"{{"inputs":[{{"name":"x","datatype":"{datatype}","shape":{shape},"parameters":{{"binary_data_size":{size}}}}}]}}"#
         )
     };
-    let cases: [(&str, &str, usize, &[u8], &str); 8] = [
+    let cases: [(&str, &str, usize, &[u8], &str); 9] = [
         ("FP32", "[2]", 8, &[0; 7], "input 'x': binary_data_size is 8, but 7 bytes are left"),
         ("FP32", "[2]", 8, &[0; 9], "1 bytes are left after the last binary tensor"),
         ("FP32", "[2]", 7, &[0; 7], "input 'x': FP32 of shape [2] takes 8 bytes, not 7"),
@@ -192,6 +198,7 @@ fn binary_data_of_the_wrong_size() {
         ),
         ("BYTES", "[1]", 4, &[1, 0, 0, 0], "input 'x': BYTES of shape [1] takes 1 elements"),
         ("BYTES", "[1]", 4, &[255; 4], "input 'x': BYTES of shape [1] takes 1 elements"),
+        ("BYTES", "[1]", 5, &[0; 5], "input 'x': BYTES of shape [1] takes 1 elements"),
         ("BYTES", "[1]", 8, &[0; 8], "input 'x': BYTES of shape [1] takes 1 elements"),
         ("BOOL", "[2]", 2, &[1, 2], "input 'x': element 1 is 2, but BOOL has only 0 and 1"),
     ];
@@ -204,6 +211,21 @@ fn binary_data_of_the_wrong_size() {
     let body = Bytes::from_static(b"{}");
     let error = binary::decode_request(&body, 3).unwrap_err().to_string();
     assert_eq!(error, "Inference-Header-Content-Length is 3, but the body has 2 bytes");
+}
+
+#[test]
+fn responses_that_do_not_hold_together() {
+    let cases = [
+        ("{}", "'model_name' is missing"),
+        (r#"{"model_name":"m"}"#, "'outputs' is missing"),
+        (r#"{"model_name":"m","outputs":[]}x"#, "1 bytes are left after the last binary tensor"),
+        (r#"{"model_name":"m","outputs":[{"name":"y"}]}"#, "output 'y': 'datatype' is missing"),
+    ];
+    for (body, expected) in cases {
+        let json_length = body.rfind('}').unwrap() + 1;
+        let error = decode_response(&body.into(), Some(json_length)).unwrap_err().to_string();
+        assert_eq!(error, expected, "{body}");
+    }
 }
 
 #[test]

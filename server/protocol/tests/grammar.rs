@@ -181,3 +181,43 @@ fn every_pair_and_triple_of_pieces() {
         }
     }
 }
+
+#[test]
+fn every_byte_everywhere_in_a_string() {
+    for byte in 0..=255 {
+        for at in 0..20 {
+            let mut document = *b"\"aaaaaaaaaaaaaaaaaaaa\"";
+            document[1 + at] = byte;
+            compare(&document);
+        }
+    }
+}
+
+/// The number of numbers in nested arrays, `None` where there is anything else.
+fn count(value: &serde_json::Value) -> Option<usize> {
+    match value {
+        serde_json::Value::Number(_) => Some(1),
+        serde_json::Value::Array(elements) => elements.iter().map(count).sum(),
+        _ => None,
+    }
+}
+
+#[test]
+fn every_short_heap_of_numbers_and_brackets() {
+    const PIECES: [&str; 9] = ["[", "]", ",", "1", "0,", "2.0,", " ", "1.5", "null"];
+    let mut documents = vec![String::new()];
+    for _ in 0..5 {
+        let longer = |document: &String| PIECES.map(|piece| format!("{document}{piece}"));
+        documents = documents.iter().flat_map(longer).collect();
+        for document in &documents {
+            let data = format!("[{document}]");
+            let expected = serde_json::from_str(&data).ok().as_ref().and_then(count);
+            for elements in 0..6 {
+                let body = format!(
+                    r#"{{"inputs":[{{"name":"x","shape":[{elements}],"datatype":"FP32","data":{data}}}]}}"#
+                );
+                assert_eq!(decode(body.into()).is_some(), expected == Some(elements), "{data} [{elements}]");
+            }
+        }
+    }
+}
