@@ -1,7 +1,7 @@
 //! Reading a body: bounded in bytes, counted as they stream and after decompression, and in time.
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -35,17 +35,21 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, ServeError> {
     if body.is_end_stream() {
         return Ok(first);
     }
-    // The announced length is bounded, and so trusted no further than the limit.
-    let expected = first.len() + usize::try_from(body.size_hint().lower()).unwrap_or(0).min(limit);
-    let mut whole = BytesMut::with_capacity(expected.min(limit));
+    // The announced length is believed as far as the limit goes; memory never grows beyond the limit.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
+    let mut whole = Vec::with_capacity(first.len().saturating_add(announced).min(limit));
     whole.extend_from_slice(&first);
     while let Some(part) = next(&mut body).await? {
         if part.len() > limit - whole.len() {
             return Err(too_large(limit));
         }
+        if whole.capacity() - whole.len() < part.len() {
+            let doubled = (whole.len() * 2).clamp(whole.len() + part.len(), limit);
+            whole.reserve_exact(doubled - whole.len());
+        }
         whole.extend_from_slice(&part);
     }
-    Ok(whole.freeze())
+    Ok(whole.into())
 }
 
 async fn next(body: &mut Body) -> Result<Option<Bytes>, ServeError> {
