@@ -13,7 +13,7 @@ use crate::{
     config::{Config, Listen},
     data_plane::DataPlane,
     executor::{Runtime, RuntimeError},
-    http::{AppState, Listener, router},
+    http::{AppState, Listener, Phases, router},
     ort_library,
     repository::{Loader, Registry, Repository, RepositoryError},
     telemetry::Metrics,
@@ -99,7 +99,7 @@ struct Server<'a> {
 /// A socket that is being served.
 struct Serving {
     address: SocketAddr,
-    close: CancellationToken,
+    phases: Phases,
     task: JoinHandle<()>,
 }
 
@@ -121,10 +121,10 @@ impl Server<'_> {
             max_body_bytes: http.max_body_bytes,
             body_read_timeout: http.body_read_timeout,
         };
-        let close = CancellationToken::new();
-        let task = tokio::spawn(listener.serve(router(state), close.clone()));
+        let phases = Phases::default();
+        let task = tokio::spawn(listener.serve(router(state), phases.clone()));
         tracing::info!(%address, "listening");
-        Ok(Serving { address, close, task })
+        Ok(Serving { address, phases, task })
     }
 
     /// Says that it is not ready, goes on serving while the word spreads, then closes the socket and lets
@@ -134,8 +134,9 @@ impl Server<'_> {
         let deadline = Instant::now() + drain.timeout;
         tracing::info!(delay = ?drain.delay, timeout = ?drain.timeout, "draining");
         self.data_plane.start_draining();
+        serving.phases.draining.cancel();
         tokio::time::sleep(drain.delay).await;
-        serving.close.cancel();
+        serving.phases.closing.cancel();
         if timeout_at(deadline, serving.task).await.is_ok() {
             tracing::info!("drained");
             return Ok(());

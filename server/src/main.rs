@@ -1,6 +1,6 @@
 //! The program `decima-server`: reads what it was told, and serves.
 
-use std::{collections::HashMap, path::Path, process::ExitCode};
+use std::{collections::HashMap, io::Write, path::Path, process::ExitCode};
 
 use decima_server::{
     app::{self, AppError},
@@ -17,11 +17,7 @@ fn main() -> ExitCode {
     start().into()
 }
 
-#[expect(
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "before logging is set up, and for --print-config"
-)]
+#[expect(clippy::print_stderr, reason = "before logging is set up")]
 fn start() -> Exit {
     let args = match cli::Args::parse(std::env::args_os()) {
         Ok(args) => args,
@@ -42,7 +38,7 @@ fn start() -> Exit {
         }
     };
     if args.print_config {
-        println!("{}", resolved.to_toml());
+        let _closed_pipe = writeln!(std::io::stdout(), "{}", resolved.to_toml());
         return Exit::Drained;
     }
     serve(resolved, &variable)

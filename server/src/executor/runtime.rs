@@ -186,11 +186,10 @@ fn settle(device: Device) -> Result<Device, RuntimeError> {
 /// where they are handled, so they are details here.
 fn forward_log(level: LogLevel, category: &str, _id: &str, location: &str, message: &str) {
     match level {
-        LogLevel::Fatal | LogLevel::Error => {
-            tracing::debug!(target: "onnxruntime", category, location, "{message}")
-        }
         LogLevel::Warning => tracing::warn!(target: "onnxruntime", category, location, "{message}"),
-        LogLevel::Info => tracing::debug!(target: "onnxruntime", category, location, "{message}"),
         LogLevel::Verbose => tracing::trace!(target: "onnxruntime", category, location, "{message}"),
+        LogLevel::Fatal | LogLevel::Error | LogLevel::Info => {
+            tracing::debug!(target: "onnxruntime", category, location, "{message}");
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Accepting connections: HTTP/1.1 and HTTP/2 (h2c) on one port, bounded in number and in patience.
 
-use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
-use hyper::{body::Incoming, service::service_fn};
+use axum::{Router, body::Body, response::Response};
+use http::{HeaderValue, Version, header};
+use http_body::Body as _;
+use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -11,9 +13,12 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+
+use super::unread::Watched;
 
 /// Heads larger than this are refused; a request for inference has a few hundred bytes of them.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -21,12 +26,26 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Pause after the system refuses a connection (out of file descriptors): it would refuse the next one too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// What every HTTP/2 connection starts with (RFC 9113, 3.4); no method of HTTP/1.1 starts like it.
+const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// A bound socket, and how its connections are kept.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     connections: Arc<Semaphore>,
-    protocol: auto::Builder<TokioExecutor>,
+    keep_alive: Duration,
+    http1: auto::Builder<TokioExecutor>,
+    http2: auto::Builder<TokioExecutor>,
+}
+
+/// When a listener changes its ways.
+#[derive(Clone, Debug, Default)]
+pub struct Phases {
+    /// From now on answers ask HTTP/1.1 clients to close their connections.
+    pub draining: CancellationToken,
+    /// The socket closes, connections end after the requests in flight.
+    pub closing: CancellationToken,
 }
 
 impl Listener {
@@ -41,21 +60,22 @@ impl Listener {
         http2_max_streams: u32,
     ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
-        let mut protocol = auto::Builder::new(TokioExecutor::new());
-        protocol
+        let mut http1 = auto::Builder::new(TokioExecutor::new()).http1_only();
+        http1
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(keep_alive)
             .max_buf_size(MAX_HEAD_BYTES)
             .pipeline_flush(true);
-        protocol
+        let mut http2 = auto::Builder::new(TokioExecutor::new()).http2_only();
+        http2
             .http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(keep_alive)
             .max_header_list_size(MAX_HEAD_BYTES as u32)
             .max_concurrent_streams(http2_max_streams);
         let connections = Arc::new(Semaphore::new(max_connections.get().min(Semaphore::MAX_PERMITS)));
-        Ok(Self { socket, connections, protocol })
+        Ok(Self { socket, connections, keep_alive, http1, http2 })
     }
 
     /// The address that it is bound to, with the port that the system chose where 0 was asked for.
@@ -66,20 +86,25 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Serves until `stop`, then closes the socket, lets requests in flight finish, and closes their
-    /// connections. Dropping the future ends what is left.
-    pub async fn serve(self, router: Router, stop: CancellationToken) {
+    /// Serves until `phases.closing`, then closes the socket and lets requests in flight finish. Dropping
+    /// the future ends what is left.
+    pub async fn serve(self, router: Router, phases: Phases) {
         let graceful = GracefulShutdown::new();
-        while let Some((stream, permit)) = self.next(&stop).await {
-            let router = router.clone();
-            let service = service_fn(move |request: hyper::Request<Incoming>| {
-                router.clone().oneshot(request.map(Body::new))
-            });
-            let connection = self.protocol.serve_connection(TokioIo::new(stream), service).into_owned();
-            let connection = graceful.watch(connection);
+        while let Some((stream, permit)) = self.next(&phases.closing).await {
+            let (router, phases, watcher) = (router.clone(), phases.clone(), graceful.watcher());
+            let (http1, http2, keep_alive) = (self.http1.clone(), self.http2.clone(), self.keep_alive);
             tokio::spawn(async move {
                 let _permit = permit;
-                if let Err(error) = connection.await {
+                let spoken = tokio::select! {
+                    () = phases.closing.cancelled() => return,
+                    spoken = timeout(keep_alive, is_http2(&stream)) => spoken,
+                };
+                let Ok(Ok(is_http2)) = spoken else { return };
+                let protocol = if is_http2 { http2 } else { http1 };
+                let service =
+                    service_fn(move |request| answer(router.clone(), request, phases.draining.clone()));
+                let connection = protocol.serve_connection(TokioIo::new(stream), service).into_owned();
+                if let Err(error) = watcher.watch(connection).await {
                     tracing::debug!(%error, "connection ended early");
                 }
             });
@@ -117,4 +142,40 @@ impl Listener {
         let (stream, _) = self.socket.accept().await?;
         Ok((stream, permit))
     }
+}
+
+/// Which protocol the client speaks, by its first bytes, which stay unread.
+async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
+    let mut start = [0; HTTP2_PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut start).await?;
+        if length == 0 || start[..length] != HTTP2_PREFACE[..length] {
+            return Ok(false);
+        }
+        // "PR" and "PRI" are enough to know: HTTP/1.1 has POST, PUT and PATCH, and PROPFIND is not served.
+        if length >= 3 {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await; // part of it is there: `peek` would not wait
+    }
+}
+
+async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    draining: CancellationToken,
+) -> Result<Response, Infallible> {
+    let closable = request.version() <= Version::HTTP_11;
+    let (head, body) = request.into_parts();
+    let (mut response, reusable) = if body.is_end_stream() {
+        (router.oneshot(Request::from_parts(head, Body::empty())).await?, true)
+    } else {
+        let (watched, rest) = Watched::new(body);
+        let response = router.oneshot(Request::from_parts(head, Body::new(watched))).await?;
+        (response, rest.discard().await)
+    };
+    if closable && (!reusable || draining.is_cancelled()) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }

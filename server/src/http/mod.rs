@@ -7,6 +7,7 @@ mod listener;
 mod models;
 mod reply;
 mod trace;
+mod unread;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +29,7 @@ use tower_http::{
     request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
 };
 
-pub use listener::Listener;
+pub use listener::{Listener, Phases};
 
 use crate::{
     data_plane::DataPlane,

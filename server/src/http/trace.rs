@@ -84,14 +84,15 @@ impl<B> OnResponse<B> for LogFailure {
             ErrorCode::Overloaded | ErrorCode::DeadlineExceeded => {
                 tracing::warn!(status, microseconds, %error, "request failed");
             }
-            ErrorCode::Unavailable => tracing::info!(status, microseconds, %error, "request failed"),
-            ErrorCode::InvalidArgument
+            // Probes come 20 times a second while a pod starts.
+            ErrorCode::Unavailable
+            | ErrorCode::InvalidArgument
             | ErrorCode::NotFound
             | ErrorCode::MethodNotAllowed
             | ErrorCode::RequestTimeout
             | ErrorCode::PayloadTooLarge
             | ErrorCode::UnsupportedEncoding => {
-                tracing::debug!(status, microseconds, %error, "request refused")
+                tracing::debug!(status, microseconds, %error, "request refused");
             }
         }
     }

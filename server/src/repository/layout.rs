@@ -101,7 +101,10 @@ fn is_number(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn found(keys: &[&str]) -> Vec<(Option<String>, Vec<(String, String)>)> {
+    /// Names, versions and their ONNX files.
+    type Found = Vec<(Option<String>, Vec<(String, String)>)>;
+
+    fn found(keys: &[&str]) -> Found {
         let versions = |model: &FoundModel| {
             model.versions.iter().map(|(version, found)| (version.clone(), found.model.clone())).collect()
         };

@@ -126,8 +126,8 @@ impl Source {
     fn name_of(&self, model: &FoundModel) -> String {
         match (&self.place, &model.name) {
             (Place::Model { name, .. }, _)
-            | (Place::Repository { single_model_name: Some(name), .. }, None) => name.clone(),
-            (Place::Repository { .. }, Some(name)) => name.clone(),
+            | (Place::Repository { single_model_name: Some(name), .. }, None)
+            | (Place::Repository { .. }, Some(name)) => name.clone(),
             (Place::Repository { location, .. }, None) => last_segment(location),
         }
     }
