@@ -60,10 +60,12 @@ pub enum Problem {
         found: Found,
     },
     /// Arrays and objects within each other beyond [`MAX_DEPTH`](crate::json::MAX_DEPTH).
-    #[error("at byte {offset}: JSON nested more than {} levels deep", crate::json::MAX_DEPTH)]
+    #[error("at byte {offset}: JSON nested more than {limit} levels deep")]
     TooDeep {
         /// Where the level too many opens.
         offset: usize,
+        /// How many levels there may be.
+        limit: usize,
     },
     /// A field of the protocol comes twice in one object.
     #[error("at byte {offset}: '{key}' comes twice")]

@@ -16,6 +16,7 @@ mod error;
 mod message;
 mod metadata;
 mod parameter;
+mod shape;
 mod tensor;
 
 pub use binary::decode_response;
@@ -26,4 +27,5 @@ pub use error::{DecodeError, EncodeError, Found, Problem};
 pub use message::{InferRequest, InferResponse, InputTensor, RequestedOutput};
 pub use metadata::{ModelMetadata, ServerMetadata, TensorMetadata, error_body};
 pub use parameter::{Parameter, Parameters};
-pub use tensor::{Shape, Tensor};
+pub use shape::Shape;
+pub use tensor::Tensor;

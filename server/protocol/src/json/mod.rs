@@ -4,6 +4,9 @@
 //! no field of the protocol twice in one object. Unknown fields are skipped; `null` in an optional field
 //! is as if the field were not there.
 
+// Here no comparison is used both as a number and as a condition, as in `offset += usize::from(byte == b'"')`
+// before a branch on the same: rustc 1.95 drops such a comparison when it optimises (rust-lang/rust#158206).
+
 mod data;
 mod number;
 mod parameters;
@@ -18,12 +21,11 @@ use bytes::Bytes;
 
 use crate::{DecodeError, InferRequest};
 
+pub use reader::MAX_DEPTH;
+
 pub(crate) use request::decode;
 pub(crate) use response::decode as decode_response;
 pub(crate) use writer::{write_elements, write_parameter, write_string};
-
-/// How many levels of arrays and objects may lie within each other.
-pub const MAX_DEPTH: usize = 64;
 
 /// Reads an inference request that is all JSON.
 ///

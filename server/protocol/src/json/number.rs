@@ -24,7 +24,7 @@ impl<'a> Number<'a> {
     #[inline(always)]
     pub(super) fn scan(bytes: &'a [u8], start: usize) -> Result<(Self, usize), usize> {
         let negative = bytes.get(start) == Some(&b'-');
-        let whole = start + usize::from(negative);
+        let whole = if negative { start + 1 } else { start };
         let mut mantissa = 0_u64;
         let (mut end, mut digit_count) = match bytes.get(whole) {
             Some(b'0') => (whole + 1, 0),
@@ -112,7 +112,7 @@ impl<'a> Number<'a> {
 #[cold]
 fn scan_exponent(bytes: &[u8], start: usize) -> Result<(i32, usize), usize> {
     let sign = bytes.get(start);
-    let first = start + usize::from(matches!(sign, Some(b'+' | b'-')));
+    let first = if matches!(sign, Some(b'+' | b'-')) { start + 1 } else { start };
     let (mut value, mut end) = (0_i32, first);
     while let Some(digit @ b'0'..=b'9') = bytes.get(end) {
         value = value.saturating_mul(10).saturating_add(i32::from(digit - b'0'));

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{MAX_DEPTH, number::Number, string};
+use super::{number::Number, string};
 use crate::{Found, Problem};
+
+/// How many levels of arrays and objects may lie within each other.
+pub const MAX_DEPTH: usize = 64;
 
 /// A place in a JSON text. Copied to come back later.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +35,11 @@ impl<'a> Reader<'a> {
     /// Steps over `byte` if it is next.
     #[inline]
     pub(super) fn eat(&mut self, byte: u8) -> bool {
-        let next = self.peek() == Some(byte);
-        self.offset += usize::from(next);
-        next
+        if self.peek() != Some(byte) {
+            return false;
+        }
+        self.offset += 1;
+        true
     }
 
     pub(super) fn require(&mut self, byte: u8, expected: &'static str) -> Result<(), Problem> {
@@ -51,7 +56,7 @@ impl<'a> Reader<'a> {
     /// Goes one level down, at an opening bracket already read.
     pub(super) fn enter(&mut self) -> Result<(), Problem> {
         if self.depth == MAX_DEPTH {
-            return Err(Problem::TooDeep { offset: self.offset - 1 });
+            return Err(Problem::TooDeep { offset: self.offset - 1, limit: MAX_DEPTH });
         }
         self.depth += 1;
         Ok(())
@@ -114,7 +119,12 @@ impl<'a> Reader<'a> {
 
     pub(super) fn string(&mut self, expected: &'static str) -> Result<Cow<'a, str>, Problem> {
         self.require(b'"', expected)?;
-        string::read(self)
+        let (text, end) = string::read(self.bytes, self.offset).map_err(|malformed| {
+            self.offset = malformed.offset;
+            self.unexpected(malformed.expected)
+        })?;
+        self.offset = end;
+        Ok(text)
     }
 
     /// Reads a number by its grammar alone; [`Number`] knows what it is worth.
@@ -174,7 +184,7 @@ impl<'a> Reader<'a> {
                 Some(bracket @ (b'{' | b'[')) => {
                     self.offset += 1;
                     self.enter()?;
-                    let object = bracket == b'{';
+                    let object = matches!(bracket, b'{');
                     objects = objects << 1 | u64::from(object);
                     if !self.at_close(object) {
                         if object {

@@ -2,41 +2,105 @@
 
 use std::borrow::Cow;
 
-use super::reader::Reader;
-use crate::Problem;
-
-/// Reads the rest of a string whose opening quote has been read.
-pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<Cow<'a, str>, Problem> {
-    let plain = plain_part(reader)?;
-    if reader.bytes[reader.offset] == b'"' {
-        reader.offset += 1;
-        return Ok(Cow::Borrowed(plain));
-    }
-    let mut text = String::from(plain);
-    loop {
-        // The plain part ended in a quote or in an escape.
-        reader.offset += 1;
-        if reader.bytes[reader.offset - 1] == b'"' {
-            return Ok(Cow::Owned(text));
-        }
-        text.push(escape(reader)?);
-        text.push_str(plain_part(reader)?);
-    }
+/// Where a string breaks the grammar, and what should be there.
+pub(super) struct Malformed {
+    pub(super) offset: usize,
+    pub(super) expected: &'static str,
 }
 
-/// Reads up to a quote or backslash, which is left for the caller.
-fn plain_part<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Problem> {
-    let start = reader.offset;
-    let rest = &reader.bytes[start..];
-    let length = plain_length(rest);
-    reader.offset = start + length;
-    if !matches!(rest.get(length), Some(b'"' | b'\\')) {
-        return Err(reader.unexpected("the end of the string (control characters must be escaped)"));
+/// Reads the rest of a string whose opening quote is right before `start`; gives it and its end.
+pub(super) fn read(bytes: &[u8], start: usize) -> Result<(Cow<'_, str>, usize), Malformed> {
+    let mut reader = StringReader { bytes, offset: start };
+    let plain = reader.plain_part()?;
+    if reader.closed() {
+        return Ok((Cow::Borrowed(plain), reader.offset));
     }
-    str::from_utf8(&rest[..length]).map_err(|error| {
-        reader.offset = start + error.valid_up_to();
-        reader.unexpected("UTF-8")
-    })
+    let mut text = String::from(plain);
+    while !reader.closed() {
+        text.push(reader.escape()?);
+        text.push_str(reader.plain_part()?);
+    }
+    Ok((Cow::Owned(text), reader.offset))
+}
+
+struct StringReader<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> StringReader<'a> {
+    fn malformed(&self, expected: &'static str) -> Malformed {
+        Malformed { offset: self.offset, expected }
+    }
+
+    /// Steps over the closing quote if it is next.
+    fn closed(&mut self) -> bool {
+        if self.bytes[self.offset] != b'"' {
+            return false;
+        }
+        self.offset += 1;
+        true
+    }
+
+    /// Reads up to a quote or backslash, which is left for the caller.
+    fn plain_part(&mut self) -> Result<&'a str, Malformed> {
+        let start = self.offset;
+        let rest = &self.bytes[start..];
+        let length = plain_length(rest);
+        self.offset = start + length;
+        if !matches!(rest.get(length), Some(b'"' | b'\\')) {
+            return Err(self.malformed("the end of the string (control characters must be escaped)"));
+        }
+        str::from_utf8(&rest[..length])
+            .map_err(|error| Malformed { offset: start + error.valid_up_to(), expected: "UTF-8" })
+    }
+
+    /// Reads an escape, whose backslash is next.
+    fn escape(&mut self) -> Result<char, Malformed> {
+        self.offset += 1;
+        let character = match self.bytes.get(self.offset) {
+            Some(&byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                self.offset += 1;
+                return self.unicode_escape();
+            }
+            _ => return Err(self.malformed("an escape")),
+        };
+        self.offset += 1;
+        Ok(character)
+    }
+
+    /// Reads the four hexadecimal digits after `\u`, and the other half where they are half of a pair.
+    fn unicode_escape(&mut self) -> Result<char, Malformed> {
+        let unpaired = self.malformed("a pair of surrogates");
+        let first = self.hexadecimal()?;
+        let is_high = (0xd800..0xdc00).contains(&first);
+        if !is_high || !self.bytes[self.offset..].starts_with(b"\\u") {
+            return char::from_u32(first).ok_or(unpaired);
+        }
+        self.offset += 2;
+        let second = self.hexadecimal()?;
+        if !(0xdc00..0xe000).contains(&second) {
+            return Err(unpaired);
+        }
+        char::from_u32(0x10000 + ((first - 0xd800) << 10 | (second - 0xdc00))).ok_or(unpaired)
+    }
+
+    /// Reads four hexadecimal digits.
+    fn hexadecimal(&mut self) -> Result<u32, Malformed> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = self.bytes.get(self.offset).and_then(|&byte| char::from(byte).to_digit(16));
+            code = code << 4 | digit.ok_or_else(|| self.malformed("a hexadecimal digit"))?;
+            self.offset += 1;
+        }
+        Ok(code)
+    }
 }
 
 /// How many bytes come before a quote, a backslash or a control character.
@@ -61,60 +125,4 @@ fn special_bytes(word: u64) -> u64 {
     let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
     let (quote, backslash) = (word ^ (EACH * u64::from(b'"')), word ^ (EACH * u64::from(b'\\')));
     (below(word, 0x20) | below(quote, 1) | below(backslash, 1)) & (EACH * 0x80)
-}
-
-/// Reads an escape whose backslash has been read.
-fn escape(reader: &mut Reader<'_>) -> Result<char, Problem> {
-    let Some(&byte) = reader.bytes.get(reader.offset) else {
-        return Err(reader.unexpected("an escape"));
-    };
-    let character = match byte {
-        b'"' | b'\\' | b'/' => char::from(byte),
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => {
-            reader.offset += 1;
-            return unicode_escape(reader);
-        }
-        _ => return Err(reader.unexpected("an escape")),
-    };
-    reader.offset += 1;
-    Ok(character)
-}
-
-/// Reads the four hexadecimal digits after `\u`, and the other half where they are half of a pair.
-fn unicode_escape(reader: &mut Reader<'_>) -> Result<char, Problem> {
-    let start = reader.offset;
-    let first = hex4(reader)?;
-    let code = if (0xd800..0xdc00).contains(&first) && reader.bytes[reader.offset..].starts_with(b"\\u") {
-        reader.offset += 2;
-        let second = hex4(reader)?;
-        if !(0xdc00..0xe000).contains(&second) {
-            reader.offset = start;
-            return Err(reader.unexpected("a pair of surrogates"));
-        }
-        0x10000 + ((first - 0xd800) << 10 | (second - 0xdc00))
-    } else {
-        first
-    };
-    char::from_u32(code).ok_or_else(|| {
-        reader.offset = start;
-        reader.unexpected("a pair of surrogates")
-    })
-}
-
-fn hex4(reader: &mut Reader<'_>) -> Result<u32, Problem> {
-    let mut code = 0;
-    for _ in 0..4 {
-        let digit = reader.bytes.get(reader.offset).and_then(|&byte| char::from(byte).to_digit(16));
-        let Some(digit) = digit else {
-            return Err(reader.unexpected("a hexadecimal digit"));
-        };
-        code = code << 4 | digit;
-        reader.offset += 1;
-    }
-    Ok(code)
 }
