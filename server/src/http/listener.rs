@@ -65,8 +65,7 @@ impl Listener {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(keep_alive)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .pipeline_flush(true);
+            .max_buf_size(MAX_HEAD_BYTES);
         let mut http2 = auto::Builder::new(TokioExecutor::new()).http2_only();
         http2
             .http2()
