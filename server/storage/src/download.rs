@@ -26,12 +26,21 @@ pub(crate) async fn objects(
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<(TempDir, Vec<Fetched>)> {
     let (folder, paths) = prepare(objects, parent)?;
-    let transfers = objects.iter().zip(&paths).map(|(object, path)| async move {
-        let sha256 = transfer::receive(bucket, object, path, progress).await?;
-        Ok(Fetched { object: object.clone(), sha256 })
-    });
+    // collected first: a lazy map over borrowed objects would not be `Send` for every lifetime
+    let transfers: Vec<_> =
+        objects.iter().zip(&paths).map(|(object, path)| one(bucket, object, path, progress)).collect();
     let fetched = stream::iter(transfers).buffered(bucket.settings.concurrency).try_collect().await?;
     Ok((folder, fetched))
+}
+
+async fn one(
+    bucket: &BucketClient,
+    object: &Object,
+    path: &Path,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Fetched> {
+    let sha256 = transfer::receive(bucket, object, path, progress).await?;
+    Ok(Fetched { object: object.clone(), sha256 })
 }
 
 /// A temporary folder with every subfolder that the keys need, and each object's path in it.

@@ -125,7 +125,7 @@ pub enum StorageError {
         received: u64,
         /// Bytes that the listing promised.
         size: u64,
-        /// How often it was tried without a byte of progress.
+        /// How often it was tried without progress.
         attempts: u32,
         /// The innermost cause of the last cut.
         cause: String,

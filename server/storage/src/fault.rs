@@ -50,7 +50,7 @@ where
         }
         (_, 403) => StorageError::AccessDenied { address, endpoint, action, code },
         _ => StorageError::Refused {
-            message: error.message().map_or_else(|| innermost(error), str::to_owned),
+            message: error.message().map_or_else(|| innermost(error), one_line),
             transient: status >= 500 || status == 429,
             address,
             endpoint,
@@ -60,9 +60,13 @@ where
     }
 }
 
-/// The last cause of an error: the one that says what happened.
+/// The last cause of an error, the one that says what happened, on one line.
 pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
-    chain(error).last().unwrap_or(error).to_string()
+    one_line(&chain(error).last().unwrap_or(error).to_string())
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -132,6 +132,27 @@ async fn copy_file(
     }
 }
 
+/// Writes a file that does not exist yet; it appears complete.
+pub(crate) async fn create(path: &Path, content: &Bytes) -> Result<()> {
+    let (folder, _) = download::prepare(&[], download::parent(path))?;
+    let temporary = folder.path().join("content");
+    write(&temporary, content).await?;
+    // unlike a rename, a hard link never replaces a file
+    match fs::hard_link(&temporary, path).await {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::read(path).await {
+            Ok(present) if present == *content => Ok(()),
+            _ => Err(StorageError::Exists { address: path.display().to_string() }),
+        },
+        linked => linked.map_err(StorageError::io(path, "create")),
+    }
+}
+
+async fn write(path: &Path, content: &[u8]) -> Result<()> {
+    let mut file = File::create(path).await.map_err(StorageError::io(path, "create"))?;
+    file.write_all(content).await.map_err(StorageError::io(path, "write"))?;
+    file.sync_all().await.map_err(StorageError::io(path, "write"))
+}
+
 /// Writes files into a temporary folder and renames it to `version`.
 pub(crate) async fn publish(version: &Path, files: &[(&str, Bytes)]) -> Result<()> {
     let exists = || StorageError::Exists { address: version.display().to_string() };
@@ -140,10 +161,7 @@ pub(crate) async fn publish(version: &Path, files: &[(&str, Bytes)]) -> Result<(
     }
     let (folder, _) = download::prepare(&[], download::parent(version))?;
     for (name, content) in files {
-        let path = folder.path().join(name);
-        let mut file = File::create(&path).await.map_err(StorageError::io(&path, "create"))?;
-        file.write_all(content).await.map_err(StorageError::io(&path, "write"))?;
-        file.sync_all().await.map_err(StorageError::io(&path, "write"))?;
+        write(&folder.path().join(name), content).await?;
     }
     match download::place(folder, version)? {
         Placed::Now => Ok(()),

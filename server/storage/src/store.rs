@@ -231,6 +231,21 @@ impl Store {
         }
     }
 
+    /// Writes one object that does not exist yet, such as a model's configuration beside its versions.
+    ///
+    /// # Errors
+    /// [`StorageError::Exists`] when there is one with other content, and whatever the server or the disk
+    /// reports.
+    pub async fn create(&self, key: &str, content: Bytes) -> Result<()> {
+        match &self.backend {
+            Backend::Folder(path) => folder::create(&path.join(key), &content).await,
+            Backend::Bucket(client) => {
+                let sha256 = hex(&Sha256::digest(&content));
+                self.within_deadline(client.put(&client.address.key(key), content, &sha256)).await
+            }
+        }
+    }
+
     /// The number after the highest version in this store, which is a model's folder; 1 where there is none.
     ///
     /// # Errors

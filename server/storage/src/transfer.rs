@@ -18,6 +18,9 @@ use crate::{Result, StorageError};
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// A try that brought less than this counts as one without progress.
+const PROGRESS: u64 = 64 * 1024;
+
 /// The file that a body goes to, and what was received of it so far.
 struct Receiver<'a> {
     path: &'a Path,
@@ -29,8 +32,8 @@ struct Receiver<'a> {
 
 /// Downloads an object into a new file and returns its SHA-256 in hexadecimal.
 ///
-/// A body that is cut is resumed at the byte where it ended, if it is still the same object. Tries without a
-/// byte of progress are limited by the settings' attempts, and everything by the caller's deadline.
+/// A body that is cut is resumed at the byte where it ended, if it is still the same object. Tries without
+/// progress are limited by the settings' attempts, and everything by the caller's deadline.
 pub(crate) async fn receive(
     bucket: &BucketClient,
     object: &Object,
@@ -47,7 +50,7 @@ pub(crate) async fn receive(
             Ok(()) => break,
             Err(error) => error,
         };
-        failures = if receiver.received > before { 1 } else { failures + 1 };
+        failures = if receiver.received >= before + PROGRESS { 1 } else { failures + 1 };
         // without an ETag nobody can tell whether the rest belongs to the same object
         let hopeless = object.etag.is_none() || failures >= bucket.settings.attempts;
         if hopeless || !error.is_transient() || matches!(error, StorageError::Changed { .. }) {

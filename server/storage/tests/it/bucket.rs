@@ -73,6 +73,11 @@ async fn a_version_is_never_overwritten() {
     assert_eq!(digits.read("1/model.onnx", 100).await.unwrap(), "first");
     assert_eq!(digits.read("1/metrics.json", 100).await.unwrap(), "1");
 
+    digits.create("config.toml", Bytes::from_static(b"x")).await.unwrap();
+    let error = digits.create("config.toml", Bytes::from_static(b"y")).await.unwrap_err();
+    assert!(error.to_string().contains("digits/config.toml exists already"), "{error}");
+    assert_eq!(digits.read("config.toml", 9).await.unwrap(), "x");
+
     // what an interrupted publication left is no version, but its number is taken
     minio.put("models", "digits/2/metrics.json", "left over").await;
     assert!(matches!(digits.publish("2", &second).await, Err(StorageError::Exists { .. })));

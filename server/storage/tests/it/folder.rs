@@ -111,5 +111,12 @@ async fn a_version_is_published_whole_and_once() {
         format!("{}/1 exists already and is never overwritten: choose another version", folder.display())
     );
     assert_eq!(names(&folder), ["1"]);
+
+    digits.create("config.toml", Bytes::from_static(b"x")).await.unwrap();
+    digits.create("config.toml", Bytes::from_static(b"x")).await.expect("the same again");
+    let error = digits.create("config.toml", Bytes::from_static(b"y")).await.unwrap_err();
+    assert!(error.to_string().contains("digits/config.toml exists already"), "{error}");
+    assert_eq!(digits.read("config.toml", 9).await.unwrap(), "x");
+    assert_eq!(names(&folder), ["1", "config.toml"]);
     assert_eq!(digits.next_version().await.unwrap(), 2);
 }
