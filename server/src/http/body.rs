@@ -9,6 +9,9 @@ use tokio::time::timeout;
 use super::AppState;
 use crate::error::{ErrorCode, ServeError};
 
+/// Grain of the memory for a body that does not say how long it is.
+const BLOCK_BYTES: usize = 256 << 10;
+
 /// Reads the whole body. A body that arrives in one piece is not copied.
 pub(super) async fn read(body: Body, state: &AppState) -> Result<Bytes, ServeError> {
     let limit = state.max_body_bytes;
@@ -35,21 +38,56 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, ServeError> {
     if body.is_end_stream() {
         return Ok(first);
     }
-    // The announced length is believed as far as the limit goes; memory never grows beyond the limit.
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
-    let mut whole = Vec::with_capacity(first.len().saturating_add(announced).min(limit));
-    whole.extend_from_slice(&first);
+    let announced = body.size_hint().exact().and_then(|rest| usize::try_from(rest).ok());
+    let mut blocks = Blocks::new(&first, announced);
     while let Some(part) = next(&mut body).await? {
-        if part.len() > limit - whole.len() {
+        if part.len() > limit - blocks.length {
             return Err(too_large(limit));
         }
-        if whole.capacity() - whole.len() < part.len() {
-            let doubled = (whole.len() * 2).clamp(whole.len() + part.len(), limit);
-            whole.reserve_exact(doubled - whole.len());
-        }
-        whole.extend_from_slice(&part);
+        blocks.append(&part);
     }
-    Ok(whole.into())
+    Ok(blocks.join())
+}
+
+/// A body of unknown length, collected without ever moving what is there: memory stays within a block of
+/// what was received, however the client cuts its body up.
+struct Blocks {
+    blocks: Vec<Vec<u8>>,
+    length: usize,
+}
+
+impl Blocks {
+    /// `announced` bytes follow `first`, where the client said so.
+    fn new(first: &[u8], announced: Option<usize>) -> Self {
+        let mut block = Vec::with_capacity(first.len() + announced.unwrap_or(BLOCK_BYTES));
+        block.extend_from_slice(first);
+        Self { blocks: vec![block], length: first.len() }
+    }
+
+    fn append(&mut self, mut part: &[u8]) {
+        self.length += part.len();
+        while !part.is_empty() {
+            match self.blocks.last_mut().filter(|block| block.len() < block.capacity()) {
+                Some(block) => {
+                    let (fits, rest) = part.split_at(part.len().min(block.capacity() - block.len()));
+                    block.extend_from_slice(fits);
+                    part = rest;
+                }
+                None => self.blocks.push(Vec::with_capacity(BLOCK_BYTES)),
+            }
+        }
+    }
+
+    fn join(mut self) -> Bytes {
+        if self.blocks.len() == 1 {
+            return self.blocks.remove(0).into();
+        }
+        let mut whole = Vec::with_capacity(self.length);
+        for block in self.blocks {
+            whole.extend_from_slice(&block); // and free the block
+        }
+        whole.into()
+    }
 }
 
 async fn next(body: &mut Body) -> Result<Option<Bytes>, ServeError> {

@@ -61,11 +61,7 @@ impl Listener {
     ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let mut http1 = auto::Builder::new(TokioExecutor::new()).http1_only();
-        http1
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(keep_alive)
-            .max_buf_size(MAX_HEAD_BYTES);
+        http1.http1().timer(TokioTimer::new()).header_read_timeout(keep_alive).max_buf_size(MAX_HEAD_BYTES);
         let mut http2 = auto::Builder::new(TokioExecutor::new()).http2_only();
         http2
             .http2()

@@ -1,0 +1,163 @@
+//! Hostile and clumsy clients: a clear answer, bounded memory, and everyone else served.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use flate2::{Compression, read::GzEncoder, read::ZlibEncoder};
+use oip::Datatype;
+
+use crate::support::{Server, ServerBuilder, get, models, post};
+
+const BODY: &str = r#"{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]}]}"#;
+
+fn server(args: &[&str]) -> Server {
+    ServerBuilder::new().model("m", "1", &models::identity(Datatype::Fp32)).args(args.iter().copied()).start()
+}
+
+fn infer_url(server: &Server) -> String {
+    format!("{}/v2/models/m/infer", server.url())
+}
+
+fn gzip(data: impl Read) -> Vec<u8> {
+    let mut packed = Vec::new();
+    GzEncoder::new(data, Compression::fast()).read_to_end(&mut packed).unwrap();
+    packed
+}
+
+#[test]
+fn bodies_beyond_the_limit_are_refused_by_length_and_while_they_stream() {
+    let server = server(&["--max-body-size", "1MiB"]);
+    let body = vec![b' '; 2 << 20];
+    let answer = post(&infer_url(&server), &[], &body);
+    assert_eq!(answer.status, 413);
+    assert!(answer.error().contains("1048576 bytes (--max-body-size)"), "{}", answer.error());
+
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+        .write_all(b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .unwrap();
+    for _ in 0..40 {
+        let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+        if stream.write_all(&chunk).is_err() {
+            break; // refused while it was still being sent
+        }
+    }
+    let mut answer = [0; 64];
+    stream.read_exact(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[test]
+fn a_bomb_costs_no_more_memory_than_the_limit() {
+    let server = server(&["--max-body-size", "16MiB"]);
+    assert_eq!(post(&infer_url(&server), &[], BODY.as_bytes()).status, 200);
+    let before = server.peak_memory();
+    let bomb = gzip(std::io::repeat(b' ').take(600 << 20));
+    assert!(bomb.len() < 16 << 20, "{} bytes", bomb.len());
+    let answer = post(&infer_url(&server), &[("content-encoding", "gzip")], &bomb);
+    assert_eq!(answer.status, 413);
+    let cost = server.peak_memory() - before;
+    assert!(cost < 2 * (16 << 20), "{cost} bytes for a limit of 16 MiB");
+}
+
+#[test]
+fn compressed_requests_are_read_and_answers_compressed_when_asked() {
+    let server = server(&[]);
+    let mut deflated = Vec::new();
+    ZlibEncoder::new(BODY.as_bytes(), Compression::fast()).read_to_end(&mut deflated).unwrap();
+    for (encoding, body) in [("gzip", gzip(BODY.as_bytes())), ("deflate", deflated)] {
+        let headers = [("content-encoding", encoding), ("accept-encoding", encoding)];
+        let answer = post(&infer_url(&server), &headers, &body);
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.headers["content-encoding"], encoding);
+    }
+    let answer = post(&infer_url(&server), &[("content-encoding", "br")], b"anything");
+    assert_eq!(answer.status, 415);
+    assert_eq!(answer.headers["accept-encoding"], "gzip,deflate");
+    assert!(answer.error().contains("gzip"), "{}", answer.error());
+    let answer = post(&infer_url(&server), &[("content-encoding", "gzip")], b"this is no gzip");
+    assert_eq!(answer.status, 400, "{}", answer.error());
+    let error = post(&infer_url(&server), &[("accept-encoding", "gzip")], b"{");
+    assert!(!error.headers.contains_key("content-encoding"), "errors are sent as they are");
+}
+
+#[test]
+fn deep_nesting_is_refused_without_harm() {
+    let server = server(&[]);
+    let nest = |open: &str| open.repeat(100_000);
+    for body in [
+        nest("["),
+        nest("{\"a\":"),
+        format!(r#"{{"inputs":[{{"name":"x","datatype":"FP32","shape":[1,2],"data":{}"#, nest("[")),
+        format!(r#"{{"unknown":{}{}}}"#, nest("["), nest("]")),
+    ] {
+        let answer = post(&infer_url(&server), &[], body.as_bytes());
+        assert_eq!(answer.status, 400, "{}", answer.error());
+    }
+    assert_eq!(post(&infer_url(&server), &[], BODY.as_bytes()).status, 200, "and the server still serves");
+}
+
+#[test]
+fn a_shape_claims_nothing() {
+    let server = server(&[]);
+    assert_eq!(post(&infer_url(&server), &[], BODY.as_bytes()).status, 200);
+    let before = server.peak_memory();
+    for shape in [
+        "[1000000000,1000000000]",
+        "[18446744073709551615,2]",
+        "[9999999999999999999999,2]",
+        "[-1,2]",
+        "[1.5,2]",
+    ] {
+        let body = format!(r#"{{"inputs":[{{"name":"x","datatype":"FP32","shape":{shape},"data":[1,2]}}]}}"#);
+        let answer = post(&infer_url(&server), &[], body.as_bytes());
+        assert_eq!(answer.status, 400, "{shape}: {}", answer.error());
+    }
+    let cost = server.peak_memory() - before;
+    assert!(cost < 16 << 20, "{cost} bytes");
+}
+
+#[test]
+fn a_body_that_does_not_come_is_given_up() {
+    let server = server(&["--body-read-timeout", "300ms"]);
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+        .write_all(b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"inp")
+        .unwrap();
+    let mut answer = [0; 64];
+    stream.read_exact(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(get(&format!("{}/v2/health/ready", server.url())).status, 200);
+}
+
+#[test]
+fn a_request_that_waits_too_long_is_told_so() {
+    let server = ServerBuilder::new()
+        .model("slow", "1", &models::slow())
+        .args(["--request-timeout", "20ms", "--threads", "1"])
+        .start();
+    let body = format!(
+        r#"{{"inputs":[{{"name":"x","datatype":"FP32","shape":[64,1,1],"data":{:?}}}]}}"#,
+        vec![1; 64]
+    );
+    let answer = post(&format!("{}/v2/models/slow/infer", server.url()), &[], body.as_bytes());
+    assert_eq!(answer.status, 504, "{}", answer.error());
+}
+
+#[test]
+fn http_2_without_tls_is_spoken_on_the_same_port() {
+    let server = server(&[]);
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    stream.write_all(&settings).unwrap();
+    let mut frame = [0; 9];
+    stream.read_exact(&mut frame).unwrap();
+    assert_eq!(frame[3], 4, "the first frame of a server is SETTINGS");
+}

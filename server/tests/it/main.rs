@@ -1,0 +1,17 @@
+//! The server as its users meet it: the real program, real models, real sockets.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod batching;
+mod bucket;
+mod datatypes;
+mod lifecycle;
+mod limits;
+mod protocol;
+mod repository;
+mod support;
+mod tidy;

@@ -1,0 +1,8 @@
+//! What the tests share: a server process, a client, and models made on the spot.
+
+mod client;
+pub(crate) mod models;
+mod server;
+
+pub(crate) use client::{get, infer, infer_binary, post};
+pub(crate) use server::{Server, ServerBuilder};

@@ -1,0 +1,195 @@
+//! A `decima-server` process of a test's own.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Nothing here takes this long on a machine that works.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a server is started with.
+#[derive(Debug)]
+pub(crate) struct ServerBuilder {
+    command: Command,
+    models: TempDir,
+}
+
+impl ServerBuilder {
+    /// A server on a free loopback port over a repository of its own, still empty.
+    pub(crate) fn new() -> Self {
+        let models = TempDir::new().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_decima-server"));
+        let inherited = ["PATH", "HOME", "DECIMA_CACHE", "ORT_DYLIB_PATH"];
+        let inherited = inherited.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        command.env_clear().envs(inherited).env("TMPDIR", models.path());
+        command.args(["--host", "127.0.0.1", "--http-port", "0", "--grpc-port", "0", "--log-format", "json"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Self { command, models }
+    }
+
+    /// Puts a model into the repository.
+    pub(crate) fn model(self, name: &str, version: &str, onnx: &[u8]) -> Self {
+        super::models::write(self.models.path(), name, version, onnx);
+        self
+    }
+
+    /// Puts a file into the repository.
+    pub(crate) fn file(self, key: &str, content: impl AsRef<[u8]>) -> Self {
+        let path = self.models.path().join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+        self
+    }
+
+    /// Adds arguments.
+    pub(crate) fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Adds environment variables.
+    pub(crate) fn envs<V: AsRef<std::ffi::OsStr>>(
+        mut self,
+        envs: impl IntoIterator<Item = (&'static str, V)>,
+    ) -> Self {
+        self.command.envs(envs);
+        self
+    }
+
+    /// Starts it on its own repository and waits until it is ready.
+    pub(crate) fn start(self) -> Server {
+        let server = self.start_to_fail();
+        server.wait_until_ready();
+        server
+    }
+
+    /// Starts it on its own repository, and waits for nothing.
+    pub(crate) fn start_to_fail(mut self) -> Server {
+        self.command.arg("--model-repository").arg(self.models.path());
+        self.spawn()
+    }
+
+    /// Starts it with the arguments that it has, and waits for nothing.
+    pub(crate) fn spawn(mut self) -> Server {
+        let mut process = self.command.spawn().unwrap();
+        let log = Arc::new(Log::default());
+        let (stderr, lines) = (process.stderr.take().unwrap(), Arc::clone(&log));
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines() {
+                let Ok(line) = line else { break };
+                lines.lines.lock().unwrap().push(line);
+                lines.more.notify_all();
+            }
+        });
+        Server { process, log, models: self.models }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    more: Condvar,
+}
+
+/// A running server; it ends with the test.
+#[derive(Debug)]
+pub(crate) struct Server {
+    process: Child,
+    log: Arc<Log>,
+    models: TempDir,
+}
+
+impl Server {
+    /// `http://127.0.0.1:port`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// `127.0.0.1:port`.
+    pub(crate) fn address(&self) -> String {
+        self.wait_for("listening")["address"].as_str().unwrap().to_owned()
+    }
+
+    /// Its repository.
+    pub(crate) fn models(&self) -> &Path {
+        self.models.path()
+    }
+
+    /// Everything that it has logged so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lines.lock().unwrap().clone()
+    }
+
+    /// Waits until every model answers.
+    pub(crate) fn wait_until_ready(&self) {
+        self.find(|event| message(event) == "ready", "ready");
+    }
+
+    /// Waits for a line of the log whose message contains `text`.
+    pub(crate) fn wait_for(&self, text: &str) -> Value {
+        self.find(|event| message(event).contains(text), text)
+    }
+
+    fn find(&self, wanted: impl Fn(&Value) -> bool, text: &str) -> Value {
+        let gives_up = Instant::now() + PATIENCE;
+        let mut lines = self.log.lines.lock().unwrap();
+        loop {
+            let events = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            if let Some(event) = events.into_iter().find(&wanted) {
+                return event;
+            }
+            let left = gives_up.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no line says '{text}':\n{}", lines.join("\n"));
+            (lines, _) = self.log.more.wait_timeout(lines, left.min(Duration::from_millis(100))).unwrap();
+        }
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let killed = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let gives_up = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < gives_up, "it does not end:\n{}", self.log().join("\n"));
+            pause();
+        }
+    }
+
+    /// Its peak resident memory, in bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ended = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+fn message(event: &Value) -> &str {
+    event["message"].as_str().unwrap_or_default()
+}
+
+#[expect(clippy::disallowed_methods, reason = "no runtime here that it could block")]
+fn pause() {
+    thread::sleep(Duration::from_millis(20));
+}
