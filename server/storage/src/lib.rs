@@ -19,6 +19,7 @@ mod error;
 mod fault;
 mod folder;
 mod location;
+mod publish;
 mod settings;
 mod store;
 #[cfg(feature = "testkit")]

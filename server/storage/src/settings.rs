@@ -1,4 +1,7 @@
-//! How to reach an S3 store: every environment variable that KServe and the AWS SDK use.
+//! How to reach an S3 store: every environment variable that KServe and the AWS SDK use for one.
+//!
+//! `STORAGE_ALLOW_PATTERNS` and `STORAGE_IGNORE_PATTERNS` are deliberately absent: they select files of whole
+//! model hubs, while a repository's layout says which files a model consists of.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use crate::bucket::BucketClient;
-use crate::transfer::{hex, next};
-use crate::{Location, Result, Settings, StorageError, download, folder};
+use crate::{Location, Result, Settings, StorageError, download, folder, publish, transfer};
 
 /// How often a download starts over because an object changed after it was listed.
 const FRESH_LISTINGS: usize = 3;
@@ -129,7 +127,7 @@ impl Store {
     pub async fn read(&self, key: &str, limit: u64) -> Result<Bytes> {
         match &self.backend {
             Backend::Folder(path) => folder::read(&path.join(key), limit).await,
-            Backend::Bucket(client) => self.within_deadline(read_object(client, key, limit)).await,
+            Backend::Bucket(client) => self.within_deadline(transfer::read(client, key, limit)).await,
         }
     }
 
@@ -226,7 +224,7 @@ impl Store {
                     Location::Bucket(bucket) => bucket,
                     Location::Folder(_) => unreachable!("a bucket joined with a key is a bucket"),
                 });
-                self.within_deadline(publish_objects(&client, files)).await
+                self.within_deadline(publish::files(&client, files)).await
             }
         }
     }
@@ -239,10 +237,7 @@ impl Store {
     pub async fn create(&self, key: &str, content: Bytes) -> Result<()> {
         match &self.backend {
             Backend::Folder(path) => folder::create(&path.join(key), &content).await,
-            Backend::Bucket(client) => {
-                let sha256 = hex(&Sha256::digest(&content));
-                self.within_deadline(client.put(&client.address.key(key), content, &sha256)).await
-            }
+            Backend::Bucket(client) => self.within_deadline(publish::file(client, key, content)).await,
         }
     }
 
@@ -270,52 +265,4 @@ impl Store {
             Err(StorageError::Deadline { address: self.location.to_string(), limit: self.deadline })
         })
     }
-}
-
-async fn read_object(client: &BucketClient, key: &str, limit: u64) -> Result<Bytes> {
-    let full_key = client.address.key(key);
-    let address = client.address_of(&full_key);
-    let answer = client.get(&full_key, None, 0).await?;
-    let size = answer.content_length.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-    if size > limit {
-        return Err(StorageError::TooLarge { address, size, limit });
-    }
-    let mut body = answer.body;
-    let mut content = Vec::with_capacity(size as usize);
-    loop {
-        let received = content.len() as u64;
-        let chunk = next(&mut body, client.settings.read_timeout).await;
-        let cause = match chunk {
-            Ok(Some(chunk)) if received + chunk.len() as u64 > limit => {
-                return Err(StorageError::TooLarge { address, size: received + chunk.len() as u64, limit });
-            }
-            Ok(Some(chunk)) => {
-                content.extend_from_slice(&chunk);
-                continue;
-            }
-            Ok(None) if received >= size => return Ok(content.into()),
-            Ok(None) => "the body ended early".to_owned(),
-            Err(cause) => cause,
-        };
-        return Err(StorageError::Cut { address, received, size, attempts: 1, cause });
-    }
-}
-
-async fn publish_objects(client: &BucketClient, files: &[(&str, Bytes)]) -> Result<()> {
-    let mut files: Vec<_> = files
-        .iter()
-        .map(|(name, content)| (client.address.key(name), content.clone(), hex(&Sha256::digest(content))))
-        .collect();
-    files.sort_by_key(|(key, ..)| Path::new(key).extension().is_some_and(|extension| extension == "onnx"));
-    if let Some((model, _, sha256)) = files.last()
-        && let Some(present) = client.head(model).await?
-        && present.sha256.as_ref() != Some(sha256)
-    {
-        // before the files beside it are touched
-        return Err(StorageError::Exists { address: client.address_of(model) });
-    }
-    for (key, content, sha256) in files {
-        client.put(&key, content, &sha256).await?;
-    }
-    Ok(())
 }

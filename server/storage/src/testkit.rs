@@ -10,8 +10,6 @@ use std::time::Duration;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::{Location, Settings, client};
@@ -20,10 +18,14 @@ use crate::{Location, Settings, client};
 const USER: &str = "minio";
 const PASSWORD: &str = "minio123";
 
+/// The folder of the server's certificate in its data.
+const CERTIFICATES: &str = "certificates";
+
 /// A MinIO server of one test; it ends with it.
 #[derive(Debug)]
 pub struct Minio {
     port: u16,
+    scheme: &'static str,
     data: TempDir,
     process: Option<Child>,
 }
@@ -31,8 +33,22 @@ pub struct Minio {
 impl Minio {
     /// Starts a server and waits until it is ready.
     pub async fn start() -> Self {
+        Self::start_in(TempDir::new().expect("a temporary folder can be made"), "http").await
+    }
+
+    /// Starts a server that speaks HTTPS with a certificate for 127.0.0.1 and its key, both in PEM.
+    pub async fn start_https(certificate: &str, key: &str) -> Self {
         let data = TempDir::new().expect("a temporary folder can be made");
-        let mut minio = Self { port: 0, data, process: None };
+        let folder = data.path().join(CERTIFICATES);
+        std::fs::create_dir(&folder).expect("a new folder can be made");
+        for (name, content) in [("public.crt", certificate), ("private.key", key)] {
+            std::fs::write(folder.join(name), content).expect("a new file can be written");
+        }
+        Self::start_in(data, "https").await
+    }
+
+    async fn start_in(data: TempDir, scheme: &'static str) -> Self {
+        let mut minio = Self { port: 0, scheme, data, process: None };
         // somebody else may take the free port before MinIO does
         for _ in 0..5 {
             minio.port = free_port();
@@ -55,9 +71,9 @@ impl Minio {
         assert!(self.launch().await, "MinIO does not start again on port {}", self.port);
     }
 
-    /// `http://127.0.0.1:port`.
+    /// `http://127.0.0.1:port`, or the same with HTTPS.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     /// The port on 127.0.0.1.
@@ -79,13 +95,15 @@ impl Minio {
         ]
     }
 
-    /// Settings from [`Minio::variables`].
+    /// Settings from [`Minio::variables`], which trust the server's certificate.
     pub fn settings(&self) -> Settings {
         let variables = self.variables();
-        Settings::from_env(&|name| {
+        let settings = Settings::from_env(&|name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
-        })
-        .expect("the variables are valid")
+        });
+        let certificate = self.data.path().join(CERTIFICATES).join("public.crt");
+        let ca_bundle = (self.scheme == "https").then_some(certificate);
+        Settings { ca_bundle, ..settings.expect("the variables are valid") }
     }
 
     /// A client of the SDK, for what the crate itself does not do.
@@ -113,6 +131,8 @@ impl Minio {
     async fn launch(&mut self) -> bool {
         let mut process = Command::new(binary())
             .args(["server", "--quiet", "--address", &format!("127.0.0.1:{}", self.port)])
+            .arg("--certs-dir")
+            .arg(self.data.path().join(CERTIFICATES))
             .arg(self.data.path().join("objects"))
             .env("MINIO_ROOT_USER", USER)
             .env("MINIO_ROOT_PASSWORD", PASSWORD)
@@ -137,12 +157,7 @@ impl Minio {
     }
 
     async fn is_ready(&self) -> bool {
-        let request = "GET /minio/health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        let mut answer = String::new();
-        let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)).await else { return false };
-        connection.write_all(request.as_bytes()).await.is_ok()
-            && connection.read_to_string(&mut answer).await.is_ok()
-            && answer.starts_with("HTTP/1.1 200")
+        Box::pin(self.client().list_buckets().send()).await.is_ok()
     }
 }
 

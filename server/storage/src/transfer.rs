@@ -1,4 +1,4 @@
-//! One object from a bucket: streamed, resumed where the connection was cut, checked.
+//! One object from a bucket: streamed to a file, resumed where the connection was cut, checked.
 
 use std::path::Path;
 use std::time::Duration;
@@ -108,11 +108,38 @@ async fn read_on(
     Ok(())
 }
 
+/// Reads one small object into memory.
+pub(crate) async fn read(client: &BucketClient, key: &str, limit: u64) -> Result<Bytes> {
+    let full_key = client.address.key(key);
+    let address = client.address_of(&full_key);
+    let answer = client.get(&full_key, None, 0).await?;
+    let size = answer.content_length.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+    if size > limit {
+        return Err(StorageError::TooLarge { address, size, limit });
+    }
+    let mut body = answer.body;
+    let mut content = Vec::with_capacity(size as usize);
+    loop {
+        let received = content.len() as u64;
+        let chunk = next(&mut body, client.settings.read_timeout).await;
+        let cause = match chunk {
+            Ok(Some(chunk)) if received + chunk.len() as u64 > limit => {
+                return Err(StorageError::TooLarge { address, size: received + chunk.len() as u64, limit });
+            }
+            Ok(Some(chunk)) => {
+                content.extend_from_slice(&chunk);
+                continue;
+            }
+            Ok(None) if received >= size => return Ok(content.into()),
+            Ok(None) => "the body ended early".to_owned(),
+            Err(cause) => cause,
+        };
+        return Err(StorageError::Cut { address, received, size, attempts: 1, cause });
+    }
+}
+
 /// The next piece of a body, or why none came.
-pub(crate) async fn next(
-    body: &mut ByteStream,
-    patience: Duration,
-) -> std::result::Result<Option<Bytes>, String> {
+async fn next(body: &mut ByteStream, patience: Duration) -> std::result::Result<Option<Bytes>, String> {
     match tokio::time::timeout(patience, body.next()).await {
         Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
         Ok(Some(Err(error))) => Err(innermost(&error)),

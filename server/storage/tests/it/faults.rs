@@ -125,3 +125,19 @@ async fn tls_slips_are_explained() {
         assert!(error.starts_with(&format!("AWS_CA_BUNDLE: {}: {expected}", file.display())), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_certificate_is_trusted_once_its_file_is_named() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let minio = Minio::start_https(&made.cert.pem(), &made.signing_key.serialize_pem()).await;
+    minio.create_bucket("models").await;
+    minio.put("models", "digits/1/model.onnx", "model").await;
+    let location = minio.location("models/digits");
+    let store = Store::open(&location, &minio.settings()).unwrap();
+    assert_eq!(store.read("1/model.onnx", 100).await.unwrap(), "model");
+
+    let error = list_error(&location, &Settings { ca_bundle: None, ..minio.settings() }).await;
+    assert!(matches!(error, StorageError::Certificate { .. }), "{error}");
+    assert!(error.to_string().contains("name its CA's file in AWS_CA_BUNDLE"), "{error}");
+    assert!(!error.is_transient());
+}
