@@ -142,3 +142,17 @@ impl From<oip::DecodeError> for ServeError {
         Self::invalid(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_table_is_the_code_s() {
+        let page = include_str!("../../docs/PROTOCOL.md");
+        for code in ErrorCode::ALL {
+            let row = format!("| {} | {} | {} |", code.label(), code.http(), code.grpc());
+            assert!(page.contains(&row), "docs/PROTOCOL.md has no row '{row}'");
+        }
+    }
+}

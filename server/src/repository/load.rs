@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Rows that a batch grows to where the model's configuration says nothing: more gained nothing on small
-/// models, whose working set then leaves the cache (`docs/PERFORMANCE.md`).
+/// models, whose working set then leaves the cache.
 const DEFAULT_JOINED_ROWS: usize = 32;
 
 /// A model larger than this has one instance that uses every thread, instead of an instance a thread.
