@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum as _;
-use tokio::task::JoinSet;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -67,6 +70,8 @@ pub async fn measure(args: &Args, schedule: Schedule) -> Result<Report> {
 /// Runs the load on its threads, watching progress and Ctrl-C from this one.
 async fn drive<T: Transport>(load: Load<T>, shape: LoadShape, target: Target, quiet: bool) -> Result<Report> {
     let stop = CancellationToken::new();
+    // Listened for before anything is sent, so that no Ctrl-C ends the program without a report.
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let recorders: Vec<SharedRecorder> =
         (0..shape.threads).map(|_| Arc::new(Mutex::new(Recorder::new()))).collect();
     let mut progress = Progress::new(load.schedule, quiet);
@@ -85,10 +90,7 @@ async fn drive<T: Transport>(load: Load<T>, shape: LoadShape, target: Target, qu
                 None => break,
             },
             _ = tick.tick() => progress.show(run.start().elapsed(), &merged(&recorders)),
-            interrupt = tokio::signal::ctrl_c() => {
-                interrupt.context("cannot listen for Ctrl-C")?;
-                stop.cancel();
-            }
+            _ = interrupt.recv() => stop.cancel(),
         }
     }
     let window = run.window(Instant::now());
