@@ -1,2 +1,29 @@
-//! Placeholder until the first subcommand lands.
-fn main() {}
+//! The `decima-trainer` program.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use decima_trainer::cli::Cli;
+use decima_trainer::{commands, console};
+
+/// Exit code for a command line that cannot be understood (`EX_USAGE` of sysexits).
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            // A closed pipe is the only way for this to fail, and then nobody reads it.
+            let _ = error.print();
+            return code;
+        }
+    };
+    match commands::run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::progress(&format!("decima-trainer: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `publish`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use storage::{Location, Settings, StorageError, Store};
+
+use super::storage_settings;
+use crate::cli::PublishArgs;
+use crate::{console, files};
+
+/// The model's settings, for a repository that has none of it yet.
+const CONFIG: &str = "labels = [\"0\", \"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", \"9\"]\n";
+const CONFIG_NAME: &str = "config.toml";
+/// Limit for reading the settings that a repository has.
+const LARGEST_CONFIG: u64 = 1 << 20;
+
+pub(super) fn publish(args: &PublishArgs) -> Result<()> {
+    let location: Location = args.to.parse()?;
+    let mut content = vec![("model.onnx", Bytes::from(files::read(&args.model)?))];
+    let metrics = args.model.with_file_name("metrics.json");
+    if metrics.is_file() {
+        content.push(("metrics.json", files::read(&metrics)?.into()));
+    }
+    let settings = storage_settings()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let version = runtime.block_on(async {
+        let store = Store::open(&location, &settings)?;
+        let version = match args.version {
+            Some(version) => version,
+            None => store.next_version().await?,
+        };
+        add_config(&store, &settings).await?;
+        store.publish(&version.to_string(), &content).await?;
+        anyhow::Ok(version)
+    })?;
+    console::result(&format!(
+        "published {} as {}",
+        args.model.display(),
+        location.join(&version.to_string())
+    ));
+    Ok(())
+}
+
+/// Gives the model settings if it has none. They come before the version, which then appears complete.
+async fn add_config(store: &Store, settings: &Settings) -> Result<()> {
+    match store.read(CONFIG_NAME, LARGEST_CONFIG).await {
+        Ok(_) => return Ok(()),
+        Err(StorageError::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    match store.location() {
+        Location::Folder(folder) => write_config(folder),
+        Location::Bucket(bucket) => {
+            let Some((parent, model)) = bucket
+                .prefix
+                .rsplit_once('/')
+                .or(Some(("", &bucket.prefix)))
+                .filter(|(_, model)| !model.is_empty())
+            else {
+                bail!(
+                    "{} is a whole bucket: give the model's folder in it, such as s3://{}/digits",
+                    store.location(),
+                    bucket.name
+                );
+            };
+            let parent = storage::Bucket { prefix: parent.to_owned(), ..bucket.clone() };
+            let parent = Store::open(&Location::Bucket(parent), settings)?;
+            parent.publish(model, &[(CONFIG_NAME, Bytes::from_static(CONFIG.as_bytes()))]).await?;
+            Ok(())
+        }
+    }
+}
+
+fn write_config(folder: &Path) -> Result<()> {
+    files::write(&folder.join(CONFIG_NAME), CONFIG.as_bytes()).context("the model needs its settings")
+}

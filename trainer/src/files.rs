@@ -1,0 +1,70 @@
+//! Files that are there whole or not at all.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+/// Writes `content` to `path`, whose folder is made where it is missing.
+///
+/// The content goes to a hidden file beside it first and is then renamed, so that whoever looks, and whatever
+/// interrupts, finds the old file or the new one.
+///
+/// # Errors
+/// When the folder cannot be made or written to.
+pub fn write(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let attempt = || -> std::io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::Builder::new().prefix(".decima-").tempfile_in(folder)?;
+        file.write_all(content)?;
+        let permissions = fs::Permissions::from_mode(0o644);
+        file.as_file().set_permissions(permissions)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    attempt().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// When it is missing or cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// SHA-256 of some bytes, in hexadecimal.
+pub fn sha256(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_stays_beside_it() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("new/model.onnx");
+        write(&path, b"one")?;
+        write(&path, b"two")?;
+        assert_eq!(read(&path)?, b"two");
+        assert_eq!(fs::read_dir(folder.path().join("new"))?.count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn an_error_names_the_file() {
+        let error = write(Path::new("/proc/no/model.onnx"), b"").unwrap_err();
+        assert_eq!(error.to_string(), "cannot write /proc/no/model.onnx");
+    }
+}

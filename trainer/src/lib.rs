@@ -1,0 +1,21 @@
+//! Trains a network to recognise digits and makes an ONNX model of it.
+//!
+//! Floors, lowest first: [`random`], [`simd`] and [`files`]; [`data`] and [`nn`]; [`augment`] and [`evaluate`];
+//! [`training`] and [`onnx`]; [`checkpoint`]; [`metrics`]; [`report`]; [`console`] and [`cli`]; [`commands`]. A
+//! module imports downward only.
+
+pub mod augment;
+pub mod checkpoint;
+pub mod cli;
+pub mod commands;
+pub mod console;
+pub mod data;
+pub mod evaluate;
+pub mod files;
+pub mod metrics;
+pub mod nn;
+pub mod onnx;
+pub mod random;
+pub mod report;
+pub mod simd;
+pub mod training;

@@ -1,0 +1,87 @@
+//! `metrics.json`: what a training came to, for programs.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::History;
+use crate::data::{CLASSES, Dataset};
+use crate::evaluate::{self, Answer};
+use crate::files;
+
+/// Version of the file's form; goes up when a field changes its meaning or goes away, not when one is added.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The content of `metrics.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Weights, shifts and biases of the network.
+    pub parameters: usize,
+    /// How the network does on pictures that it was not made or chosen by.
+    pub test: TestMetrics,
+    /// Training and test pictures.
+    pub dataset: DatasetMetrics,
+    /// Recipe, curve and circumstances of the training.
+    #[serde(flatten)]
+    pub history: History,
+}
+
+/// Results on the test set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TestMetrics {
+    /// Share answered right, 0 to 1.
+    pub accuracy: f64,
+    /// Number answered wrong.
+    pub errors: usize,
+    /// Mean cross-entropy, in nats.
+    pub loss: f64,
+    /// `[label][answer]`: number of pictures.
+    pub confusion: [[u32; CLASSES]; CLASSES],
+}
+
+/// What it was trained and measured on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatasetMetrics {
+    /// Pictures to train with, the held-out ones included.
+    pub train_pictures: usize,
+    /// Pictures to measure with.
+    pub test_pictures: usize,
+}
+
+impl Metrics {
+    /// Puts together what is known after the test set was read.
+    pub fn new(history: History, parameters: usize, dataset: &Dataset, answers: &[Answer]) -> Self {
+        let test = TestMetrics {
+            accuracy: evaluate::accuracy(answers),
+            errors: answers.iter().filter(|answer| !answer.is_right()).count(),
+            loss: evaluate::mean_loss(answers),
+            confusion: evaluate::confusion(answers),
+        };
+        let dataset =
+            DatasetMetrics { train_pictures: dataset.train.len(), test_pictures: dataset.test.len() };
+        Self { schema_version: SCHEMA_VERSION, parameters, test, dataset, history }
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        files::write(path, text.as_bytes())
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When it is missing or has another form.
+    pub fn load(path: &Path) -> Result<Self> {
+        serde_json::from_slice(&files::read(path)?).with_context(|| {
+            format!("{} is not what `decima-trainer evaluate` writes: evaluate again", path.display())
+        })
+    }
+}

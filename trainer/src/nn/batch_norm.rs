@@ -1,0 +1,198 @@
+//! Batch norm followed by a rectifier.
+//!
+//! Each channel is brought to mean 0 and variance 1 over a chunk of pictures, shifted by `beta` and cut off
+//! below zero. There is no scale: what follows is a convolution with a norm of its own or a dense layer, and
+//! both absorb one. Being without a negative scale, the norm also commutes with maximum pooling, so that the
+//! network may pool first (a quarter of the work here) and the exported graph may fold the norm into the
+//! convolution before the pool.
+
+use crate::simd::{LANES, vectorised};
+
+/// Added to the variance, so that a constant channel does not divide by zero.
+pub const EPSILON: f32 = 1e-5;
+
+/// Mean and variance of each channel.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Statistics {
+    /// Mean of each channel.
+    pub mean: Vec<f32>,
+    /// Biased variance of each channel.
+    pub variance: Vec<f32>,
+}
+
+impl Statistics {
+    /// One over the standard deviation of each channel.
+    pub fn inverse_deviation(&self) -> Vec<f32> {
+        self.variance.iter().map(|variance| (variance + EPSILON).sqrt().recip()).collect()
+    }
+}
+
+/// Gathers statistics picture by picture, while each is still in the cache.
+///
+/// Sums are taken of the difference to the first pixel and, over the pictures, in double precision: a plain
+/// single-precision sum of squares would lose the variance's digits.
+#[derive(Debug, Clone)]
+pub struct Gatherer {
+    origin: Vec<f32>,
+    sums: Vec<f64>,
+    squares: Vec<f64>,
+    pixels: usize,
+}
+
+impl Gatherer {
+    /// Starts with `first`, any pixel of the chunk: the nearer to the mean, the better.
+    pub fn new(first: &[f32]) -> Self {
+        let zeros = vec![0.0; first.len()];
+        Self { origin: first.to_vec(), sums: zeros.clone(), squares: zeros, pixels: 0 }
+    }
+
+    /// Takes in one picture `[pixels, channels]`.
+    pub fn add(&mut self, picture: &[f32]) {
+        let channels = self.origin.len();
+        self.pixels += picture.len() / channels;
+        if channels.is_multiple_of(LANES) {
+            self.add_by::<LANES>(picture);
+        } else {
+            self.add_by::<1>(picture);
+        }
+    }
+
+    fn add_by<const N: usize>(&mut self, picture: &[f32]) {
+        let channels = self.origin.len();
+        for group in 0..channels / N {
+            let origin = lanes::<N>(&self.origin, group * N);
+            let (sum, square) = vectorised(|| {
+                let (mut sum, mut square) = ([0.0; N], [0.0; N]);
+                for pixel in picture.chunks_exact(channels) {
+                    let z = lanes::<N>(pixel, group * N);
+                    for lane in 0..N {
+                        let distance = z[lane] - origin[lane];
+                        sum[lane] += distance;
+                        square[lane] += distance * distance;
+                    }
+                }
+                (sum, square)
+            });
+            for lane in 0..N {
+                self.sums[group * N + lane] += f64::from(sum[lane]);
+                self.squares[group * N + lane] += f64::from(square[lane]);
+            }
+        }
+    }
+
+    /// The statistics of everything taken in.
+    pub fn finish(self) -> Statistics {
+        let share = 1.0 / self.pixels as f64;
+        let mut statistics = Statistics::default();
+        for ((origin, sum), square) in self.origin.iter().zip(&self.sums).zip(&self.squares) {
+            let distance = sum * share;
+            statistics.mean.push((f64::from(*origin) + distance) as f32);
+            statistics.variance.push((square * share - distance * distance).max(0.0) as f32);
+        }
+        statistics
+    }
+}
+
+/// A chunk's way through the norm: its statistics, and the shift of each channel.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchNorm<'a> {
+    /// The chunk's statistics.
+    pub statistics: &'a Statistics,
+    /// The shifts.
+    pub beta: &'a [f32],
+}
+
+impl BatchNorm<'_> {
+    /// Writes the normalised, shifted and rectified `y` of `z`; both `[pixels, channels]`.
+    pub fn forward(&self, z: &[f32], y: &mut [f32]) {
+        let channels = self.beta.len();
+        let scale = self.statistics.inverse_deviation();
+        let parameters = scale.iter().zip(self.beta).zip(&self.statistics.mean);
+        let shift: Vec<f32> = parameters.map(|((scale, beta), mean)| beta - mean * scale).collect();
+        vectorised(|| {
+            for (z, y) in z.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
+                for (((z, y), scale), shift) in z.iter().zip(y).zip(&scale).zip(&shift) {
+                    *y = (z * scale + shift).max(0.0);
+                }
+            }
+        });
+    }
+
+    /// Turns the gradient `g` of `y` into that of `z`, in place, and adds that of `beta`.
+    ///
+    /// `y` is what [`BatchNorm::forward`] made of `z`.
+    pub fn backward(&self, z: &[f32], y: &[f32], g: &mut [f32], beta_gradient: &mut [f32]) {
+        let channels = self.beta.len();
+        let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
+        if channels.is_multiple_of(LANES) {
+            self.gradient_sums::<LANES>((z, y, g), &mut sums, &mut products);
+        } else {
+            self.gradient_sums::<1>((z, y, g), &mut sums, &mut products);
+        }
+        let pixels = (z.len() / channels) as f32;
+        let scale = self.statistics.inverse_deviation();
+        // Every pixel loses the mean gradient, and its share of what would only stretch the channel:
+        // dz = scale (g - mean(g) - normal × mean(g × normal)).
+        let (mut slope, mut constant) = (vec![0.0; channels], vec![0.0; channels]);
+        for channel in 0..channels {
+            beta_gradient[channel] += sums[channel];
+            slope[channel] = -products[channel] * scale[channel].powi(3) / pixels;
+            constant[channel] =
+                -sums[channel] * scale[channel] / pixels - slope[channel] * self.statistics.mean[channel];
+        }
+        vectorised(|| {
+            let inputs = z.chunks_exact(channels).zip(y.chunks_exact(channels));
+            for ((z, y), g) in inputs.zip(g.chunks_exact_mut(channels)) {
+                let parameters = scale.iter().zip(&slope).zip(&constant);
+                for (((z, y), g), ((scale, slope), constant)) in z.iter().zip(y).zip(g).zip(parameters) {
+                    let passed = if *y > 0.0 { *g } else { 0.0 };
+                    *g = passed * scale + z * slope + constant;
+                }
+            }
+        });
+    }
+
+    /// Sums over the pixels of what the rectifier lets through of `g`, and of that times `z - mean`.
+    fn gradient_sums<const N: usize>(
+        &self,
+        (z, y, g): (&[f32], &[f32], &[f32]),
+        sums: &mut [f32],
+        products: &mut [f32],
+    ) {
+        /// Pixels that are summed before their sum joins the total, for the digits' sake.
+        const BLOCK: usize = 256;
+        let channels = self.beta.len();
+        let block = BLOCK * channels;
+        for ((z, y), g) in z.chunks(block).zip(y.chunks(block)).zip(g.chunks(block)) {
+            for first in (0..channels).step_by(N) {
+                let mean = lanes::<N>(&self.statistics.mean, first);
+                let (sum, product) = vectorised(|| {
+                    let (mut sum, mut product) = ([0.0; N], [0.0; N]);
+                    let inputs = z.chunks_exact(channels).zip(y.chunks_exact(channels));
+                    for ((z, y), g) in inputs.zip(g.chunks_exact(channels)) {
+                        let (z, y, g) = (lanes::<N>(z, first), lanes::<N>(y, first), lanes::<N>(g, first));
+                        for lane in 0..N {
+                            let passed = if y[lane] > 0.0 { g[lane] } else { 0.0 };
+                            sum[lane] += passed;
+                            product[lane] += passed * (z[lane] - mean[lane]);
+                        }
+                    }
+                    (sum, product)
+                });
+                for lane in 0..N {
+                    sums[first + lane] += sum[lane];
+                    products[first + lane] += product[lane];
+                }
+            }
+        }
+    }
+}
+
+/// `N` neighbouring channels of a pixel.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "must be compiled for its caller's vectors")]
+fn lanes<const N: usize>(pixel: &[f32], first: usize) -> [f32; N] {
+    let mut lanes = [0.0; N];
+    lanes.copy_from_slice(&pixel[first..first + N]);
+    lanes
+}

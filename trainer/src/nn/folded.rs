@@ -1,0 +1,107 @@
+//! The network as it is used: every batch norm folded into the convolution before it.
+
+use super::architecture::{Architecture, Block};
+use super::batch_norm::Statistics;
+use super::conv::Scratch;
+use super::{loss, pool};
+
+/// A picture whose largest pixel is below this is left as dark as it is.
+pub const DARKEST: f32 = 1e-6;
+
+/// An architecture whose `beta` ranges hold the biases of its convolutions.
+///
+/// This is what is stored, evaluated and exported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Folded {
+    /// Shapes and places.
+    pub architecture: Architecture,
+    /// Weights and biases.
+    pub parameters: Vec<f32>,
+}
+
+/// Memory for one picture.
+#[derive(Debug)]
+pub struct Buffers {
+    scratch: Vec<Scratch>,
+    picture: Vec<f32>,
+    convolved: Vec<f32>,
+    mean: Vec<f32>,
+    winner: Vec<u8>,
+}
+
+impl Folded {
+    /// Folds `statistics`, one a block, into trained parameters.
+    pub fn new(architecture: Architecture, mut parameters: Vec<f32>, statistics: &[Statistics]) -> Self {
+        for (block, statistics) in architecture.blocks.iter().zip(statistics) {
+            let scale = statistics.inverse_deviation();
+            for row in parameters[block.weights.clone()].chunks_exact_mut(scale.len()) {
+                for (weight, scale) in row.iter_mut().zip(&scale) {
+                    *weight *= scale;
+                }
+            }
+            let shifts = statistics.mean.iter().zip(&scale);
+            for (beta, (mean, scale)) in parameters[block.beta.clone()].iter_mut().zip(shifts) {
+                *beta -= mean * scale;
+            }
+        }
+        Self { architecture, parameters }
+    }
+
+    /// Memory for [`Folded::probabilities`].
+    pub fn buffers(&self) -> Buffers {
+        let blocks = &self.architecture.blocks;
+        let longest = blocks.iter().map(|block| block.conv.output_len()).max().unwrap_or_default();
+        Buffers {
+            scratch: blocks.iter().map(|block| block.conv.scratch()).collect(),
+            picture: vec![0.0; longest.max(self.architecture.picture_len())],
+            convolved: vec![0.0; longest],
+            mean: vec![0.0; self.architecture.head.inputs],
+            winner: vec![0; longest],
+        }
+    }
+
+    /// Writes the probability of each class for one picture `[side, side]` of any brightness scale.
+    pub fn probabilities(&self, picture: &[f32], out: &mut [f32], buffers: &mut Buffers) {
+        let here = &mut buffers.picture[..picture.len()];
+        here.copy_from_slice(picture);
+        normalise(here);
+        let mut length = picture.len();
+        for (index, block) in self.architecture.blocks.iter().enumerate() {
+            length = self.forward_block(index, block, length, buffers);
+        }
+        let Buffers { picture, mean, .. } = buffers;
+        pool::global_average(&picture[..length], mean);
+        let architecture = &self.architecture;
+        let weights = &self.parameters[architecture.head_weights.clone()];
+        architecture.head.forward(weights, &self.parameters[architecture.head_bias.clone()], mean, out);
+        loss::softmax(out);
+    }
+
+    /// Replaces the picture in `buffers` by what the block makes of it; returns its length.
+    fn forward_block(&self, index: usize, block: &Block, length: usize, buffers: &mut Buffers) -> usize {
+        let Buffers { scratch, picture, convolved, winner, .. } = buffers;
+        let convolved = &mut convolved[..block.conv.output_len()];
+        let weights = &self.parameters[block.weights.clone()];
+        block.conv.forward(weights, &picture[..length], convolved, &mut scratch[index]);
+        let bias = &self.parameters[block.beta.clone()];
+        for pixel in convolved.chunks_exact_mut(bias.len()) {
+            for (value, bias) in pixel.iter_mut().zip(bias) {
+                *value = (*value + bias).max(0.0);
+            }
+        }
+        let length = block.output_len();
+        match block.pool {
+            Some(pool) => pool.forward(convolved, &mut picture[..length], &mut winner[..length]),
+            None => picture[..length].copy_from_slice(convolved),
+        }
+        length
+    }
+}
+
+/// Scales a picture by its own largest pixel, so that 0–1 and 0–255 mean the same.
+pub fn normalise(picture: &mut [f32]) {
+    let largest = picture.iter().copied().fold(DARKEST, f32::max);
+    for pixel in picture {
+        *pixel /= largest;
+    }
+}

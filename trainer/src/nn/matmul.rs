@@ -1,0 +1,90 @@
+//! Matrix products: the one place that names the linear algebra library.
+//!
+//! faer picks its kernels (AVX-512, AVX2, portable) when it runs. Every product is computed by the thread
+//! that asks for it, so that a result never depends on how many threads there are.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+
+/// What a product does with what its destination holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// Overwrites it.
+    Replace,
+    /// Adds to it.
+    Add,
+}
+
+/// A read-only row-major matrix in a slice.
+///
+/// `stride` is the distance from one row to the next and may be less than `columns`: rows then overlap, which
+/// turns a convolution over a padded picture into a product without copying a patch.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    view: MatRef<'a, f32>,
+}
+
+impl<'a> Matrix<'a> {
+    /// A matrix of `rows` × `columns` whose rows start `stride` apart.
+    pub fn strided(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        Self { view: MatRef::from_row_major_slice_with_stride(data, rows, columns, stride) }
+    }
+
+    /// A matrix of `rows` × `columns`, rows back to back.
+    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(data, rows, columns, columns)
+    }
+
+    /// The same numbers with rows and columns exchanged.
+    #[must_use]
+    pub fn transposed(self) -> Self {
+        Self { view: self.view.transpose() }
+    }
+}
+
+/// Writes or adds `left` × `right` to `out`, a row-major matrix with rows back to back.
+///
+/// # Panics
+/// When the three shapes do not fit.
+pub fn multiply(out: &mut [f32], into: Destination, left: Matrix<'_>, right: Matrix<'_>) {
+    let (rows, columns) = (left.view.nrows(), right.view.ncols());
+    let accumulate = match into {
+        Destination::Replace => Accum::Replace,
+        Destination::Add => Accum::Add,
+    };
+    let out = MatMut::from_row_major_slice_mut(&mut out[..rows * columns], rows, columns);
+    matmul(out, accumulate, left.view, right.view, 1.0, Par::Seq);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlapping_rows_read_a_sliding_window() {
+        let signal = [1.0, 2.0, 3.0, 4.0, 5.0];
+        let kernel = [1.0, 10.0, 100.0];
+        let mut out = [7.0; 3];
+        multiply(
+            &mut out,
+            Destination::Replace,
+            Matrix::strided(&signal, 3, 3, 1),
+            Matrix::new(&kernel, 3, 1),
+        );
+        assert_eq!(out, [321.0, 432.0, 543.0]);
+    }
+
+    #[test]
+    fn a_transposed_product_can_add_to_what_is_there() {
+        let left = [1.0, 2.0, 3.0, 4.0]; // columns (1, 3) and (2, 4)
+        let right = [1.0, 1.0];
+        let mut out = [0.5, 0.5];
+        multiply(
+            &mut out,
+            Destination::Add,
+            Matrix::new(&left, 2, 2).transposed(),
+            Matrix::new(&right, 2, 1),
+        );
+        assert_eq!(out, [4.5, 6.5]);
+    }
+}

@@ -1,0 +1,19 @@
+//! The network: layers, their gradients, and how they are put together.
+//!
+//! Floors, lowest first: `matmul`; the layers; `architecture`; `network` (training) and `folded` (inference).
+//! Layers are plain functions over slices: pictures are `[row, column, channel]`, weights are given and
+//! gradients handed back by whoever calls, nothing is kept inside.
+
+pub mod architecture;
+pub mod batch_norm;
+pub mod conv;
+pub mod dense;
+pub mod folded;
+pub mod loss;
+pub mod matmul;
+pub mod network;
+pub mod pool;
+mod workspace;
+
+#[cfg(test)]
+mod gradient_tests;

@@ -1,0 +1,183 @@
+//! The network as it is trained: forward and backward over one chunk of pictures.
+//!
+//! A batch is cut into chunks of a fixed size. Each has a workspace and statistics of its own, so that chunks
+//! can be computed on any number of threads, in any order, with the same result.
+
+use super::architecture::{Architecture, Block};
+use super::batch_norm::{BatchNorm, Gatherer};
+use super::conv::Backward;
+use super::workspace::BlockBuffers;
+pub use super::workspace::Workspace;
+use super::{loss, pool};
+
+/// The parameters of a network, and what the backward pass needs of them.
+#[derive(Debug, Clone)]
+pub struct Network {
+    architecture: Architecture,
+    parameters: Vec<f32>,
+    /// Every convolution's weights mirrored, in the weights' own places.
+    mirrored: Vec<f32>,
+}
+
+impl Network {
+    /// A network with the given parameters.
+    ///
+    /// # Panics
+    /// When their number is not the architecture's.
+    pub fn new(architecture: Architecture, parameters: Vec<f32>) -> Self {
+        assert_eq!(parameters.len(), architecture.parameters(), "parameters do not fit the architecture");
+        let mirrored = vec![0.0; parameters.len()];
+        let mut network = Self { architecture, parameters, mirrored };
+        network.mirror();
+        network
+    }
+
+    /// Its architecture.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Its parameters.
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    /// Lets `change` rewrite the parameters.
+    pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
+        change(&mut self.parameters);
+        self.mirror();
+    }
+
+    fn mirror(&mut self) {
+        for block in &self.architecture.blocks {
+            let range = block.weights.clone();
+            block.conv.mirror(&self.parameters[range.clone()], &mut self.mirrored[range]);
+        }
+    }
+
+    /// Runs the pictures of `workspace` forward and leaves their logits and statistics in it.
+    pub fn forward(&self, workspace: &mut Workspace) {
+        let Workspace { pictures, blocks, mean, logits, .. } = workspace;
+        let mut input: &[f32] = pictures;
+        for (block, buffers) in self.architecture.blocks.iter().zip(blocks) {
+            forward_block(block, &self.parameters, input, buffers);
+            input = &buffers.output;
+        }
+        let head = self.architecture.head;
+        let per_picture = input.len() * head.inputs / mean.len();
+        for (picture, mean) in input.chunks_exact(per_picture).zip(mean.chunks_exact_mut(head.inputs)) {
+            pool::global_average(picture, mean);
+        }
+        let (weights, bias) = self.head();
+        head.forward(weights, bias, mean, logits);
+    }
+
+    /// Runs the pictures of `workspace` forward and backward.
+    ///
+    /// Leaves the gradient of the chunk's summed loss in `workspace.gradient` and returns the summed loss and
+    /// the number of pictures whose largest logit is their label's.
+    pub fn learn(&self, workspace: &mut Workspace, smoothing: f32) -> (f32, usize) {
+        self.forward(workspace);
+        workspace.gradient.fill(0.0);
+        let outcome = self.score(workspace, smoothing);
+        self.backward_head(workspace);
+        self.backward_blocks(workspace);
+        outcome
+    }
+
+    /// Turns the logits into their gradient; returns the summed loss and the number of hits.
+    fn score(&self, workspace: &mut Workspace, smoothing: f32) -> (f32, usize) {
+        let (mut total, mut hits) = (0.0, 0);
+        let rows = workspace.logits.chunks_exact_mut(self.architecture.head.outputs);
+        for (row, &label) in rows.zip(&workspace.labels) {
+            let label = usize::from(label);
+            hits += usize::from(loss::largest(row) == label);
+            total += loss::cross_entropy(row, label, smoothing);
+        }
+        (total, hits)
+    }
+
+    fn backward_head(&self, workspace: &mut Workspace) {
+        let Workspace { blocks, mean, mean_gradient, logits, gradient, .. } = workspace;
+        let head = self.architecture.head;
+        let (weights, bias) = gradient[self.architecture.head_weights.start..].split_at_mut(head.weights());
+        head.backward_parameters(mean, logits, weights, bias);
+        head.backward_input(self.head().0, logits, mean_gradient);
+        let dx = &mut blocks.last_mut().expect("an architecture has at least one block").gradient;
+        let per_picture = dx.len() * head.inputs / mean.len();
+        let pictures = dx.chunks_exact_mut(per_picture);
+        for (dmean, dx) in mean_gradient.chunks_exact(head.inputs).zip(pictures) {
+            pool::global_average_backward(dmean, dx);
+        }
+    }
+
+    fn backward_blocks(&self, workspace: &mut Workspace) {
+        let Workspace { pictures, blocks, gradient, .. } = workspace;
+        for (index, block) in self.architecture.blocks.iter().enumerate().rev() {
+            let (before, here) = blocks.split_at_mut(index);
+            let buffers = &mut here[0];
+            let gradients = &mut gradient[block.weights.start..block.beta.end];
+            let (weight_gradient, beta_gradient) = gradients.split_at_mut(block.weights.len());
+            let beta = &self.parameters[block.beta.clone()];
+            let BlockBuffers { before_norm, output, statistics, gradient: g, .. } = buffers;
+            BatchNorm { statistics, beta }.backward(before_norm, output, g, beta_gradient);
+            let mirrored = &self.mirrored[block.weights.clone()];
+            match before.last_mut() {
+                Some(BlockBuffers { output, gradient, .. }) => {
+                    backward_convolution(block, mirrored, buffers, (output, Some(gradient)), weight_gradient);
+                }
+                None => {
+                    backward_convolution(block, mirrored, buffers, (pictures, None), weight_gradient);
+                }
+            }
+        }
+    }
+
+    fn head(&self) -> (&[f32], &[f32]) {
+        let architecture = &self.architecture;
+        let weights = &self.parameters[architecture.head_weights.clone()];
+        (weights, &self.parameters[architecture.head_bias.clone()])
+    }
+}
+
+fn forward_block(block: &Block, parameters: &[f32], input: &[f32], buffers: &mut BlockBuffers) {
+    let BlockBuffers { before_pool, winner, before_norm, output, statistics, scratch, .. } = buffers;
+    let weights = &parameters[block.weights.clone()];
+    let (length, channels) = (block.output_len(), block.conv.outputs);
+    let mut gatherer = None;
+    let pictures = input.chunks_exact(block.conv.input_len()).zip(before_norm.chunks_exact_mut(length));
+    for (index, (x, z)) in pictures.enumerate() {
+        if let Some(pool) = block.pool {
+            block.conv.forward(weights, x, before_pool, scratch);
+            pool.forward(before_pool, z, &mut winner[index * length..][..length]);
+        } else {
+            block.conv.forward(weights, x, z, scratch);
+        }
+        gatherer.get_or_insert_with(|| Gatherer::new(&z[..channels])).add(z);
+    }
+    *statistics = gatherer.map(Gatherer::finish).unwrap_or_default();
+    BatchNorm { statistics, beta: &parameters[block.beta.clone()] }.forward(before_norm, output);
+}
+
+/// Takes the gradient from the batch norm's input to the block's input, if `dx` is there to receive it.
+fn backward_convolution(
+    block: &Block,
+    mirrored: &[f32],
+    buffers: &mut BlockBuffers,
+    (x, mut dx): (&[f32], Option<&mut Vec<f32>>),
+    weight_gradient: &mut [f32],
+) {
+    let BlockBuffers { before_pool, winner, gradient, scratch, .. } = buffers;
+    let (length, input_len) = (block.output_len(), block.conv.input_len());
+    for (picture, (x, dz)) in x.chunks_exact(input_len).zip(gradient.chunks_exact(length)).enumerate() {
+        let dz = match block.pool {
+            Some(pool) => {
+                pool.backward(dz, &winner[picture * length..][..length], before_pool);
+                &*before_pool
+            }
+            None => dz,
+        };
+        let dx = dx.as_mut().map(|dx| &mut dx[picture * input_len..][..input_len]);
+        block.conv.backward(Backward { mirrored, x, dz, dx }, weight_gradient, scratch);
+    }
+}

@@ -1,0 +1,74 @@
+//! What one chunk of pictures leaves behind on its way through the network, for the way back.
+
+use super::architecture::{Architecture, Block};
+use super::batch_norm::Statistics;
+use super::conv::Scratch;
+
+/// Buffers of one block for a chunk of pictures.
+#[derive(Debug)]
+pub(super) struct BlockBuffers {
+    /// What the convolution gives for one picture, before the pool.
+    pub before_pool: Vec<f32>,
+    /// Which of four pixels won in the pool.
+    pub winner: Vec<u8>,
+    /// What the batch norm gets.
+    pub before_norm: Vec<f32>,
+    /// What the block gives.
+    pub output: Vec<f32>,
+    /// The chunk's statistics of `before_norm`.
+    pub statistics: Statistics,
+    /// The gradient of `output`, then of what the batch norm got.
+    pub gradient: Vec<f32>,
+    pub scratch: Scratch,
+}
+
+impl BlockBuffers {
+    fn new(block: &Block, pictures: usize) -> Self {
+        let outputs = pictures * block.output_len();
+        Self {
+            before_pool: vec![0.0; block.conv.output_len()],
+            winner: vec![0; if block.pool.is_some() { outputs } else { 0 }],
+            before_norm: vec![0.0; outputs],
+            output: vec![0.0; outputs],
+            statistics: Statistics::default(),
+            gradient: vec![0.0; outputs],
+            scratch: block.conv.scratch(),
+        }
+    }
+}
+
+/// Everything one chunk needs; reused from batch to batch.
+#[derive(Debug)]
+pub struct Workspace {
+    /// The chunk's pictures, `[pictures, side, side]`: to be filled before a pass.
+    pub pictures: Vec<f32>,
+    /// The chunk's labels: to be filled before a pass.
+    pub labels: Vec<u8>,
+    /// Gradient of every parameter, summed over the chunk.
+    pub gradient: Vec<f32>,
+    pub(super) blocks: Vec<BlockBuffers>,
+    pub(super) mean: Vec<f32>,
+    pub(super) mean_gradient: Vec<f32>,
+    pub(super) logits: Vec<f32>,
+}
+
+impl Workspace {
+    /// Buffers for chunks of `pictures` pictures.
+    pub fn new(architecture: &Architecture, pictures: usize) -> Self {
+        let blocks = architecture.blocks.iter().map(|block| BlockBuffers::new(block, pictures)).collect();
+        Self {
+            pictures: vec![0.0; pictures * architecture.picture_len()],
+            labels: vec![0; pictures],
+            gradient: vec![0.0; architecture.parameters()],
+            blocks,
+            mean: vec![0.0; pictures * architecture.head.inputs],
+            mean_gradient: vec![0.0; pictures * architecture.head.inputs],
+            logits: vec![0.0; pictures * architecture.head.outputs],
+        }
+    }
+
+    /// Statistics that the last forward pass met, one a block.
+    pub fn statistics(&self) -> impl Iterator<Item = &Statistics> {
+        self.blocks.iter().map(|block| &block.statistics)
+    }
+}

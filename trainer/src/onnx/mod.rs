@@ -1,0 +1,4 @@
+//! ONNX: the file format's messages, and the network written in it.
+
+pub mod export;
+pub mod proto;

@@ -1,0 +1,17 @@
+//! Pictures inside a page.
+
+use anyhow::Result;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::data::SIDE;
+
+/// One picture `[row, column]` as the address of an image that needs no file.
+pub(super) fn data_uri(pixels: &[u8]) -> Result<String> {
+    let mut packed = Vec::new();
+    let mut encoder = png::Encoder::new(&mut packed, SIDE as u32, SIDE as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header()?.write_image_data(pixels)?;
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(packed)))
+}

@@ -1,0 +1,7 @@
+//! Training: the recipe, the optimiser, the loop.
+
+pub mod epoch;
+pub mod optimizer;
+pub mod recipe;
+pub mod run;
+pub mod statistics;

@@ -1,0 +1,10 @@
+//! The trainer as its users have it: the program, the files it leaves, and ONNX Runtime reading them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its parts has failed")]
+
+mod accuracy;
+mod command_line;
+mod fetching;
+mod onnx;
+mod publishing;
+mod support;
+mod training;
