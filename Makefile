@@ -16,7 +16,7 @@ build: ## build everything in release
 serve: ## serve models/digits on port 8080
 	@scripts/setup onnxruntime
 	$(CARGO) build --release --locked --package decima-server
-	@exec target/release/decima-server --model-repository models
+	@exec "$${CARGO_TARGET_DIR:-target}/release/decima-server" --model-repository models
 
 test: ## pass all tests, those against ONNX Runtime and MinIO included
 	@scripts/setup onnxruntime minio python
