@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use oip::{Encoded, InferRequest, InferResponse, Parameter, Parameters, RequestedOutput};
+use oip::{Encoded, InferRequest, InferResponse};
 use tokio::time::Instant;
 
 use super::{AppState, body, models::ModelPath};
@@ -54,9 +54,9 @@ async fn answer(
     } else {
         decode(&bytes, form, &inference.model)?
     };
-    let wanted = BinaryOutputs::of(&request, form);
+    let binary = binary_outputs(&request, &inference.model);
     let response = inference.model.infer(request, inference.deadline).await?;
-    encode(&response, &wanted)
+    encode(&response, &binary)
 }
 
 /// How the body is written.
@@ -95,36 +95,25 @@ fn raw(body: &Bytes, model: &ServedModel) -> Result<InferRequest, ServeError> {
         let message = "a raw body (Inference-Header-Content-Length: 0) needs a model with one input";
         return Err(ServeError::invalid(message));
     };
-    Ok(oip::binary::decode_raw(body, &input.name, input.datatype, &input.shape())?)
-}
-
-/// Which outputs the client wants as binary.
-#[derive(Clone, Debug, Default)]
-struct BinaryOutputs {
-    /// For each listed output; an output that is listed without saying so is JSON.
-    listed: Vec<bool>,
-    /// For all outputs where none is listed.
-    others: bool,
-}
-
-impl BinaryOutputs {
-    fn of(request: &InferRequest, form: Form) -> Self {
-        let says =
-            |parameters: &Parameters, name| matches!(parameters.get(name), Some(Parameter::Bool(true)));
-        let listed = |output: &RequestedOutput| says(&output.parameters, "binary_data");
-        Self {
-            listed: request.outputs.iter().map(listed).collect(),
-            others: matches!(form, Form::Raw) || says(&request.parameters, "binary_data_output"),
-        }
+    let mut dims = input.shape();
+    if model.rules.batch_axis {
+        dims[0] = 1;
     }
+    Ok(oip::binary::decode_raw(body, &input.name, input.datatype, &dims)?)
 }
 
-fn encode(response: &InferResponse, wanted: &BinaryOutputs) -> Result<Response, ServeError> {
-    let binary: Vec<bool> = (0..response.outputs.len())
-        .map(|index| wanted.listed.get(index).copied().unwrap_or(wanted.others))
-        .collect();
+/// For each output of the answer, in its order, whether the client wants it as binary.
+fn binary_outputs(request: &InferRequest, model: &ServedModel) -> Vec<bool> {
+    if request.outputs.is_empty() {
+        let outputs = &model.rules.signature.outputs;
+        return outputs.iter().map(|output| request.wants_binary(&output.name)).collect();
+    }
+    request.outputs.iter().map(|output| request.wants_binary(&output.name)).collect()
+}
+
+fn encode(response: &InferResponse, binary: &[bool]) -> Result<Response, ServeError> {
     let Encoded { body, json_length } =
-        oip::encode_response(response, &binary).map_err(|error| ServeError::invalid(error.to_string()))?;
+        oip::encode_response(response, binary).map_err(|error| ServeError::invalid(error.to_string()))?;
     let mut reply = body.into_response();
     let headers = reply.headers_mut();
     match json_length {
