@@ -21,6 +21,7 @@ serve: ## serve models/digits on port 8080
 test: ## pass all tests, those against ONNX Runtime and MinIO included
 	@scripts/setup onnxruntime minio python
 	$(CARGO) test --workspace --locked
+	$(CARGO) test --release --package oip --locked # optimisers have faults of their own: the codecs are tested as shipped
 
 bench: ## measure the parts of a request (criterion)
 	@scripts/setup onnxruntime
