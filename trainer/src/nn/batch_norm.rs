@@ -106,9 +106,7 @@ impl BatchNorm<'_> {
     /// Writes the normalised, shifted and rectified `y` of `z`; both `[pixels, channels]`.
     pub fn forward(&self, z: &[f32], y: &mut [f32]) {
         let channels = self.beta.len();
-        let scale = self.statistics.inverse_deviation();
-        let parameters = scale.iter().zip(self.beta).zip(&self.statistics.mean);
-        let shift: Vec<f32> = parameters.map(|((scale, beta), mean)| beta - mean * scale).collect();
+        let (scale, shift) = self.line();
         vectorised(|| {
             for (z, y) in z.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
                 for (((z, y), scale), shift) in z.iter().zip(y).zip(&scale).zip(&shift) {
@@ -118,74 +116,84 @@ impl BatchNorm<'_> {
         });
     }
 
-    /// Turns the gradient `g` of `y` into that of `z`, in place, and adds that of `beta`.
-    ///
-    /// `y` is what [`BatchNorm::forward`] made of `z`.
-    pub fn backward(&self, z: &[f32], y: &[f32], g: &mut [f32], beta_gradient: &mut [f32]) {
+    /// Turns the gradient `g` of what [`BatchNorm::forward`] made of `z` into that of `z`, in place, and adds
+    /// that of `beta`.
+    pub fn backward(&self, z: &[f32], g: &mut [f32], beta_gradient: &mut [f32]) {
         let channels = self.beta.len();
-        let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
-        if channels.is_multiple_of(LANES) {
-            self.gradient_sums::<LANES>((z, y, g), &mut sums, &mut products);
-        } else {
-            self.gradient_sums::<1>((z, y, g), &mut sums, &mut products);
+        let (scale, shift) = self.line();
+        let mut sums = Sums { gradient: vec![0.0; channels], product: vec![0.0; channels] };
+        // Block by block: all channels of a block are summed while it is in the nearest cache.
+        for (z, g) in z.chunks(BLOCK * channels).zip(g.chunks(BLOCK * channels)) {
+            if channels.is_multiple_of(LANES) {
+                self.add_sums::<LANES>(z, g, (&scale, &shift), &mut sums);
+            } else {
+                self.add_sums::<1>(z, g, (&scale, &shift), &mut sums);
+            }
         }
         let pixels = (z.len() / channels) as f32;
-        let scale = self.statistics.inverse_deviation();
         // Every pixel loses the mean gradient, and its share of what would only stretch the channel:
         // dz = scale (g - mean(g) - normal × mean(g × normal)).
         let (mut slope, mut constant) = (vec![0.0; channels], vec![0.0; channels]);
         for channel in 0..channels {
-            beta_gradient[channel] += sums[channel];
-            slope[channel] = -products[channel] * scale[channel].powi(3) / pixels;
-            constant[channel] =
-                -sums[channel] * scale[channel] / pixels - slope[channel] * self.statistics.mean[channel];
+            beta_gradient[channel] += sums.gradient[channel];
+            slope[channel] = -sums.product[channel] * scale[channel].powi(3) / pixels;
+            constant[channel] = -sums.gradient[channel] * scale[channel] / pixels
+                - slope[channel] * self.statistics.mean[channel];
         }
         vectorised(|| {
-            let inputs = z.chunks_exact(channels).zip(y.chunks_exact(channels));
-            for ((z, y), g) in inputs.zip(g.chunks_exact_mut(channels)) {
-                let parameters = scale.iter().zip(&slope).zip(&constant);
-                for (((z, y), g), ((scale, slope), constant)) in z.iter().zip(y).zip(g).zip(parameters) {
-                    let passed = if *y > 0.0 { *g } else { 0.0 };
-                    *g = passed * scale + z * slope + constant;
+            for (z, g) in z.chunks_exact(channels).zip(g.chunks_exact_mut(channels)) {
+                let lines = scale.iter().zip(&shift).zip(slope.iter().zip(&constant));
+                for ((z, g), ((scale, shift), (slope, constant))) in z.iter().zip(g).zip(lines) {
+                    let passed = if z * scale + shift > 0.0 { *g } else { 0.0 };
+                    *g = passed * scale + (z * slope + constant);
                 }
             }
         });
     }
 
-    /// Sums over the pixels of what the rectifier lets through of `g`, and of that times `z - mean`.
-    fn gradient_sums<const N: usize>(
-        &self,
-        (z, y, g): (&[f32], &[f32], &[f32]),
-        sums: &mut [f32],
-        products: &mut [f32],
-    ) {
-        /// Pixels that are summed before their sum joins the total, for the digits' sake.
-        const BLOCK: usize = 256;
+    /// Norm and shift in one: `y = max(0, z × scale + shift)`.
+    fn line(&self) -> (Vec<f32>, Vec<f32>) {
+        let scale = self.statistics.inverse_deviation();
+        let parameters = scale.iter().zip(self.beta).zip(&self.statistics.mean);
+        let shift = parameters.map(|((scale, beta), mean)| beta - mean * scale).collect();
+        (scale, shift)
+    }
+
+    /// Adds the sums over one block of pixels.
+    fn add_sums<const N: usize>(&self, z: &[f32], g: &[f32], line: (&[f32], &[f32]), sums: &mut Sums) {
         let channels = self.beta.len();
-        let block = BLOCK * channels;
-        for ((z, y), g) in z.chunks(block).zip(y.chunks(block)).zip(g.chunks(block)) {
-            for first in (0..channels).step_by(N) {
-                let mean = lanes::<N>(&self.statistics.mean, first);
-                let (sum, product) = vectorised(|| {
-                    let (mut sum, mut product) = ([0.0; N], [0.0; N]);
-                    let inputs = z.chunks_exact(channels).zip(y.chunks_exact(channels));
-                    for ((z, y), g) in inputs.zip(g.chunks_exact(channels)) {
-                        let (z, y, g) = (lanes::<N>(z, first), lanes::<N>(y, first), lanes::<N>(g, first));
-                        for lane in 0..N {
-                            let passed = if y[lane] > 0.0 { g[lane] } else { 0.0 };
-                            sum[lane] += passed;
-                            product[lane] += passed * (z[lane] - mean[lane]);
-                        }
+        for first in (0..channels).step_by(N) {
+            let mean = lanes::<N>(&self.statistics.mean, first);
+            let (scale, shift) = (lanes::<N>(line.0, first), lanes::<N>(line.1, first));
+            let (gradient, product) = vectorised(|| {
+                let (mut gradient, mut product) = ([0.0; N], [0.0; N]);
+                for (z, g) in z.chunks_exact(channels).zip(g.chunks_exact(channels)) {
+                    let (z, g) = (lanes::<N>(z, first), lanes::<N>(g, first));
+                    for lane in 0..N {
+                        let passed = if z[lane] * scale[lane] + shift[lane] > 0.0 { g[lane] } else { 0.0 };
+                        gradient[lane] += passed;
+                        product[lane] += passed * (z[lane] - mean[lane]);
                     }
-                    (sum, product)
-                });
-                for lane in 0..N {
-                    sums[first + lane] += sum[lane];
-                    products[first + lane] += product[lane];
                 }
+                (gradient, product)
+            });
+            for lane in 0..N {
+                sums.gradient[first + lane] += gradient[lane];
+                sums.product[first + lane] += product[lane];
             }
         }
     }
+}
+
+/// Pixels that are summed before their sum joins the total: few enough to keep a single-precision sum's digits,
+/// and to stay in the nearest cache.
+const BLOCK: usize = 64;
+
+/// Sums over a chunk's pixels, one a channel, of what the rectifier lets through of the gradient.
+struct Sums {
+    gradient: Vec<f32>,
+    /// Of the gradient times `z - mean`.
+    product: Vec<f32>,
 }
 
 /// `N` neighbouring channels of a pixel.

@@ -22,7 +22,8 @@ pub struct Folded {
 /// Memory for one picture.
 #[derive(Debug)]
 pub struct Buffers {
-    scratch: Vec<Scratch>,
+    /// For each convolution, its unfolded input and its scratch.
+    blocks: Vec<(Vec<f32>, Scratch)>,
     picture: Vec<f32>,
     convolved: Vec<f32>,
     mean: Vec<f32>,
@@ -52,7 +53,10 @@ impl Folded {
         let blocks = &self.architecture.blocks;
         let longest = blocks.iter().map(|block| block.conv.output_len()).max().unwrap_or_default();
         Buffers {
-            scratch: blocks.iter().map(|block| block.conv.scratch()).collect(),
+            blocks: blocks
+                .iter()
+                .map(|block| (vec![0.0; block.conv.unfolded_len()], block.conv.scratch()))
+                .collect(),
             picture: vec![0.0; longest.max(self.architecture.picture_len())],
             convolved: vec![0.0; longest],
             mean: vec![0.0; self.architecture.head.inputs],
@@ -79,10 +83,11 @@ impl Folded {
 
     /// Replaces the picture in `buffers` by what the block makes of it; returns its length.
     fn forward_block(&self, index: usize, block: &Block, length: usize, buffers: &mut Buffers) -> usize {
-        let Buffers { scratch, picture, convolved, winner, .. } = buffers;
+        let Buffers { blocks, picture, convolved, winner, .. } = buffers;
+        let (unfolded, scratch) = &mut blocks[index];
         let convolved = &mut convolved[..block.conv.output_len()];
         let weights = &self.parameters[block.weights.clone()];
-        block.conv.forward(weights, &picture[..length], convolved, &mut scratch[index]);
+        block.conv.forward(weights, &picture[..length], convolved, unfolded, scratch);
         let bias = &self.parameters[block.beta.clone()];
         for pixel in convolved.chunks_exact_mut(bias.len()) {
             for (value, bias) in pixel.iter_mut().zip(bias) {

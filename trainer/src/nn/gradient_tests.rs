@@ -8,7 +8,7 @@
 use rand::RngExt;
 
 use super::architecture::{Architecture, BlockSpec};
-use super::batch_norm::{BatchNorm, Gatherer};
+use super::batch_norm::{BatchNorm, Gatherer, Statistics};
 use super::conv::{Backward, Conv};
 use super::dense::Dense;
 use super::loss;
@@ -53,15 +53,16 @@ fn convolution() {
     for conv in [Conv { side: 5, inputs: 2, outputs: 3 }, Conv { side: 4, inputs: 1, outputs: 16 }] {
         let (weights, x) = (random(conv.weights(), 1), random(conv.input_len(), 2));
         let say = random(conv.output_len(), 3);
-        let mut scratch = conv.scratch();
+        let (mut scratch, mut unfolded) = (conv.scratch(), vec![0.0; conv.unfolded_len()]);
+        let mut z = vec![0.0; conv.output_len()];
+        conv.forward(&weights, &x, &mut z, &mut unfolded, &mut scratch);
         let mut mirrored = vec![0.0; weights.len()];
         conv.mirror(&weights, &mut mirrored);
         let (mut weight_gradient, mut dx) = (vec![0.0; weights.len()], vec![0.0; x.len()]);
-        let pass = Backward { mirrored: &mirrored, x: &x, dz: &say, dx: Some(&mut dx) };
+        let pass = Backward { mirrored: &mirrored, unfolded: &unfolded, dz: &say, dx: Some(&mut dx) };
         conv.backward(pass, &mut weight_gradient, &mut scratch);
         let mut loss = |weights: &[f32], x: &[f32]| {
-            let mut z = vec![0.0; conv.output_len()];
-            conv.forward(weights, x, &mut z, &mut scratch);
+            conv.forward(weights, x, &mut z, &mut unfolded, &mut scratch);
             weighted(&z, &say)
         };
         check("convolution, weight", &weights, &weight_gradient, 0.1, |weights| loss(weights, &x));
@@ -71,11 +72,17 @@ fn convolution() {
 
 #[test]
 fn convolution_sees_zeros_around_the_picture() {
-    let conv = Conv { side: 2, inputs: 1, outputs: 1 };
-    let weights = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+    let kernel = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+    let corner = [1.0, 0.0, 0.0, 0.0];
     let mut z = [0.0; 4];
-    conv.forward(&weights, &[1.0, 0.0, 0.0, 0.0], &mut z, &mut conv.scratch());
-    assert_eq!(z, [16.0, 8.0, 2.0, 1.0]);
+    for inputs in [1, 2] {
+        // The same kernel and picture on every input channel.
+        let conv = Conv { side: 2, inputs, outputs: 1 };
+        let repeat = |values: &[f32]| values.iter().flat_map(|v| vec![*v; inputs]).collect::<Vec<f32>>();
+        let mut unfolded = vec![0.0; conv.unfolded_len()];
+        conv.forward(&repeat(&kernel), &repeat(&corner), &mut z, &mut unfolded, &mut conv.scratch());
+        assert_eq!(z, [16.0, 8.0, 2.0, 1.0].map(|value| value * inputs as f32));
+    }
 }
 
 #[test]
@@ -111,7 +118,7 @@ fn batch_norm_and_rectifier() {
     // 16 channels take the road of whole vectors, 3 the other.
     for channels in [3, 16] {
         let pixels = 40;
-        let (z, say) = (random(pixels * channels, 7), random(pixels * channels, 8));
+        let (mut z, say) = (random(pixels * channels, 7), random(pixels * channels, 8));
         let beta: Vec<f32> = random(channels, 9).iter().map(|b| 0.5 * b).collect();
         let forward = |z: &[f32], beta: &[f32], y: &mut [f32]| {
             let mut gatherer = Gatherer::new(&z[..channels]);
@@ -121,10 +128,12 @@ fn batch_norm_and_rectifier() {
             statistics
         };
         let mut y = vec![0.0; z.len()];
-        let statistics = forward(&z, &beta, &mut y);
+        let mut statistics = forward(&z, &beta, &mut y);
+        while push_from_kink(&mut z, &statistics, &beta) {
+            statistics = forward(&z, &beta, &mut y);
+        }
         let (mut g, mut beta_gradient) = (say.clone(), vec![0.0; channels]);
-        BatchNorm { statistics: &statistics, beta: &beta }.backward(&z, &y, &mut g, &mut beta_gradient);
-        // The kink of the rectifier: a step of this size crosses it for few of the pixels, and only just.
+        BatchNorm { statistics: &statistics, beta: &beta }.backward(&z, &mut g, &mut beta_gradient);
         check("batch norm, input", &z, &g, 1e-3, |z| {
             forward(z, &beta, &mut y);
             weighted(&y, &say)
@@ -134,6 +143,21 @@ fn batch_norm_and_rectifier() {
             weighted(&y, &say)
         });
     }
+}
+
+/// Moves inputs that the rectifier gets within 0.02 of its kink; tells whether there were any.
+fn push_from_kink(z: &mut [f32], statistics: &Statistics, beta: &[f32]) -> bool {
+    let scale = statistics.inverse_deviation();
+    let mut moved = false;
+    for (index, z) in z.iter_mut().enumerate() {
+        let channel = index % beta.len();
+        let rectified = (*z - statistics.mean[channel]) * scale[channel] + beta[channel];
+        if rectified.abs() < 0.02 {
+            *z += 0.05;
+            moved = true;
+        }
+    }
+    moved
 }
 
 #[test]

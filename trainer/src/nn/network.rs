@@ -112,24 +112,18 @@ impl Network {
     }
 
     fn backward_blocks(&self, workspace: &mut Workspace) {
-        let Workspace { pictures, blocks, gradient, .. } = workspace;
+        let Workspace { blocks, gradient, .. } = workspace;
         for (index, block) in self.architecture.blocks.iter().enumerate().rev() {
             let (before, here) = blocks.split_at_mut(index);
             let buffers = &mut here[0];
             let gradients = &mut gradient[block.weights.start..block.beta.end];
             let (weight_gradient, beta_gradient) = gradients.split_at_mut(block.weights.len());
             let beta = &self.parameters[block.beta.clone()];
-            let BlockBuffers { before_norm, output, statistics, gradient: g, .. } = buffers;
-            BatchNorm { statistics, beta }.backward(before_norm, output, g, beta_gradient);
+            let BlockBuffers { before_norm, statistics, gradient: g, .. } = buffers;
+            BatchNorm { statistics, beta }.backward(before_norm, g, beta_gradient);
             let mirrored = &self.mirrored[block.weights.clone()];
-            match before.last_mut() {
-                Some(BlockBuffers { output, gradient, .. }) => {
-                    backward_convolution(block, mirrored, buffers, (output, Some(gradient)), weight_gradient);
-                }
-                None => {
-                    backward_convolution(block, mirrored, buffers, (pictures, None), weight_gradient);
-                }
-            }
+            let dx = before.last_mut().map(|before| before.gradient.as_mut_slice());
+            backward_convolution(block, mirrored, buffers, dx, weight_gradient);
         }
     }
 
@@ -141,17 +135,19 @@ impl Network {
 }
 
 fn forward_block(block: &Block, parameters: &[f32], input: &[f32], buffers: &mut BlockBuffers) {
-    let BlockBuffers { before_pool, winner, before_norm, output, statistics, scratch, .. } = buffers;
+    let BlockBuffers { unfolded, before_pool, winner, before_norm, output, statistics, scratch, .. } =
+        buffers;
     let weights = &parameters[block.weights.clone()];
     let (length, channels) = (block.output_len(), block.conv.outputs);
     let mut gatherer = None;
-    let pictures = input.chunks_exact(block.conv.input_len()).zip(before_norm.chunks_exact_mut(length));
-    for (index, (x, z)) in pictures.enumerate() {
+    let unfolded = unfolded.chunks_exact_mut(block.conv.unfolded_len());
+    let pictures = input.chunks_exact(block.conv.input_len()).zip(unfolded);
+    for (index, ((x, unfolded), z)) in pictures.zip(before_norm.chunks_exact_mut(length)).enumerate() {
         if let Some(pool) = block.pool {
-            block.conv.forward(weights, x, before_pool, scratch);
+            block.conv.forward(weights, x, before_pool, unfolded, scratch);
             pool.forward(before_pool, z, &mut winner[index * length..][..length]);
         } else {
-            block.conv.forward(weights, x, z, scratch);
+            block.conv.forward(weights, x, z, unfolded, scratch);
         }
         gatherer.get_or_insert_with(|| Gatherer::new(&z[..channels])).add(z);
     }
@@ -164,12 +160,13 @@ fn backward_convolution(
     block: &Block,
     mirrored: &[f32],
     buffers: &mut BlockBuffers,
-    (x, mut dx): (&[f32], Option<&mut Vec<f32>>),
+    mut dx: Option<&mut [f32]>,
     weight_gradient: &mut [f32],
 ) {
-    let BlockBuffers { before_pool, winner, gradient, scratch, .. } = buffers;
+    let BlockBuffers { unfolded, before_pool, winner, gradient, scratch, .. } = buffers;
     let (length, input_len) = (block.output_len(), block.conv.input_len());
-    for (picture, (x, dz)) in x.chunks_exact(input_len).zip(gradient.chunks_exact(length)).enumerate() {
+    let unfolded = unfolded.chunks_exact(block.conv.unfolded_len());
+    for (picture, (unfolded, dz)) in unfolded.zip(gradient.chunks_exact(length)).enumerate() {
         let dz = match block.pool {
             Some(pool) => {
                 pool.backward(dz, &winner[picture * length..][..length], before_pool);
@@ -178,6 +175,6 @@ fn backward_convolution(
             None => dz,
         };
         let dx = dx.as_mut().map(|dx| &mut dx[picture * input_len..][..input_len]);
-        block.conv.backward(Backward { mirrored, x, dz, dx }, weight_gradient, scratch);
+        block.conv.backward(Backward { mirrored, unfolded, dz, dx }, weight_gradient, scratch);
     }
 }

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use ort::environment::Environment;
+use ort::session::Session;
+use ort::value::Tensor;
 use tempfile::TempDir;
 
 /// The program, ready for arguments.
@@ -62,6 +65,9 @@ pub(crate) fn cache() -> PathBuf {
     std::env::var_os("DECIMA_CACHE").map_or_else(home, PathBuf::from)
 }
 
+/// ONNX Runtime, which a process loads once.
+static ENVIRONMENT: OnceLock<ort::environment::Environment> = OnceLock::new();
+
 /// Runs a model in ONNX Runtime: pictures `[n, 28, 28, 1]` in, probabilities `[n, 10]` out.
 pub(crate) fn run_onnx(model: &Path, pictures: Vec<f32>) -> Vec<f32> {
     let default = cache().join("onnxruntime-1.32.0/libonnxruntime.so.1.32.0");
@@ -71,10 +77,10 @@ pub(crate) fn run_onnx(model: &Path, pictures: Vec<f32>) -> Vec<f32> {
         "ONNX Runtime is not at {}: run `scripts/setup onnxruntime`, or set ORT_DYLIB_PATH",
         library.display()
     );
-    ort::init_from(&library).unwrap().commit();
-    let mut session = ort::session::Session::builder().unwrap().commit_from_file(model).unwrap();
+    let environment = ENVIRONMENT.get_or_init(|| ort::init_from(&library).unwrap().build().unwrap());
+    let mut session = ort::session::Session::builder(environment).unwrap().commit_from_file(model).unwrap();
     let count = pictures.len() / 784;
-    let image = ort::value::Tensor::from_array(([count, 28, 28, 1], pictures)).unwrap();
+    let image = Tensor::from_array(([count, 28, 28, 1], pictures)).unwrap();
     let outputs = session.run(ort::inputs!["image" => image]).unwrap();
     let (shape, probabilities) = outputs["probabilities"].try_extract_tensor::<f32>().unwrap();
     assert_eq!(**shape, [count as i64, 10]);
