@@ -57,6 +57,7 @@ pub fn multiply(out: &mut [f32], into: Destination, left: Matrix<'_>, right: Mat
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "products of small numbers are exact")]
 mod tests {
     use super::*;
 

@@ -47,6 +47,7 @@ pub(crate) fn trained() -> &'static Path {
 }
 
 /// The folder with the real MNIST, if it is at hand; in CI it must be.
+#[expect(clippy::print_stderr, reason = "a check that was left out must be seen")]
 pub(crate) fn mnist() -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/mnist");
     let folder = std::env::var_os("MNIST_DIR").map_or(default, PathBuf::from);
@@ -66,7 +67,7 @@ pub(crate) fn cache() -> PathBuf {
 }
 
 /// ONNX Runtime, which a process loads once.
-static ENVIRONMENT: OnceLock<ort::environment::Environment> = OnceLock::new();
+static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
 
 /// Runs a model in ONNX Runtime: pictures `[n, 28, 28, 1]` in, probabilities `[n, 10]` out.
 pub(crate) fn run_onnx(model: &Path, pictures: Vec<f32>) -> Vec<f32> {
@@ -78,7 +79,7 @@ pub(crate) fn run_onnx(model: &Path, pictures: Vec<f32>) -> Vec<f32> {
         library.display()
     );
     let environment = ENVIRONMENT.get_or_init(|| ort::init_from(&library).unwrap().build().unwrap());
-    let mut session = ort::session::Session::builder(environment).unwrap().commit_from_file(model).unwrap();
+    let mut session = Session::builder(environment).unwrap().commit_from_file(model).unwrap();
     let count = pictures.len() / 784;
     let image = Tensor::from_array(([count, 28, 28, 1], pictures)).unwrap();
     let outputs = session.run(ort::inputs!["image" => image]).unwrap();
