@@ -41,7 +41,7 @@ fn bodies_beyond_the_limit_are_refused_by_length_and_while_they_stream() {
         .write_all(b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         .unwrap();
     for _ in 0..40 {
-        let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+        let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x10000], b"\r\n"].concat();
         if stream.write_all(&chunk).is_err() {
             break; // refused while it was still being sent
         }

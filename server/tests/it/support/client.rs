@@ -42,7 +42,7 @@ impl Answer {
 
 fn agent() -> Agent {
     let config =
-        Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
+        Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_mins(1)));
     config.build().into()
 }
 
