@@ -8,17 +8,17 @@ use std::{
     time::Duration,
 };
 
-use oip::{ModelMetadata, ServerMetadata};
+use oip::{IndexEntry, ModelConfiguration, ModelMetadata, ModelState, ModelStatistics, ServerMetadata};
 use tokio::time::Instant;
 
 use crate::{
-    error::ServeError,
+    error::{ErrorCode, ServeError},
     repository::{Registry, ServedModel},
     telemetry::{Metrics, Protocol},
 };
 
 /// Extensions of the protocol that the server speaks.
-const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "parameters"];
+const EXTENSIONS: [&str; 4] = ["binary_tensor_data", "parameters", "model_configuration", "statistics"];
 
 /// A request for inference before its body is read: whom it is for, how and when it came.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +88,65 @@ impl DataPlane {
     pub fn model_metadata(&self, name: &str, version: Option<&str>) -> Result<ModelMetadata, ServeError> {
         let model = self.model(name, version)?;
         Ok(model.metadata(self.registry.ready_versions(name)))
+    }
+
+    /// The configuration of a model, in Triton's terms.
+    ///
+    /// # Errors
+    /// As [`DataPlane::model`].
+    pub fn model_configuration(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<ModelConfiguration, ServeError> {
+        Ok(self.model(name, version)?.configuration.clone())
+    }
+
+    /// What versions that are ready have done: the one asked for, all of a model, or all of every model.
+    ///
+    /// # Errors
+    /// As [`DataPlane::model`], where there is a name.
+    pub fn model_statistics(
+        &self,
+        name: Option<&str>,
+        version: Option<&str>,
+    ) -> Result<Vec<ModelStatistics>, ServeError> {
+        let report = |model: Arc<ServedModel>| model.metrics.statistics.report(&model.name, &model.version);
+        Ok(self.registry.ready(name, version)?.into_iter().map(report).collect())
+    }
+
+    /// Every version of every model that the server knows, with its state; or those that are ready.
+    pub fn repository_index(&self, only_ready: bool) -> Vec<IndexEntry> {
+        let mut index = self.registry.index();
+        index.retain(|entry| !only_ready || entry.state == ModelState::Ready);
+        index
+    }
+
+    /// Loads what the repositories hold of a model: new versions, changed files, what was unloaded or
+    /// failed before. What answers goes on answering until that is ready. `parameters` are the names of
+    /// those that came with the request.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument) for a parameter that would override the
+    /// repository, [`NotFound`](crate::error::ErrorCode::NotFound) where no repository has the model,
+    /// [`Unavailable`](crate::error::ErrorCode::Unavailable) while the server starts or stops or the store
+    /// does not answer, [`Internal`](crate::error::ErrorCode::Internal) where the model cannot be loaded.
+    #[expect(clippy::unused_async, reason = "loading takes its time")]
+    pub async fn load_model(&self, name: &str, parameters: &[&str]) -> Result<(), ServeError> {
+        let _ = (name, parameters);
+        Err(ServeError::new(ErrorCode::Unavailable, "models cannot be loaded by request yet"))
+    }
+
+    /// Takes every version of a model out of service until it is loaded again. Requests that it has taken up
+    /// are answered.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::error::ErrorCode::NotFound) for a model that there is not,
+    /// [`Unavailable`](crate::error::ErrorCode::Unavailable) while the server starts or stops.
+    #[expect(clippy::unused_async, reason = "it takes its turn with loading")]
+    pub async fn unload_model(&self, name: &str) -> Result<(), ServeError> {
+        let _ = name;
+        Err(ServeError::new(ErrorCode::Unavailable, "models cannot be unloaded by request yet"))
     }
 
     /// All metrics as Prometheus' text.

@@ -13,6 +13,7 @@ mod datatype;
 mod elements;
 mod encode;
 mod error;
+mod extensions;
 mod message;
 mod metadata;
 mod parameter;
@@ -24,6 +25,11 @@ pub use datatype::{Datatype, UnknownDatatype};
 pub use elements::{BytesElements, bytes_elements, push_bytes_element};
 pub use encode::{Encoded, encode_request, encode_response};
 pub use error::{DecodeError, EncodeError, Found, Problem};
+pub use extensions::{
+    BatchStatistics, Durations, DynamicBatchingConfiguration, IndexEntry, InferenceStatistics,
+    InstanceGroupConfiguration, MemoryUsage, ModelConfiguration, ModelState, ModelStatistics,
+    ReshapeConfiguration, TensorConfiguration, VersionPolicyConfiguration,
+};
 pub use message::{InferRequest, InferResponse, InputTensor, RequestedOutput};
 pub use metadata::{ModelMetadata, ServerMetadata, TensorMetadata, error_body};
 pub use parameter::{Parameter, Parameters};

@@ -3,12 +3,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use oip::Tensor;
+use tokio::time::Instant;
 
 use super::{
     gather::{ExecutionInputs, Gatherer},
     scatter::scatter,
 };
-use crate::executor::{ExecuteError, Executor};
+use crate::{
+    executor::{ExecuteError, Executor},
+    telemetry::BatchTimes,
+};
 
 /// Runs one batch at a time.
 pub struct Instance {
@@ -28,7 +32,8 @@ impl Instance {
         Self { executor, gatherer: Gatherer::default() }
     }
 
-    /// Runs the requests as one batch and gives each its outputs, in order. `rows` are those of each.
+    /// Runs the requests as one batch that began at `started`, and gives each its outputs, in order, and
+    /// where the time went. `rows` are those of each.
     ///
     /// # Errors
     /// The executor's error, or its panic: the instance stays usable after both.
@@ -36,12 +41,22 @@ impl Instance {
         &mut self,
         requests: &ExecutionInputs<'_>,
         rows: &[usize],
-    ) -> Result<Vec<Vec<Tensor>>, ExecuteError> {
+        started: Instant,
+    ) -> Result<(Vec<Vec<Tensor>>, BatchTimes), ExecuteError> {
         let executor = &mut self.executor;
         let gatherer = &mut self.gatherer;
-        let execute = || gatherer.gather(requests, |inputs| executor.execute(inputs));
-        let outputs = catch_unwind(AssertUnwindSafe(execute))
+        let execute = || {
+            gatherer.gather(requests, |inputs| {
+                let joined = Instant::now();
+                executor.execute(inputs).map(|outputs| (outputs, joined))
+            })
+        };
+        let (outputs, joined) = catch_unwind(AssertUnwindSafe(execute))
             .unwrap_or_else(|_| Err(ExecuteError("the executor panicked".into())))?;
-        scatter(outputs, rows)
+        let executed = Instant::now();
+        let answers = scatter(outputs, rows)?;
+        let times =
+            BatchTimes { input: joined - started, infer: executed - joined, output: executed.elapsed() };
+        Ok((answers, times))
     }
 }

@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Instance, Shared, Turn, Waiting, expired,
+    Answer, Instance, Shared, Turn, Waiting, expired,
     queue::{Entry, Handover},
 };
-use crate::{error::ServeError, executor::ExecuteError};
+use crate::{error::ServeError, executor::ExecuteError, telemetry::BatchTimes};
 
 /// The right to run batches on an instance. When it ends, however it ends, the instance goes to the
 /// request that waited longest, or rests when nobody waits.
@@ -79,23 +79,20 @@ impl Lease {
         let now = Instant::now();
         let live = drop_the_late(batch, now);
         let (Some(instance), false) = (self.instance.as_mut(), live.is_empty()) else { return };
-        let metrics = &self.shared.metrics;
         for entry in &live {
-            metrics.queue_duration.observe((now - entry.payload.work.arrived).as_secs_f64());
+            let waited = now - entry.payload.work.arrived;
+            self.shared.metrics.queue_duration.observe(waited.as_secs_f64());
         }
-        match run_together(instance, &live) {
-            Ok(answers) => {
-                let rows: usize = live.iter().map(|entry| entry.rows).sum();
-                let took = now.elapsed();
-                self.shared.pace.learn(rows, took);
-                metrics.batch_rows.observe(rows as f64);
-                metrics.compute_duration.observe(took.as_secs_f64());
+        match run_together(instance, &live, now) {
+            Ok((answers, times)) => {
+                self.shared.ran(&live, now, times);
                 answer_all(live, answers.into_iter().map(Ok));
             }
             Err(error) if live.len() == 1 => answer_all(live, std::iter::once(Err(failed(&error)))),
             // One request's values may be what ONNX Runtime fails on: alone, it fails alone.
             Err(_) => {
-                let answers: Vec<_> = live.iter().map(|entry| run_alone(instance, entry)).collect();
+                let alone = |entry| run_alone(&self.shared, instance, entry);
+                let answers: Vec<_> = live.iter().map(alone).collect();
                 answer_all(live, answers);
             }
         }
@@ -132,10 +129,7 @@ fn drop_the_late(batch: Vec<Entry<Waiting>>, now: Instant) -> Vec<Entry<Waiting>
     live
 }
 
-fn answer_all(
-    entries: Vec<Entry<Waiting>>,
-    answers: impl IntoIterator<Item = Result<Vec<Tensor>, ServeError>>,
-) {
+fn answer_all(entries: Vec<Entry<Waiting>>, answers: impl IntoIterator<Item = Result<Answer, ServeError>>) {
     for (entry, answer) in entries.into_iter().zip(answers) {
         // Nobody listens where the client went away meanwhile.
         let _gone = entry.payload.turn.send(Turn::Answer(answer));
@@ -145,15 +139,18 @@ fn answer_all(
 fn run_together(
     instance: &mut Instance,
     entries: &[Entry<Waiting>],
-) -> Result<Vec<Vec<Tensor>>, ExecuteError> {
+    started: Instant,
+) -> Result<(Vec<Answer>, BatchTimes), ExecuteError> {
     let inputs: SmallVec<[&[Tensor]; 32]> =
         entries.iter().map(|entry| &entry.payload.work.inputs[..]).collect();
     let rows: SmallVec<[usize; 32]> = entries.iter().map(|entry| entry.rows).collect();
-    instance.run(&inputs, &rows)
+    instance.run(&inputs, &rows, started)
 }
 
-fn run_alone(instance: &mut Instance, entry: &Entry<Waiting>) -> Result<Vec<Tensor>, ServeError> {
-    let mut answers = run_together(instance, std::slice::from_ref(entry)).map_err(|error| failed(&error))?;
+fn run_alone(shared: &Shared, instance: &mut Instance, entry: &Entry<Waiting>) -> Result<Answer, ServeError> {
+    let (entry, started) = (std::slice::from_ref(entry), Instant::now());
+    let (mut answers, times) = run_together(instance, entry, started).map_err(|error| failed(&error))?;
+    shared.ran(entry, started, times);
     answers.pop().ok_or_else(|| ServeError::internal("the model gave no outputs"))
 }
 

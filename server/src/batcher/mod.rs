@@ -32,7 +32,7 @@ use queue::{Admission, BatchQueue, Entry, Ticket};
 
 use crate::{
     error::{ErrorCode, ServeError},
-    telemetry::ModelMetrics,
+    telemetry::{BatchRun, BatchTimes, ModelMetrics},
     validate::ValidRequest,
 };
 
@@ -88,6 +88,17 @@ impl Shared {
     fn queue(&self) -> MutexGuard<'_, BatchQueue<Waiting, Box<Instance>>> {
         // No code that can panic runs under the lock, and the queue has no state that a panic could halve.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a run of these requests that succeeded, and learns from it.
+    fn ran(&self, entries: &[Entry<Waiting>], started: Instant, times: BatchTimes) {
+        let rows = entries.iter().map(|entry| entry.rows).sum();
+        let queued = entries.iter().map(|entry| started - entry.payload.work.arrived).sum();
+        self.pace.learn(rows, times.total());
+        self.metrics.batch_rows.observe(rows as f64);
+        self.metrics.compute_duration.observe(times.total().as_secs_f64());
+        let requests = entries.len();
+        self.metrics.statistics.ran(&BatchRun { started: started.into_std(), requests, rows, queued, times });
     }
 }
 

@@ -4,7 +4,8 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use serde::Deserialize;
+use oip::ModelStatistics;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{AppState, reply};
@@ -15,6 +16,12 @@ use crate::error::ServeError;
 pub(super) struct ModelPath {
     pub(super) model: String,
     pub(super) version: Option<String>,
+}
+
+/// The answer of the statistics extension.
+#[derive(Debug, Serialize)]
+struct AllStatistics {
+    model_stats: Vec<ModelStatistics>,
 }
 
 pub(super) async fn server(State(state): State<AppState>) -> Response {
@@ -30,6 +37,26 @@ pub(super) async fn metadata(
     Path(path): Path<ModelPath>,
 ) -> Result<Response, ServeError> {
     state.data_plane.model_metadata(&path.model, path.version.as_deref()).map(reply::json)
+}
+
+pub(super) async fn configuration(
+    State(state): State<AppState>,
+    Path(path): Path<ModelPath>,
+) -> Result<Response, ServeError> {
+    state.data_plane.model_configuration(&path.model, path.version.as_deref()).map(reply::json)
+}
+
+pub(super) async fn statistics(
+    State(state): State<AppState>,
+    Path(path): Path<ModelPath>,
+) -> Result<Response, ServeError> {
+    let statistics = state.data_plane.model_statistics(Some(&path.model), path.version.as_deref())?;
+    Ok(reply::json(AllStatistics { model_stats: statistics }))
+}
+
+pub(super) async fn all_statistics(State(state): State<AppState>) -> Result<Response, ServeError> {
+    let statistics = state.data_plane.model_statistics(None, None)?;
+    Ok(reply::json(AllStatistics { model_stats: statistics }))
 }
 
 pub(super) async fn ready(

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use oip::{Datatype, Shape};
 use sha2::{Digest, Sha256};
 
-use super::served::ServedModel;
+use super::{describe::describe, served::ServedModel};
 use crate::{
     batcher::{BatchPolicy, Batcher, Instance},
+    config::Device,
     executor::{BatchInput, Executor, OnnxExecutor, Runtime, RuntimeError, SessionOptions},
     model::{Dimension, ModelConfig, Signature, TensorSpec},
     telemetry::Metrics,
@@ -96,6 +97,8 @@ impl Loader {
         for executor in &mut executors {
             row_duration = warm_up(executor, &rules.signature, rules.batch_axis, policy.max_joined_rows);
         }
+        let on_gpu = self.runtime.device() != Device::Cpu;
+        let configuration = describe(name, &rules, config, count, on_gpu);
         let metrics = self.metrics.model(name, version);
         let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
         let batcher = Batcher::new(instances, policy, row_duration, Arc::clone(&metrics));
@@ -111,7 +114,7 @@ impl Loader {
             seconds = took.as_secs_f64(),
             "model ready"
         );
-        Ok(ServedModel { name: name.into(), version: version.into(), rules, metrics, batcher })
+        Ok(ServedModel { name: name.into(), version: version.into(), rules, configuration, metrics, batcher })
     }
 
     /// How many sessions, and threads each: together the thread budget, unless the model's file says else.

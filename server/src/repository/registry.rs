@@ -6,6 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use oip::{IndexEntry, ModelState};
 
 use super::{served::ServedModel, version};
 use crate::error::{ErrorCode, ServeError};
@@ -70,6 +71,49 @@ impl Registry {
         let snapshot = self.snapshot.load();
         let versions = snapshot.models.get(name).into_iter().flatten();
         versions.filter(|(_, state)| ready(state).is_some()).map(|(version, _)| version.clone()).collect()
+    }
+
+    /// The versions of `name` that are ready, oldest first: the one asked for, or all of them; without a
+    /// name, those of every model.
+    ///
+    /// # Errors
+    /// As [`Registry::get`], where there is a name.
+    pub fn ready(
+        &self,
+        name: Option<&str>,
+        wanted: Option<&str>,
+    ) -> Result<Vec<Arc<ServedModel>>, ServeError> {
+        if let Some(name) = name {
+            let model = self.get(name, wanted)?;
+            if wanted.is_some() {
+                return Ok(vec![model]);
+            }
+        }
+        let snapshot = self.snapshot.load();
+        let models = snapshot.models.iter().filter(|(known, _)| name.is_none_or(|name| name == *known));
+        Ok(models.flat_map(|(_, versions)| versions).filter_map(|(_, state)| ready(state)).collect())
+    }
+
+    /// Every version of every model, and how far it is.
+    pub fn index(&self) -> Vec<IndexEntry> {
+        let snapshot = self.snapshot.load();
+        let entry = |name: &str, version: &str, state: &State| {
+            let (state, reason) = match state {
+                State::Loading => (ModelState::Loading, ""),
+                State::Ready(_) => (ModelState::Ready, ""),
+                State::Failed(reason) => (ModelState::Unavailable, reason.as_str()),
+            };
+            IndexEntry {
+                name: name.to_owned(),
+                version: version.to_owned(),
+                state,
+                reason: reason.to_owned(),
+            }
+        };
+        let versions = snapshot.models.iter().flat_map(|(name, versions)| {
+            versions.iter().map(move |(version, state)| entry(name, version, state))
+        });
+        versions.collect()
     }
 
     /// Whether every model has a version that answers, and there is at least one.

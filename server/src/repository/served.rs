@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use oip::{InferRequest, InferResponse, ModelMetadata, TensorMetadata};
+use oip::{InferRequest, InferResponse, ModelConfiguration, ModelMetadata, TensorMetadata};
 use tokio::time::Instant;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What `platform` says in the metadata: Triton's word for ONNX on ONNX Runtime.
-const PLATFORM: &str = "onnxruntime_onnx";
+pub(super) const PLATFORM: &str = "onnxruntime_onnx";
 
 /// One version of a model, loaded and warm.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct ServedModel {
     pub version: CompactString,
     /// How its requests are checked.
     pub rules: Rules,
+    /// What the configuration extension says of it.
+    pub configuration: ModelConfiguration,
     /// Its metrics.
     pub metrics: Arc<ModelMetrics>,
     pub(super) batcher: Batcher,

@@ -7,6 +7,7 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 
+use super::statistics::Statistics;
 use crate::error::ErrorCode;
 
 /// Seconds: from a tenth of a fast model's run to the default request timeout.
@@ -65,6 +66,8 @@ pub struct ModelMetrics {
     pub batch_rows: Histogram,
     /// Rows that wait.
     pub queue_rows: IntGauge,
+    /// The same counts as the statistics extension wants them.
+    pub statistics: Statistics,
 }
 
 impl Metrics {
@@ -173,6 +176,7 @@ impl Metrics {
             compute_duration: self.compute_duration.with_label_values(&labels),
             batch_rows: self.batch_rows.with_label_values(&labels),
             queue_rows: self.queue_rows.with_label_values(&labels),
+            statistics: Statistics::default(),
         })
     }
 
@@ -188,6 +192,7 @@ impl Metrics {
 impl ModelMetrics {
     /// Counts a request that was answered, after `took`.
     pub fn answered(&self, protocol: Protocol, code: u16, took: Duration) {
+        self.statistics.answered(code == 200, took);
         if code == 200 {
             self.succeeded[protocol as usize].observe(took.as_secs_f64());
         } else {

@@ -2,5 +2,7 @@
 
 pub mod log;
 mod metrics;
+mod statistics;
 
 pub use metrics::{Metrics, ModelMetrics, Protocol};
+pub use statistics::{BatchRun, BatchTimes, Statistics};

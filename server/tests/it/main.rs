@@ -9,6 +9,7 @@
 mod batching;
 mod bucket;
 mod datatypes;
+mod extensions;
 mod lifecycle;
 mod limits;
 mod protocol;
