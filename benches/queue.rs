@@ -5,6 +5,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use decima_server::{
     batcher::queue::{Admission, BatchQueue, Entry, Handover, Ticket},
+    schedule::Priority,
     validate::Group,
 };
 
@@ -21,7 +22,7 @@ fn entry(group: usize) -> Entry<usize> {
 /// Lets `count` requests of `groups` shapes in turn wait behind one that leads.
 fn fill(queue: &mut BatchQueue<usize, ()>, count: usize, groups: usize) -> Vec<Ticket> {
     (0..count)
-        .filter_map(|index| match queue.admit(entry(index % groups)) {
+        .filter_map(|index| match queue.admit(entry(index % groups), Priority::DEFAULT) {
             Admission::Wait(ticket) => Some(ticket),
             Admission::Lead(..) | Admission::Full(_) => None,
         })

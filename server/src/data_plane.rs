@@ -18,7 +18,14 @@ use crate::{
 };
 
 /// Extensions of the protocol that the server speaks.
-const EXTENSIONS: [&str; 4] = ["binary_tensor_data", "parameters", "model_configuration", "statistics"];
+const EXTENSIONS: [&str; 6] = [
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+];
 
 /// A request for inference before its body is read: whom it is for, how and when it came.
 #[derive(Clone, Copy, Debug)]

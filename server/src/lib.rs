@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod batcher;
+pub mod classify;
 pub mod cli;
 pub mod config;
 pub mod cpu_budget;
@@ -13,5 +14,6 @@ pub mod http;
 pub mod model;
 pub mod ort_library;
 pub mod repository;
+pub mod schedule;
 pub mod telemetry;
 pub mod validate;

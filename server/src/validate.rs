@@ -1,11 +1,15 @@
 //! From a decoded request to one that may join a batch: everything is checked here, nothing later.
 
+use std::num::NonZeroUsize;
+
 use oip::{Datatype, InferRequest, InputTensor, RequestedOutput, Tensor};
 use smallvec::SmallVec;
 
 use crate::{
+    classify::classes_asked,
     error::ServeError,
     model::{Signature, TensorSpec},
+    schedule::Schedule,
 };
 
 /// The sizes that requests must share to be joined: every input's dimensions but the rows, in order.
@@ -20,6 +24,8 @@ pub struct ValidRequest {
     pub rows: usize,
     /// What other requests must share to be joined with this one.
     pub group: Group,
+    /// How urgent it is, and how long it may take.
+    pub schedule: Schedule,
 }
 
 /// How requests to one model are checked.
@@ -38,9 +44,10 @@ pub struct Rules {
 /// # Errors
 /// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): an input missing, extra, twice or of
 /// another datatype or shape; inputs that disagree in rows; more rows than the model takes; text that is
-/// not UTF-8.
+/// not UTF-8; a priority or timeout that is no integer from 0 up.
 pub fn validate(request: InferRequest, rules: &Rules) -> Result<ValidRequest, ServeError> {
     let signature = &rules.signature;
+    let schedule = Schedule::of(&request.parameters)?;
     // The common case, one input under its right name, needs no search.
     let mut slots: SmallVec<[Option<Tensor>; 2]> = signature.inputs.iter().map(|_| None).collect();
     let mut rows = None;
@@ -72,30 +79,40 @@ pub fn validate(request: InferRequest, rules: &Rules) -> Result<ValidRequest, Se
     }
     let group =
         if rules.batch_axis && signature.has_dynamic_rows() { group_of(&inputs) } else { Group::new() };
-    Ok(ValidRequest { inputs, rows, group })
+    Ok(ValidRequest { inputs, rows, group, schedule })
 }
 
-/// The positions, in the model's order, of the outputs that a request asks for, in the request's order;
-/// all of them where it names none.
+/// An output that a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selected {
+    /// Its position among the model's outputs.
+    pub index: usize,
+    /// How many of its best classes to answer with; `None` for its values.
+    pub classes: Option<NonZeroUsize>,
+}
+
+/// The outputs that a request asks for, in the request's order; all of them where it names none.
 ///
 /// # Errors
-/// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): an output that the model does not have, or twice the same.
+/// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): an output that the model does not have, or
+/// twice the same, or classes of one that has none.
 pub fn select_outputs(
     requested: &[RequestedOutput],
     signature: &Signature,
-) -> Result<SmallVec<[usize; 4]>, ServeError> {
+) -> Result<SmallVec<[Selected; 4]>, ServeError> {
     if requested.is_empty() {
-        return Ok((0..signature.outputs.len()).collect());
+        return Ok((0..signature.outputs.len()).map(|index| Selected { index, classes: None }).collect());
     }
-    let mut selected = SmallVec::new();
+    let mut selected = SmallVec::<[Selected; 4]>::new();
     for output in requested {
         let Some(index) = signature.outputs.iter().position(|spec| spec.name == output.name) else {
             return Err(unknown("output", &output.name, &signature.outputs));
         };
-        if selected.contains(&index) {
+        if selected.iter().any(|earlier| earlier.index == index) {
             return Err(ServeError::invalid(format!("output '{}' is requested twice", output.name)));
         }
-        selected.push(index);
+        let classes = classes_asked(&output.parameters, &signature.outputs[index])?;
+        selected.push(Selected { index, classes });
     }
     Ok(selected)
 }

@@ -2,8 +2,8 @@
 //!
 //! There is no batching thread and no timer. A request that finds an instance free takes it and *leads*:
 //! it yields once, so that every connection with bytes ready can decode and join, then runs what waits
-//! where it stands. A request that finds none waits in the queue; a leader that is done appoints the one
-//! that waited longest. With one connection nothing ever waits; with many, batches grow by themselves
+//! where it stands. A request that finds none waits in the queue; a leader that is done appoints the
+//! first of those who wait. With one connection nothing ever waits; with many, batches grow by themselves
 //! while the instances are busy.
 
 pub mod gather;
@@ -32,6 +32,7 @@ use queue::{Admission, BatchQueue, Entry, Ticket};
 
 use crate::{
     error::{ErrorCode, ServeError},
+    schedule::Priority,
     telemetry::{BatchRun, BatchTimes, ModelMetrics},
     validate::ValidRequest,
 };
@@ -135,14 +136,17 @@ impl Batcher {
     ///
     /// # Errors
     /// [`ErrorCode::Overloaded`]: the queue is full. [`ErrorCode::DeadlineExceeded`]: no answer by
-    /// `deadline`. [`ErrorCode::Internal`]: ONNX Runtime failed on this very request.
+    /// `deadline`, or within the request's own timeout. [`ErrorCode::Internal`]: ONNX Runtime failed on this very request.
     pub async fn submit(&self, request: ValidRequest, deadline: Instant) -> Result<Answer, ServeError> {
-        let ValidRequest { inputs, rows, group } = request;
+        let ValidRequest { inputs, rows, group, schedule } = request;
         let (sender, mut turn) = oneshot::channel();
-        let work = Work { inputs, arrived: Instant::now(), deadline };
+        let arrived = Instant::now();
+        let own_deadline = schedule.timeout.and_then(|timeout| arrived.checked_add(timeout));
+        let deadline = own_deadline.map_or(deadline, |own| own.min(deadline));
+        let work = Work { inputs, arrived, deadline };
         let entry = Entry { rows, group, payload: Waiting { work, turn: sender } };
         let mut place = Place { shared: &self.shared, ticket: None };
-        match self.admit(entry) {
+        match self.admit(entry, schedule.priority) {
             Admission::Lead(instance, entry) => Lease::new(&self.shared, instance).lead(entry).await,
             Admission::Wait(ticket) => place.ticket = Some(ticket),
             Admission::Full(_) => return Err(self.overloaded(rows)),
@@ -169,9 +173,9 @@ impl Batcher {
         self.shared.queue().rows()
     }
 
-    fn admit(&self, entry: Entry<Waiting>) -> Admission<Waiting, Box<Instance>> {
+    fn admit(&self, entry: Entry<Waiting>, priority: Priority) -> Admission<Waiting, Box<Instance>> {
         let mut queue = self.shared.queue();
-        let admission = queue.admit(entry);
+        let admission = queue.admit(entry, priority);
         if matches!(admission, Admission::Wait(_)) {
             self.shared.metrics.queue_rows.set(queue.rows() as i64);
             drop(queue);

@@ -4,10 +4,14 @@
 //! its own request and of what waits. Everyone else waits. Whether somebody leads is thereby part of the
 //! queue's own state, changed in the same step as arrivals and departures:
 //! **an instance is free only while nobody waits**.
+//!
+//! Those who wait are served by priority, and within a priority in order of arrival. Nobody starves: for each
+//! level above its own, an entry lets at most as many later arrivals pass as rows may wait. So an urgent
+//! request passes everyone who has not been passed that often already.
 
 use std::collections::VecDeque;
 
-use crate::validate::Group;
+use crate::{schedule::Priority, validate::Group};
 
 /// A request in the queue, or about to enter it.
 #[derive(Debug)]
@@ -20,9 +24,14 @@ pub struct Entry<P> {
     pub payload: P,
 }
 
-/// Name of a waiting entry: entries are numbered as they come.
+/// Name of a waiting entry, and its place: the least goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(u64);
+pub struct Ticket {
+    /// The number of the arrival from which on nobody passes it.
+    due: u64,
+    /// Entries are numbered as they come.
+    number: u64,
+}
 
 /// What became of an arrival.
 #[derive(Debug)]
@@ -40,11 +49,11 @@ pub enum Admission<P, I> {
 pub enum Handover<P, I> {
     /// Nobody waits: the instance is free.
     Free,
-    /// The entry that waited longest leaves the queue to lead with the instance.
+    /// The first of those who wait leaves the queue to lead with the instance.
     Appoint(I, Entry<P>),
 }
 
-/// Requests that wait for an instance (payload `P`), in order of arrival, and the free instances (`I`).
+/// Requests that wait for an instance (payload `P`), in the order in which they go, and the free instances (`I`).
 #[derive(Debug)]
 pub struct BatchQueue<P, I> {
     waiting: VecDeque<(Ticket, Entry<P>)>,
@@ -65,22 +74,40 @@ impl<P, I> BatchQueue<P, I> {
         self.rows
     }
 
+    /// Requests that wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether an instance is free.
+    pub fn is_idle(&self) -> bool {
+        !self.free.is_empty()
+    }
+
     /// A request arrives.
-    pub fn admit(&mut self, entry: Entry<P>) -> Admission<P, I> {
+    pub fn admit(&mut self, entry: Entry<P>, priority: Priority) -> Admission<P, I> {
         if let Some(instance) = self.free.pop() {
             return Admission::Lead(instance, entry);
         }
         if entry.rows > self.max_rows.saturating_sub(self.rows) {
             return Admission::Full(entry);
         }
-        let ticket = Ticket(self.next);
+        let ticket =
+            Ticket { due: self.next + priority.levels_above() * self.max_rows as u64, number: self.next };
         self.next += 1;
         self.rows += entry.rows;
-        self.waiting.push_back((ticket, entry));
+        // At the end, where all have the same priority.
+        let place = self.waiting.partition_point(|(waiting, _)| *waiting < ticket);
+        self.waiting.insert(place, (ticket, entry));
         Admission::Wait(ticket)
     }
 
-    /// Takes the entries that join a batch of `group` with room for `room` rows: the oldest first, others
+    /// Takes the entries that join a batch of `group` with room for `room` rows: the first of them first, others
     /// of the group that do not fit and all of other groups stay where they are.
     pub fn join(&mut self, group: &Group, mut room: usize) -> Vec<Entry<P>> {
         let mut joined = Vec::with_capacity(self.waiting.len().min(room));

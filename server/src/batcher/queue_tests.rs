@@ -9,7 +9,7 @@ use super::*;
 
 #[derive(Clone, Debug)]
 enum Event {
-    Arrive { rows: usize, group: usize },
+    Arrive { rows: usize, group: usize, priority: u64 },
     Join { leader: usize, room: usize },
     HandBack { leader: usize },
     Withdraw { nth: usize },
@@ -17,17 +17,28 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        4 => (1..6_usize, 0..3_usize).prop_map(|(rows, group)| Event::Arrive { rows, group }),
+        4 => (1..6_usize, 0..3_usize, 0..10_u64)
+            .prop_map(|(rows, group, priority)| Event::Arrive { rows, group, priority }),
         2 => (0..4_usize, 0..12_usize).prop_map(|(leader, room)| Event::Join { leader, room }),
         2 => (0..4_usize).prop_map(|leader| Event::HandBack { leader }),
         1 => (0..32_usize).prop_map(|nth| Event::Withdraw { nth }),
     ]
 }
 
-/// Runs the events against the queue beside a plain list of who waits.
+#[derive(Clone, Debug)]
+struct Waiter {
+    id: u64,
+    rows: usize,
+    group: usize,
+    priority: Priority,
+    /// How many later arrivals went before it.
+    passed_by: u64,
+}
+
+/// Runs the events against the queue beside a plain list of who waits, in order of arrival.
 struct Model {
     queue: BatchQueue<u64, usize>,
-    waiting: Vec<(u64, usize, usize)>,
+    waiting: Vec<Waiter>,
     tickets: HashMap<u64, Ticket>,
     leading: Vec<(usize, usize)>,
     answered: Vec<u64>,
@@ -48,16 +59,37 @@ impl Model {
         }
     }
 
-    fn leave(&mut self, id: u64) -> (u64, usize, usize) {
-        let index = self.waiting.iter().position(|waiter| waiter.0 == id).expect("left once only");
+    fn leave(&mut self, id: u64) -> Waiter {
+        let index = self.waiting.iter().position(|waiter| waiter.id == id).expect("left once only");
         self.tickets.remove(&id);
         self.answered.push(id);
         self.waiting.remove(index)
     }
 
+    /// An entry goes, picked from those of `group` or from all.
+    fn go(&mut self, id: u64, group: Option<usize>) -> Waiter {
+        let gone = self.leave(id);
+        for other in self.waiting.iter_mut().filter(|other| group.is_none_or(|group| group == other.group)) {
+            if other.id < id {
+                assert!(gone.priority < other.priority, "in order of arrival within a priority");
+                other.passed_by += 1;
+                let most = other.priority.levels_above() * self.max_rows as u64;
+                assert!(other.passed_by <= most, "nobody starves");
+            } else if other.priority < gone.priority {
+                // The urgent pass everyone who has not been passed for long.
+                let patience =
+                    (gone.priority.levels_above() - other.priority.levels_above()) * self.max_rows as u64;
+                assert!(other.id - id >= patience, "the urgent go first");
+            }
+        }
+        gone
+    }
+
     fn apply(&mut self, event: &Event, instances: usize) {
         match *event {
-            Event::Arrive { rows, group } => self.arrive(rows, group, instances),
+            Event::Arrive { rows, group, priority } => {
+                self.arrive(rows, group, Priority::new(priority), instances);
+            }
             Event::Join { leader, room } if !self.leading.is_empty() => {
                 let group = self.leading[leader % self.leading.len()].1;
                 self.join(group, room);
@@ -67,7 +99,7 @@ impl Model {
                 self.hand_back(instance);
             }
             Event::Withdraw { nth } if !self.waiting.is_empty() => {
-                let id = self.waiting[nth % self.waiting.len()].0;
+                let id = self.waiting[nth % self.waiting.len()].id;
                 let entry = self.queue.withdraw(self.tickets[&id]).expect("waits");
                 assert_eq!(entry.payload, id);
                 self.leave(id);
@@ -76,10 +108,10 @@ impl Model {
         }
     }
 
-    fn arrive(&mut self, rows: usize, group: usize, instances: usize) {
+    fn arrive(&mut self, rows: usize, group: usize, priority: Priority, instances: usize) {
         let id = self.arrived;
         self.arrived += 1;
-        match self.queue.admit(Entry { rows, group: smallvec![group], payload: id }) {
+        match self.queue.admit(Entry { rows, group: smallvec![group], payload: id }, priority) {
             Admission::Lead(instance, entry) => {
                 assert!(self.waiting.is_empty(), "nobody overtakes those who wait");
                 assert_eq!(entry.payload, id);
@@ -89,7 +121,7 @@ impl Model {
             Admission::Wait(ticket) => {
                 assert_eq!(self.leading.len(), instances, "waits only while every instance is led");
                 self.tickets.insert(id, ticket);
-                self.waiting.push((id, rows, group));
+                self.waiting.push(Waiter { id, rows, group, priority, passed_by: 0 });
             }
             Admission::Full(entry) => {
                 assert!(self.queue.rows() + rows > self.max_rows, "refused only for want of room");
@@ -103,11 +135,8 @@ impl Model {
         let joined = self.queue.join(&smallvec![group], room);
         let rows: usize = joined.iter().map(|entry| entry.rows).sum();
         assert!(rows <= room && rows <= expected);
-        assert!(joined.windows(2).all(|pair| pair[0].payload < pair[1].payload), "oldest first");
         for entry in joined {
-            let oldest = self.waiting.iter().find(|waiter| waiter.2 == group).expect("waits").0;
-            assert_eq!(entry.payload, oldest, "in order of arrival within the group");
-            assert_eq!(self.leave(entry.payload).2, group, "of one group only");
+            assert_eq!(self.go(entry.payload, Some(group)).group, group, "of one group only");
         }
     }
 
@@ -115,23 +144,22 @@ impl Model {
         match self.queue.hand_back(instance) {
             Handover::Free => assert!(self.waiting.is_empty(), "no instance rests while somebody waits"),
             Handover::Appoint(instance, entry) => {
-                assert_eq!(entry.payload, self.waiting[0].0, "who waited longest leads");
-                let (_, _, group) = self.leave(entry.payload);
-                self.leading.push((instance, group));
+                let gone = self.go(entry.payload, None);
+                self.leading.push((instance, gone.group));
             }
         }
     }
 
     fn check(&self) {
-        let rows: usize = self.waiting.iter().map(|waiter| waiter.1).sum();
-        assert_eq!(self.queue.rows(), rows);
+        let rows: usize = self.waiting.iter().map(|waiter| waiter.rows).sum();
+        assert_eq!((self.queue.rows(), self.queue.len()), (rows, self.waiting.len()));
         assert!(rows <= self.max_rows);
     }
 }
 
 proptest! {
     #[test]
-    fn everyone_is_served_once_in_order_and_no_instance_rests_while_somebody_waits(
+    fn everyone_is_served_once_in_turn_and_no_instance_rests_while_somebody_waits(
         events in prop::collection::vec(event(), 1..200),
         instances in 1..4_usize,
         max_rows in 1..20_usize,
@@ -154,9 +182,28 @@ proptest! {
 fn a_request_that_left_cannot_leave_again() {
     let mut queue = BatchQueue::new(vec![()], 8);
     let entry = |payload| Entry { rows: 1, group: Group::new(), payload };
-    assert!(matches!(queue.admit(entry(0)), Admission::Lead((), _)));
-    let Admission::Wait(ticket) = queue.admit(entry(1)) else { panic!("the only instance is led") };
+    assert!(matches!(queue.admit(entry(0), Priority::DEFAULT), Admission::Lead((), _)));
+    let Admission::Wait(ticket) = queue.admit(entry(1), Priority::DEFAULT) else {
+        panic!("the only instance is led")
+    };
     assert!(queue.withdraw(ticket).is_some());
     assert!(queue.withdraw(ticket).is_none());
     assert!(matches!(queue.hand_back(()), Handover::Free));
+}
+
+#[test]
+fn a_stream_of_urgent_requests_starves_nobody() {
+    let most = 4;
+    let mut queue = BatchQueue::new(vec![()], most);
+    let entry = |payload| Entry { rows: 1, group: Group::new(), payload };
+    assert!(matches!(queue.admit(entry(0), Priority::DEFAULT), Admission::Lead((), _)));
+    assert!(matches!(queue.admit(entry(1), Priority::LOWEST), Admission::Wait(_)));
+    for passed in 0..=Priority::LOWEST.levels_above() * most as u64 {
+        assert!(matches!(queue.admit(entry(2 + passed), Priority::new(1)), Admission::Wait(_)));
+        let Handover::Appoint((), first) = queue.hand_back(()) else { panic!("somebody waits") };
+        if first.payload == 1 {
+            return;
+        }
+    }
+    panic!("the patient one is still waiting");
 }

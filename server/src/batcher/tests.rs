@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::{
     executor::{BatchInput, ExecuteError, Executor},
+    schedule::Schedule,
     telemetry::Metrics,
 };
 
@@ -64,7 +65,8 @@ fn request(number: i32, rows: usize, width: usize) -> ValidRequest {
     let numbers = vec![number; rows * width];
     let data = Bytes::copy_from_slice(bytemuck::cast_slice(&numbers));
     let tensor = Tensor { datatype: Datatype::Int32, shape: Shape(smallvec![rows, width]), data };
-    ValidRequest { inputs: smallvec![tensor], rows, group: smallvec![width] }
+    let schedule = Schedule { priority: Priority::DEFAULT, timeout: None };
+    ValidRequest { inputs: smallvec![tensor], rows, group: smallvec![width], schedule }
 }
 
 fn numbers(answer: &Answer) -> Vec<i32> {
@@ -195,6 +197,61 @@ async fn a_full_queue_refuses_and_a_late_request_is_told_so() {
     assert_eq!(late.await.unwrap().unwrap_err().code, ErrorCode::DeadlineExceeded);
     assert_eq!(batcher.queue_rows(), 0, "the late request's place is free again");
     assert_eq!(numbers(&lead.await.unwrap().unwrap()), [2]);
+}
+
+/// A model that runs a batch each time that it is let to, and notes the first number of each.
+#[derive(Debug)]
+struct Gated {
+    gate: Mutex<std::sync::mpsc::Receiver<()>>,
+    order: Arc<Mutex<Vec<i32>>>,
+}
+
+impl Executor for Gated {
+    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+        self.gate.lock().unwrap().recv().map_err(|error| ExecuteError(error.to_string()))?;
+        self.order.lock().unwrap().push(bytemuck::cast_slice(inputs[0].data)[0]);
+        AddOne::default().execute(inputs)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_urgent_go_first_and_a_timeout_only_shortens() {
+    let (open, gate) = std::sync::mpsc::channel();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let executor = Box::new(Gated { gate: Mutex::new(gate), order: Arc::clone(&order) });
+    let policy = BatchPolicy { max_joined_rows: 1, ..policy() };
+    let metrics = Metrics::new().unwrap().model("gated", "1");
+    let batcher = Batcher::new(vec![Instance::new(executor)], policy, Duration::from_secs(1), metrics);
+    let submit = |number: i32, priority: u64, timeout: u64, deadline: Instant| {
+        let schedule =
+            Schedule { priority: Priority::new(priority), timeout: Some(Duration::from_micros(timeout)) };
+        let batcher = batcher.clone();
+        tokio::spawn(async move {
+            let answer = batcher.submit(ValidRequest { schedule, ..request(number, 1, 1) }, deadline).await;
+            answer.map_err(|error| error.code)
+        })
+    };
+    let mut tasks = Vec::new();
+    for (arrival, (number, priority)) in
+        [(100, 0), (101, 7), (102, 0), (103, 1), (104, 2), (105, 1)].into_iter().enumerate()
+    {
+        tasks.push(submit(number, priority, u64::MAX, soon()));
+        // The first one leads, the others wait.
+        while batcher.shared.queue().is_idle() || batcher.shared.queue().len() < arrival {
+            tokio::task::yield_now().await;
+        }
+    }
+    let late = submit(106, 1, 1, soon());
+    let later = submit(107, 1, u64::MAX, Instant::now());
+    assert_eq!(late.await.unwrap(), Err(ErrorCode::DeadlineExceeded));
+    assert_eq!(later.await.unwrap(), Err(ErrorCode::DeadlineExceeded), "nobody gives himself more time");
+    for _ in &tasks {
+        open.send(()).unwrap();
+    }
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(*order.lock().unwrap(), [100, 103, 105, 102, 104, 101]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -114,7 +114,15 @@ impl Loader {
             seconds = took.as_secs_f64(),
             "model ready"
         );
-        Ok(ServedModel { name: name.into(), version: version.into(), rules, configuration, metrics, batcher })
+        Ok(ServedModel {
+            name: name.into(),
+            version: version.into(),
+            rules,
+            labels: config.labels.clone(),
+            configuration,
+            metrics,
+            batcher,
+        })
     }
 
     /// How many sessions, and threads each: together the thread budget, unless the model's file says else.

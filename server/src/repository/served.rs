@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use crate::{
     batcher::Batcher,
+    classify::classify,
     error::ServeError,
     model::TensorSpec,
     telemetry::ModelMetrics,
-    validate::{Rules, select_outputs, validate},
+    validate::{Rules, Selected, select_outputs, validate},
 };
 
 /// What `platform` says in the metadata: Triton's word for ONNX on ONNX Runtime.
@@ -26,6 +27,8 @@ pub struct ServedModel {
     pub version: CompactString,
     /// How its requests are checked.
     pub rules: Rules,
+    /// Names of its classes, by index.
+    pub labels: Vec<String>,
     /// What the configuration extension says of it.
     pub configuration: ModelConfiguration,
     /// Its metrics.
@@ -50,10 +53,14 @@ impl ServedModel {
         let mut answer: Vec<_> = self.batcher.submit(valid, deadline).await?.into_iter().map(Some).collect();
         let outputs = selected
             .into_iter()
-            .map(|index| {
+            .map(|Selected { index, classes }| {
                 let tensor = answer.get_mut(index).and_then(Option::take);
                 let missing = || ServeError::internal(format!("the model gave no output {index}"));
-                Ok((signature.outputs[index].name.clone(), tensor.ok_or_else(missing)?))
+                let mut tensor = tensor.ok_or_else(missing)?;
+                if let Some(count) = classes {
+                    tensor = classify(&tensor, self.rules.batch_axis, count, &self.labels);
+                }
+                Ok((signature.outputs[index].name.clone(), tensor))
             })
             .collect::<Result<_, ServeError>>()?;
         Ok(InferResponse { model_name: self.name.clone(), model_version: self.version.clone(), id, outputs })

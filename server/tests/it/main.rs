@@ -8,11 +8,13 @@
 
 mod batching;
 mod bucket;
+mod classification;
 mod datatypes;
 mod extensions;
 mod lifecycle;
 mod limits;
 mod protocol;
 mod repository;
+mod scheduling;
 mod support;
 mod tidy;

@@ -9,7 +9,7 @@ use std::{
 const FLOORS: [&[&str]; 9] = [
     &["error", "cpu_budget", "exit", "ort_library"],
     &["config", "model"],
-    &["cli", "telemetry", "validate", "executor"],
+    &["classify", "cli", "schedule", "telemetry", "validate", "executor"],
     &["batcher"],
     &["repository"],
     &["data_plane"],
