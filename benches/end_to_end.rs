@@ -37,7 +37,7 @@ fn server() -> Router {
         metrics: metrics.clone(),
     };
     let model = loader
-        .load("digits", "1", &digits_model(), &ModelConfig::default())
+        .load("digits", "1", &digits_model(), &ModelConfig::default(), None)
         .expect("models/digits/1/model.onnx is a model");
     let registry = Registry::default();
     registry.set("digits", "1", State::Ready(Arc::new(model)));

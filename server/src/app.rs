@@ -10,12 +10,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, Listen},
+    config::{Config, Listen, ModelControl},
     data_plane::DataPlane,
     executor::{Runtime, RuntimeError},
     http::{AppState, Listener, Phases, router},
     ort_library,
-    repository::{Loader, Registry, Repository, RepositoryError},
+    repository::{self, Loader, Registry, Repository, RepositoryError},
     telemetry::Metrics,
 };
 
@@ -56,8 +56,11 @@ pub async fn run(config: Config, environment: &impl Fn(&str) -> Option<String>) 
     let library = ort_library::find(environment)?;
     let metrics = Metrics::new().map_err(|error| AppError::System(error.to_string()))?;
     let registry = Arc::new(Registry::default());
-    let data_plane =
-        Arc::new(DataPlane::new(Arc::clone(&registry), metrics.clone(), config.execution.request_timeout));
+    let (control, commands) = repository::control();
+    let control = Some(control).filter(|_| config.models.control == ModelControl::Explicit);
+    let data_plane = DataPlane::new(Arc::clone(&registry), metrics.clone(), config.execution.request_timeout)
+        .with_control(control);
+    let data_plane = Arc::new(data_plane);
     let server = Server { config: &config, data_plane: Arc::clone(&data_plane) };
 
     let mut serving = None;
@@ -86,7 +89,7 @@ pub async fn run(config: Config, environment: &impl Fn(&str) -> Option<String>) 
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
-        () = repository.poll() => {}
+        () = repository.follow(commands) => {}
     }
     server.drain(serving, &metrics).await
 }

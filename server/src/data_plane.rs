@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     error::{ErrorCode, ServeError},
-    repository::{Registry, ServedModel},
+    repository::{Control, Registry, ServedModel},
     telemetry::{Metrics, Protocol},
 };
 
@@ -26,6 +26,9 @@ const EXTENSIONS: [&str; 6] = [
     "schedule_policy",
     "statistics",
 ];
+
+/// And these where models are loaded and unloaded by request: Triton's name and `KServe`'s.
+const CONTROL_EXTENSIONS: [&str; 2] = ["model_repository", "model_repository_extension"];
 
 /// A request for inference before its body is read: whom it is for, how and when it came.
 #[derive(Clone, Copy, Debug)]
@@ -47,15 +50,24 @@ pub struct DataPlane {
     metrics: Metrics,
     request_timeout: Duration,
     draining: AtomicBool,
+    /// `None` where models are not loaded and unloaded by request.
+    control: Option<Control>,
 }
 
 impl DataPlane {
     /// A data plane over the models of `registry`; a request may take `request_timeout` in all.
     pub fn new(registry: Arc<Registry>, metrics: Metrics, request_timeout: Duration) -> Self {
-        Self { registry, metrics, request_timeout, draining: AtomicBool::new(false) }
+        Self { registry, metrics, request_timeout, draining: AtomicBool::new(false), control: None }
     }
 
-    /// Whether every model answers and the server is not about to stop.
+    /// With `control`, models can be loaded and unloaded by request.
+    #[must_use]
+    pub fn with_control(mut self, control: Option<Control>) -> Self {
+        self.control = control;
+        self
+    }
+
+    /// Whether every model of the start has been loaded and the server is not about to stop.
     pub fn is_ready(&self) -> bool {
         !self.draining.load(Ordering::Relaxed) && self.registry.is_ready()
     }
@@ -68,10 +80,11 @@ impl DataPlane {
 
     /// Name, version and extensions of the server.
     pub fn server_metadata(&self) -> ServerMetadata {
+        let control: &[&str] = if self.control.is_some() { &CONTROL_EXTENSIONS } else { &[] };
         ServerMetadata {
             name: "decima".into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            extensions: EXTENSIONS.map(str::to_owned).to_vec(),
+            extensions: EXTENSIONS.iter().chain(control).map(|&name| name.to_owned()).collect(),
         }
     }
 
@@ -138,10 +151,15 @@ impl DataPlane {
     /// repository, [`NotFound`](crate::error::ErrorCode::NotFound) where no repository has the model,
     /// [`Unavailable`](crate::error::ErrorCode::Unavailable) while the server starts or stops or the store
     /// does not answer, [`Internal`](crate::error::ErrorCode::Internal) where the model cannot be loaded.
-    #[expect(clippy::unused_async, reason = "loading takes its time")]
     pub async fn load_model(&self, name: &str, parameters: &[&str]) -> Result<(), ServeError> {
-        let _ = (name, parameters);
-        Err(ServeError::new(ErrorCode::Unavailable, "models cannot be loaded by request yet"))
+        let overrides = |parameter: &&&str| **parameter == "config" || parameter.starts_with("file:");
+        if let Some(parameter) = parameters.iter().find(overrides) {
+            let shown: String = parameter.chars().take(64).collect();
+            return Err(ServeError::invalid(format!(
+                "parameter '{shown}' is not supported: models are loaded as the repository has them"
+            )));
+        }
+        self.control()?.load(name).await
     }
 
     /// Takes every version of a model out of service until it is loaded again. Requests that it has taken up
@@ -150,10 +168,17 @@ impl DataPlane {
     /// # Errors
     /// [`NotFound`](crate::error::ErrorCode::NotFound) for a model that there is not,
     /// [`Unavailable`](crate::error::ErrorCode::Unavailable) while the server starts or stops.
-    #[expect(clippy::unused_async, reason = "it takes its turn with loading")]
     pub async fn unload_model(&self, name: &str) -> Result<(), ServeError> {
-        let _ = name;
-        Err(ServeError::new(ErrorCode::Unavailable, "models cannot be unloaded by request yet"))
+        self.control()?.unload(name).await
+    }
+
+    fn control(&self) -> Result<&Control, ServeError> {
+        let message = match &self.control {
+            Some(control) if self.registry.is_started() => return Ok(control),
+            Some(_) => "the server is still loading its models",
+            None => "models are not loaded or unloaded by request here (--model-control none)",
+        };
+        Err(ServeError::new(ErrorCode::Unavailable, message))
     }
 
     /// All metrics as Prometheus' text.

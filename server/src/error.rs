@@ -25,11 +25,13 @@ pub enum ErrorCode {
     DeadlineExceeded,
     /// A fault of the server or of ONNX Runtime.
     Internal,
+    /// A part of the protocol that the server does not have.
+    Unimplemented,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::InvalidArgument,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -40,6 +42,7 @@ impl ErrorCode {
         Self::Unavailable,
         Self::DeadlineExceeded,
         Self::Internal,
+        Self::Unimplemented,
     ];
 
     /// The HTTP status.
@@ -53,6 +56,7 @@ impl ErrorCode {
             Self::UnsupportedEncoding => 415,
             Self::Overloaded => 429,
             Self::Internal => 500,
+            Self::Unimplemented => 501,
             Self::Unavailable => 503,
             Self::DeadlineExceeded => 504,
         }
@@ -65,7 +69,7 @@ impl ErrorCode {
             Self::RequestTimeout | Self::DeadlineExceeded => 4,
             Self::NotFound => 5,
             Self::PayloadTooLarge | Self::Overloaded => 8,
-            Self::MethodNotAllowed | Self::UnsupportedEncoding => 12,
+            Self::MethodNotAllowed | Self::UnsupportedEncoding | Self::Unimplemented => 12,
             Self::Internal => 13,
             Self::Unavailable => 14,
         }
@@ -84,6 +88,7 @@ impl ErrorCode {
             Self::Unavailable => "unavailable",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Internal => "internal",
+            Self::Unimplemented => "unimplemented",
         }
     }
 
@@ -98,7 +103,8 @@ impl ErrorCode {
             | Self::PayloadTooLarge
             | Self::UnsupportedEncoding
             | Self::DeadlineExceeded
-            | Self::Internal => None,
+            | Self::Internal
+            | Self::Unimplemented => None,
         }
     }
 }

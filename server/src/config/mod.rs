@@ -67,6 +67,8 @@ pub struct Models {
     pub startup_timeout: Duration,
     /// How often the places are looked through for changes; `None`: never.
     pub poll_interval: Option<Duration>,
+    /// Whether clients may load and unload models.
+    pub control: ModelControl,
     /// A folder that is missing or empty may still be filled (`MODEL_INIT_MODE=async`): wait for it as for a
     /// store that does not answer.
     pub await_folder: bool,
@@ -131,6 +133,15 @@ pub enum Device {
     Cuda(u32),
     /// On CUDA device 0 where it can be had, else on the CPU.
     Auto,
+}
+
+/// Whether clients may load and unload models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelControl {
+    /// They may not.
+    None,
+    /// They may.
+    Explicit,
 }
 
 /// When the socket opens.
@@ -227,6 +238,7 @@ fn models<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &
         places,
         cache_dir: resolver.value_or(s::MODEL_CACHE_DIR, cache_dir, |text| Ok(PathBuf::from(text))),
         startup_timeout: resolver.value(s::STARTUP_TIMEOUT, value::duration),
+        control: resolver.value(s::MODEL_CONTROL, str::parse),
         poll_interval: Some(poll_interval).filter(|interval| !interval.is_zero()),
         await_folder: resolver.environment("MODEL_INIT_MODE").as_deref() == Some("async"),
     }

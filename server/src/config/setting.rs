@@ -139,6 +139,16 @@ settings! {
         group: Group::Models,
         help: "How often the repository is looked through for new, changed and removed versions. 0: never.",
     };
+    MODEL_CONTROL = Setting {
+        key: "model_control",
+        flag: "model-control",
+        environment: &["DECIMA_MODEL_CONTROL"],
+        value: "WHO",
+        fallback: Fallback::Value("explicit"),
+        group: Group::Models,
+        help: "Whether clients may load and unload models (/v2/repository/models/...): explicit (they may) or \
+               none (they are answered 503).",
+    };
     HOST = Setting {
         key: "host",
         flag: "host",

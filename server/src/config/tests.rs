@@ -59,6 +59,7 @@ fn nothing_given_serves_the_folder_models() {
             cache_dir: "/tmp/decima-models".into(),
             startup_timeout: Duration::from_mins(5),
             poll_interval: None,
+            control: ModelControl::Explicit,
             await_folder: false,
         },
         http: Http {
@@ -101,6 +102,7 @@ fn example(setting: &Setting) -> &'static str {
         "ADDRESS" => "127.0.0.1",
         "SIZE" => "1MiB",
         "WHEN" => "ready",
+        "WHO" => "none",
         "DEVICE" => "auto",
         "FORMAT" => "text",
         "LEVEL" => "debug",

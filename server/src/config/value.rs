@@ -11,7 +11,7 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Device, Listen, LogFormat};
+use super::{Device, Listen, LogFormat, ModelControl};
 
 /// Longer than any sensible timeout, and short enough that adding it to a clock cannot overflow.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
@@ -126,6 +126,18 @@ impl FromStr for Listen {
             "early" => Ok(Self::Early),
             "ready" => Ok(Self::Ready),
             _ => Err("expected early or ready".into()),
+        }
+    }
+}
+
+impl FromStr for ModelControl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            "explicit" => Ok(Self::Explicit),
+            _ => Err("expected explicit or none".into()),
         }
     }
 }

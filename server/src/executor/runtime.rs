@@ -122,8 +122,8 @@ impl Runtime {
     }
 
     fn cpu_session(&self, path: &Path, options: &SessionOptions) -> Result<Session, RuntimeError> {
-        let mut builder = self.builder(options).map_err(|error| RuntimeError::Model(error.to_string()))?;
-        builder.commit_from_file(path).map_err(|error| RuntimeError::Model(error.to_string()))
+        let mut builder = self.builder(options).map_err(|error| refused(&error, path))?;
+        builder.commit_from_file(path).map_err(|error| refused(&error, path))
     }
 
     fn cuda_session(
@@ -142,7 +142,7 @@ impl Runtime {
             .map_err(|error| failed(error.to_string()))?
             .with_execution_providers([provider])
             .map_err(|error| failed(error.to_string()))?;
-        builder.commit_from_file(path).map_err(|error| RuntimeError::Model(error.to_string()))
+        builder.commit_from_file(path).map_err(|error| refused(&error, path))
     }
 
     /// Options that every session has. A thread pool that spins would burn the cores of an idle server,
@@ -157,6 +157,17 @@ impl Runtime {
             .with_prepacked_weights(&options.prepacked)?;
         Ok(builder)
     }
+}
+
+/// ONNX Runtime's reason, which clients may see: without the folder that it is about.
+fn refused<T>(error: &ort::Error<T>, path: &Path) -> RuntimeError {
+    let folder = path.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+    let text = error.to_string();
+    RuntimeError::Model(if folder.is_empty() {
+        text
+    } else {
+        text.replace(&format!("{folder}/"), "").replace(&folder, "")
+    })
 }
 
 /// The library says which commit it was built from, its file's name which version that is:

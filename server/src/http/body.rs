@@ -14,11 +14,21 @@ const BLOCK_BYTES: usize = 256 << 10;
 
 /// Reads the whole body. A body that arrives in one piece is not copied.
 pub(super) async fn read(body: Body, state: &AppState) -> Result<Bytes, ServeError> {
-    let limit = state.max_body_bytes;
+    read_at_most(body, state.max_body_bytes, "--max-body-size", state).await
+}
+
+/// Reads the whole body within a limit of its own, whose name is for the client.
+pub(super) async fn read_at_most(
+    body: Body,
+    limit: usize,
+    name: &str,
+    state: &AppState,
+) -> Result<Bytes, ServeError> {
+    let limit = limit.min(state.max_body_bytes);
     if body.size_hint().lower() > limit as u64 {
-        return Err(too_large(limit));
+        return Err(too_large(limit, name));
     }
-    match timeout(state.body_read_timeout, collect(body, limit)).await {
+    match timeout(state.body_read_timeout, collect(body, limit, name)).await {
         Ok(read) => read,
         Err(_) => Err(ServeError::new(
             ErrorCode::RequestTimeout,
@@ -30,10 +40,10 @@ pub(super) async fn read(body: Body, state: &AppState) -> Result<Bytes, ServeErr
     }
 }
 
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, ServeError> {
+async fn collect(mut body: Body, limit: usize, name: &str) -> Result<Bytes, ServeError> {
     let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
     if first.len() > limit {
-        return Err(too_large(limit));
+        return Err(too_large(limit, name));
     }
     if body.is_end_stream() {
         return Ok(first);
@@ -42,7 +52,7 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, ServeError> {
     let mut blocks = Blocks::new(&first, announced);
     while let Some(part) = next(&mut body).await? {
         if part.len() > limit - blocks.length {
-            return Err(too_large(limit));
+            return Err(too_large(limit, name));
         }
         blocks.append(&part);
     }
@@ -101,9 +111,6 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, ServeError> {
     Ok(None)
 }
 
-fn too_large(limit: usize) -> ServeError {
-    ServeError::new(
-        ErrorCode::PayloadTooLarge,
-        format!("the body is larger than {limit} bytes (--max-body-size)"),
-    )
+fn too_large(limit: usize, name: &str) -> ServeError {
+    ServeError::new(ErrorCode::PayloadTooLarge, format!("the body is larger than {limit} bytes ({name})"))
 }

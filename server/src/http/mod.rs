@@ -6,6 +6,7 @@ mod infer;
 mod listener;
 mod models;
 mod reply;
+mod repository;
 mod trace;
 mod unread;
 
@@ -56,6 +57,14 @@ pub fn router(state: AppState) -> Router {
         .route("/v2/models/{model}/infer", post(infer::infer))
         .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer))
         .layer(ServiceBuilder::new().layer(compression).layer(RequestDecompressionLayer::new()));
+    let repository = Router::new()
+        .route("/v2/repository/index", post(repository::index))
+        .route("/v2/repository/models/{model}/load", post(repository::load))
+        .route("/v2/repository/models/{model}/unload", post(repository::unload))
+        .route("/v2/repository/{repository}/index", post(repository::named))
+        .route("/v2/repository/{repository}/models/{model}/load", post(repository::named))
+        .route("/v2/repository/{repository}/models/{model}/unload", post(repository::named))
+        .layer(RequestDecompressionLayer::new());
     Router::new()
         .route("/v2", get(models::server))
         .route("/v2/", get(models::server))
@@ -73,6 +82,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v2/models/{model}/versions/{version}/stats", get(models::statistics))
         .route("/metrics", get(health::metrics))
         .merge(inference)
+        .merge(repository)
         .fallback(unknown_path)
         .layer(
             ServiceBuilder::new()

@@ -91,7 +91,8 @@ impl<B> OnResponse<B> for LogFailure {
             | ErrorCode::MethodNotAllowed
             | ErrorCode::RequestTimeout
             | ErrorCode::PayloadTooLarge
-            | ErrorCode::UnsupportedEncoding => {
+            | ErrorCode::UnsupportedEncoding
+            | ErrorCode::Unimplemented => {
                 tracing::debug!(status, microseconds, %error, "request refused");
             }
         }

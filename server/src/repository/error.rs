@@ -3,6 +3,7 @@
 use storage::StorageError;
 
 use super::load::LoadError;
+use crate::error::{ErrorCode, ServeError};
 
 /// Why models cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,26 @@ impl RepositoryError {
             | Self::Config { .. }
             | Self::Load { .. } => false,
         }
+    }
+
+    /// The same for a client, who is told neither addresses nor paths.
+    pub(super) fn for_clients(&self) -> ServeError {
+        ServeError::internal(match self {
+            Self::Storage(error) if error.is_transient() => {
+                let message = "the model repository does not answer: the server's log says why";
+                return ServeError::new(ErrorCode::Unavailable, message);
+            }
+            Self::Storage(_) => "the model repository cannot be read: the server's log says why".to_owned(),
+            Self::Empty(_) => "there is no model in the repository".to_owned(),
+            Self::SeveralModels { name, .. } => {
+                format!("there are several models where '{name}' should be alone")
+            }
+            Self::Twice { name, .. } => format!("model '{name}' is in two repositories"),
+            Self::Config { model, reason } => format!("model '{model}': config.toml: {reason}"),
+            Self::Load { model, version, reason, .. } => {
+                format!("model '{model}' version '{version}' cannot be loaded: {reason}")
+            }
+        })
     }
 
     /// Whether there is nothing yet where something is to come.

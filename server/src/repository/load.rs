@@ -18,7 +18,7 @@ use crate::{
     config::Device,
     executor::{BatchInput, Executor, OnnxExecutor, Runtime, RuntimeError, SessionOptions},
     model::{Dimension, ModelConfig, Signature, TensorSpec},
-    telemetry::Metrics,
+    telemetry::{Metrics, ModelMetrics},
     validate::Rules,
 };
 
@@ -71,7 +71,8 @@ pub enum LoadError {
 }
 
 impl Loader {
-    /// Loads the ONNX file at `path` and warms it. Takes long: not for a runtime thread.
+    /// Loads the ONNX file at `path` and warms it. `counts` are the metrics of what it replaces: they go on.
+    /// Takes long: not for a runtime thread.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -81,6 +82,7 @@ impl Loader {
         version: &str,
         path: &Path,
         config: &ModelConfig,
+        counts: Option<Arc<ModelMetrics>>,
     ) -> Result<ServedModel, LoadError> {
         let started = Instant::now();
         check_digest(path, config)?;
@@ -99,7 +101,7 @@ impl Loader {
         }
         let on_gpu = self.runtime.device() != Device::Cpu;
         let configuration = describe(name, &rules, config, count, on_gpu);
-        let metrics = self.metrics.model(name, version);
+        let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
         let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
         let batcher = Batcher::new(instances, policy, row_duration, Arc::clone(&metrics));
         let took = started.elapsed();

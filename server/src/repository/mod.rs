@@ -1,5 +1,6 @@
 //! The model repository: finding models, bringing them here, loading them, and which of them answer.
 
+mod control;
 mod describe;
 mod error;
 mod layout;
@@ -10,6 +11,7 @@ mod source;
 mod sync;
 mod version;
 
+pub use control::{Commands, Control, control};
 pub use error::RepositoryError;
 pub use load::{LoadError, Loader};
 pub use registry::{Registry, State};

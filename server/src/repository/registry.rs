@@ -20,12 +20,16 @@ pub enum State {
     Ready(Arc<ServedModel>),
     /// Could not be loaded, and why.
     Failed(String),
+    /// Taken out of service by a client.
+    Unloaded,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Snapshot {
     /// Whether the repositories have been looked through: before that, no name is known to be wrong.
     listed: bool,
+    /// Whether every model of the start has been loaded.
+    started: bool,
     /// Versions of each model, oldest first.
     models: BTreeMap<String, Vec<(String, State)>>,
 }
@@ -102,6 +106,7 @@ impl Registry {
                 State::Loading => (ModelState::Loading, ""),
                 State::Ready(_) => (ModelState::Ready, ""),
                 State::Failed(reason) => (ModelState::Unavailable, reason.as_str()),
+                State::Unloaded => (ModelState::Unavailable, "unloaded"),
             };
             IndexEntry {
                 name: name.to_owned(),
@@ -116,12 +121,27 @@ impl Registry {
         versions.collect()
     }
 
-    /// Whether every model has a version that answers, and there is at least one.
+    /// Whether every model of the start has been loaded, and there is still a model. What is loaded, fails to
+    /// load or is unloaded later leaves the server ready: the other models go on answering.
     pub fn is_ready(&self) -> bool {
         let snapshot = self.snapshot.load();
-        let answers =
-            |versions: &Vec<(String, State)>| versions.iter().any(|(_, state)| ready(state).is_some());
-        snapshot.listed && !snapshot.models.is_empty() && snapshot.models.values().all(answers)
+        snapshot.started && !snapshot.models.is_empty()
+    }
+
+    /// Every version of `name`, oldest first, in whatever state it is.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] for a name that there is not.
+    pub fn versions(&self, name: &str) -> Result<Vec<String>, ServeError> {
+        let snapshot = self.snapshot.load();
+        let versions = snapshot.models.get(name).ok_or_else(|| unknown(&snapshot, name))?;
+        Ok(versions.iter().map(|(version, _)| version.clone()).collect())
+    }
+
+    /// The error for a model that no repository has.
+    pub(super) fn not_in_repository(name: &str) -> ServeError {
+        let message = format!("no repository has a model '{}'", shown(name));
+        ServeError::new(ErrorCode::NotFound, message)
     }
 
     /// Puts a version in its place, in whatever state it is.
@@ -153,6 +173,16 @@ impl Registry {
         self.change(|snapshot| snapshot.listed = true);
     }
 
+    /// Whether every model of the start has been loaded.
+    pub fn is_started(&self) -> bool {
+        self.snapshot.load().started
+    }
+
+    /// From now on every model of the start is loaded.
+    pub fn set_started(&self) {
+        self.change(|snapshot| snapshot.started = true);
+    }
+
     fn change(&self, edit: impl FnOnce(&mut Snapshot)) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.snapshot.load());
@@ -164,7 +194,7 @@ impl Registry {
 fn ready(state: &State) -> Option<Arc<ServedModel>> {
     match state {
         State::Ready(model) => Some(Arc::clone(model)),
-        State::Loading | State::Failed(_) => None,
+        State::Loading | State::Failed(_) | State::Unloaded => None,
     }
 }
 
@@ -181,6 +211,9 @@ fn not_ready(name: &str, version: Option<&(String, State)>) -> ServeError {
     let message = match version {
         Some((version, State::Failed(_))) => {
             format!("model '{name}' version '{version}' could not be loaded")
+        }
+        Some((version, State::Unloaded)) => {
+            format!("model '{name}' version '{version}' is unloaded until it is asked to load")
         }
         Some((version, State::Loading | State::Ready(_))) => {
             format!("model '{name}' version '{version}' is still loading")

@@ -61,8 +61,8 @@ impl Source {
         Ok(Self { place, store })
     }
 
-    /// Finds the versions that are to be served.
-    pub(super) async fn candidates(&self) -> Result<Vec<Candidate>, RepositoryError> {
+    /// Finds the versions that are to be served, of every model or of one.
+    pub(super) async fn candidates(&self, only: Option<&str>) -> Result<Vec<Candidate>, RepositoryError> {
         let objects = self.store.list().await?;
         let keys: Vec<&str> = objects.iter().map(|object| object.key.as_str()).collect();
         let models = discover(&keys);
@@ -79,6 +79,9 @@ impl Source {
         }
         let mut candidates = Vec::new();
         for model in models {
+            if only.is_some_and(|only| only != self.name_of(&model)) {
+                continue;
+            }
             candidates.extend(self.versions(model, &objects).await?);
         }
         Ok(candidates)

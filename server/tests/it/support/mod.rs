@@ -4,5 +4,5 @@ mod client;
 pub(crate) mod models;
 mod server;
 
-pub(crate) use client::{get, infer, infer_binary, post};
+pub(crate) use client::{Answer, get, infer, infer_binary, post};
 pub(crate) use server::{Server, ServerBuilder};
