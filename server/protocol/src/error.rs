@@ -188,6 +188,60 @@ pub enum Problem {
         /// Length of the body.
         body: usize,
     },
+    /// Neither form of the V1 protocol.
+    #[error("'instances' (rows) or 'inputs' (columns) is missing")]
+    NoForm,
+    /// Both forms of the V1 protocol.
+    #[error("both 'instances' (rows) and 'inputs' (columns) are given: give one")]
+    TwoForms,
+    /// `instances` is an empty array.
+    #[error("'instances' is empty: give at least one")]
+    NoInstances,
+    /// An input without dimensions cannot come in rows.
+    #[error("the model takes a single value, not one for each instance: send it as 'inputs'")]
+    NoRows,
+    /// A name that is no input of the model.
+    #[error("unknown: the model has {known}")]
+    UnknownInput {
+        /// The inputs that it has.
+        known: CompactString,
+    },
+    /// An input that comes twice.
+    #[error("given twice")]
+    Twice,
+    /// An input that does not come.
+    #[error("missing")]
+    NotGiven,
+    /// More or fewer values within each other than the model's shape has, or than the values before.
+    #[error("at byte {offset}: {got} values along axis {axis} of the shape, expected {expected}")]
+    Ragged {
+        /// Where the array starts.
+        offset: usize,
+        /// Which axis, the one of the rows counted as 0.
+        axis: usize,
+        /// As many as the model or the values before it have.
+        expected: usize,
+        /// As many as there are.
+        got: usize,
+    },
+    /// Arrays nested in more or fewer levels than the model's shape.
+    #[error("at byte {offset}: nested in {levels} levels than the model's shape {dims:?} has")]
+    Depth {
+        /// Where.
+        offset: usize,
+        /// "more" or "fewer".
+        levels: &'static str,
+        /// The declared dimensions.
+        dims: Vec<i64>,
+    },
+    /// What is not base64.
+    #[error("at byte {offset}: '{value}' is not base64 with padding")]
+    Base64 {
+        /// Where the string starts.
+        offset: usize,
+        /// The start of it.
+        value: CompactString,
+    },
     /// A raw body for an input whose shape it cannot settle.
     #[error("a body without JSON cannot fill {datatype} {dims:?}: {reason}")]
     Raw {
@@ -231,6 +285,19 @@ pub enum EncodeError {
         name: CompactString,
         /// The first such element, in row-major order.
         index: usize,
+    },
+    /// An output that has not one row for each instance of a V1 request.
+    #[error(
+        "output '{name}' has shape {shape}, not a row for each of {rows} instances: send 'inputs' instead of \
+         'instances'"
+    )]
+    NoRows {
+        /// The output.
+        name: CompactString,
+        /// Its shape.
+        shape: Shape,
+        /// How many instances came.
+        rows: usize,
     },
     /// A tensor whose bytes are not what its datatype and shape ask for.
     #[error("tensor '{name}': its bytes do not match its datatype and shape")]

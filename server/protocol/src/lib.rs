@@ -4,7 +4,8 @@
 //! elements stay in one [`bytes::Bytes`], little-endian and packed, from the wire to the batch.
 //!
 //! Requests are read by [`json::decode_request`] and, where the header `Inference-Header-Content-Length`
-//! says so, by [`binary::decode_request`]; responses are written by [`encode_response`].
+//! says so, by [`binary::decode_request`]; responses are written by [`encode_response`]. [`v1`] has the older
+//! protocol.
 
 pub mod binary;
 pub mod json;
@@ -30,6 +31,7 @@ pub use extensions::{
     InstanceGroupConfiguration, MemoryUsage, ModelConfiguration, ModelState, ModelStatistics,
     ReshapeConfiguration, TensorConfiguration, VersionPolicyConfiguration,
 };
+pub use json::v1;
 pub use message::{InferRequest, InferResponse, InputTensor, RequestedOutput};
 pub use metadata::{ModelMetadata, ServerMetadata, TensorMetadata, error_body};
 pub use parameter::{Parameter, Parameters};

@@ -22,7 +22,7 @@ use crate::{
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
 /// A larger body is decoded where it may take its time: it would keep other connections waiting.
-const LONG_DECODE_BYTES: usize = 512 << 10;
+pub(super) const LONG_DECODE_BYTES: usize = 512 << 10;
 
 pub(super) async fn infer(
     State(state): State<AppState>,

@@ -9,6 +9,7 @@ mod reply;
 mod repository;
 mod trace;
 mod unread;
+mod v1;
 
 use std::{sync::Arc, time::Duration};
 
@@ -56,6 +57,8 @@ pub fn router(state: AppState) -> Router {
     let inference = Router::new()
         .route("/v2/models/{model}/infer", post(infer::infer))
         .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer))
+        .route("/v1/models/{model}", post(v1::act)) // "{model}:predict" is one segment
+        .route("/v1/models/{model}/versions/{version}", post(v1::act))
         .layer(ServiceBuilder::new().layer(compression).layer(RequestDecompressionLayer::new()));
     let repository = Router::new()
         .route("/v2/repository/index", post(repository::index))
@@ -80,6 +83,10 @@ pub fn router(state: AppState) -> Router {
         .route("/v2/models/{model}/versions/{version}/config", get(models::configuration))
         .route("/v2/models/{model}/stats", get(models::statistics))
         .route("/v2/models/{model}/versions/{version}/stats", get(models::statistics))
+        .route("/", get(v1::alive))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{model}", get(v1::status))
+        .route("/v1/models/{model}/versions/{version}", get(v1::status))
         .route("/metrics", get(health::metrics))
         .merge(inference)
         .merge(repository)

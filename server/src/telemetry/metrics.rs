@@ -23,14 +23,19 @@ pub enum Protocol {
     Rest,
     /// Open Inference Protocol over gRPC.
     Grpc,
+    /// The V1 protocol over HTTP.
+    V1,
 }
 
 impl Protocol {
+    const ALL: [Self; 3] = [Self::Rest, Self::Grpc, Self::V1];
+
     /// The protocol as a metric label.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Rest => "rest",
             Self::Grpc => "grpc",
+            Self::V1 => "v1",
         }
     }
 }
@@ -57,7 +62,7 @@ pub struct Metrics {
 pub struct ModelMetrics {
     labels: [String; 2],
     all: Metrics,
-    succeeded: [Histogram; 2],
+    succeeded: [Histogram; Protocol::ALL.len()],
     /// Time from arrival to the start of the run.
     pub queue_duration: Histogram,
     /// Time of a batch: gather, run, scatter.
@@ -165,7 +170,7 @@ impl Metrics {
     /// The handles of one version of a model.
     pub fn model(&self, name: &str, version: &str) -> Arc<ModelMetrics> {
         let labels = [name, version];
-        let succeeded = [Protocol::Rest, Protocol::Grpc].map(|protocol| {
+        let succeeded = Protocol::ALL.map(|protocol| {
             self.request_duration.with_label_values(&[name, version, protocol.label(), "200"])
         });
         Arc::new(ModelMetrics {

@@ -107,6 +107,11 @@ fn check_answers(server: &Program, model: &str) {
     let answer: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(answer["model_name"], model);
     assert_eq!(answer["outputs"][0]["shape"], json!([1, 10]));
+    let request = json!({"instances": [vec![vec![[0.5]; 28]; 28]]}).to_string();
+    let (status, body) = server.post(&format!("/v1/models/{model}:predict"), &request);
+    assert_eq!(status, 200, "{body}");
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(answer["predictions"][0].as_array().unwrap().len(), 10);
 }
 
 /// Position of a message in the log.
@@ -155,6 +160,14 @@ fn the_pods_of_our_manifests_answer() {
         for probe in container.probes() {
             let path = &probe.http_get.as_ref().unwrap().path;
             assert_eq!(server.get(path).0, 200, "{model}: {path}");
+        }
+        for protocol in manifest("ClusterServingRuntime")["spec"]["protocolVersions"].as_array().unwrap() {
+            let path = match protocol.as_str().unwrap() {
+                "v1" => format!("/v1/models/{model}"),
+                "v2" => format!("/v2/models/{model}"),
+                other => panic!("the manifest promises {other}, which nothing here checks"),
+            };
+            assert_eq!(server.get(&path).0, 200, "{model}: {path}");
         }
         // The socket opens at once, so that liveness holds while the models load.
         assert!(position(&server, "listening") < position(&server, "model ready"), "{:?}", server.messages);

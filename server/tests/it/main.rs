@@ -19,3 +19,4 @@ mod repository;
 mod scheduling;
 mod support;
 mod tidy;
+mod v1;

@@ -38,14 +38,9 @@ fn the_server_and_its_models_describe_themselves() {
 fn what_is_not_there_is_404_and_a_wrong_method_is_405() {
     let server = server();
     let url = server.url();
-    for path in [
-        "/",
-        "/v3",
-        "/v2/models/none",
-        "/v2/models/none/ready",
-        "/v2/models/m/versions/9",
-        "/v2/models/m/nothing",
-    ] {
+    for path in
+        ["/v3", "/v2/models/none", "/v2/models/none/ready", "/v2/models/m/versions/9", "/v2/models/m/nothing"]
+    {
         let answer = get(&format!("{url}{path}"));
         assert_eq!(answer.status, 404, "{path}: {}", answer.error());
     }

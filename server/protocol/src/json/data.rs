@@ -25,7 +25,7 @@ pub(super) fn read(
     let Some(expected) = shape.elements() else {
         return Err(Problem::TooManyElements(shape));
     };
-    let mut elements = Elements { datatype, null, expected, packed: Vec::new() };
+    let mut elements = Elements { expected, ..Elements::new(datatype, null) };
     let got = match datatype {
         Datatype::Bool => elements.read::<bool>(reader),
         Datatype::Uint8 => elements.read::<u8>(reader),
@@ -49,15 +49,19 @@ pub(super) fn read(
 }
 
 /// Elements being read.
-struct Elements {
+pub(super) struct Elements {
     datatype: Datatype,
     null: Null,
-    /// How many the shape asks for.
+    /// How many the shape asks for, where that is known.
     expected: usize,
-    packed: Vec<u8>,
+    pub(super) packed: Vec<u8>,
 }
 
 impl Elements {
+    pub(super) fn new(datatype: Datatype, null: Null) -> Self {
+        Self { datatype, null, expected: 0, packed: Vec::new() }
+    }
+
     /// Reads the array at hand; gives the number of its elements.
     fn read<E: Element>(&mut self, reader: &mut Reader<'_>) -> Result<usize, Problem> {
         reader.require(b'[', "an array of elements")?;
@@ -114,7 +118,7 @@ impl Elements {
 }
 
 /// A kind of element.
-trait Element {
+pub(super) trait Element {
     /// Bytes to set aside for one.
     const SIZE: usize;
 
@@ -227,7 +231,7 @@ impl Element for bool {
 }
 
 /// An element of a BYTES tensor.
-struct Text;
+pub(super) struct Text;
 
 impl Element for Text {
     const SIZE: usize = 4;

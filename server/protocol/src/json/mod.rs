@@ -15,6 +15,7 @@ mod request;
 mod response;
 mod string;
 mod tensor;
+pub mod v1;
 mod writer;
 
 use bytes::Bytes;
@@ -25,7 +26,7 @@ pub use reader::MAX_DEPTH;
 
 pub(crate) use request::decode;
 pub(crate) use response::decode as decode_response;
-pub(crate) use writer::{write_elements, write_parameter, write_string};
+pub(crate) use writer::{write_elements, write_numbers, write_parameter, write_string};
 
 /// Reads an inference request that is all JSON.
 ///

@@ -49,8 +49,12 @@ impl<'a> Reader<'a> {
     /// The complaint about the byte at hand.
     #[cold]
     pub(super) fn unexpected(&self, expected: &'static str) -> Problem {
-        let found = self.bytes.get(self.offset).map_or(Found::End, |&byte| Found::Byte(byte));
-        Problem::Unexpected { offset: self.offset, expected, found }
+        Problem::Unexpected { offset: self.offset, expected, found: self.found() }
+    }
+
+    /// What stands at the byte at hand.
+    pub(super) fn found(&self) -> Found {
+        self.bytes.get(self.offset).map_or(Found::End, |&byte| Found::Byte(byte))
     }
 
     /// Goes one level down, at an opening bracket already read.

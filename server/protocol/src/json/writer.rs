@@ -49,9 +49,19 @@ pub(crate) fn write_parameter(value: &Parameter, out: &mut Vec<u8>) {
 /// Floats are written with the fewest digits that give the same value in their datatype; NaN and
 /// infinities, which JSON has not, as `null`.
 pub(crate) fn write_elements(name: &str, tensor: &Tensor, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let data = &tensor.data;
     out.push(b'[');
-    match tensor.datatype {
+    if tensor.datatype == Datatype::Bytes {
+        write_texts(name, &tensor.data, out)?;
+    } else {
+        write_numbers(tensor.datatype, &tensor.data, out);
+    }
+    out.push(b']');
+    Ok(())
+}
+
+/// Appends the elements of any datatype but BYTES, and commas between them.
+pub(crate) fn write_numbers(datatype: Datatype, data: &[u8], out: &mut Vec<u8>) {
+    match datatype {
         Datatype::Bool => list(data, out, |[byte]: [u8; 1], out| write_bool(byte != 0, out)),
         Datatype::Uint8 => list(data, out, |bytes, out| write_integer(u8::from_le_bytes(bytes), out)),
         Datatype::Uint16 => list(data, out, |bytes, out| write_integer(u16::from_le_bytes(bytes), out)),
@@ -68,10 +78,8 @@ pub(crate) fn write_elements(name: &str, tensor: &Tensor, out: &mut Vec<u8>) -> 
             let value = f64::from_le_bytes(bytes);
             write_float(value, value.is_finite(), out);
         }),
-        Datatype::Bytes => write_texts(name, data, out)?,
+        Datatype::Bytes => {}
     }
-    out.push(b']');
-    Ok(())
 }
 
 /// Appends each element of `N` bytes and commas between them.

@@ -1,0 +1,141 @@
+//! Requests of the V1 protocol, read in one pass.
+
+use compact_str::{CompactString, format_compact};
+use smallvec::SmallVec;
+
+use super::{
+    Form, Input, Request,
+    nested::{BASE64, Nested},
+};
+use crate::{
+    Datatype, DecodeError, InferRequest, InputTensor, Parameters, Problem,
+    error::excerpt,
+    json::{reader::Reader, tensor::once},
+};
+
+/// Reads a request to a model with these inputs, whose first axis counts rows in the row form.
+///
+/// Other keys than `instances` and `inputs` are skipped.
+///
+/// # Errors
+/// Whatever is wrong with the body, by instance, input and byte: neither form or both, no instance, an input
+/// that is missing, unknown or twice there, values that are not nested as the model's shape, `null`, numbers
+/// beyond the datatype.
+pub fn decode_request(body: &[u8], inputs: &[Input<'_>]) -> Result<Request, DecodeError> {
+    let mut reader = Reader::new(body);
+    let (mut rows, mut columns) = (None, None);
+    reader.object("a JSON object", |reader, key| {
+        match key {
+            "instances" => {
+                let value = read_instances(reader, inputs)?;
+                once(&mut rows, value, reader, "instances")?;
+            }
+            "inputs" => {
+                let value = read_columns(reader, inputs)?;
+                once(&mut columns, value, reader, "inputs")?;
+            }
+            _ => reader.skip()?,
+        }
+        Ok::<_, DecodeError>(())
+    })?;
+    reader.end()?;
+    let (form, tensors) = match (rows, columns) {
+        (Some((count, tensors)), None) => (Form::Rows(count), tensors),
+        (None, Some(tensors)) => (Form::Columns, tensors),
+        (Some(_), Some(_)) => return Err(Problem::TwoForms.into()),
+        (None, None) => return Err(Problem::NoForm.into()),
+    };
+    Ok(Request { form, infer: InferRequest { inputs: tensors, ..InferRequest::default() } })
+}
+
+type Tensors<'a> = SmallVec<[Nested<'a>; 2]>;
+
+fn read_instances(
+    reader: &mut Reader<'_>,
+    inputs: &[Input<'_>],
+) -> Result<(usize, Vec<InputTensor>), DecodeError> {
+    if let Some(scalar) = inputs.iter().find(|input| input.dims.is_empty()) {
+        return Err(DecodeError::named("input", scalar.name, Problem::NoRows));
+    }
+    let mut tensors: Tensors<'_> = inputs.iter().map(Nested::new).collect();
+    let mut count = 0;
+    reader.array("an array of instances", |reader, index| {
+        count += 1;
+        let place = |name: Option<&str>| match name {
+            Some(name) => format_compact!("instance {index}, input '{}'", excerpt(name)),
+            None => format_compact!("instance {index}"),
+        };
+        read_tensors(reader, &mut tensors, 1, place)
+    })?;
+    if count == 0 {
+        return Err(Problem::NoInstances.into());
+    }
+    Ok((count, finish(tensors, Some(count))?))
+}
+
+fn read_columns(reader: &mut Reader<'_>, inputs: &[Input<'_>]) -> Result<Vec<InputTensor>, DecodeError> {
+    let mut tensors: Tensors<'_> = inputs.iter().map(Nested::new).collect();
+    let place = |name: Option<&str>| match name {
+        Some(name) => format_compact!("input '{}'", excerpt(name)),
+        None => "inputs".into(),
+    };
+    read_tensors(reader, &mut tensors, 0, place)?;
+    finish(tensors, None)
+}
+
+/// Reads the values of all inputs from `axis` on: an object by name, or those of the only input as they are.
+fn read_tensors(
+    reader: &mut Reader<'_>,
+    tensors: &mut [Nested<'_>],
+    axis: usize,
+    place: impl Fn(Option<&str>) -> CompactString,
+) -> Result<(), DecodeError> {
+    let at = |name: Option<&str>, problem| DecodeError { place: Some(place(name)), problem };
+    if let [only] = tensors
+        && !is_by_name(reader, only)
+    {
+        return only.read(reader, axis).map_err(|problem| at(Some(only.input.name), problem));
+    }
+    // One bit an input would do, but a model may have any number of them.
+    let mut given: SmallVec<[bool; 8]> = tensors.iter().map(|_| false).collect();
+    reader
+        .object("an object with the inputs by name", |reader, key| {
+            let Some(index) = tensors.iter().position(|tensor| tensor.input.name == key) else {
+                let known = tensors.iter().map(|tensor| tensor.input.name).collect::<Vec<_>>().join(", ");
+                return Err(at(Some(key), Problem::UnknownInput { known: known.into() }));
+            };
+            if std::mem::replace(&mut given[index], true) {
+                return Err(at(Some(key), Problem::Twice));
+            }
+            tensors[index].read(reader, axis).map_err(|problem| at(Some(key), problem))
+        })
+        .map_err(|error| if error.place.is_some() { error } else { at(None, error.problem) })?;
+    match given.iter().position(|given| !given) {
+        Some(missing) => Err(at(Some(tensors[missing].input.name), Problem::NotGiven)),
+        None => Ok(()),
+    }
+}
+
+/// Whether the value at hand is an object with inputs by name, rather than an element of BYTES in base64.
+fn is_by_name(reader: &mut Reader<'_>, only: &Nested<'_>) -> bool {
+    if reader.peek() != Some(b'{') {
+        return false;
+    }
+    let mut first = None;
+    let mut ahead = *reader;
+    // Stops at the first key, by way of an error that nobody sees.
+    let _stopped: Result<(), Problem> = ahead.object("an object", |_, key| {
+        first = Some(key == BASE64);
+        Err(Problem::NoForm)
+    });
+    only.input.datatype != Datatype::Bytes || only.input.name == BASE64 || first != Some(true)
+}
+
+fn finish(tensors: Tensors<'_>, rows: Option<usize>) -> Result<Vec<InputTensor>, DecodeError> {
+    let finish = |nested: Nested<'_>| {
+        let name = nested.input.name;
+        let tensor = nested.finish(rows).map_err(|problem| DecodeError::named("input", name, problem))?;
+        Ok(InputTensor { name: name.into(), parameters: Parameters::default(), tensor })
+    };
+    tensors.into_iter().map(finish).collect()
+}
