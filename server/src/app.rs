@@ -54,7 +54,8 @@ pub enum AppError {
 pub async fn run(config: Config, environment: &impl Fn(&str) -> Option<String>) -> Result<(), AppError> {
     let stop = stop_signal()?;
     let library = ort_library::find(environment)?;
-    let metrics = Metrics::new().map_err(|error| AppError::System(error.to_string()))?;
+    let metrics =
+        Metrics::with_names_of(config.metrics_compat).map_err(|error| AppError::System(error.to_string()))?;
     let registry = Arc::new(Registry::default());
     let (control, commands) = repository::control();
     let control = Some(control).filter(|_| config.models.control == ModelControl::Explicit);

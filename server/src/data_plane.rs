@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::{
     error::{ErrorCode, ServeError},
     repository::{Control, Registry, ServedModel},
-    telemetry::{Metrics, Protocol},
+    telemetry::{Metrics, ModelCounts, Protocol},
 };
 
 /// Extensions of the protocol that the server speaks.
@@ -186,7 +186,12 @@ impl DataPlane {
     /// # Errors
     /// [`Internal`](crate::error::ErrorCode::Internal) where the encoder fails.
     pub fn render_metrics(&self) -> Result<String, ServeError> {
-        self.metrics.render().map_err(|error| ServeError::internal(error.to_string()))
+        let counts = |model: Arc<ServedModel>| ModelCounts {
+            statistics: model.metrics.statistics.report(&model.name, &model.version),
+            pending: model.pending(),
+        };
+        let models = || self.registry.ready(None, None).unwrap_or_default().into_iter().map(counts).collect();
+        self.metrics.render(models).map_err(|error| ServeError::internal(error.to_string()))
     }
 
     /// Takes up a request for inference: finds its model and counts it as in flight.

@@ -168,6 +168,11 @@ impl Batcher {
         }
     }
 
+    /// Requests that wait now.
+    pub fn waiting(&self) -> usize {
+        self.shared.queue().len()
+    }
+
     /// Rows that wait now.
     pub fn queue_rows(&self) -> usize {
         self.shared.queue().rows()

@@ -52,6 +52,8 @@ pub struct Config {
     pub drain: Drain,
     /// What is written about it.
     pub log: Log,
+    /// Whose metrics there are beside its own.
+    pub metrics_compat: MetricsCompat,
 }
 
 /// What is served, and from where.
@@ -153,6 +155,15 @@ pub enum Listen {
     Ready,
 }
 
+/// Other servers under whose names metrics are given too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MetricsCompat {
+    /// Triton's counters, `nv_inference_...`.
+    pub triton: bool,
+    /// The histograms of `KServe`'s own servers, `request_predict_seconds` and others.
+    pub kserve: bool,
+}
+
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -223,6 +234,7 @@ impl Config {
             execution: execution(&mut resolver, host),
             drain: drain(&mut resolver),
             log: log(&mut resolver, host),
+            metrics_compat: resolver.find(s::METRICS_COMPAT, str::parse).unwrap_or_default(),
         };
         resolver.finish(config)
     }

@@ -307,6 +307,16 @@ settings! {
         group: Group::Logging,
         help: "off, error, warn, info, debug or trace; by module with target=level, separated by commas.",
     };
+    METRICS_COMPAT = Setting {
+        key: "metrics_compat",
+        flag: "metrics-compat",
+        environment: &["DECIMA_METRICS_COMPAT"],
+        value: "NAMES",
+        fallback: Fallback::Unset,
+        group: Group::Logging,
+        help: "Whose metrics /metrics has beside its own: triton (nv_inference_...), kserve \
+               (request_predict_seconds, ...), or both, separated by a comma.",
+    };
     CONFIG = Setting {
         key: "config",
         flag: "config",

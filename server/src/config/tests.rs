@@ -79,6 +79,7 @@ fn nothing_given_serves_the_folder_models() {
         },
         drain: Drain { timeout: Duration::from_secs(25), delay: Duration::ZERO },
         log: Log { format: LogFormat::Json, filter: "info".into() },
+        metrics_compat: MetricsCompat::default(),
     };
     assert_eq!(resolved.config, expected);
     assert!(resolved.warnings.is_empty());
@@ -106,6 +107,7 @@ fn example(setting: &Setting) -> &'static str {
         "DEVICE" => "auto",
         "FORMAT" => "text",
         "LEVEL" => "debug",
+        "NAMES" => "triton",
         _ => "9",
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Device, Listen, LogFormat, ModelControl};
+use super::{Device, Listen, LogFormat, MetricsCompat, ModelControl};
 
 /// Longer than any sensible timeout, and short enough that adding it to a clock cannot overflow.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
@@ -154,6 +154,22 @@ impl FromStr for LogFormat {
     }
 }
 
+impl FromStr for MetricsCompat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut compat = Self::default();
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            match name {
+                "triton" => compat.triton = true,
+                "kserve" => compat.kserve = true,
+                _ => return Err("expected triton, kserve or both, separated by a comma".into()),
+            }
+        }
+        Ok(compat)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +218,15 @@ mod tests {
         for text in ["verbose", "", "h2=loud", "decima_server"] {
             assert!(log_filter(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn names_of_other_servers_are_a_list() {
+        let both = MetricsCompat { triton: true, kserve: true };
+        assert_eq!("kserve, triton".parse(), Ok(both));
+        assert_eq!("triton".parse(), Ok(MetricsCompat { kserve: false, ..both }));
+        assert_eq!("".parse(), Ok(MetricsCompat::default()));
+        assert!("tensorflow".parse::<MetricsCompat>().is_err());
     }
 
     #[test]

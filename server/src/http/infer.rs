@@ -15,7 +15,7 @@ use crate::{
     data_plane::{Call, Inference},
     error::ServeError,
     repository::ServedModel,
-    telemetry::Protocol,
+    telemetry::{Protocol, Stage},
 };
 
 /// Bytes of JSON before the binary tensors; without it the body is all JSON.
@@ -49,13 +49,16 @@ async fn answer(
 ) -> Result<Response, ServeError> {
     let form = Form::of(headers)?;
     let bytes = body::read(body, state).await?;
+    let reading = inference.model.metrics.time(Stage::Preprocess);
     let request = if bytes.len() > LONG_DECODE_BYTES {
         tokio::task::block_in_place(|| decode(&bytes, form, &inference.model))?
     } else {
         decode(&bytes, form, &inference.model)?
     };
     let binary = binary_outputs(&request, &inference.model);
+    drop(reading);
     let response = inference.model.infer(request, inference.deadline).await?;
+    let _writing = inference.model.metrics.time(Stage::Postprocess);
     encode(&response, &binary)
 }
 

@@ -16,7 +16,7 @@ use crate::{
     data_plane::{Call, Inference},
     error::{ErrorCode, ServeError},
     repository::ServedModel,
-    telemetry::Protocol,
+    telemetry::{Protocol, Stage},
 };
 
 const PREDICT: &str = "predict";
@@ -86,12 +86,15 @@ impl Verb {
 async fn predict(inference: &Inference<'_>, state: &AppState, body: Body) -> Result<Response, ServeError> {
     let bytes = body::read(body, state).await?;
     let model = &inference.model;
+    let reading = model.metrics.time(Stage::Preprocess);
     let v1::Request { form, infer } = if bytes.len() > LONG_DECODE_BYTES {
         tokio::task::block_in_place(|| decode(&bytes, model))?
     } else {
         decode(&bytes, model)?
     };
+    drop(reading);
     let response = model.infer(infer, inference.deadline).await?;
+    let _writing = model.metrics.time(Stage::Postprocess);
     let body =
         v1::encode_response(&response, form).map_err(|error| ServeError::invalid(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())

@@ -11,7 +11,7 @@ use crate::{
     classify::classify,
     error::ServeError,
     model::TensorSpec,
-    telemetry::ModelMetrics,
+    telemetry::{ModelMetrics, Stage},
     validate::{Rules, Selected, select_outputs, validate},
 };
 
@@ -46,6 +46,7 @@ impl ServedModel {
         mut request: InferRequest,
         deadline: Instant,
     ) -> Result<InferResponse, ServeError> {
+        let _timed = self.metrics.time(Stage::Predict);
         let signature = &self.rules.signature;
         let selected = select_outputs(&request.outputs, signature)?;
         let id = request.id.take();
@@ -64,6 +65,11 @@ impl ServedModel {
             })
             .collect::<Result<_, ServeError>>()?;
         Ok(InferResponse { model_name: self.name.clone(), model_version: self.version.clone(), id, outputs })
+    }
+
+    /// Requests that wait for it now.
+    pub fn pending(&self) -> usize {
+        self.batcher.waiting()
     }
 
     /// The model's metadata; `versions` are those that are ready.

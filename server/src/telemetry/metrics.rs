@@ -7,11 +7,14 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 
-use super::statistics::Statistics;
-use crate::error::ErrorCode;
+use super::{
+    metrics_compat::{ModelCounts, ModelStages, Stage, StageDurations, triton},
+    statistics::Statistics,
+};
+use crate::{config::MetricsCompat, error::ErrorCode};
 
 /// Seconds: from a tenth of a fast model's run to the default request timeout.
-const DURATION_BUCKETS: [f64; 16] =
+pub(super) const DURATION_BUCKETS: [f64; 16] =
     [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 const ROW_BUCKETS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
@@ -55,6 +58,10 @@ pub struct Metrics {
     build_info: IntGaugeVec,
     /// Requests for inference that are being answered now.
     pub in_flight: IntGauge,
+    /// Whether Triton's names are rendered too.
+    triton: bool,
+    /// `KServe`'s names, where they are wanted.
+    stages: Option<StageDurations>,
 }
 
 /// The metrics of one version of a model.
@@ -71,6 +78,7 @@ pub struct ModelMetrics {
     pub batch_rows: Histogram,
     /// Rows that wait.
     pub queue_rows: IntGauge,
+    stages: Option<ModelStages>,
     /// The same counts as the statistics extension wants them.
     pub statistics: Statistics,
 }
@@ -81,6 +89,14 @@ impl Metrics {
     /// # Errors
     /// Two metrics share a name: a mistake in this file.
     pub fn new() -> Result<Self, prometheus::Error> {
+        Self::with_names_of(MetricsCompat::default())
+    }
+
+    /// Registers every metric, and those of other servers.
+    ///
+    /// # Errors
+    /// As [`Metrics::new`].
+    pub fn with_names_of(others: MetricsCompat) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let model = ["model", "version"];
         let seconds = |name: &str, help: &str, labels: &[&str]| {
@@ -153,6 +169,8 @@ impl Metrics {
                     "Requests for inference that are being answered.",
                 )?,
             )?,
+            triton: others.triton,
+            stages: others.kserve.then(|| StageDurations::new(&registry)).transpose()?,
             registry,
         })
     }
@@ -181,20 +199,30 @@ impl Metrics {
             compute_duration: self.compute_duration.with_label_values(&labels),
             batch_rows: self.batch_rows.with_label_values(&labels),
             queue_rows: self.queue_rows.with_label_values(&labels),
+            stages: self.stages.as_ref().map(|stages| stages.model(name)),
             statistics: Statistics::default(),
         })
     }
 
-    /// The metrics as Prometheus' text format 0.0.4.
+    /// The metrics as Prometheus' text format 0.0.4. `models` is asked only where Triton's names are wanted.
     ///
     /// # Errors
     /// The encoder's own.
-    pub fn render(&self) -> Result<String, prometheus::Error> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+    pub fn render(&self, models: impl FnOnce() -> Vec<ModelCounts>) -> Result<String, prometheus::Error> {
+        let mut text = TextEncoder::new().encode_to_string(&self.registry.gather())?;
+        if self.triton {
+            text.push_str(&triton(&models(), &self.request_duration)?);
+        }
+        Ok(text)
     }
 }
 
 impl ModelMetrics {
+    /// Times a stage until the value is dropped, where anyone wants to know.
+    pub fn time(&self, stage: Stage) -> Option<impl Drop + Send + Sync + use<>> {
+        self.stages.as_ref().map(|stages| stages[stage as usize].start_timer())
+    }
+
     /// Counts a request that was answered, after `took`.
     pub fn answered(&self, protocol: Protocol, code: u16, took: Duration) {
         self.statistics.answered(code == 200, took);
@@ -223,7 +251,7 @@ impl ModelMetrics {
     }
 }
 
-fn register<C: Collector + Clone + 'static>(
+pub(super) fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: C,
 ) -> Result<C, prometheus::Error> {

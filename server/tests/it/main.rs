@@ -13,6 +13,7 @@ mod datatypes;
 mod extensions;
 mod lifecycle;
 mod limits;
+mod metrics_compat;
 mod model_control;
 mod protocol;
 mod repository;

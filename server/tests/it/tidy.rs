@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 9] = [
 const FENCED: [(&str, &[&str]); 4] = [
     ("ort::", &["executor/"]),
     ("axum::", &["http/"]),
-    ("prometheus::", &["telemetry/metrics.rs"]),
+    ("prometheus::", &["telemetry/metrics"]),
     ("aws_", &[]),
 ];
 
