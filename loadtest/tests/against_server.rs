@@ -31,7 +31,8 @@ impl Server {
             fs::write(version.join("model.onnx"), model(operator)).unwrap();
         }
         let mut child = Command::new(server_program())
-            .args(["--host", "127.0.0.1", "--http-port", "0", "--log-format", "json", "--model-repository"])
+            .args(["--host", "127.0.0.1", "--http-port", "0", "--grpc-port", "0"])
+            .args(["--log-format", "json", "--model-repository"])
             .arg(folder.path().join("models"))
             .stderr(Stdio::piped())
             .spawn()

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
-    task::JoinHandle,
+    task::JoinSet,
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use crate::{
     config::{Config, Listen, ModelControl},
     data_plane::DataPlane,
     executor::{Runtime, RuntimeError},
-    http::{AppState, Listener, Phases, router},
+    http::{AppState, Listener, Phases, grpc_router, router},
     ort_library,
     repository::{self, Loader, Registry, Repository, RepositoryError},
     telemetry::Metrics,
@@ -32,10 +32,12 @@ pub enum AppError {
     #[error(transparent)]
     Repository(#[from] RepositoryError),
     /// The socket could not be opened.
-    #[error("cannot listen on {address}: {reason}; choose another port with --http-port")]
+    #[error("cannot listen on {address}: {reason}; choose another port with {flag}")]
     Listen {
         /// Where.
         address: SocketAddr,
+        /// The flag that says so.
+        flag: &'static str,
         /// Why not.
         reason: std::io::Error,
     },
@@ -100,35 +102,48 @@ struct Server<'a> {
     data_plane: Arc<DataPlane>,
 }
 
-/// A socket that is being served.
+/// The sockets that are being served.
 struct Serving {
     address: SocketAddr,
+    grpc_address: Option<SocketAddr>,
     phases: Phases,
-    task: JoinHandle<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Server<'_> {
     async fn listen(&self) -> Result<Serving, AppError> {
         let http = &self.config.http;
-        let refused = |reason| AppError::Listen { address: http.address, reason };
-        let listener = Listener::bind(
-            http.address,
-            http.max_connections,
-            http.keep_alive_timeout,
-            http.http2_max_streams,
-        )
-        .await
-        .map_err(refused)?;
-        let address = listener.address().map_err(refused)?;
         let state = AppState {
             data_plane: Arc::clone(&self.data_plane),
             max_body_bytes: http.max_body_bytes,
             body_read_timeout: http.body_read_timeout,
         };
         let phases = Phases::default();
-        let task = tokio::spawn(listener.serve(router(state), phases.clone()));
+        let mut tasks = JoinSet::new();
+        let (listener, address) = self.bind(http.address, "--http-port").await?;
+        let mut grpc_address = None;
+        if let Some(grpc) = http.grpc_address {
+            let (listener, address) = self.bind(grpc, "--grpc-port").await?;
+            tasks.spawn(listener.serve(grpc_router(&state), phases.clone()));
+            grpc_address = Some(address);
+        }
+        tasks.spawn(listener.serve(router(state), phases.clone()));
         tracing::info!(%address, "listening");
-        Ok(Serving { address, phases, task })
+        if let Some(address) = grpc_address {
+            tracing::info!(%address, "listening for gRPC alone");
+        }
+        Ok(Serving { address, grpc_address, phases, tasks })
+    }
+
+    async fn bind(&self, wanted: SocketAddr, flag: &'static str) -> Result<(Listener, SocketAddr), AppError> {
+        let http = &self.config.http;
+        let refused = |reason| AppError::Listen { address: wanted, flag, reason };
+        let listener =
+            Listener::bind(wanted, http.max_connections, http.keep_alive_timeout, http.http2_max_streams)
+                .await
+                .map_err(refused)?;
+        let address = listener.address().map_err(refused)?;
+        Ok((listener, address))
     }
 
     /// Says that it is not ready, goes on serving while the word spreads, then closes the socket and lets
@@ -141,7 +156,7 @@ impl Server<'_> {
         serving.phases.draining.cancel();
         tokio::time::sleep(drain.delay).await;
         serving.phases.closing.cancel();
-        if timeout_at(deadline, serving.task).await.is_ok() {
+        if timeout_at(deadline, serving.tasks.join_all()).await.is_ok() {
             tracing::info!("drained");
             return Ok(());
         }
@@ -155,16 +170,19 @@ impl Server<'_> {
 impl Serving {
     /// Tells a person what to do next.
     fn announce(&self, repository: &Repository) {
-        let host = match self.address.ip() {
-            ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
-            std::net::IpAddr::V6(ip) => format!("[{ip}]"),
-            std::net::IpAddr::V4(ip) => ip.to_string(),
-        };
-        let url = format!("http://{host}:{}", self.address.port());
-        tracing::info!(url, "ready");
+        let url = format!("http://{}", reachable(self.address));
+        tracing::info!(url, grpc = self.grpc_address.map(reachable), "ready");
         for (model, example) in repository.examples() {
             tracing::info!("try: curl -s {url}/v2/models/{model}/infer -d @{}", example.display());
         }
+    }
+}
+
+/// An address that a client on this machine can use.
+fn reachable(address: SocketAddr) -> String {
+    match address.ip() {
+        ip if ip.is_unspecified() => format!("127.0.0.1:{}", address.port()),
+        _ => address.to_string(),
     }
 }
 

@@ -1,15 +1,10 @@
 //! What the server does, whatever protocol asks for it. Transports translate and call this.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use futures_util::{Stream, stream};
 use oip::{IndexEntry, ModelConfiguration, ModelMetadata, ModelState, ModelStatistics, ServerMetadata};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     error::{ErrorCode, ServeError},
@@ -49,7 +44,7 @@ pub struct DataPlane {
     registry: Arc<Registry>,
     metrics: Metrics,
     request_timeout: Duration,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
     /// `None` where models are not loaded and unloaded by request.
     control: Option<Control>,
 }
@@ -57,7 +52,7 @@ pub struct DataPlane {
 impl DataPlane {
     /// A data plane over the models of `registry`; a request may take `request_timeout` in all.
     pub fn new(registry: Arc<Registry>, metrics: Metrics, request_timeout: Duration) -> Self {
-        Self { registry, metrics, request_timeout, draining: AtomicBool::new(false), control: None }
+        Self { registry, metrics, request_timeout, draining: watch::Sender::new(false), control: None }
     }
 
     /// With `control`, models can be loaded and unloaded by request.
@@ -69,13 +64,45 @@ impl DataPlane {
 
     /// Whether every model of the start has been loaded and the server is not about to stop.
     pub fn is_ready(&self) -> bool {
-        !self.draining.load(Ordering::Relaxed) && self.registry.is_ready()
+        !self.is_draining() && self.registry.is_ready()
     }
 
     /// From now on the server is not ready: its orchestrator should send new requests elsewhere. Those
     /// that come nevertheless are answered until the sockets close.
     pub fn start_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
+    }
+
+    /// Whether the server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Waits until the server is about to stop.
+    pub async fn draining(&self) {
+        let mut draining = self.draining.subscribe();
+        // It fails only where the sender is gone, and `self` has it.
+        let _draining = draining.wait_for(|&draining| draining).await;
+    }
+
+    /// Whether the server is ready: now, and whenever that changes. Ends when it is about to stop.
+    pub fn readiness(self: Arc<Self>) -> impl Stream<Item = bool> + Send {
+        let (models, draining) = (self.registry.changes(), self.draining.subscribe());
+        stream::unfold((self, models, draining, None), |(plane, mut models, mut draining, told)| async move {
+            loop {
+                let ready = plane.is_ready();
+                if told != Some(ready) {
+                    return Some((ready, (plane, models, draining, Some(ready))));
+                }
+                if plane.is_draining() {
+                    return None;
+                }
+                tokio::select! {
+                    changed = models.changed() => changed.ok()?,
+                    changed = draining.changed() => changed.ok()?,
+                }
+            }
+        })
     }
 
     /// Name, version and extensions of the server.

@@ -84,14 +84,16 @@ pub enum Problem {
     /// The shape asks for more elements than memory can address.
     #[error("shape {0} has too many elements")]
     TooManyElements(Shape),
-    /// `data` has more or fewer elements than the shape asks for.
-    #[error("shape {shape} asks for {expected} elements, but 'data' has {got}")]
+    /// The data has more or fewer elements than the shape asks for.
+    #[error("shape {shape} asks for {expected} elements, but '{list}' has {got}")]
     ElementCount {
+        /// The field that has the data.
+        list: &'static str,
         /// The shape given.
         shape: Shape,
         /// Product of its dimensions.
         expected: usize,
-        /// Elements in `data`.
+        /// Elements there are.
         got: usize,
     },
     /// A number is beyond its datatype.
@@ -241,6 +243,42 @@ pub enum Problem {
         offset: usize,
         /// The start of it.
         value: CompactString,
+    },
+    /// A negative size along an axis.
+    #[error("dimension {0} of the shape is negative")]
+    NegativeDim(i64),
+    /// Raw contents for some of the tensors only.
+    #[error(
+        "raw contents for {raw} of {inputs} tensors: there must be one entry for each, in their order, or none"
+    )]
+    RawCount {
+        /// Entries of raw contents.
+        raw: usize,
+        /// Tensors.
+        inputs: usize,
+    },
+    /// Both raw and typed contents.
+    #[error("has 'contents' beside raw contents: give one")]
+    RawAndContents,
+    /// Elements in a list that is another datatype's.
+    #[error("datatype {datatype} takes its elements from '{expected}', but they are in '{found}'")]
+    WrongContents {
+        /// The tensor's datatype.
+        datatype: Datatype,
+        /// Where its elements belong.
+        expected: &'static str,
+        /// Where some are.
+        found: &'static str,
+    },
+    /// An element that its datatype cannot hold.
+    #[error("element {index} is {value}, which is beyond {datatype}")]
+    BeyondDatatype {
+        /// Which element, in row-major order.
+        index: usize,
+        /// Its value.
+        value: CompactString,
+        /// The tensor's datatype.
+        datatype: Datatype,
     },
     /// A raw body for an input whose shape it cannot settle.
     #[error("a body without JSON cannot fill {datatype} {dims:?}: {reason}")]

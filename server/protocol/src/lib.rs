@@ -8,6 +8,7 @@
 //! protocol.
 
 pub mod binary;
+pub mod grpc;
 pub mod json;
 
 mod datatype;

@@ -2,11 +2,18 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use bytes::Bytes;
+use compact_str::CompactString;
 use oip::{
     Datatype, InferRequest, InferResponse, InputTensor, Parameter, Parameters, RequestedOutput, Shape,
-    Tensor, binary, decode_response, encode_request, encode_response, push_bytes_element,
+    Tensor, binary, decode_response, encode_request, encode_response,
+    grpc::{
+        self, TensorForm,
+        messages::{ModelInferRequest, ModelInferResponse},
+    },
+    push_bytes_element,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
+use prost::Message;
 
 /// Any tensor; floats are finite, as JSON has no others, and BYTES is text.
 fn tensors() -> impl Strategy<Value = Tensor> {
@@ -95,6 +102,26 @@ proptest! {
     }
 
     #[test]
+    fn requests_survive_grpc(request in requests(), typed: bool) {
+        let form = if typed { TensorForm::Typed } else { TensorForm::Raw };
+        let wire = grpc::encode_request(&request, "m", "1", form).encode_to_vec();
+        let message = ModelInferRequest::decode(Bytes::from(wire)).unwrap();
+        prop_assert_eq!((&message.model_name[..], &message.model_version[..]), ("m", "1"));
+        let (decoded, _) = grpc::decode_request(message).unwrap();
+        prop_assert_eq!(without_order(decoded), without_order(request));
+    }
+
+    #[test]
+    fn responses_survive_grpc(mut response in responses(), typed: bool) {
+        let form = if typed { TensorForm::Typed } else { TensorForm::Raw };
+        let wire = grpc::encode_response(response.clone(), form).encode_to_vec();
+        let message = ModelInferResponse::decode(Bytes::from(wire)).unwrap();
+        prop_assert!(message.raw_output_contents.is_empty() || message.raw_output_contents.len() == response.outputs.len());
+        response.id = response.id.filter(|id| !id.is_empty());
+        prop_assert_eq!(grpc::decode_response(message).unwrap(), response);
+    }
+
+    #[test]
     fn bits_survive_binary(bits in vec(any::<u32>(), 1..20)) {
         let data: Vec<u8> = bits.iter().flat_map(|bits| bits.to_le_bytes()).collect();
         let tensor = Tensor::new(Datatype::Fp32, Shape::from(&[bits.len()][..]), data.into()).unwrap();
@@ -102,6 +129,10 @@ proptest! {
         let encoded = encode_response(&response, &[true]).unwrap();
         let decoded = decode_response(&encoded.body, encoded.json_length).unwrap();
         prop_assert_eq!(&decoded.outputs[0].1.data, &response.outputs[0].1.data);
+        for form in [TensorForm::Raw, TensorForm::Typed] {
+            let decoded = grpc::decode_response(grpc::encode_response(response.clone(), form)).unwrap();
+            prop_assert_eq!(&decoded.outputs[0].1.data, &response.outputs[0].1.data);
+        }
     }
 
     #[test]
@@ -116,6 +147,22 @@ proptest! {
         prop_assert_eq!(tensor.data.to_vec(), [first.data, second.data].concat());
         prop_assert_eq!(tensor.slice_rows(cut, rows - cut + 1), None);
     }
+}
+
+/// A message has its parameters in a map, and no id that is empty.
+fn without_order(mut request: InferRequest) -> InferRequest {
+    let sort = |parameters: &mut Parameters| {
+        let mut unique: Vec<_> = parameters.0.iter().map(|(name, _)| name.clone()).collect();
+        unique.sort();
+        unique.dedup();
+        let last = |name| (CompactString::clone(&name), parameters.get(&name).unwrap().clone());
+        *parameters = Parameters(unique.into_iter().map(last).collect());
+    };
+    sort(&mut request.parameters);
+    request.inputs.iter_mut().for_each(|input| sort(&mut input.parameters));
+    request.outputs.iter_mut().for_each(|output| sort(&mut output.parameters));
+    request.id = request.id.filter(|id| !id.is_empty());
+    request
 }
 
 fn response_of(tensor: Tensor) -> InferResponse {

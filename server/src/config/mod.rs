@@ -81,6 +81,8 @@ pub struct Models {
 pub struct Http {
     /// Address and port; port 0 is any free one.
     pub address: SocketAddr,
+    /// Where gRPC alone is served; `None`: only beside HTTP.
+    pub grpc_address: Option<SocketAddr>,
     /// When the socket opens.
     pub listen: Listen,
     /// Connections open at once.
@@ -267,18 +269,17 @@ fn store<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, places: 
 }
 
 fn http<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Http {
-    let grpc_port = resolver.value(s::GRPC_PORT, value::port);
-    if grpc_port != 0 {
-        resolver.warn(format!("gRPC is not served by this version: nothing listens on port {grpc_port}"));
-    }
     let listen = match resolver.environment("INFERENCE_SERVICE_NAME") {
         Some(_) => ("ready".into(), Some("INFERENCE_SERVICE_NAME is set".into())),
         None => ("early".into(), None),
     };
     let host = resolver.value(s::HOST, value::host);
     let port = resolver.value(s::HTTP_PORT, value::port);
+    // Where both are the same there is nothing to add: the HTTP port takes gRPC too.
+    let grpc_port = Some(resolver.value(s::GRPC_PORT, value::port)).filter(|&grpc| grpc != 0 && grpc != port);
     Http {
         address: SocketAddr::new(host, port),
+        grpc_address: grpc_port.map(|port| SocketAddr::new(host, port)),
         listen: resolver.value_or(s::LISTEN, listen, str::parse),
         max_connections: resolver.value(s::MAX_CONNECTIONS, value::count),
         max_body_bytes: resolver.value(s::MAX_BODY_SIZE, value::size),

@@ -165,17 +165,16 @@ settings! {
         value: "PORT",
         fallback: Fallback::Value("8080"),
         group: Group::Network,
-        help: "Port for HTTP/1.1 and HTTP/2 without TLS. 0: any free port.",
+        help: "Port for HTTP/1.1, HTTP/2 (h2c) and gRPC, without TLS. 0: any free port.",
     };
     GRPC_PORT = Setting {
         key: "grpc_port",
         flag: "grpc-port",
         environment: &["DECIMA_GRPC_PORT"],
         value: "PORT",
-        fallback: Fallback::Value("0"),
+        fallback: Fallback::Value("8081"),
         group: Group::Network,
-        help: "Port for gRPC, which this version does not serve yet: any other value than 0 is accepted with \
-               a warning, since KServe's manifests carry it.",
+        help: "Port for gRPC alone. 0: none; the HTTP port takes gRPC calls too.",
     };
     LISTEN = Setting {
         key: "listen",

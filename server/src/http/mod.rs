@@ -1,4 +1,4 @@
-//! The protocol over HTTP: routes, and what every request passes through.
+//! The protocol over HTTP: routes, and what every request passes through; gRPC calls among them.
 
 mod body;
 mod health;
@@ -15,10 +15,11 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    body::Body,
     extract::DefaultBodyLimit,
-    http::{HeaderMap, StatusCode, Version, header},
+    http::{HeaderMap, StatusCode, Uri, Version, header},
     middleware,
-    response::IntoResponse,
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use http::Extensions;
@@ -29,6 +30,7 @@ use tower_http::{
     compression::CompressionLayer,
     decompression::RequestDecompressionLayer,
     request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
+    timeout::RequestBodyTimeoutLayer,
 };
 
 pub use listener::{Listener, Phases};
@@ -36,6 +38,7 @@ pub use listener::{Listener, Phases};
 use crate::{
     data_plane::DataPlane,
     error::{ErrorCode, ServeError},
+    grpc,
 };
 
 /// What handlers share.
@@ -49,8 +52,40 @@ pub struct AppState {
     pub body_read_timeout: Duration,
 }
 
-/// Every path of the server.
+/// Every path of the server, and every gRPC call.
 pub fn router(state: AppState) -> Router {
+    let grpc = grpc_calls(&state);
+    rest(state).merge(grpc)
+}
+
+/// gRPC calls and nothing else.
+pub fn grpc_router(state: &AppState) -> Router {
+    grpc_calls(state).fallback(unknown_path)
+}
+
+fn grpc_calls(state: &AppState) -> Router {
+    let plane = || Arc::clone(&state.data_plane);
+    let inference = grpc::inference(plane(), state.max_body_bytes);
+    // A stream may be idle for as long as it likes; a single message must arrive.
+    let patience = RequestBodyTimeoutLayer::new(state.body_read_timeout);
+    Router::new()
+        .route_service("/inference.GRPCInferenceService/{call}", inference.clone())
+        .route_service("/grpc.health.v1.Health/{call}", grpc::health(plane()))
+        .layer(patience)
+        .route_service("/inference.GRPCInferenceService/ModelStreamInfer", inference)
+        .route_service("/grpc.reflection.v1.ServerReflection/{call}", grpc::reflection())
+        .route_service("/grpc.reflection.v1alpha.ServerReflection/{call}", grpc::reflection_alpha())
+        .layer(
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::x_request_id(trace::NumberedRequests::default()))
+                .layer(trace::layer())
+                .layer(PropagateRequestIdLayer::x_request_id())
+                .layer(CatchPanicLayer::custom(grpc::panicked))
+                .layer(middleware::map_response(async |response: Response| grpc::log_and_shape(response))),
+        )
+}
+
+fn rest(state: AppState) -> Router {
     // Only answers to inference are compressed: clients are known that decode nothing else.
     let compression =
         CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_worth_compressing);
@@ -103,12 +138,15 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-async fn unknown_path(uri: axum::http::Uri) -> ServeError {
+async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
+    if grpc::is_grpc(&headers) {
+        return grpc::unknown_call(uri.path()).map(Body::new);
+    }
     let path: String = uri.path().chars().take(128).collect();
-    ServeError::new(ErrorCode::NotFound, format!("unknown path '{path}'"))
+    ServeError::new(ErrorCode::NotFound, format!("unknown path '{path}'")).into_response()
 }
 
-fn panicked(_panic: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+fn panicked(_panic: Box<dyn std::any::Any + Send>) -> Response {
     ServeError::internal("the server failed on this request").into_response()
 }
 

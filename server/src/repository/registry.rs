@@ -7,6 +7,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use oip::{IndexEntry, ModelState};
+use tokio::sync::watch;
 
 use super::{served::ServedModel, version};
 use crate::error::{ErrorCode, ServeError};
@@ -39,6 +40,7 @@ struct Snapshot {
 pub struct Registry {
     snapshot: ArcSwap<Snapshot>,
     writing: Mutex<()>,
+    changes: watch::Sender<()>,
 }
 
 impl Registry {
@@ -183,11 +185,17 @@ impl Registry {
         self.change(|snapshot| snapshot.started = true);
     }
 
+    /// Tells of every change from now on.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
     fn change(&self, edit: impl FnOnce(&mut Snapshot)) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.snapshot.load());
         edit(&mut next);
         self.snapshot.store(Arc::new(next));
+        self.changes.send_replace(());
     }
 }
 

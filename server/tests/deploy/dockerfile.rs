@@ -208,7 +208,8 @@ fn the_entry_point_and_the_ports_are_the_servers() {
     let variable = |name: &str| last.environment.get(name).cloned();
     let resolved =
         Config::load(&args.flags, &variable, &Host::detect()).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(last.ports, [resolved.config.http.address.port()]);
+    let http = &resolved.config.http;
+    assert_eq!(last.ports, [http.address.port(), http.grpc_address.unwrap().port()]);
     let build = &image.stage("build").commands[0];
     let command = concat!("cargo build --locked --release --package ", env!("CARGO_PKG_NAME"));
     assert!(build.contains(command), "{build}");

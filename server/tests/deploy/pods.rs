@@ -162,12 +162,13 @@ fn the_pods_of_our_manifests_answer() {
             assert_eq!(server.get(path).0, 200, "{model}: {path}");
         }
         for protocol in manifest("ClusterServingRuntime")["spec"]["protocolVersions"].as_array().unwrap() {
-            let path = match protocol.as_str().unwrap() {
-                "v1" => format!("/v1/models/{model}"),
-                "v2" => format!("/v2/models/{model}"),
+            let answers = match protocol.as_str().unwrap() {
+                "v1" => server.get(&format!("/v1/models/{model}")).0 == 200,
+                "v2" => server.get(&format!("/v2/models/{model}")).0 == 200,
+                "grpc-v2" => server.is_ready_over_grpc(model),
                 other => panic!("the manifest promises {other}, which nothing here checks"),
             };
-            assert_eq!(server.get(&path).0, 200, "{model}: {path}");
+            assert!(answers, "{model}: {protocol}");
         }
         // The socket opens at once, so that liveness holds while the models load.
         assert!(position(&server, "listening") < position(&server, "model ready"), "{:?}", server.messages);

@@ -7,7 +7,9 @@ use std::{
 };
 
 use decima_server::ort_library;
+use oip::grpc::{client::GrpcInferenceServiceClient, messages::ModelReadyRequest};
 use serde_json::Value;
+use tonic::transport::Endpoint;
 
 /// A server that is ready; it ends with its value.
 pub(crate) struct Program {
@@ -31,7 +33,8 @@ impl Program {
             .env_clear()
             .envs(environment)
             .env("ORT_DYLIB_PATH", library)
-            .envs([("DECIMA_HOST", "127.0.0.1"), ("DECIMA_HTTP_PORT", "0"), ("DECIMA_LOG_FORMAT", "json")])
+            .envs([("DECIMA_HOST", "127.0.0.1"), ("DECIMA_HTTP_PORT", "0"), ("DECIMA_GRPC_PORT", "0")])
+            .env("DECIMA_LOG_FORMAT", "json")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -50,6 +53,17 @@ impl Program {
         }
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         Self { child, _log: log, messages, address: address.unwrap(), agent }
+    }
+
+    /// Whether a model is ready, asked over gRPC.
+    pub(crate) fn is_ready_over_grpc(&self, model: &str) -> bool {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let channel = Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect().await;
+            let request = ModelReadyRequest { name: model.to_owned(), version: String::new() };
+            let mut client = GrpcInferenceServiceClient::new(channel.unwrap());
+            client.model_ready(request).await.unwrap().into_inner().ready
+        })
     }
 
     /// Status and body of a `GET`.

@@ -6,22 +6,24 @@ use std::{
 };
 
 /// The modules of the server, lowest floor first; a module may name those of its own line and above.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 10] = [
     &["error", "cpu_budget", "exit", "ort_library"],
     &["config", "model"],
     &["classify", "cli", "schedule", "telemetry", "validate", "executor"],
     &["batcher"],
     &["repository"],
     &["data_plane"],
+    &["grpc"],
     &["http"],
     &["app"],
     &["main", "lib"],
 ];
 
 /// Crates that only these places may name.
-const FENCED: [(&str, &[&str]); 4] = [
+const FENCED: [(&str, &[&str]); 5] = [
     ("ort::", &["executor/"]),
     ("axum::", &["http/"]),
+    ("tonic::", &["grpc/"]),
     ("prometheus::", &["telemetry/metrics"]),
     ("aws_", &[]),
 ];
@@ -37,7 +39,11 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
-        if path.is_dir() && name != "target" && !name.to_string_lossy().starts_with('.') {
+        if path.is_dir()
+            && name != "target"
+            && name != "generated"
+            && !name.to_string_lossy().starts_with('.')
+        {
             files.extend(rust_files(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             files.push(path);

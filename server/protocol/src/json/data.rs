@@ -43,7 +43,7 @@ pub(super) fn read(
         Datatype::Bytes => elements.read::<Text>(reader),
     }?;
     if got != expected {
-        return Err(Problem::ElementCount { shape, expected, got });
+        return Err(Problem::ElementCount { shape, expected, got, list: "data" });
     }
     Ok(Tensor { datatype, shape, data: Bytes::from(elements.packed) })
 }

@@ -1,0 +1,16 @@
+//! The protocol over gRPC: messages and service, generated from `proto/inference.proto`, and what turns the
+//! messages of inference into this crate's own and back.
+
+mod codec;
+mod contents;
+mod generated;
+mod request;
+mod response;
+
+pub use codec::MessageCodec;
+pub use generated::{
+    FILE_DESCRIPTOR_SET, grpc_inference_service_client as client, grpc_inference_service_server as server,
+    messages,
+};
+pub use request::{TensorForm, decode_request, encode_request};
+pub use response::{decode_response, encode_response};

@@ -1,0 +1,195 @@
+//! The protocol's service: each call becomes one of the data plane's.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use oip::grpc::{
+    decode_request, encode_response,
+    messages::{
+        ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse, ModelMetadataRequest,
+        ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse, ModelStatisticsRequest,
+        ModelStatisticsResponse, RepositoryIndexRequest, RepositoryIndexResponse, RepositoryModelLoadRequest,
+        RepositoryModelLoadResponse, RepositoryModelUnloadRequest, RepositoryModelUnloadResponse,
+        ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse,
+        ServerReadyRequest, ServerReadyResponse,
+    },
+    server::GrpcInferenceService,
+};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use super::{
+    extensions::{self, model_named_in},
+    metadata::{is_compressed, reply, timeout},
+    stream,
+};
+use crate::{
+    data_plane::{Call, DataPlane, Inference},
+    error::{ErrorCode, ServeError},
+    telemetry::{Protocol, Stage},
+};
+
+/// The protocol's service over the data plane.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub(super) data_plane: Arc<DataPlane>,
+}
+
+/// A larger message is read where it may take its time: it would keep other connections waiting.
+const LONG_DECODE_BYTES: usize = 512 << 10;
+
+/// An empty version asks for the newest.
+fn version(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+impl Service {
+    /// Answers a request within `timeout` or the server's own, whichever is shorter.
+    pub(super) async fn infer(
+        &self,
+        mut message: ModelInferRequest,
+        timeout: Option<Duration>,
+    ) -> Result<ModelInferResponse, ServeError> {
+        let (model, wanted) = (mem::take(&mut message.model_name), mem::take(&mut message.model_version));
+        let started = Instant::now();
+        let call = Call { model: &model, version: version(&wanted), protocol: Protocol::Grpc, started };
+        let mut inference = self.data_plane.begin(call)?;
+        if let Some(timeout) = timeout {
+            inference.deadline = inference.deadline.min(started + timeout);
+        }
+        let answer = answer(&inference, message).await;
+        inference.finish(answer)
+    }
+}
+
+async fn answer(
+    inference: &Inference<'_>,
+    message: ModelInferRequest,
+) -> Result<ModelInferResponse, ServeError> {
+    let metrics = &inference.model.metrics;
+    let reading = metrics.time(Stage::Preprocess);
+    let size: usize = message.raw_input_contents.iter().map(bytes::Bytes::len).sum();
+    let (request, form) = if size > LONG_DECODE_BYTES {
+        tokio::task::block_in_place(|| decode_request(message))?
+    } else {
+        decode_request(message)?
+    };
+    drop(reading);
+    let response = inference.model.infer(request, inference.deadline).await?;
+    let _writing = metrics.time(Stage::Postprocess);
+    Ok(encode_response(response, form))
+}
+
+#[async_trait]
+impl GrpcInferenceService for Service {
+    type ModelStreamInferStream = stream::Answers;
+
+    async fn server_live(
+        &self,
+        _: Request<ServerLiveRequest>,
+    ) -> Result<Response<ServerLiveResponse>, Status> {
+        Ok(reply(ServerLiveResponse { live: true }, false))
+    }
+
+    async fn server_ready(
+        &self,
+        _: Request<ServerReadyRequest>,
+    ) -> Result<Response<ServerReadyResponse>, Status> {
+        Ok(reply(ServerReadyResponse { ready: self.data_plane.is_ready() }, false))
+    }
+
+    async fn model_ready(
+        &self,
+        request: Request<ModelReadyRequest>,
+    ) -> Result<Response<ModelReadyResponse>, Status> {
+        let ModelReadyRequest { name, version: wanted } = request.into_inner();
+        let ready = match self.data_plane.model(&name, version(&wanted)) {
+            Ok(_) => true,
+            Err(error) if error.code == ErrorCode::Unavailable => false,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(reply(ModelReadyResponse { ready }, false))
+    }
+
+    async fn server_metadata(
+        &self,
+        _: Request<ServerMetadataRequest>,
+    ) -> Result<Response<ServerMetadataResponse>, Status> {
+        Ok(reply(extensions::server_metadata(self.data_plane.server_metadata()), false))
+    }
+
+    async fn model_metadata(
+        &self,
+        request: Request<ModelMetadataRequest>,
+    ) -> Result<Response<ModelMetadataResponse>, Status> {
+        let ModelMetadataRequest { name, version: wanted } = request.into_inner();
+        let metadata = self.data_plane.model_metadata(&name, version(&wanted))?;
+        Ok(reply(extensions::model_metadata(metadata), false))
+    }
+
+    async fn model_infer(
+        &self,
+        request: Request<ModelInferRequest>,
+    ) -> Result<Response<ModelInferResponse>, Status> {
+        let (timeout, compressed) = (timeout(request.metadata()), is_compressed(request.metadata()));
+        Ok(reply(self.infer(request.into_inner(), timeout).await?, compressed))
+    }
+
+    async fn model_stream_infer(
+        &self,
+        request: Request<Streaming<ModelInferRequest>>,
+    ) -> Result<Response<stream::Answers>, Status> {
+        let compressed = is_compressed(request.metadata());
+        let (metadata, _, requests) = request.into_parts();
+        Ok(reply(stream::answer(self.clone(), &metadata, requests), compressed))
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<ModelConfigRequest>,
+    ) -> Result<Response<ModelConfigResponse>, Status> {
+        let ModelConfigRequest { name, version: wanted } = request.into_inner();
+        let config = self.data_plane.model_configuration(&name, version(&wanted))?;
+        Ok(reply(ModelConfigResponse { config: Some(extensions::model_config(config)) }, false))
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<ModelStatisticsRequest>,
+    ) -> Result<Response<ModelStatisticsResponse>, Status> {
+        let ModelStatisticsRequest { name, version: wanted } = request.into_inner();
+        let statistics = self.data_plane.model_statistics(version(&name), version(&wanted))?;
+        let model_stats = statistics.into_iter().map(extensions::model_statistics).collect();
+        Ok(reply(ModelStatisticsResponse { model_stats }, false))
+    }
+
+    async fn repository_index(
+        &self,
+        request: Request<RepositoryIndexRequest>,
+    ) -> Result<Response<RepositoryIndexResponse>, Status> {
+        let RepositoryIndexRequest { repository_name, ready } = request.into_inner();
+        extensions::refuse_repository(&repository_name)?;
+        let models = self.data_plane.repository_index(ready).into_iter().map(extensions::index_entry);
+        Ok(reply(RepositoryIndexResponse { models: models.collect() }, false))
+    }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<RepositoryModelLoadRequest>,
+    ) -> Result<Response<RepositoryModelLoadResponse>, Status> {
+        let RepositoryModelLoadRequest { repository_name, model_name, parameters } = request.into_inner();
+        let model_name = model_named_in(repository_name, model_name)?;
+        let parameters: Vec<&str> = parameters.keys().map(String::as_str).collect();
+        self.data_plane.load_model(&model_name, &parameters).await?;
+        Ok(reply(RepositoryModelLoadResponse { model_name, is_loaded: true }, false))
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<RepositoryModelUnloadRequest>,
+    ) -> Result<Response<RepositoryModelUnloadResponse>, Status> {
+        let RepositoryModelUnloadRequest { repository_name, model_name, .. } = request.into_inner();
+        let model_name = model_named_in(repository_name, model_name)?;
+        self.data_plane.unload_model(&model_name).await?;
+        Ok(reply(RepositoryModelUnloadResponse { model_name, is_unloaded: true }, false))
+    }
+}

@@ -1,0 +1,60 @@
+//! Errors as gRPC: statuses, and what becomes of those that `tonic` makes itself.
+
+use std::any::Any;
+
+use http::{HeaderMap, HeaderValue, Response, header};
+use tonic::{Code, Status, body::Body};
+
+use crate::error::{ErrorCode, ServeError};
+
+impl From<ServeError> for Status {
+    fn from(error: ServeError) -> Self {
+        Self::new(Code::from_i32(error.code.grpc()), error.message.into_owned())
+    }
+}
+
+/// Whether a request is a gRPC call.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The answer to a call of a service or method that there is not.
+pub fn unknown_call(path: &str) -> Response<Body> {
+    let path: String = path.chars().take(128).collect();
+    log_and_shape(Status::unimplemented(format!("unknown call '{path}'")).into_http())
+}
+
+/// The answer to a call on which the server panicked.
+pub fn panicked(_panic: Box<dyn Any + Send>) -> Response<Body> {
+    Status::internal("the server failed on this call").into_http()
+}
+
+/// Leaves an answer's error where the log finds it, and calls a message over the limit what it is: `tonic` says
+/// `OUT_OF_RANGE`, gRPC's own servers say `RESOURCE_EXHAUSTED`.
+///
+/// Calls that the service does not have are answered by generated code, without a word: they get one.
+pub fn log_and_shape<B>(mut response: Response<B>) -> Response<B> {
+    let Some(status) = response.extensions().get::<Status>() else {
+        if response.headers().get(Status::GRPC_STATUS).is_some_and(|code| code == "12") {
+            let message = HeaderValue::from_static("this service does not have the call");
+            response.headers_mut().insert(Status::GRPC_MESSAGE, message);
+        }
+        return response;
+    };
+    let code = match status.code() {
+        Code::InvalidArgument => ErrorCode::InvalidArgument,
+        Code::NotFound => ErrorCode::NotFound,
+        Code::Unimplemented => ErrorCode::Unimplemented,
+        Code::OutOfRange => ErrorCode::PayloadTooLarge,
+        Code::ResourceExhausted => ErrorCode::Overloaded,
+        Code::Unavailable => ErrorCode::Unavailable,
+        Code::DeadlineExceeded | Code::Cancelled => ErrorCode::DeadlineExceeded,
+        _ => ErrorCode::Internal,
+    };
+    let error = ServeError::new(code, status.message().to_owned());
+    if code == ErrorCode::PayloadTooLarge {
+        response.headers_mut().insert(Status::GRPC_STATUS, HeaderValue::from(code.grpc()));
+    }
+    response.extensions_mut().insert(error);
+    response
+}
