@@ -5,10 +5,10 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve test bench e2e fmt lint doc
+.PHONY: help build serve test test-clients bench e2e fmt lint doc
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build everything in release
 	$(CARGO) build --release --workspace --locked
@@ -18,10 +18,14 @@ serve: ## serve models/digits on port 8080
 	$(CARGO) build --release --locked --package decima-server
 	@exec "$${CARGO_TARGET_DIR:-target}/release/decima-server" --model-repository models
 
-test: ## pass all tests, those against ONNX Runtime and MinIO included
-	@scripts/setup onnxruntime minio python
+test: ## pass all tests, those against ONNX Runtime, MinIO and published clients included
+	@scripts/setup onnxruntime minio python clients
 	$(CARGO) test --workspace --locked
 	$(CARGO) test --release --package oip --locked # optimisers have faults of their own: the codecs are tested as shipped
+
+test-clients: ## drive the server with the clients of KServe and Triton, as they are published
+	@scripts/setup onnxruntime clients
+	$(CARGO) test --package decima-server --test clients --locked
 
 bench: ## measure the parts of a request (criterion)
 	@scripts/setup onnxruntime
