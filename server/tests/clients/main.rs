@@ -12,7 +12,7 @@
 mod support;
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -72,6 +72,19 @@ fn run(server: &Server, program: &str, arguments: &[&str]) {
 }
 
 #[test]
+fn the_documented_versions_are_those_that_are_installed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let pins = fs::read_to_string(root.join("scripts/requirements-clients.txt")).unwrap();
+    let page = fs::read_to_string(root.join("docs/PROTOCOL.md")).unwrap();
+    for client in ["tritonclient", "kserve", "grpcio-health-checking", "grpcio-reflection"] {
+        let pin = pins.lines().find_map(|line| line.strip_prefix(client)?.strip_prefix("=="));
+        let version = pin.expect("every client is pinned").trim_end_matches(" \\");
+        let row = format!("| `{client}` | {version} |");
+        assert!(page.contains(&row), "docs/PROTOCOL.md has no row that begins {row}");
+    }
+}
+
+#[test]
 fn tritonclient_http() {
     run(&server().start(), "triton.py", &["http"]);
 }
@@ -82,14 +95,34 @@ fn tritonclient_http_aio() {
 }
 
 #[test]
+fn tritonclient_grpc() {
+    run(&server().start(), "triton.py", &["grpc"]);
+}
+
+#[test]
+fn tritonclient_grpc_aio() {
+    run(&server().start(), "triton.py", &["grpc.aio"]);
+}
+
+#[test]
 fn kserve_rest() {
     run(&server().start(), "kserve_rest.py", &[]);
 }
 
 #[test]
+fn kserve_grpc() {
+    run(&server().start(), "kserve_grpc.py", &[]);
+}
+
+#[test]
+fn grpc_health_and_reflection() {
+    run(&server().start(), "services.py", &[]);
+}
+
+#[test]
 fn two_bad_clients_fail_none_of_eight_good_ones_on_any_wire() {
     let server = server().start();
-    for wire in ["json", "binary"] {
+    for wire in ["json", "binary", "grpc"] {
         run(&server, "crowd.py", &[wire]);
     }
 }
