@@ -12,13 +12,16 @@ use std::{
 
 use bytes::Bytes;
 use oip::{
-    DecodeError, InferRequest, Tensor, binary, decode_response, encode_request, encode_response, json,
+    DecodeError, InferRequest, Tensor, binary, decode_response, encode_request, encode_response,
+    grpc::{self, TensorForm, messages::ModelInferRequest},
+    json,
 };
 use proptest::{
     collection::vec,
     prelude::*,
     test_runner::{FileFailurePersistence, TestRunner},
 };
+use prost::Message;
 
 /// Documents from which to start.
 const SEEDS: [&[u8]; 6] = [
@@ -127,31 +130,35 @@ fn fuzz<S: Strategy>(values: S, check: impl Fn(S::Value)) {
     }
 }
 
+fn apply(edits: &[Edit], body: &mut Vec<u8>) {
+    for edit in edits {
+        let place = |at: &u16| usize::from(*at) % (body.len() + 1);
+        match edit {
+            Edit::Set { at, byte } => {
+                let at = place(at);
+                body.splice(at..(at + 1).min(body.len()), [*byte]);
+            }
+            Edit::Delete { at, length } => {
+                let at = place(at);
+                body.drain(at..(at + usize::from(*length % 16)).min(body.len()));
+            }
+            Edit::Word { at, word } => {
+                let at = place(at);
+                body.splice(at..at, WORDS[usize::from(*word) % WORDS.len()].bytes());
+            }
+            Edit::Repeat { at, length, times } => {
+                let at = place(at);
+                let piece = body[at..(at + usize::from(*length % 16)).min(body.len())].to_vec();
+                body.splice(at..at, piece.repeat(usize::from(*times)));
+            }
+        }
+    }
+}
+
 impl Case {
     fn body(&self) -> Vec<u8> {
         let mut body = SEEDS[self.seed].to_vec();
-        for edit in &self.edits {
-            let place = |at: &u16| usize::from(*at) % (body.len() + 1);
-            match edit {
-                Edit::Set { at, byte } => {
-                    let at = place(at);
-                    body.splice(at..(at + 1).min(body.len()), [*byte]);
-                }
-                Edit::Delete { at, length } => {
-                    let at = place(at);
-                    body.drain(at..(at + usize::from(*length % 16)).min(body.len()));
-                }
-                Edit::Word { at, word } => {
-                    let at = place(at);
-                    body.splice(at..at, WORDS[usize::from(*word) % WORDS.len()].bytes());
-                }
-                Edit::Repeat { at, length, times } => {
-                    let at = place(at);
-                    let piece = body[at..(at + usize::from(*length % 16)).min(body.len())].to_vec();
-                    body.splice(at..at, piece.repeat(usize::from(*times)));
-                }
-            }
-        }
+        apply(&self.edits, &mut body);
         body
     }
 
@@ -214,6 +221,40 @@ fn any_bytes() {
         let body = Bytes::from(body);
         check_request(json::decode_request(&body), body.len());
         check_request(binary::decode_request(&body, usize::from(json_length)), body.len());
+    });
+}
+
+/// A message on the wire, damaged. Its tensors hold together, and it comes back as it was understood.
+#[test]
+fn grpc_request() {
+    let damaged = (cases(), any::<bool>(), vec(edits(), 0..4));
+    fuzz(damaged, |(case, typed, edits)| {
+        let body = Bytes::from(case.body());
+        let request = binary::decode_request(&body, case.json_length(&body)).unwrap_or_default();
+        let form = if typed { TensorForm::Typed } else { TensorForm::Raw };
+        let mut wire = grpc::encode_request(&request, "m", "1", form).encode_to_vec();
+        apply(&edits, &mut wire);
+        let length = wire.len();
+        let Ok(message) = ModelInferRequest::decode(Bytes::from(wire)) else { return };
+        match grpc::decode_request(message) {
+            Ok((request, _)) => {
+                check_tensors(request.inputs.iter().map(|input| &input.tensor), length);
+                let again = grpc::encode_request(&request, "m", "1", TensorForm::Raw);
+                let (again, _) = grpc::decode_request(again).expect("what was decoded can be sent");
+                assert_eq!(again.inputs.len(), request.inputs.len());
+                assert!(again.inputs.iter().zip(&request.inputs).all(|(a, b)| a.tensor == b.tensor));
+            }
+            Err(error) => assert!(error.to_string().len() < 1000, "{error}"),
+        }
+    });
+}
+
+/// Bytes that are hardly ever a message.
+#[test]
+fn grpc_any_bytes() {
+    fuzz(any::<Vec<u8>>(), |bytes| {
+        let Ok(message) = ModelInferRequest::decode(Bytes::from(bytes)) else { return };
+        let _decoded = grpc::decode_request(message);
     });
 }
 
