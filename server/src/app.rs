@@ -1,6 +1,6 @@
 //! The life of the server: open the socket, load the models, serve, drain.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -16,8 +16,14 @@ use crate::{
     http::{AppState, Listener, Phases, grpc_router, router},
     ort_library,
     repository::{self, Loader, Registry, Repository, RepositoryError},
-    telemetry::Metrics,
+    telemetry::{Metrics, Traces},
 };
+
+/// Longest wait for a collector that does not take the last traces.
+const LONGEST_FLUSH: Duration = Duration::from_secs(5);
+
+/// As long as that it gets even when the drain used up its time: the last traces say why.
+const SHORTEST_FLUSH: Duration = Duration::from_millis(500);
 
 /// What ended the server, other than being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +55,15 @@ pub enum AppError {
     System(String),
 }
 
-/// Serves what `config` says until SIGTERM or SIGINT, then drains.
+/// Serves what `config` says until SIGTERM or SIGINT, then drains. Requests are exported to `traces`.
 ///
 /// # Errors
 /// See [`AppError`].
-pub async fn run(config: Config, environment: &impl Fn(&str) -> Option<String>) -> Result<(), AppError> {
+pub async fn run(
+    config: Config,
+    environment: &impl Fn(&str) -> Option<String>,
+    traces: Option<Traces>,
+) -> Result<(), AppError> {
     let stop = stop_signal()?;
     let library = ort_library::find(environment)?;
     let metrics =
@@ -64,7 +74,7 @@ pub async fn run(config: Config, environment: &impl Fn(&str) -> Option<String>) 
     let data_plane = DataPlane::new(Arc::clone(&registry), metrics.clone(), config.execution.request_timeout)
         .with_control(control);
     let data_plane = Arc::new(data_plane);
-    let server = Server { config: &config, data_plane: Arc::clone(&data_plane) };
+    let server = Server { config: &config, data_plane: Arc::clone(&data_plane), traces };
 
     let mut serving = None;
     if config.http.listen == Listen::Early {
@@ -100,6 +110,7 @@ pub async fn run(config: Config, environment: &impl Fn(&str) -> Option<String>) 
 struct Server<'a> {
     config: &'a Config,
     data_plane: Arc<DataPlane>,
+    traces: Option<Traces>,
 }
 
 /// The sockets that are being served.
@@ -117,6 +128,7 @@ impl Server<'_> {
             data_plane: Arc::clone(&self.data_plane),
             max_body_bytes: http.max_body_bytes,
             body_read_timeout: http.body_read_timeout,
+            traces: self.traces.clone(),
         };
         let phases = Phases::default();
         let mut tasks = JoinSet::new();
@@ -156,7 +168,12 @@ impl Server<'_> {
         serving.phases.draining.cancel();
         tokio::time::sleep(drain.delay).await;
         serving.phases.closing.cancel();
-        if timeout_at(deadline, serving.tasks.join_all()).await.is_ok() {
+        let drained = timeout_at(deadline, serving.tasks.join_all()).await.is_ok();
+        if let Some(traces) = &self.traces {
+            let left = deadline.saturating_duration_since(Instant::now());
+            tokio::task::block_in_place(|| traces.shutdown(left.clamp(SHORTEST_FLUSH, LONGEST_FLUSH)));
+        }
+        if drained {
             tracing::info!("drained");
             return Ok(());
         }

@@ -9,7 +9,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     error::{ErrorCode, ServeError},
     repository::{Control, Registry, ServedModel},
-    telemetry::{Metrics, ModelCounts, Protocol},
+    telemetry::{Metrics, ModelCounts, Protocol, traces},
 };
 
 /// Extensions of the protocol that the server speaks.
@@ -228,6 +228,8 @@ impl DataPlane {
     pub fn begin(&self, call: Call<'_>) -> Result<Inference<'_>, ServeError> {
         let model =
             self.model(call.model, call.version).inspect_err(|error| self.metrics.rejected(error.code))?;
+        traces::note("decima.model.name", &model.name);
+        traces::note("decima.model.version", &model.version);
         self.metrics.in_flight.inc();
         let deadline = call.started + self.request_timeout;
         Ok(Inference {

@@ -7,7 +7,7 @@ use decima_server::{
     cli,
     config::{Config, Host, Resolved},
     exit::{Exit, TERMINATION_LOG, report_fatal},
-    telemetry,
+    telemetry::{self, Traces},
 };
 
 #[global_allocator]
@@ -57,7 +57,13 @@ fn serve(resolved: Resolved, variable: &impl Fn(&str) -> Option<String>) -> Exit
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let served = match runtime {
         Ok(runtime) => {
-            let served = runtime.block_on(app::run(resolved.config, variable));
+            let served = runtime.block_on(async {
+                let (traces, warnings) = Traces::from_environment(variable);
+                for warning in warnings {
+                    tracing::warn!("{warning}");
+                }
+                app::run(resolved.config, variable, traces).await
+            });
             runtime.shutdown_background(); // what the drain left behind is not waited for
             served
         }

@@ -39,6 +39,7 @@ use crate::{
     data_plane::DataPlane,
     error::{ErrorCode, ServeError},
     grpc,
+    telemetry::Traces,
 };
 
 /// What handlers share.
@@ -50,17 +51,19 @@ pub struct AppState {
     pub max_body_bytes: usize,
     /// How long a body may take to arrive.
     pub body_read_timeout: Duration,
+    /// Where requests are exported as traces, if anywhere.
+    pub traces: Option<Traces>,
 }
 
 /// Every path of the server, and every gRPC call.
 pub fn router(state: AppState) -> Router {
-    let grpc = grpc_calls(&state);
-    rest(state).merge(grpc)
+    let (grpc, traces) = (grpc_calls(&state), state.traces.clone());
+    exported(rest(state).merge(grpc), traces)
 }
 
 /// gRPC calls and nothing else.
 pub fn grpc_router(state: &AppState) -> Router {
-    grpc_calls(state).fallback(unknown_path)
+    exported(grpc_calls(state).fallback(unknown_path), state.traces.clone())
 }
 
 fn grpc_calls(state: &AppState) -> Router {
@@ -136,6 +139,14 @@ fn rest(state: AppState) -> Router {
         )
         .layer(DefaultBodyLimit::disable()) // `body` has the limit, and answers in the protocol's shape
         .with_state(state)
+}
+
+/// With a span for the collector around every request; where there is no collector, with nothing at all.
+fn exported(router: Router, traces: Option<Traces>) -> Router {
+    match traces {
+        Some(traces) => router.layer(middleware::from_fn_with_state(traces, trace::export)),
+        None => router,
+    }
 }
 
 async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {

@@ -1,4 +1,5 @@
-//! A span for every request, with its id, and one line for every failure.
+//! A span for every request, with its id, and one line for every failure. Where traces are exported, a second
+//! one for the collector.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,16 +8,25 @@ use std::{
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Request, Response},
+    extract::{MatchedPath, State},
+    http::{HeaderValue, Method, Request, Response, Version, header},
+    middleware::Next,
 };
+use opentelemetry::{KeyValue, trace::SpanContext};
 use tower_http::{
     classify::{ServerErrorsAsFailures, SharedClassifier},
     request_id::{MakeRequestId, RequestId},
     trace::{MakeSpan, OnResponse, TraceLayer},
 };
-use tracing::Span;
+use tracing::{Span, field};
 
-use crate::error::{ErrorCode, ServeError};
+use crate::{
+    error::{ErrorCode, ServeError},
+    telemetry::{Traces, traces},
+};
+
+/// What probes and scrapers ask for, many times a minute: no traces of that.
+const UNTRACED: [&str; 5] = ["/metrics", "/docs", "/openapi.json", "/v2/health/", "/grpc.health.v1.Health/"];
 
 /// Numbers requests that come without an id: the start of the process, then a count.
 #[derive(Clone, Debug)]
@@ -58,12 +68,19 @@ pub(super) struct RequestSpan;
 impl MakeSpan<Body> for RequestSpan {
     fn make_span(&mut self, request: &Request<Body>) -> Span {
         let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
-        tracing::info_span!(
+        let span = tracing::info_span!(
             "request",
             request_id = id.unwrap_or_default(),
             method = %request.method(),
             path = request.uri().path(),
-        )
+            trace_id = field::Empty,
+        );
+        // The request's own trace, or else the caller's, which other services log too.
+        let own = request.extensions().get::<SpanContext>().cloned();
+        if let Some(trace) = own.or_else(|| traces::parent(request.headers())) {
+            span.record("trace_id", field::display(trace.trace_id()));
+        }
+        span
     }
 }
 
@@ -96,5 +113,108 @@ impl<B> OnResponse<B> for LogFailure {
                 tracing::debug!(status, microseconds, %error, "request refused");
             }
         }
+    }
+}
+
+/// Exports the request as a span, named and described as the semantic conventions of OpenTelemetry have it.
+pub(super) async fn export(
+    State(traces): State<Traces>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    if route.as_deref().is_some_and(is_probe) {
+        return next.run(request).await;
+    }
+    let parent = traces::parent(request.headers());
+    let span = traces.server_span(name(&request, route.as_deref()), parent, attributes(&request, route));
+    request.extensions_mut().insert(span.context());
+    let response = span.run(next.run(request)).await;
+    let status = response.status();
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    if let Some(id) = response.headers().get("x-request-id").and_then(|id| id.to_str().ok()) {
+        span.set("decima.request_id", id.to_owned());
+    }
+    let grpc_status = response.headers().get("grpc-status").and_then(|code| code.to_str().ok());
+    if let Some(code) = grpc_status.and_then(|code| code.parse::<i64>().ok()) {
+        span.set("rpc.grpc.status_code", code);
+    }
+    // A client's fault is no error of the server's span.
+    let error = response.extensions().get::<ServeError>();
+    let code = error.map_or_else(|| status.as_u16(), |error| error.code.http());
+    if code >= 500 {
+        span.set("error.type", error.map_or("internal", |error| error.code.label()));
+        span.fail(error.map(ToString::to_string).unwrap_or_default());
+    }
+    span.end();
+    response
+}
+
+fn is_probe(route: &str) -> bool {
+    route.ends_with("/ready") || UNTRACED.iter().any(|untraced| route.starts_with(untraced))
+}
+
+/// The service and method of a gRPC call.
+fn grpc_call(request: &Request<Body>) -> Option<(&str, &str)> {
+    let content_type = request.headers().get(header::CONTENT_TYPE)?;
+    if !content_type.as_bytes().starts_with(b"application/grpc") {
+        return None;
+    }
+    request.uri().path().strip_prefix('/')?.split_once('/')
+}
+
+/// Few different ones: the path itself may be anything, and so may the method.
+fn name(request: &Request<Body>, route: Option<&str>) -> String {
+    match (grpc_call(request), route) {
+        (Some((service, method)), Some(_)) => format!("{service}/{method}"),
+        (_, Some(route)) => format!("{} {route}", method(request).unwrap_or("HTTP")),
+        (_, None) => method(request).unwrap_or("HTTP").to_owned(),
+    }
+}
+
+fn method(request: &Request<Body>) -> Option<&str> {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::CONNECT,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::PATCH,
+    ];
+    known.contains(request.method()).then(|| request.method().as_str())
+}
+
+fn attributes(request: &Request<Body>, route: Option<String>) -> Vec<KeyValue> {
+    let mut attributes = vec![
+        KeyValue::new("http.request.method", method(request).unwrap_or("_OTHER").to_owned()),
+        KeyValue::new("url.scheme", "http"),
+        KeyValue::new("url.path", request.uri().path().to_owned()),
+        KeyValue::new("network.protocol.name", "http"),
+        KeyValue::new("network.protocol.version", protocol_version(request.version())),
+    ];
+    if method(request).is_none() {
+        attributes.push(KeyValue::new("http.request.method_original", request.method().to_string()));
+    }
+    if let Some(agent) = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()) {
+        attributes.push(KeyValue::new("user_agent.original", agent.to_owned()));
+    }
+    if let (Some((service, method)), Some(_)) = (grpc_call(request), &route) {
+        attributes.push(KeyValue::new("rpc.system", "grpc"));
+        attributes.push(KeyValue::new("rpc.service", service.to_owned()));
+        attributes.push(KeyValue::new("rpc.method", method.to_owned()));
+    } else if let Some(route) = route {
+        attributes.push(KeyValue::new("http.route", route));
+    }
+    attributes
+}
+
+fn protocol_version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
     }
 }

@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector,
+    GaugeVec, Histogram, HistogramOpts, HistogramTimer, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder, core::Collector,
 };
 
 use super::{
     metrics_compat::{ModelCounts, ModelStages, Stage, StageDurations, triton},
     statistics::Statistics,
+    traces::{Phase, phase},
 };
 use crate::{config::MetricsCompat, error::ErrorCode};
 
@@ -217,10 +218,19 @@ impl Metrics {
     }
 }
 
+/// A stage that goes on; see [`ModelMetrics::time`].
+#[derive(Debug)]
+#[must_use = "it ends when it is dropped"]
+pub struct Timed {
+    _timer: Option<HistogramTimer>,
+    _span: Phase,
+}
+
 impl ModelMetrics {
     /// Times a stage until the value is dropped, where anyone wants to know.
-    pub fn time(&self, stage: Stage) -> Option<impl Drop + Send + Sync + use<>> {
-        self.stages.as_ref().map(|stages| stages[stage as usize].start_timer())
+    pub fn time(&self, stage: Stage) -> Timed {
+        let timer = self.stages.as_ref().map(|stages| stages[stage as usize].start_timer());
+        Timed { _timer: timer, _span: phase(stage.name()) }
     }
 
     /// Counts a request that was answered, after `took`.

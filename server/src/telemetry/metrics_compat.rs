@@ -116,6 +116,17 @@ pub enum Stage {
     Postprocess,
 }
 
+impl Stage {
+    /// The stage as the name of a span.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Preprocess => "preprocess",
+            Self::Predict => "predict",
+            Self::Postprocess => "postprocess",
+        }
+    }
+}
+
 /// `KServe`'s histograms.
 #[derive(Clone, Debug)]
 pub(super) struct StageDurations([HistogramVec; 3]);

@@ -4,7 +4,9 @@ pub mod log;
 mod metrics;
 mod metrics_compat;
 mod statistics;
+pub mod traces;
 
 pub use metrics::{Metrics, ModelMetrics, Protocol};
 pub use metrics_compat::{ModelCounts, Stage};
 pub use statistics::{BatchRun, BatchTimes, Statistics};
+pub use traces::{ServerSpan, Traces};

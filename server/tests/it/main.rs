@@ -21,5 +21,6 @@ mod repository;
 mod scheduling;
 mod support;
 mod tidy;
+mod traces;
 mod v1;
 mod wires;

@@ -3,7 +3,7 @@
 use oip::Datatype;
 use serde_json::json;
 
-use crate::support::{Server, ServerBuilder, get, models, post};
+use crate::support::{Answer, Server, ServerBuilder, get, models, post};
 
 fn server() -> Server {
     ServerBuilder::new()
@@ -216,6 +216,26 @@ fn every_answer_has_the_request_s_id_and_so_has_the_log() {
     assert_eq!(server.wait_for("request refused")["span"]["request_id"], "my-id-7");
     let own = [get(&server.url()), get(&server.url())].map(|answer| answer.headers["x-request-id"].clone());
     assert_ne!(own[0], own[1]);
+}
+
+#[test]
+fn every_answer_has_a_request_id() {
+    let server = server();
+    let url = server.url();
+    let answers = [
+        get(&format!("{url}/v2/health/live")),
+        get(&format!("{url}/metrics")),
+        get(&format!("{url}/nowhere")),
+        get(&format!("{url}/v2/models/none")),
+        get(&format!("{url}/v2/models/m/infer")),
+        post(&format!("{url}/v2/models/m/infer"), &[], b"{"),
+        post(&format!("{url}/v2/models/m/infer"), &[("content-encoding", "br")], b"{}"),
+    ];
+    let with_its_own = |answer: &Answer| (answer.status, answer.headers.contains_key("x-request-id"));
+    assert_eq!(
+        answers.iter().map(with_its_own).collect::<Vec<_>>(),
+        [200, 200, 404, 404, 405, 400, 415].map(|status| (status, true))
+    );
 }
 
 #[test]
