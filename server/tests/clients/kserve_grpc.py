@@ -58,7 +58,7 @@ async def errors(client):
     slow = InferInput("x", [16, 1, 1], "FP32")
     slow.set_data_from_numpy(numpy.ones((16, 1, 1), numpy.float32))
     with refused(grpc.RpcError, answered(grpc.StatusCode.DEADLINE_EXCEEDED)):
-        await client.infer(InferRequest("slow", [slow]), timeout=0.02)
+        await client.infer(InferRequest("slow", [slow]), timeout=0.001)
 
 
 async def main(address):

@@ -57,7 +57,7 @@ async def errors(client, base):
         await client.infer(base, InferRequest("nobody", [tensor]), "nobody")
     with refused(httpx.TimeoutException, None):
         slow = {"inputs": [{"name": "x", "shape": [16, 1, 1], "datatype": "FP32", "data": [1] * 16}]}
-        await client.infer(base, slow, "slow", timeout=0.02)
+        await client.infer(base, slow, "slow", timeout=0.001)
 
 
 async def v1(client, base):

@@ -52,7 +52,7 @@ async def gathered(wire):
 async def impatience(wire):
     """A client that gives up: the server goes on for the others."""
     with refused(InferenceServerException, lambda error: error.status() == LATE):
-        await wire.call("infer", "slow", [slow(wire, 16)], client_timeout=0.02)
+        await wire.call("infer", "slow", [slow(wire, 16)], client_timeout=0.001)
     for method in ["is_server_live", "is_server_ready", "get_server_metadata", "get_inference_statistics"]:
         assert await wire.call(method, client_timeout=60)
     assert abs((await wire.call("infer", "slow", [slow(wire, 1)])).as_numpy("y")[0, 0, 0] - 1) < 1e-3
@@ -81,7 +81,7 @@ async def stream(wire):
 
 async def streams_that_end(wire):
     answers = queue.Queue()
-    wire.client.start_stream(lambda result, error: answers.put(error), stream_timeout=0.1)
+    wire.client.start_stream(lambda result, error: answers.put(error), stream_timeout=0.001)
     wire.client.async_stream_infer("slow", [slow(wire, 16)])
     assert answers.get(timeout=60).status() == LATE
     wire.client.stop_stream()

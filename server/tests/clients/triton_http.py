@@ -52,7 +52,7 @@ async def plugins(wire):
 
 async def impatience(wire):
     """A client that gives up: the server goes on for the others."""
-    options = {"network_timeout": 0.02} if wire.name == "http" else {"conn_timeout": 0.02}
+    options = {"network_timeout": 0.001} if wire.name == "http" else {"conn_timeout": 0.001}
     client = wire.open(**options)
     many = wire.input("x", numpy.ones((16, 1, 1), numpy.float32), "FP32")
     try:
