@@ -61,14 +61,17 @@ pub fn distort(picture: &[u8], generator: &mut Generator, out: &mut [f32]) {
     let origin_x = centre + symmetric(generator, SHIFT_PIXELS);
     let bend_y = random_bend(generator);
     let bend_x = random_bend(generator);
-    vectorised(|| {
-        for (row, out) in out[..PIXELS].chunks_exact_mut(SIDE).enumerate() {
-            let y = row as f32 - centre;
-            let from_y = places(yy * y + origin_y - yx * centre, yx, &bend_y, row);
-            let from_x = places(xy * y + origin_x - xx * centre, xx, &bend_x, row);
-            read_row(&padded, &from_y, &from_x, out);
-        }
-    });
+    vectorised(
+        #[inline(always)]
+        || {
+            for (row, out) in out[..PIXELS].chunks_exact_mut(SIDE).enumerate() {
+                let y = row as f32 - centre;
+                let from_y = places(yy * y + origin_y - yx * centre, yx, &bend_y, row);
+                let from_x = places(xy * y + origin_x - xx * centre, xx, &bend_x, row);
+                read_row(&padded, &from_y, &from_x, out);
+            }
+        },
+    );
 }
 
 /// One coordinate of a row's places: a straight line, bent.

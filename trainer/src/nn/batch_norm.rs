@@ -61,18 +61,21 @@ impl Gatherer {
         let channels = self.origin.len();
         for group in 0..channels / N {
             let origin = lanes::<N>(&self.origin, group * N);
-            let (sum, square) = vectorised(|| {
-                let (mut sum, mut square) = ([0.0; N], [0.0; N]);
-                for pixel in picture.chunks_exact(channels) {
-                    let z = lanes::<N>(pixel, group * N);
-                    for lane in 0..N {
-                        let distance = z[lane] - origin[lane];
-                        sum[lane] += distance;
-                        square[lane] += distance * distance;
+            let (sum, square) = vectorised(
+                #[inline(always)]
+                || {
+                    let (mut sum, mut square) = ([0.0; N], [0.0; N]);
+                    for pixel in picture.chunks_exact(channels) {
+                        let z = lanes::<N>(pixel, group * N);
+                        for lane in 0..N {
+                            let distance = z[lane] - origin[lane];
+                            sum[lane] += distance;
+                            square[lane] += distance * distance;
+                        }
                     }
-                }
-                (sum, square)
-            });
+                    (sum, square)
+                },
+            );
             for lane in 0..N {
                 self.sums[group * N + lane] += f64::from(sum[lane]);
                 self.squares[group * N + lane] += f64::from(square[lane]);
@@ -107,13 +110,16 @@ impl BatchNorm<'_> {
     pub fn forward(&self, z: &[f32], y: &mut [f32]) {
         let channels = self.beta.len();
         let (scale, shift) = self.line();
-        vectorised(|| {
-            for (z, y) in z.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
-                for (((z, y), scale), shift) in z.iter().zip(y).zip(&scale).zip(&shift) {
-                    *y = (z * scale + shift).max(0.0);
+        vectorised(
+            #[inline(always)]
+            || {
+                for (z, y) in z.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
+                    for (((z, y), scale), shift) in z.iter().zip(y).zip(&scale).zip(&shift) {
+                        *y = (z * scale + shift).max(0.0);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Turns the gradient `g` of what [`BatchNorm::forward`] made of `z` into that of `z`, in place, and adds
@@ -140,15 +146,18 @@ impl BatchNorm<'_> {
             constant[channel] = -sums.gradient[channel] * scale[channel] / pixels
                 - slope[channel] * self.statistics.mean[channel];
         }
-        vectorised(|| {
-            for (z, g) in z.chunks_exact(channels).zip(g.chunks_exact_mut(channels)) {
-                let lines = scale.iter().zip(&shift).zip(slope.iter().zip(&constant));
-                for ((z, g), ((scale, shift), (slope, constant))) in z.iter().zip(g).zip(lines) {
-                    let passed = if z * scale + shift > 0.0 { *g } else { 0.0 };
-                    *g = passed * scale + (z * slope + constant);
+        vectorised(
+            #[inline(always)]
+            || {
+                for (z, g) in z.chunks_exact(channels).zip(g.chunks_exact_mut(channels)) {
+                    let lines = scale.iter().zip(&shift).zip(slope.iter().zip(&constant));
+                    for ((z, g), ((scale, shift), (slope, constant))) in z.iter().zip(g).zip(lines) {
+                        let passed = if z * scale + shift > 0.0 { *g } else { 0.0 };
+                        *g = passed * scale + (z * slope + constant);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Norm and shift in one: `y = max(0, z × scale + shift)`.
@@ -165,18 +174,22 @@ impl BatchNorm<'_> {
         for first in (0..channels).step_by(N) {
             let mean = lanes::<N>(&self.statistics.mean, first);
             let (scale, shift) = (lanes::<N>(line.0, first), lanes::<N>(line.1, first));
-            let (gradient, product) = vectorised(|| {
-                let (mut gradient, mut product) = ([0.0; N], [0.0; N]);
-                for (z, g) in z.chunks_exact(channels).zip(g.chunks_exact(channels)) {
-                    let (z, g) = (lanes::<N>(z, first), lanes::<N>(g, first));
-                    for lane in 0..N {
-                        let passed = if z[lane] * scale[lane] + shift[lane] > 0.0 { g[lane] } else { 0.0 };
-                        gradient[lane] += passed;
-                        product[lane] += passed * (z[lane] - mean[lane]);
+            let (gradient, product) = vectorised(
+                #[inline(always)]
+                || {
+                    let (mut gradient, mut product) = ([0.0; N], [0.0; N]);
+                    for (z, g) in z.chunks_exact(channels).zip(g.chunks_exact(channels)) {
+                        let (z, g) = (lanes::<N>(z, first), lanes::<N>(g, first));
+                        for lane in 0..N {
+                            let passed =
+                                if z[lane] * scale[lane] + shift[lane] > 0.0 { g[lane] } else { 0.0 };
+                            gradient[lane] += passed;
+                            product[lane] += passed * (z[lane] - mean[lane]);
+                        }
                     }
-                }
-                (gradient, product)
-            });
+                    (gradient, product)
+                },
+            );
             for lane in 0..N {
                 sums.gradient[first + lane] += gradient[lane];
                 sums.product[first + lane] += product[lane];

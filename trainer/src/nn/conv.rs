@@ -1,20 +1,20 @@
 //! A 3×3 convolution with "same" padding and no bias (the batch norm after it brings the shift).
 //!
-//! Pictures are `[side, side, channels]`. Before a product they are unfolded, in one of two ways:
-//!
-//! - Of many channels: laid out with a border of zeros and a pitch of `side + 1` pixels; the zero after a row is
-//!   also the one before the next. There the three neighbours of a pixel in a row lie side by side, so that each
-//!   kernel row is one product over overlapping rows, and the convolution is three products that read the
-//!   picture in place. The price is one product row in `side + 1` that means nothing and is left behind.
-//! - Of one channel: the nine neighbours of each pixel in a row of their own. Three numbers would be too few for
-//!   a product, and nine are few enough to copy.
+//! Pictures are `[side, side, channels]`. Those of one channel are convolved directly, pixel by pixel; others as
+//! Winograd found, by matrix products over the channels between two transforms: 16 multiplications for every 36.
 
 use super::matmul::{Destination, Matrix, multiply};
+use transform::{Grid, Input, Output, POSITIONS, Weights};
+
+mod direct;
+mod transform;
 
 /// Rows and columns of the kernel.
 const KERNEL: usize = 3;
 /// Pixels under the kernel.
 const TAPS: usize = KERNEL * KERNEL;
+/// Tiles that share a product at the least: with fewer it is over before it is fast. Many more leave the cache.
+const TILES: usize = 64;
 
 /// The shape of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,12 +27,39 @@ pub struct Conv {
     pub outputs: usize,
 }
 
-/// Memory that a convolution needs for one picture; its border stays zero from one picture to the next.
+/// The weights as the way forward and the way back read them.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// `[position, input, output]`; of one input channel, the weights as they are.
+    forward: Vec<f32>,
+    /// `[position, output, input]`; of one input channel, nothing.
+    backward: Vec<f32>,
+}
+
+/// Memory that a convolution needs while it runs, for as many pictures as it takes at once.
 #[derive(Debug, Clone)]
 pub struct Scratch {
-    output: Vec<f32>,
-    padded_gradient: Vec<f32>,
-    input_gradient: Vec<f32>,
+    /// `[position, tile, input]`
+    inputs: Vec<f32>,
+    /// `[position, tile, output]`
+    outputs: Vec<f32>,
+    /// `[position, input, output]`
+    weights: Vec<f32>,
+    /// One picture of one channel, in a frame of zeros.
+    framed: Vec<f32>,
+}
+
+/// What the backward pass reads, and where the input gradient goes.
+#[derive(Debug)]
+pub struct Backward<'a> {
+    /// The kernel that [`Conv::forward`] had.
+    pub kernel: &'a Kernel,
+    /// The pictures that went in.
+    pub x: &'a [f32],
+    /// The loss's gradient by what came out.
+    pub dz: &'a [f32],
+    /// Where the loss's gradient by `x` goes, unless nobody needs it.
+    pub dx: Option<&'a mut [f32]>,
 }
 
 impl Conv {
@@ -51,83 +78,45 @@ impl Conv {
         self.side * self.side * self.inputs
     }
 
-    /// Numbers in one unfolded input picture.
-    pub fn unfolded_len(&self) -> usize {
-        if self.inputs == 1 { self.side * self.side * TAPS } else { self.padded_pixels() * self.inputs }
+    /// The most pictures that it takes at once.
+    pub fn pictures_at_once(&self) -> usize {
+        if self.is_direct() { 1 } else { TILES.div_ceil(self.input_grid().tiles()) }
     }
 
-    /// Memory for one picture.
+    /// Memory for [`Conv::pictures_at_once`].
     pub fn scratch(&self) -> Scratch {
+        let framed = vec![0.0; direct::framed_len(self.side)];
+        if self.is_direct() {
+            return Scratch { inputs: Vec::new(), outputs: Vec::new(), weights: Vec::new(), framed };
+        }
+        let tiles = self.pictures_at_once() * self.input_grid().tiles();
         Scratch {
-            output: vec![0.0; self.product_rows() * self.outputs],
-            padded_gradient: vec![0.0; self.padded_pixels() * self.outputs],
-            input_gradient: vec![0.0; self.product_rows() * self.inputs],
+            inputs: vec![0.0; POSITIONS * tiles * self.inputs],
+            outputs: vec![0.0; POSITIONS * tiles * self.outputs],
+            weights: vec![0.0; POSITIONS * self.inputs * self.outputs],
+            framed,
         }
     }
 
-    /// Convolves one picture `x` into `z`, and leaves `x` unfolded in `unfolded` for the way back.
-    ///
-    /// `unfolded` must be zeros, or what an earlier call left there.
-    pub fn forward(
-        &self,
-        weights: &[f32],
-        x: &[f32],
-        z: &mut [f32],
-        unfolded: &mut [f32],
-        scratch: &mut Scratch,
-    ) {
-        if self.inputs == 1 {
-            self.copy_neighbours(x, unfolded);
-            let neighbours = Matrix::new(unfolded, x.len(), TAPS);
-            multiply(z, Destination::Replace, neighbours, Matrix::new(weights, TAPS, self.outputs));
-        } else {
-            self.pad(x, self.inputs, unfolded);
-            self.correlate(unfolded, self.inputs, weights, self.outputs, &mut scratch.output);
-            self.unpitch(&scratch.output, self.outputs, z);
+    /// Memory for [`Conv::prepare`].
+    pub fn kernel(&self) -> Kernel {
+        if self.is_direct() {
+            return Kernel { forward: vec![0.0; self.weights()], backward: Vec::new() };
         }
+        let zeros = vec![0.0; POSITIONS * self.inputs * self.outputs];
+        Kernel { forward: zeros.clone(), backward: zeros }
     }
 
-    /// Adds the gradient of the weights to `weight_gradient` and, where asked for, writes that of `x`.
-    ///
-    /// Takes one picture.
-    pub fn backward(&self, pass: Backward<'_>, weight_gradient: &mut [f32], scratch: &mut Scratch) {
-        let Backward { mirrored, unfolded, dz, dx } = pass;
-        if self.inputs == 1 {
-            let pixels = self.side * self.side;
-            let neighbours = Matrix::new(unfolded, pixels, TAPS).transposed();
-            multiply(weight_gradient, Destination::Add, neighbours, Matrix::new(dz, pixels, self.outputs));
-        }
-        if self.inputs == 1 && dx.is_none() {
+    /// Makes the kernel of `weights`.
+    pub fn prepare(&self, weights: &[f32], kernel: &mut Kernel) {
+        let Kernel { forward, backward } = kernel;
+        if self.is_direct() {
+            forward.copy_from_slice(weights);
             return;
         }
-        self.pad(dz, self.outputs, &mut scratch.padded_gradient);
-        if self.inputs > 1 {
-            self.add_weight_gradient(unfolded, &scratch.padded_gradient, weight_gradient);
-        }
-        if let Some(dx) = dx {
-            let gradient = &mut scratch.input_gradient;
-            self.correlate(&scratch.padded_gradient, self.outputs, mirrored, self.inputs, gradient);
-            self.unpitch(gradient, self.inputs, dx);
-        }
-    }
-
-    fn add_weight_gradient(&self, padded: &[f32], padded_gradient: &[f32], weight_gradient: &mut [f32]) {
-        // From the first pixel on, the padded gradient has the layout of the products' rows.
-        let centre = (self.pitch() + 1) * self.outputs;
-        let rows = self.product_rows();
-        let dz = Matrix::new(&padded_gradient[centre..][..rows * self.outputs], rows, self.outputs);
-        let per_kernel_row = self.weights() / KERNEL;
-        for (row, gradient) in weight_gradient.chunks_exact_mut(per_kernel_row).enumerate() {
-            let patches = self.patches(padded, self.inputs, row);
-            multiply(gradient, Destination::Add, patches.transposed(), dz);
-        }
-    }
-
-    /// Writes the weights turned by half a circle, with inputs and outputs exchanged: convolving an output
-    /// gradient with them gives the input gradient.
-    pub fn mirror(&self, weights: &[f32], mirrored: &mut [f32]) {
-        let tap = self.inputs * self.outputs;
-        for (from, to) in weights.chunks_exact(tap).zip(mirrored.rchunks_exact_mut(tap)) {
+        self.weight_grid().spread(Weights, weights, forward);
+        let position_len = self.inputs * self.outputs;
+        for (from, to) in forward.chunks_exact(position_len).zip(backward.chunks_exact_mut(position_len)) {
             for (input, row) in from.chunks_exact(self.outputs).enumerate() {
                 for (output, &weight) in row.iter().enumerate() {
                     to[output * self.inputs + input] = weight;
@@ -136,80 +125,83 @@ impl Conv {
         }
     }
 
-    fn pitch(&self) -> usize {
-        self.side + 1
-    }
-
-    fn padded_pixels(&self) -> usize {
-        (self.side + 2) * self.pitch() + 1
-    }
-
-    /// Rows of each product: every pixel, and the zero between one picture row and the next.
-    fn product_rows(&self) -> usize {
-        self.side * self.pitch() - 1
-    }
-
-    /// The padded picture as a kernel row sees it: for every pixel its three neighbours in that row.
-    fn patches<'a>(&self, padded: &'a [f32], channels: usize, kernel_row: usize) -> Matrix<'a> {
-        let first = kernel_row * self.pitch() * channels;
-        Matrix::strided(&padded[first..], self.product_rows(), KERNEL * channels, channels)
-    }
-
-    fn correlate(&self, padded: &[f32], inputs: usize, weights: &[f32], outputs: usize, out: &mut [f32]) {
-        let per_kernel_row = KERNEL * inputs * outputs;
-        for (row, weights) in weights.chunks_exact(per_kernel_row).enumerate() {
-            let into = if row == 0 { Destination::Replace } else { Destination::Add };
-            let weights = Matrix::new(weights, KERNEL * inputs, outputs);
-            multiply(out, into, self.patches(padded, inputs, row), weights);
+    /// Convolves pictures `x` into `z`, at most [`Conv::pictures_at_once`].
+    pub fn forward(&self, kernel: &Kernel, x: &[f32], z: &mut [f32], scratch: &mut Scratch) {
+        if self.is_direct() {
+            direct::forward(self, &kernel.forward, x, z, &mut scratch.framed);
+            return;
         }
-    }
-
-    fn pad(&self, picture: &[f32], channels: usize, padded: &mut [f32]) {
-        let first = (self.pitch() + 1) * channels;
-        let rows = padded[first..].chunks_mut(self.pitch() * channels);
-        for (from, to) in picture.chunks_exact(self.side * channels).zip(rows) {
-            to[..from.len()].copy_from_slice(from);
+        let tiles = x.len() / self.input_len() * self.input_grid().tiles();
+        let inputs = &mut scratch.inputs[..POSITIONS * tiles * self.inputs];
+        let outputs = &mut scratch.outputs[..POSITIONS * tiles * self.outputs];
+        self.input_grid().spread(Input, x, inputs);
+        for (position, z) in outputs.chunks_exact_mut(tiles * self.outputs).enumerate() {
+            let x = matrix(inputs, position, tiles, self.inputs);
+            multiply(
+                z,
+                Destination::Replace,
+                x,
+                matrix(&kernel.forward, position, self.inputs, self.outputs),
+            );
         }
+        z.fill(0.0);
+        self.output_grid().collect(Output, outputs, z);
     }
 
-    /// Copies the nine neighbours of every pixel of a picture of one channel; those outside stay zero.
-    fn copy_neighbours(&self, picture: &[f32], neighbours: &mut [f32]) {
-        let side = self.side;
-        for (row, pixels) in neighbours.chunks_exact_mut(side * TAPS).enumerate() {
-            for kernel_row in 0..KERNEL {
-                let Some(line) = (row + kernel_row).checked_sub(1).filter(|&line| line < side) else {
-                    continue;
-                };
-                let line = &picture[line * side..][..side];
-                let at = kernel_row * KERNEL;
-                let last = (side - 1) * TAPS + at;
-                pixels[at + 1..at + KERNEL].copy_from_slice(&line[..2]);
-                pixels[last..last + 2].copy_from_slice(&line[side - 2..]);
-                let inner = pixels[TAPS + at..].chunks_mut(TAPS);
-                for (taps, seen) in inner.zip(line.array_windows::<KERNEL>()) {
-                    taps[..KERNEL].copy_from_slice(seen);
-                }
+    /// Adds the gradient of the weights to `weight_gradient` and, where asked for, writes that of `x`.
+    ///
+    /// Takes at most [`Conv::pictures_at_once`].
+    pub fn backward(&self, pass: Backward<'_>, weight_gradient: &mut [f32], scratch: &mut Scratch) {
+        let Backward { kernel, x, dz, dx } = pass;
+        if self.is_direct() {
+            direct::backward(self, x, dz, weight_gradient, &mut scratch.framed);
+            if let Some(dx) = dx {
+                direct::backward_input(self, &kernel.forward, dz, dx, &mut scratch.framed);
             }
+            return;
+        }
+        let tiles = x.len() / self.input_len() * self.input_grid().tiles();
+        let inputs = &mut scratch.inputs[..POSITIONS * tiles * self.inputs];
+        let outputs = &mut scratch.outputs[..POSITIONS * tiles * self.outputs];
+        // The inputs are transformed once more: that is sooner done than kept in memory and fetched from there.
+        self.input_grid().spread(Input, x, inputs);
+        self.output_grid().spread(Output, dz, outputs);
+        let gradients = scratch.weights.chunks_exact_mut(self.inputs * self.outputs);
+        for (position, gradient) in gradients.enumerate() {
+            let x = matrix(inputs, position, tiles, self.inputs).transposed();
+            multiply(gradient, Destination::Replace, x, matrix(outputs, position, tiles, self.outputs));
+        }
+        self.weight_grid().collect(Weights, &scratch.weights, weight_gradient);
+        if let Some(dx) = dx {
+            for (position, dx) in inputs.chunks_exact_mut(tiles * self.inputs).enumerate() {
+                let dz = matrix(outputs, position, tiles, self.outputs);
+                let weights = matrix(&kernel.backward, position, self.outputs, self.inputs);
+                multiply(dx, Destination::Replace, dz, weights);
+            }
+            dx.fill(0.0);
+            self.input_grid().collect(Input, inputs, dx);
         }
     }
 
-    fn unpitch(&self, pitched: &[f32], channels: usize, picture: &mut [f32]) {
-        let rows = picture.chunks_exact_mut(self.side * channels);
-        for (to, from) in rows.zip(pitched.chunks(self.pitch() * channels)) {
-            to.copy_from_slice(&from[..to.len()]);
-        }
+    fn is_direct(&self) -> bool {
+        self.inputs == 1
+    }
+
+    fn input_grid(&self) -> Grid {
+        Grid::new(self.side, self.inputs)
+    }
+
+    fn output_grid(&self) -> Grid {
+        Grid::new(self.side, self.outputs)
+    }
+
+    /// The weights as one window, whose channels are all pairs of an input and an output.
+    fn weight_grid(&self) -> Grid {
+        Grid { side: KERNEL, across: 1, channels: self.inputs * self.outputs }
     }
 }
 
-/// What one picture's backward pass reads, and where its input gradient goes.
-#[derive(Debug)]
-pub struct Backward<'a> {
-    /// The weights as [`Conv::mirror`] makes them.
-    pub mirrored: &'a [f32],
-    /// What [`Conv::forward`] left of the picture that went in.
-    pub unfolded: &'a [f32],
-    /// The loss's gradient by what came out.
-    pub dz: &'a [f32],
-    /// Where the loss's gradient by `x` goes, unless nobody needs it.
-    pub dx: Option<&'a mut [f32]>,
+/// The matrix at one position.
+fn matrix(numbers: &[f32], position: usize, rows: usize, columns: usize) -> Matrix<'_> {
+    Matrix::new(&numbers[position * rows * columns..][..rows * columns], rows, columns)
 }

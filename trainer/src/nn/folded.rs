@@ -2,7 +2,7 @@
 
 use super::architecture::{Architecture, Block};
 use super::batch_norm::Statistics;
-use super::conv::Scratch;
+use super::conv::{Kernel, Scratch};
 use super::{loss, pool};
 
 /// A picture whose largest pixel is below this is left as dark as it is.
@@ -19,11 +19,10 @@ pub struct Folded {
     pub parameters: Vec<f32>,
 }
 
-/// Memory for one picture.
+/// A network's kernels made ready, and memory for one picture.
 #[derive(Debug)]
 pub struct Buffers {
-    /// For each convolution, its unfolded input and its scratch.
-    blocks: Vec<(Vec<f32>, Scratch)>,
+    convolutions: Vec<(Kernel, Scratch)>,
     picture: Vec<f32>,
     convolved: Vec<f32>,
     mean: Vec<f32>,
@@ -48,20 +47,23 @@ impl Folded {
         Self { architecture, parameters }
     }
 
-    /// Memory for [`Folded::probabilities`].
+    /// What [`Folded::probabilities`] of this network needs.
     pub fn buffers(&self) -> Buffers {
         let blocks = &self.architecture.blocks;
         let longest = blocks.iter().map(|block| block.conv.output_len()).max().unwrap_or_default();
         Buffers {
-            blocks: blocks
-                .iter()
-                .map(|block| (vec![0.0; block.conv.unfolded_len()], block.conv.scratch()))
-                .collect(),
+            convolutions: blocks.iter().map(|block| (self.kernel(block), block.conv.scratch())).collect(),
             picture: vec![0.0; longest.max(self.architecture.picture_len())],
             convolved: vec![0.0; longest],
             mean: vec![0.0; self.architecture.head.inputs],
             winner: vec![0; longest],
         }
+    }
+
+    fn kernel(&self, block: &Block) -> Kernel {
+        let mut kernel = block.conv.kernel();
+        block.conv.prepare(&self.parameters[block.weights.clone()], &mut kernel);
+        kernel
     }
 
     /// Writes the probability of each class for one picture `[side, side]` of any brightness scale.
@@ -83,11 +85,10 @@ impl Folded {
 
     /// Replaces the picture in `buffers` by what the block makes of it; returns its length.
     fn forward_block(&self, index: usize, block: &Block, length: usize, buffers: &mut Buffers) -> usize {
-        let Buffers { blocks, picture, convolved, winner, .. } = buffers;
-        let (unfolded, scratch) = &mut blocks[index];
+        let Buffers { convolutions, picture, convolved, winner, .. } = buffers;
+        let (kernel, scratch) = &mut convolutions[index];
         let convolved = &mut convolved[..block.conv.output_len()];
-        let weights = &self.parameters[block.weights.clone()];
-        block.conv.forward(weights, &picture[..length], convolved, unfolded, scratch);
+        block.conv.forward(kernel, &picture[..length], convolved, scratch);
         let bias = &self.parameters[block.beta.clone()];
         for pixel in convolved.chunks_exact_mut(bias.len()) {
             for (value, bias) in pixel.iter_mut().zip(bias) {

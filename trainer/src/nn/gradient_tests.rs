@@ -9,7 +9,7 @@ use rand::RngExt;
 
 use super::architecture::{Architecture, BlockSpec};
 use super::batch_norm::{BatchNorm, Gatherer, Statistics};
-use super::conv::{Backward, Conv};
+use super::conv::{Backward, Conv, Kernel};
 use super::dense::Dense;
 use super::loss;
 use super::network::{Network, Workspace};
@@ -50,19 +50,18 @@ fn check(what: &str, at: &[f32], gradient: &[f32], step: f32, mut loss: impl FnM
 
 #[test]
 fn convolution() {
-    for conv in [Conv { side: 5, inputs: 2, outputs: 3 }, Conv { side: 4, inputs: 1, outputs: 16 }] {
-        let (weights, x) = (random(conv.weights(), 1), random(conv.input_len(), 2));
-        let say = random(conv.output_len(), 3);
-        let (mut scratch, mut unfolded) = (conv.scratch(), vec![0.0; conv.unfolded_len()]);
-        let mut z = vec![0.0; conv.output_len()];
-        conv.forward(&weights, &x, &mut z, &mut unfolded, &mut scratch);
-        let mut mirrored = vec![0.0; weights.len()];
-        conv.mirror(&weights, &mut mirrored);
+    let shapes = [(5, 2, 3), (4, 1, 3), (4, 1, 16), (3, 16, 16)];
+    for conv in shapes.map(|(side, inputs, outputs)| Conv { side, inputs, outputs }) {
+        let pictures = conv.pictures_at_once().min(2);
+        let (weights, x) = (random(conv.weights(), 1), random(pictures * conv.input_len(), 2));
+        let say = random(pictures * conv.output_len(), 3);
         let (mut weight_gradient, mut dx) = (vec![0.0; weights.len()], vec![0.0; x.len()]);
-        let pass = Backward { mirrored: &mirrored, unfolded: &unfolded, dz: &say, dx: Some(&mut dx) };
+        let pass = Backward { kernel: &kernel(conv, &weights), x: &x, dz: &say, dx: Some(&mut dx) };
+        let mut scratch = conv.scratch();
         conv.backward(pass, &mut weight_gradient, &mut scratch);
+        let mut z = vec![0.0; say.len()];
         let mut loss = |weights: &[f32], x: &[f32]| {
-            conv.forward(weights, x, &mut z, &mut unfolded, &mut scratch);
+            conv.forward(&kernel(conv, weights), x, &mut z, &mut scratch);
             weighted(&z, &say)
         };
         check("convolution, weight", &weights, &weight_gradient, 0.1, |weights| loss(weights, &x));
@@ -70,19 +69,44 @@ fn convolution() {
     }
 }
 
+fn kernel(conv: Conv, weights: &[f32]) -> Kernel {
+    let mut kernel = conv.kernel();
+    conv.prepare(weights, &mut kernel);
+    kernel
+}
+
 #[test]
 #[expect(clippy::float_cmp, reason = "products of small numbers are exact")]
 fn convolution_sees_zeros_around_the_picture() {
-    let kernel = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+    let weights = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
     let corner = [1.0, 0.0, 0.0, 0.0];
     let mut z = [0.0; 4];
     for inputs in [1, 2] {
-        // The same kernel and picture on every input channel.
+        // The same weights and picture on every input channel.
         let conv = Conv { side: 2, inputs, outputs: 1 };
         let repeat = |values: &[f32]| values.iter().flat_map(|v| vec![*v; inputs]).collect::<Vec<f32>>();
-        let mut unfolded = vec![0.0; conv.unfolded_len()];
-        conv.forward(&repeat(&kernel), &repeat(&corner), &mut z, &mut unfolded, &mut conv.scratch());
+        let kernel = kernel(conv, &repeat(&weights));
+        conv.forward(&kernel, &repeat(&corner), &mut z, &mut conv.scratch());
         assert_eq!(z, [16.0, 8.0, 2.0, 1.0].map(|value| value * inputs as f32));
+    }
+}
+
+#[test]
+fn both_ways_to_convolve_agree() {
+    for side in [6, 7] {
+        let direct = Conv { side, inputs: 1, outputs: 16 };
+        let (weights, x) = (random(direct.weights(), 18), random(direct.input_len(), 19));
+        let mut expected = vec![0.0; direct.output_len()];
+        direct.forward(&kernel(direct, &weights), &x, &mut expected, &mut direct.scratch());
+        // The same picture in the first of two channels; the other is dark and has weights of its own.
+        let products = Conv { inputs: 2, ..direct };
+        let both: Vec<f32> = x.iter().flat_map(|&x| [x, 0.0]).collect();
+        let weights: Vec<f32> = weights.chunks(16).flat_map(|row| [row, &[1.0; 16]].concat()).collect();
+        let mut found = vec![f32::NAN; expected.len()];
+        products.forward(&kernel(products, &weights), &both, &mut found, &mut products.scratch());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-5, "{found}, directly {expected}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::architecture::{Architecture, Block};
 use super::batch_norm::{BatchNorm, Gatherer};
-use super::conv::Backward;
+use super::conv::{Backward, Kernel};
 use super::workspace::BlockBuffers;
 pub use super::workspace::Workspace;
 use super::{loss, pool};
@@ -15,8 +15,8 @@ use super::{loss, pool};
 pub struct Network {
     architecture: Architecture,
     parameters: Vec<f32>,
-    /// Every convolution's weights mirrored, in the weights' own places.
-    mirrored: Vec<f32>,
+    /// Every block's weights as its convolution reads them.
+    kernels: Vec<Kernel>,
 }
 
 impl Network {
@@ -26,9 +26,9 @@ impl Network {
     /// When their number is not the architecture's.
     pub fn new(architecture: Architecture, parameters: Vec<f32>) -> Self {
         assert_eq!(parameters.len(), architecture.parameters(), "parameters do not fit the architecture");
-        let mirrored = vec![0.0; parameters.len()];
-        let mut network = Self { architecture, parameters, mirrored };
-        network.mirror();
+        let kernels = architecture.blocks.iter().map(|block| block.conv.kernel()).collect();
+        let mut network = Self { architecture, parameters, kernels };
+        network.prepare();
         network
     }
 
@@ -45,13 +45,12 @@ impl Network {
     /// Lets `change` rewrite the parameters.
     pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
         change(&mut self.parameters);
-        self.mirror();
+        self.prepare();
     }
 
-    fn mirror(&mut self) {
-        for block in &self.architecture.blocks {
-            let range = block.weights.clone();
-            block.conv.mirror(&self.parameters[range.clone()], &mut self.mirrored[range]);
+    fn prepare(&mut self) {
+        for (block, kernel) in self.architecture.blocks.iter().zip(&mut self.kernels) {
+            block.conv.prepare(&self.parameters[block.weights.clone()], kernel);
         }
     }
 
@@ -59,8 +58,10 @@ impl Network {
     pub fn forward(&self, workspace: &mut Workspace) {
         let Workspace { pictures, blocks, mean, logits, .. } = workspace;
         let mut input: &[f32] = pictures;
-        for (block, buffers) in self.architecture.blocks.iter().zip(blocks) {
-            forward_block(block, &self.parameters, input, buffers);
+        let layers = self.architecture.blocks.iter().zip(&self.kernels);
+        for ((block, kernel), buffers) in layers.zip(blocks) {
+            let beta = &self.parameters[block.beta.clone()];
+            forward_block(block, kernel, beta, input, buffers);
             input = &buffers.output;
         }
         let head = self.architecture.head;
@@ -112,7 +113,7 @@ impl Network {
     }
 
     fn backward_blocks(&self, workspace: &mut Workspace) {
-        let Workspace { blocks, gradient, .. } = workspace;
+        let Workspace { pictures, blocks, gradient, .. } = workspace;
         for (index, block) in self.architecture.blocks.iter().enumerate().rev() {
             let (before, here) = blocks.split_at_mut(index);
             let buffers = &mut here[0];
@@ -121,9 +122,11 @@ impl Network {
             let beta = &self.parameters[block.beta.clone()];
             let BlockBuffers { before_norm, statistics, gradient: g, .. } = buffers;
             BatchNorm { statistics, beta }.backward(before_norm, g, beta_gradient);
-            let mirrored = &self.mirrored[block.weights.clone()];
-            let dx = before.last_mut().map(|before| before.gradient.as_mut_slice());
-            backward_convolution(block, mirrored, buffers, dx, weight_gradient);
+            let (x, dx) = match before.last_mut() {
+                Some(before) => (&before.output, Some(before.gradient.as_mut_slice())),
+                None => (&*pictures, None),
+            };
+            backward_convolution(block, buffers, weight_gradient, &self.kernels[index], x, dx);
         }
     }
 
@@ -134,47 +137,52 @@ impl Network {
     }
 }
 
-fn forward_block(block: &Block, parameters: &[f32], input: &[f32], buffers: &mut BlockBuffers) {
-    let BlockBuffers { unfolded, before_pool, winner, before_norm, output, statistics, scratch, .. } =
-        buffers;
-    let weights = &parameters[block.weights.clone()];
-    let (length, channels) = (block.output_len(), block.conv.outputs);
+fn forward_block(block: &Block, kernel: &Kernel, beta: &[f32], input: &[f32], buffers: &mut BlockBuffers) {
+    let BlockBuffers { before_pool, winner, before_norm, output, statistics, scratch, .. } = buffers;
+    let (conv, length) = (block.conv, block.output_len());
+    let at_once = conv.pictures_at_once();
     let mut gatherer = None;
-    let unfolded = unfolded.chunks_exact_mut(block.conv.unfolded_len());
-    let pictures = input.chunks_exact(block.conv.input_len()).zip(unfolded);
-    for (index, ((x, unfolded), z)) in pictures.zip(before_norm.chunks_exact_mut(length)).enumerate() {
+    let groups = input.chunks(at_once * conv.input_len()).zip(before_norm.chunks_mut(at_once * length));
+    for (index, (x, z)) in groups.enumerate() {
         if let Some(pool) = block.pool {
-            block.conv.forward(weights, x, before_pool, unfolded, scratch);
-            pool.forward(before_pool, z, &mut winner[index * length..][..length]);
+            let convolved = &mut before_pool[..x.len() / conv.input_len() * conv.output_len()];
+            conv.forward(kernel, x, convolved, scratch);
+            let winner = &mut winner[index * at_once * length..][..z.len()];
+            pool.forward(convolved, z, winner);
         } else {
-            block.conv.forward(weights, x, z, unfolded, scratch);
+            conv.forward(kernel, x, z, scratch);
         }
-        gatherer.get_or_insert_with(|| Gatherer::new(&z[..channels])).add(z);
+        for z in z.chunks_exact(length) {
+            gatherer.get_or_insert_with(|| Gatherer::new(&z[..conv.outputs])).add(z);
+        }
     }
     *statistics = gatherer.map(Gatherer::finish).unwrap_or_default();
-    BatchNorm { statistics, beta: &parameters[block.beta.clone()] }.forward(before_norm, output);
+    BatchNorm { statistics, beta }.forward(before_norm, output);
 }
 
-/// Takes the gradient from the batch norm's input to the block's input, if `dx` is there to receive it.
+/// Takes the gradient from the batch norm's input to the block's input `x`, if `dx` is there to receive it.
 fn backward_convolution(
     block: &Block,
-    mirrored: &[f32],
     buffers: &mut BlockBuffers,
-    mut dx: Option<&mut [f32]>,
     weight_gradient: &mut [f32],
+    kernel: &Kernel,
+    x: &[f32],
+    mut dx: Option<&mut [f32]>,
 ) {
-    let BlockBuffers { unfolded, before_pool, winner, gradient, scratch, .. } = buffers;
-    let (length, input_len) = (block.output_len(), block.conv.input_len());
-    let unfolded = unfolded.chunks_exact(block.conv.unfolded_len());
-    for (picture, (unfolded, dz)) in unfolded.zip(gradient.chunks_exact(length)).enumerate() {
+    let BlockBuffers { before_pool, winner, gradient, scratch, .. } = buffers;
+    let (conv, length) = (block.conv, block.output_len());
+    let at_once = conv.pictures_at_once();
+    let groups = x.chunks(at_once * conv.input_len()).zip(gradient.chunks(at_once * length));
+    for (index, (x, dz)) in groups.enumerate() {
         let dz = match block.pool {
             Some(pool) => {
-                pool.backward(dz, &winner[picture * length..][..length], before_pool);
-                &*before_pool
+                let convolved = &mut before_pool[..x.len() / conv.input_len() * conv.output_len()];
+                pool.backward(dz, &winner[index * at_once * length..][..dz.len()], convolved);
+                &*convolved
             }
             None => dz,
         };
-        let dx = dx.as_mut().map(|dx| &mut dx[picture * input_len..][..input_len]);
-        block.conv.backward(Backward { mirrored, unfolded, dz, dx }, weight_gradient, scratch);
+        let dx = dx.as_mut().map(|dx| &mut dx[index * at_once * conv.input_len()..][..x.len()]);
+        conv.backward(Backward { kernel, x, dz, dx }, weight_gradient, scratch);
     }
 }

@@ -17,9 +17,12 @@ impl MaxPool {
         self.side * self.side * self.channels / 4
     }
 
-    /// Pools one picture and notes in `winner` which of the four won (0 to 3, row by row; the first of equals).
+    /// Pools pictures and notes in `winner` which of the four won (0 to 3, row by row; the first of equals).
     pub fn forward(&self, x: &[f32], y: &mut [f32], winner: &mut [u8]) {
-        vectorised(|| self.forward_inlined(x, y, winner));
+        vectorised(
+            #[inline(always)]
+            || self.forward_inlined(x, y, winner),
+        );
     }
 
     #[inline(always)]
@@ -39,9 +42,12 @@ impl MaxPool {
         }
     }
 
-    /// Writes the gradient of one input picture: each output's gradient goes to its winner.
+    /// Writes the gradient of input pictures: each output's gradient goes to its winner.
     pub fn backward(&self, dy: &[f32], winner: &[u8], dx: &mut [f32]) {
-        vectorised(|| self.backward_inlined(dy, winner, dx));
+        vectorised(
+            #[inline(always)]
+            || self.backward_inlined(dy, winner, dx),
+        );
     }
 
     #[inline(always)]

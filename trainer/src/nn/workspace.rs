@@ -7,9 +7,7 @@ use super::conv::Scratch;
 /// Buffers of one block for a chunk of pictures.
 #[derive(Debug)]
 pub(super) struct BlockBuffers {
-    /// The convolution's input, unfolded.
-    pub unfolded: Vec<f32>,
-    /// What the convolution gives for one picture, before the pool.
+    /// What the convolution gives for the pictures that it takes at once, before the pool.
     pub before_pool: Vec<f32>,
     /// Which of four pixels won in the pool.
     pub winner: Vec<u8>,
@@ -27,9 +25,9 @@ pub(super) struct BlockBuffers {
 impl BlockBuffers {
     fn new(block: &Block, pictures: usize) -> Self {
         let outputs = pictures * block.output_len();
+        let at_once = block.conv.pictures_at_once();
         Self {
-            unfolded: vec![0.0; pictures * block.conv.unfolded_len()],
-            before_pool: vec![0.0; block.conv.output_len()],
+            before_pool: vec![0.0; block.pool.map_or(0, |_| at_once * block.conv.output_len())],
             winner: vec![0; if block.pool.is_some() { outputs } else { 0 }],
             before_norm: vec![0.0; outputs],
             output: vec![0.0; outputs],
