@@ -1,10 +1,12 @@
 //! The protocol over HTTP: routes, and what every request passes through; gRPC calls among them.
 
 mod body;
+mod docs;
 mod health;
 mod infer;
 mod listener;
 mod models;
+mod openapi;
 mod reply;
 mod repository;
 mod trace;
@@ -126,6 +128,10 @@ fn rest(state: AppState) -> Router {
         .route("/v1/models/{model}", get(v1::status))
         .route("/v1/models/{model}/versions/{version}", get(v1::status))
         .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::json))
+        .route("/docs", get(docs::page))
+        .route("/docs/app.js", get(docs::script))
+        .route("/docs/style.css", get(docs::style))
         .merge(inference)
         .merge(repository)
         .fallback(unknown_path)

@@ -16,6 +16,7 @@ mod lifecycle;
 mod limits;
 mod metrics_compat;
 mod model_control;
+mod openapi;
 mod protocol;
 mod repository;
 mod scheduling;

@@ -1,0 +1,150 @@
+//! Everything that is served over HTTP. A test holds it to the router.
+//!
+//! What is answered with 501, always, is not served, and not here.
+
+use serde_json::json;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
+
+use super::{
+    endpoint::{
+        Endpoint,
+        Group::{Documentation, Inference, Models, Repository, Server, V1},
+    },
+    examples,
+};
+use crate::error::ErrorCode::{
+    DeadlineExceeded, InvalidArgument, Overloaded, PayloadTooLarge, RequestTimeout, Unavailable,
+    UnsupportedEncoding,
+};
+
+pub(super) fn all() -> Vec<Endpoint> {
+    [inference(), models(), server(), repository(), v1(), documentation()].into_iter().flatten().collect()
+}
+
+const JSON_LENGTH: &str = "Inference-Header-Content-Length";
+
+/// What can happen to a body on its way in.
+const BODY: [crate::error::ErrorCode; 4] =
+    [InvalidArgument, RequestTimeout, PayloadTooLarge, UnsupportedEncoding];
+
+fn inference() -> Vec<Endpoint> {
+    let length = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build();
+    let infer = Endpoint::post(Inference, "/v2/models/{model}/infer", "infer", "Infer")
+        .or_version("/v2/models/{model}/versions/{version}/infer")
+        .details(
+            "The newest version that answers, or the one that the path names. Tensors come as JSON, or as bytes \
+             after it: little-endian, packed, in the order of the inputs that have a `binary_data_size`. Outputs \
+             go out as bytes when they are asked for with `binary_data`. The body may be gzip or deflate. The \
+             Content-Type is not looked at.",
+        )
+        .header(JSON_LENGTH, "Bytes of JSON before the tensors. 0: the body is the model's one input.", length)
+        .header("X-Request-Id", "Comes back with the answer, and is in the log.", Object::with_type(Type::String))
+        .takes("InferRequest", true, [
+            ("A digit", examples::infer_request()),
+            ("Its two best classes", examples::classification_request()),
+        ])
+        .or_takes_bytes("application/octet-stream")
+        .gives("InferResponse", examples::infer_response())
+        .or_gives_bytes("application/octet-stream", JSON_LENGTH, "Bytes of JSON before the tensors.")
+        .of_a_model()
+        .fails(&BODY)
+        .fails(&[Overloaded, DeadlineExceeded]);
+    vec![infer]
+}
+
+fn models() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(Models, "/v2/models", "models", "Names of all models")
+            .gives("ModelNames", json!({ "models": ["digits"] })),
+        Endpoint::get(Models, "/v2/models/{model}", "model", "Inputs, outputs and versions")
+            .or_version("/v2/models/{model}/versions/{version}")
+            .gives("ModelMetadata", examples::model_metadata())
+            .of_a_model(),
+        Endpoint::get(Models, "/v2/models/{model}/ready", "model_ready", "Whether it answers")
+            .or_version("/v2/models/{model}/versions/{version}/ready")
+            .gives("ModelReady", json!({ "name": "digits", "ready": true }))
+            .of_a_model(),
+        Endpoint::get(Models, "/v2/models/{model}/config", "model_config", "Configuration in Triton's terms")
+            .or_version("/v2/models/{model}/versions/{version}/config")
+            .gives("ModelConfiguration", examples::model_configuration())
+            .of_a_model(),
+        Endpoint::get(Models, "/v2/models/{model}/stats", "model_stats", "What it has done")
+            .or_version("/v2/models/{model}/versions/{version}/stats")
+            .gives("Statistics", examples::statistics())
+            .of_a_model(),
+        Endpoint::get(Models, "/v2/models/stats", "stats", "What all models have done")
+            .gives("Statistics", examples::statistics()),
+    ]
+}
+
+fn server() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(Server, "/v2", "server", "Name, version and extensions").gives(
+            "ServerMetadata",
+            json!({ "name": "decima", "version": env!("CARGO_PKG_VERSION"), "extensions": ["binary_tensor_data"] }),
+        ),
+        Endpoint::get(Server, "/v2/health/live", "live", "Whether the server is there")
+            .gives("Live", json!({ "live": true })),
+        Endpoint::get(Server, "/v2/health/ready", "ready", "Whether the models are loaded")
+            .gives("Ready", json!({ "live": true, "ready": true }))
+            .fails(&[Unavailable]),
+        Endpoint::get(Server, "/metrics", "metrics", "Metrics in Prometheus' text format").gives_text("text/plain"),
+    ]
+}
+
+fn repository() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post(Repository, "/v2/repository/index", "index", "Every version of every model")
+            .takes("IndexRequest", false, [("Those that answer", json!({ "ready": true }))])
+            .gives("Index", json!([{ "name": "digits", "version": "1", "state": "READY", "reason": "" }]))
+            .fails(&BODY),
+        Endpoint::post(Repository, "/v2/repository/models/{model}/load", "load", "Load a model")
+            .details("Brings in what the repositories hold of it, and answers when that is ready.")
+            .takes("ControlRequest", false, [("As it is", json!({}))])
+            .gives("Loaded", json!({ "name": "digits", "load": true }))
+            .of_a_model()
+            .fails(&BODY)
+            .fails(&[Overloaded]),
+        Endpoint::post(Repository, "/v2/repository/models/{model}/unload", "unload", "Unload a model")
+            .details(
+                "Requests that it has taken up are finished; later ones get 503 until it is loaded again.",
+            )
+            .by_name()
+            .takes("ControlRequest", false, [("As it is", json!({}))])
+            .gives("Unloaded", json!({ "name": "digits", "unload": true }))
+            .of_a_model()
+            .fails(&BODY)
+            .fails(&[Overloaded]),
+    ]
+}
+
+fn v1() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(V1, "/", "alive", "Whether the server is there")
+            .gives("Alive", json!({ "status": "alive" })),
+        Endpoint::get(V1, "/v1/models", "v1_models", "Names of all models")
+            .gives("ModelNames", json!({ "models": ["digits"] })),
+        Endpoint::get(V1, "/v1/models/{model}", "v1_model", "Whether a model answers")
+            .or_version("/v1/models/{model}/versions/{version}")
+            .gives("ModelReady", json!({ "name": "digits", "ready": true }))
+            .of_a_model(),
+        Endpoint::post(V1, "/v1/models/{model}:predict", "predict", "Infer")
+            .or_version("/v1/models/{model}/versions/{version}:predict")
+            .takes("PredictRequest", true, [("A digit", examples::predict_request())])
+            .gives("PredictResponse", json!({ "predictions": [examples::probabilities()] }))
+            .of_a_model()
+            .fails(&BODY)
+            .fails(&[Overloaded, DeadlineExceeded]),
+    ]
+}
+
+fn documentation() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(Documentation, "/openapi.json", "openapi", "This description")
+            .gives("OpenApiDocument", json!({ "openapi": "3.1.0", "info": {}, "paths": {} })),
+        Endpoint::get(Documentation, "/docs", "docs", "A page to read and try it").gives_text("text/html"),
+        Endpoint::get(Documentation, "/docs/app.js", "docs_script", "Its script")
+            .gives_text("text/javascript"),
+        Endpoint::get(Documentation, "/docs/style.css", "docs_style", "Its looks").gives_text("text/css"),
+    ]
+}

@@ -1,0 +1,83 @@
+//! Bodies for the digits model, which a server without arguments serves.
+
+use serde_json::{Value, json};
+
+/// A seven as 28 rows of 28 pixels: the one of `models/digits/example.json`.
+fn digit() -> Vec<Vec<u8>> {
+    serde_json::from_str(include_str!("digit.json")).expect("a file of this module, read in every test")
+}
+
+pub(super) fn infer_request() -> Value {
+    let image = json!({ "name": "image", "shape": [1, 28, 28, 1], "datatype": "FP32", "data": digit() });
+    json!({ "inputs": [image] })
+}
+
+pub(super) fn classification_request() -> Value {
+    let mut request = infer_request();
+    request["outputs"] = json!([{ "name": "probabilities", "parameters": { "classification": 2 } }]);
+    request
+}
+
+pub(super) fn predict_request() -> Value {
+    let nested: Vec<Vec<[u8; 1]>> =
+        digit().into_iter().map(|row| row.into_iter().map(|pixel| [pixel]).collect()).collect();
+    json!({ "instances": [nested] })
+}
+
+pub(super) fn probabilities() -> Value {
+    json!([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0])
+}
+
+pub(super) fn infer_response() -> Value {
+    json!({
+        "model_name": "digits",
+        "model_version": "1",
+        "outputs": [
+            { "name": "probabilities", "datatype": "FP32", "shape": [1, 10], "data": probabilities() }
+        ],
+    })
+}
+
+pub(super) fn model_metadata() -> Value {
+    json!({
+        "name": "digits",
+        "versions": ["1"],
+        "platform": "onnxruntime_onnx",
+        "inputs": [{ "name": "image", "datatype": "FP32", "shape": [-1, 28, 28, 1] }],
+        "outputs": [{ "name": "probabilities", "datatype": "FP32", "shape": [-1, 10] }],
+    })
+}
+
+pub(super) fn model_configuration() -> Value {
+    json!({
+        "name": "digits",
+        "platform": "onnxruntime_onnx",
+        "backend": "onnxruntime",
+        "version_policy": { "latest": { "num_versions": 1 } },
+        "max_batch_size": 1024,
+        "input": [{ "name": "image", "data_type": "TYPE_FP32", "dims": [28, 28, 1] }],
+        "output": [{ "name": "probabilities", "data_type": "TYPE_FP32", "dims": [10] }],
+        "instance_group": [{ "name": "digits", "kind": "KIND_CPU", "count": 1 }],
+    })
+}
+
+pub(super) fn statistics() -> Value {
+    let once = json!({ "count": 1, "ns": 250_000 });
+    let never = json!({ "count": 0, "ns": 0 });
+    json!({ "model_stats": [{
+        "name": "digits",
+        "version": "1",
+        "last_inference": 1_767_225_600_000_u64,
+        "inference_count": 1,
+        "execution_count": 1,
+        "inference_stats": {
+            "success": once, "fail": never, "queue": once, "compute_input": once, "compute_infer": once,
+            "compute_output": once, "cache_hit": never, "cache_miss": never,
+        },
+        "response_stats": {},
+        "batch_stats": [
+            { "batch_size": 1, "compute_input": once, "compute_infer": once, "compute_output": once }
+        ],
+        "memory_usage": [],
+    }] })
+}

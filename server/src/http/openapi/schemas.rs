@@ -1,0 +1,352 @@
+//! The bodies of requests and answers as schemas. They describe what other modules read and write.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::{ToSchema, openapi::ComponentsBuilder};
+
+/// Every schema, under its name.
+pub(super) fn components() -> ComponentsBuilder {
+    ComponentsBuilder::new()
+        .schema_from::<Error>()
+        .schema_from::<Alive>()
+        .schema_from::<Live>()
+        .schema_from::<Ready>()
+        .schema_from::<ServerMetadata>()
+        .schema_from::<ModelNames>()
+        .schema_from::<ModelMetadata>()
+        .schema_from::<ModelReady>()
+        .schema_from::<ModelConfiguration>()
+        .schema_from::<Statistics>()
+        .schema_from::<InferRequest>()
+        .schema_from::<InferResponse>()
+        .schema_from::<PredictRequest>()
+        .schema_from::<PredictResponse>()
+        .schema_from::<IndexRequest>()
+        .schema_from::<Index>()
+        .schema_from::<ControlRequest>()
+        .schema_from::<Loaded>()
+        .schema_from::<Unloaded>()
+        .schema_from::<OpenApiDocument>()
+        .schema_from::<Datatype>()
+        .schema_from::<TensorMetadata>()
+        .schema_from::<TensorConfiguration>()
+        .schema_from::<ModelStatistics>()
+        .schema_from::<Durations>()
+        .schema_from::<BatchStatistics>()
+        .schema_from::<Parameter>()
+        .schema_from::<InferInput>()
+        .schema_from::<InferOutput>()
+        .schema_from::<OutputTensor>()
+        .schema_from::<IndexEntry>()
+}
+
+/// What went wrong, with what came and what was expected.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Error {
+    error: String,
+}
+
+/// The server is there.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Alive {
+    #[schema(example = "alive")]
+    status: String,
+}
+
+/// The server is there.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Live {
+    live: bool,
+}
+
+/// Whether the server's models have been loaded and it is not about to stop.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ready {
+    live: bool,
+    ready: bool,
+}
+
+/// The server.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ServerMetadata {
+    name: String,
+    version: String,
+    /// Extensions of the protocol that it has.
+    extensions: Vec<String>,
+}
+
+/// Names of all models, ready or not.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ModelNames {
+    models: Vec<String>,
+}
+
+/// Inputs, outputs and versions of a model.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ModelMetadata {
+    name: String,
+    /// Those that answer, oldest first.
+    versions: Vec<String>,
+    platform: String,
+    inputs: Vec<TensorMetadata>,
+    outputs: Vec<TensorMetadata>,
+}
+
+/// An input or output of a model.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TensorMetadata {
+    name: String,
+    datatype: Datatype,
+    /// Size along each axis; -1 where it varies.
+    shape: Vec<i64>,
+}
+
+/// The type of a tensor's elements. Requests may write it in any case.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(dead_code, reason = "described, never made")]
+pub(super) enum Datatype {
+    Bool,
+    Uint8,
+    Uint16,
+    Uint32,
+    Uint64,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Fp16,
+    Bf16,
+    Fp32,
+    Fp64,
+    Bytes,
+}
+
+/// A model answers.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ModelReady {
+    name: String,
+    ready: bool,
+}
+
+/// A model's configuration in Triton's terms, of which these are always there.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ModelConfiguration {
+    name: String,
+    platform: String,
+    backend: String,
+    /// Most rows of one request; 0 for a model without a batch axis.
+    max_batch_size: u32,
+    input: Vec<TensorConfiguration>,
+    output: Vec<TensorConfiguration>,
+    #[schema(value_type = Object)]
+    version_policy: Value,
+    #[schema(value_type = Vec<Object>)]
+    instance_group: Vec<Value>,
+}
+
+/// An input or output in a model's configuration.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TensorConfiguration {
+    name: String,
+    #[schema(example = "TYPE_FP32")]
+    data_type: String,
+    /// Size along each axis, the batch axis left out; -1 where it varies.
+    dims: Vec<i64>,
+}
+
+/// What versions of models have done.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Statistics {
+    model_stats: Vec<ModelStatistics>,
+}
+
+/// What a version of a model has done.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ModelStatistics {
+    name: String,
+    version: String,
+    /// When its last run began, in milliseconds since 1970; 0 before the first.
+    last_inference: u64,
+    /// Rows that it has answered.
+    inference_count: u64,
+    /// Runs that it took.
+    execution_count: u64,
+    /// By what the time went to: `success`, `fail`, `queue`, `compute_input`, `compute_infer` and more.
+    inference_stats: BTreeMap<String, Durations>,
+    response_stats: BTreeMap<String, Durations>,
+    batch_stats: Vec<BatchStatistics>,
+    #[schema(value_type = Vec<Object>)]
+    memory_usage: Vec<Value>,
+}
+
+/// How often something happened, and how long it took in all.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Durations {
+    count: u64,
+    /// Nanoseconds.
+    ns: u64,
+}
+
+/// Batches of one size.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BatchStatistics {
+    batch_size: u64,
+    compute_input: Durations,
+    compute_infer: Durations,
+    compute_output: Durations,
+}
+
+/// A request for inference. Unknown keys are ignored.
+#[derive(Serialize, ToSchema)]
+pub(super) struct InferRequest {
+    /// Echoed in the answer.
+    id: Option<String>,
+    /// `priority`, `timeout` in microseconds, `binary_data_output`, and others, which are ignored.
+    #[schema(nullable = false)]
+    parameters: Option<BTreeMap<String, Parameter>>,
+    /// Every input of the model, once.
+    inputs: Vec<InferInput>,
+    /// Outputs to answer with, in this order; all where there are none.
+    #[schema(nullable = false)]
+    outputs: Option<Vec<InferOutput>>,
+}
+
+/// A parameter of a request, an input or an output.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "described, never made")]
+pub(super) enum Parameter {
+    Bool(bool),
+    Number(f64),
+    String(String),
+}
+
+/// An input tensor.
+#[derive(Serialize, ToSchema)]
+pub(super) struct InferInput {
+    name: String,
+    datatype: Datatype,
+    /// Size along each axis, the batch axis included.
+    shape: Vec<u64>,
+    /// `binary_data_size`: the tensor is so many bytes after the JSON, and there is no `data`.
+    #[schema(nullable = false)]
+    parameters: Option<BTreeMap<String, Parameter>>,
+    /// The elements in row-major order, flat or nested as the shape is.
+    #[schema(value_type = Vec<Value>, nullable = false, required = false)]
+    data: Vec<Value>,
+}
+
+/// An output that is asked for.
+#[derive(Serialize, ToSchema)]
+pub(super) struct InferOutput {
+    name: String,
+    /// `binary_data`: whether it comes as bytes after the JSON; `classification`: so many best classes.
+    #[schema(nullable = false)]
+    parameters: Option<BTreeMap<String, Parameter>>,
+}
+
+/// The answer to a request for inference.
+#[derive(Serialize, ToSchema)]
+pub(super) struct InferResponse {
+    model_name: String,
+    model_version: String,
+    /// The request's, where it had one.
+    #[schema(nullable = false)]
+    id: Option<String>,
+    outputs: Vec<OutputTensor>,
+}
+
+/// An output tensor.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OutputTensor {
+    name: String,
+    datatype: Datatype,
+    shape: Vec<u64>,
+    /// `binary_data_size`, where it is so many bytes after the JSON.
+    #[schema(nullable = false)]
+    parameters: Option<BTreeMap<String, Parameter>>,
+    /// The elements in row-major order, flat; `null` for NaN and infinity.
+    #[schema(value_type = Vec<Value>, nullable = false, required = false)]
+    data: Vec<Value>,
+}
+
+/// A request of the V1 protocol: `instances`, a list of rows, or `inputs`, the columns.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PredictRequest {
+    /// Rows: values nested as the model's shape says, or objects with one for each input.
+    #[schema(value_type = Vec<Value>, nullable = false, required = false)]
+    instances: Vec<Value>,
+    /// Columns: values, or an object with those of each input.
+    #[schema(value_type = Value, required = false)]
+    inputs: Value,
+}
+
+/// The answer of the V1 protocol, in the form of the request.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PredictResponse {
+    /// For `instances`: one a row.
+    #[schema(value_type = Vec<Value>, nullable = false, required = false)]
+    predictions: Vec<Value>,
+    /// For `inputs`: values, or an object with those of each output.
+    #[schema(value_type = Value, required = false)]
+    outputs: Value,
+}
+
+/// What the index is to list.
+#[derive(Serialize, ToSchema)]
+pub(super) struct IndexRequest {
+    /// Only versions that answer.
+    #[serde(default)]
+    ready: bool,
+}
+
+/// Every version of every model.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Index(Vec<IndexEntry>);
+
+/// A version of a model.
+#[derive(Serialize, ToSchema)]
+pub(super) struct IndexEntry {
+    name: String,
+    version: String,
+    /// `READY`, `LOADING` or `UNAVAILABLE`.
+    state: String,
+    /// Why it does not answer.
+    reason: String,
+}
+
+/// Parameters of loading or unloading; all are ignored but those that would override the repository.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ControlRequest {
+    #[schema(value_type = Option<Object>)]
+    parameters: Option<Value>,
+}
+
+/// The model has been loaded.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Loaded {
+    name: String,
+    load: bool,
+}
+
+/// The model has been unloaded.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Unloaded {
+    name: String,
+    unload: bool,
+}
+
+/// A document of OpenAPI 3.1.
+#[derive(Serialize, ToSchema)]
+#[schema(title = "OpenAPI")]
+pub(super) struct OpenApiDocument {
+    #[schema(example = "3.1.0")]
+    openapi: String,
+    #[schema(value_type = Object)]
+    info: Value,
+    #[schema(value_type = Object)]
+    paths: Value,
+}
