@@ -76,7 +76,7 @@ fn the_documented_versions_are_those_that_are_installed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let pins = fs::read_to_string(root.join("scripts/requirements-clients.txt")).unwrap();
     let page = fs::read_to_string(root.join("docs/PROTOCOL.md")).unwrap();
-    for client in ["tritonclient", "kserve", "grpcio-health-checking", "grpcio-reflection"] {
+    for client in ["tritonclient", "kserve", "grpcio-health-checking", "grpcio-reflection", "schemathesis"] {
         let pin = pins.lines().find_map(|line| line.strip_prefix(client)?.strip_prefix("=="));
         let version = pin.expect("every client is pinned").trim_end_matches(" \\");
         let row = format!("| `{client}` | {version} |");
@@ -125,4 +125,9 @@ fn two_bad_clients_fail_none_of_eight_good_ones_on_any_wire() {
     for wire in ["json", "binary", "grpc"] {
         run(&server, "crowd.py", &[wire]);
     }
+}
+
+#[test]
+fn schemathesis_finds_the_api_as_it_is_described() {
+    run(&server().start(), "openapi.py", &[]);
 }
