@@ -12,13 +12,15 @@ use std::{
 
 use bytes::Bytes;
 use oip::{
-    DecodeError, InferRequest, Tensor, binary, decode_response, encode_request, encode_response,
+    Datatype, DecodeError, InferRequest, InferResponse, Tensor, binary, decode_response, encode_request,
+    encode_response,
     grpc::{self, TensorForm, messages::ModelInferRequest},
-    json,
+    json, v1,
 };
 use proptest::{
     collection::vec,
     prelude::*,
+    sample::select,
     test_runner::{FileFailurePersistence, TestRunner},
 };
 use prost::Message;
@@ -38,8 +40,29 @@ const SEEDS: [&[u8]; 6] = [
         {\"binary_data_size\":2}}]}\xff\0",
 ];
 
+/// A document of the V1 protocol, and the datatype and dimensions of inputs that it fits.
+type V1Seed = (&'static [u8], Datatype, &'static [&'static [i64]]);
+
+/// Such documents from which to start.
+const V1_SEEDS: [V1Seed; 6] = [
+    (br#"{"instances":[[1,0],[1,1]]}"#, Datatype::Int8, &[&[-1, 2]]),
+    (
+        br#"{"signature_name":"serving_default","instances":[{"x":[0,1.5],"y":1},{"y":0,"x":[-2e-3,255]}]}"#,
+        Datatype::Fp64,
+        &[&[-1, -1], &[-1]],
+    ),
+    (
+        br#"{"instances":["a",{"b64":"/wA="},"\u00e9\ud83d\ude00"],"other":{"deep":[[{}],null]}}"#,
+        Datatype::Bytes,
+        &[&[-1]],
+    ),
+    (br#"{"inputs":{"x":[[true,false]],"y":[true,false]}}"#, Datatype::Bool, &[&[1, 2], &[-1]]),
+    (br#"{"inputs":[[[1],[0]],[[0.5],[1e1]]]}"#, Datatype::Bf16, &[&[-1, 2, -1]]),
+    (br#"{"instances":[{"x":{"b64":"YQ=="},"y":[]},{"x":"","y":[]}]}"#, Datatype::Bytes, &[&[-1], &[-1, 0]]),
+];
+
 /// Words that mean something to a decoder.
-const WORDS: [&str; 32] = [
+const WORDS: [&str; 34] = [
     "{",
     "}",
     "[",
@@ -61,6 +84,8 @@ const WORDS: [&str; 32] = [
     "\"datatype\":",
     "\"name\":",
     "\"inputs\":",
+    "\"instances\":",
+    "{\"b64\":\"/wA=\"}",
     "\"outputs\":",
     "\"parameters\":",
     "\"FP16\"",
@@ -256,6 +281,57 @@ fn grpc_any_bytes() {
         let Ok(message) = ModelInferRequest::decode(Bytes::from(bytes)) else { return };
         let _decoded = grpc::decode_request(message);
     });
+}
+
+/// A document of the V1 protocol, damaged. Its tensors are as the model declares them, and an answer that
+/// holds them comes back as the request for them.
+#[test]
+fn v1_request() {
+    let axis = select(vec![-1_i64, -1, 0, 1, 2]);
+    let other = (select(&Datatype::ALL[..]), vec(vec(axis, 0..4), 1..3));
+    let damaged = (0..V1_SEEDS.len(), vec(edits(), 0..4), proptest::option::weighted(0.3, other));
+    fuzz(damaged, |(seed, edits, other)| {
+        let (document, datatype, dims) = V1_SEEDS[seed];
+        let mut body = document.to_vec();
+        apply(&edits, &mut body);
+        let as_told = || (datatype, dims.iter().map(|dims| dims.to_vec()).collect());
+        let (datatype, dims) = other.unwrap_or_else(as_told);
+        let named = ["x", "y"].into_iter().zip(dims);
+        let inputs: Vec<_> = named.map(|(name, dims)| v1::Input { name, datatype, dims }).collect();
+        match v1::decode_request(&body, &inputs) {
+            Ok(request) => {
+                let oracle = serde_json::from_slice::<serde_json::Value>(&body);
+                let too_large = |error: serde_json::Error| error.to_string().contains("number out of range");
+                assert!(oracle.map_or_else(too_large, |_| true));
+                check_tensors(request.infer.inputs.iter().map(|input| &input.tensor), body.len());
+                check_v1(&request, &inputs);
+            }
+            Err(error) => assert!(error.to_string().len() < 1000, "{error}"),
+        }
+    });
+}
+
+fn check_v1(request: &v1::Request, inputs: &[v1::Input<'_>]) {
+    assert_eq!(request.infer.inputs.len(), inputs.len());
+    for (got, declared) in request.infer.inputs.iter().zip(inputs) {
+        assert_eq!((&*got.name, got.tensor.datatype), (declared.name, declared.datatype));
+        let sizes = got.tensor.shape.0.iter().zip(&declared.dims).skip(1); // the first is the rows'
+        assert_eq!(got.tensor.shape.0.len(), declared.dims.len());
+        assert!(sizes.into_iter().all(|(&size, &dim)| dim == -1 || size as i64 == dim), "{got:?}");
+    }
+    let outputs = request.infer.inputs.iter().map(|input| (input.name.clone(), input.tensor.clone()));
+    let answer = InferResponse {
+        model_name: "m".into(),
+        model_version: "1".into(),
+        id: None,
+        outputs: outputs.collect(),
+    };
+    let answer = v1::encode_response(&answer, request.form).expect("as many rows as there are instances");
+    let again = [(&b"{\"predictions\":"[..], &b"{\"instances\":"[..]), (b"{\"outputs\":", b"{\"inputs\":")]
+        .into_iter()
+        .find_map(|(key, asked)| Some([asked, answer.strip_prefix(key)?].concat()))
+        .expect("one of two keys");
+    assert_eq!(v1::decode_request(&again, inputs).as_ref(), Ok(request));
 }
 
 #[test]
