@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::unread::Watched;
+use super::{explained::Explained, unread::Watched};
 
 /// Heads larger than this are refused; a request for inference has a few hundred bytes of them.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -98,7 +98,8 @@ impl Listener {
                 let protocol = if is_http2 { http2 } else { http1 };
                 let service =
                     service_fn(move |request| answer(router.clone(), request, phases.draining.clone()));
-                let connection = protocol.serve_connection(TokioIo::new(stream), service).into_owned();
+                let io = Explained::new(TokioIo::new(stream), !is_http2);
+                let connection = protocol.serve_connection(io, service).into_owned();
                 if let Err(error) = watcher.watch(connection).await {
                     tracing::debug!(%error, "connection ended early");
                 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod docs;
+mod explained;
 mod health;
 mod infer;
 mod listener;

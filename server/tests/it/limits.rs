@@ -136,6 +136,35 @@ fn a_body_that_does_not_come_is_given_up() {
 }
 
 #[test]
+fn heads_that_are_not_http_are_answered_in_json_too() {
+    let server = server(&[]);
+    let long = |count: usize| "a".repeat(count);
+    for (head, status) in [
+        ("no request at all\r\n\r\n".to_owned(), 400),
+        ("GET /v2 HTTP/1.1\r\nwithout a colon\r\n\r\n".to_owned(), 400),
+        ("POST /v2/models/m/infer HTTP/1.1\r\nContent-Length: many\r\n\r\n".to_owned(), 400),
+        (format!("GET /v2 HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(101)), 431),
+        (format!("GET /{} HTTP/1.1\r\n\r\n", long(65535)), 414),
+        // The second of two requests in one segment.
+        ("GET /v2/health/live HTTP/1.1\r\n\r\nGET /v2 HTTP/9\r\n\r\n".to_owned(), 400),
+    ] {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap(); // to the end: the connection is closed
+        let answer =
+            &answers[answers.find("HTTP/1.1 4").unwrap_or_else(|| panic!("no refusal: {answers}"))..];
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert!(head.contains("\r\ncontent-type: application/json\r\n"), "{head}");
+        assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())), "{head}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "{body}");
+    }
+}
+
+#[test]
 fn a_request_that_waits_too_long_is_told_so() {
     let server = ServerBuilder::new()
         .model("slow", "1", &models::slow())
