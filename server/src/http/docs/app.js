@@ -18,6 +18,9 @@ function el(name, attributes = {}, ...children) {
 /** A text of the description, in which only `code` is marked. */
 const prose = (text) => text.split("`").map((part, index) => index % 2 ? el("code", {}, part) : part);
 
+/** A path that may be broken before its slashes. */
+const breakable = (path) => path.split(/(?=\/)/).flatMap((part) => [el("wbr"), part]);
+
 function resolve(object) {
   let target = object;
   for (let hops = 0; target?.$ref && hops < 8; hops++) {
@@ -166,7 +169,7 @@ function operationView(path, method, operation) {
   return el("details", { id: operation.operationId, class: "operation", ontoggle: open,
     "data-text": `${method} ${path} ${operation.summary}`.toLowerCase() },
   el("summary", {}, el("span", { class: `method ${method.toUpperCase()}` }, method.toUpperCase()),
-    el("span", { class: "path" }, path), el("span", { class: "what" }, operation.summary)), body);
+    el("span", { class: "path" }, breakable(path)), el("span", { class: "what" }, operation.summary)), body);
 }
 
 function group({ name, description }) {
