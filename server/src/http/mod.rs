@@ -1,6 +1,7 @@
 //! The protocol over HTTP: routes, and what every request passes through; gRPC calls among them.
 
 mod body;
+mod call;
 mod docs;
 mod explained;
 mod health;

@@ -20,6 +20,7 @@ use tower_http::{
 };
 use tracing::{Span, field};
 
+use super::call;
 use crate::{
     error::{ErrorCode, ServeError},
     telemetry::{Traces, traces},
@@ -127,6 +128,7 @@ pub(super) async fn export(
         return next.run(request).await;
     }
     let parent = traces::parent(request.headers());
+    let is_call = route.is_some() && grpc_call(&request).is_some();
     let span = traces.server_span(name(&request, route.as_deref()), parent, attributes(&request, route));
     request.extensions_mut().insert(span.context());
     let response = span.run(next.run(request)).await;
@@ -135,16 +137,15 @@ pub(super) async fn export(
     if let Some(id) = response.headers().get("x-request-id").and_then(|id| id.to_str().ok()) {
         span.set("decima.request_id", id.to_owned());
     }
-    let grpc_status = response.headers().get("grpc-status").and_then(|code| code.to_str().ok());
-    if let Some(code) = grpc_status.and_then(|code| code.parse::<i64>().ok()) {
-        span.set("rpc.grpc.status_code", code);
-    }
     // A client's fault is no error of the server's span.
     let error = response.extensions().get::<ServeError>();
     let code = error.map_or_else(|| status.as_u16(), |error| error.code.http());
     if code >= 500 {
         span.set("error.type", error.map_or("internal", |error| error.code.label()));
         span.fail(error.map(ToString::to_string).unwrap_or_default());
+    }
+    if is_call {
+        return call::spanned(response, span);
     }
     span.end();
     response

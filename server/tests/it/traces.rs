@@ -1,5 +1,6 @@
 //! Traces as a collector receives them.
 
+use futures_util::{StreamExt, stream};
 use oip::{
     Datatype,
     grpc::messages::{ModelInferRequest, model_infer_request::InferInputTensor},
@@ -130,30 +131,33 @@ fn errors_of_the_server_are_marked_and_those_of_clients_are_not() {
     assert_eq!(line["span"]["trace_id"], TRACE);
 }
 
+/// A request with an input for the model `m`, to a model that there is not.
+fn vector() -> ModelInferRequest {
+    let input = InferInputTensor {
+        name: "x".into(),
+        datatype: "FP32".into(),
+        shape: vec![1, 2],
+        ..InferInputTensor::default()
+    };
+    ModelInferRequest {
+        model_name: "none".into(),
+        inputs: vec![input],
+        raw_input_contents: vec![[1.0_f32, 2.0].map(f32::to_le_bytes).concat().into()],
+        ..ModelInferRequest::default()
+    }
+}
+
 #[test]
 fn a_grpc_call_is_a_child_of_its_caller_s_span() {
     let collector = Collector::start();
     let server = exporting(&collector).start();
     let grpc = Grpc::connect(&server.url());
-    let raw_input_contents = vec![[1.0_f32, 2.0].iter().flat_map(|value| value.to_le_bytes()).collect()];
-    let inputs = vec![InferInputTensor {
-        name: "x".into(),
-        datatype: "FP32".into(),
-        shape: vec![1, 2],
-        ..InferInputTensor::default()
-    }];
-    let call = ModelInferRequest {
-        model_name: "m".into(),
-        inputs,
-        raw_input_contents,
-        ..ModelInferRequest::default()
-    };
-    let mut request = Request::new(call.clone());
+    let call = ModelInferRequest { model_name: "m".into(), ..vector() };
+    let mut request = Request::new(call);
     request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{SPAN}-01").parse().unwrap());
     let mut client = grpc.client.clone();
     grpc.wait(client.model_infer(request)).unwrap();
-    let unknown = ModelInferRequest { model_name: "none".into(), ..call };
-    assert_eq!(grpc.wait(grpc.client.clone().model_infer(unknown)).unwrap_err().code(), Code::NotFound);
+    assert_eq!(grpc.wait(grpc.client.clone().model_infer(vector())).unwrap_err().code(), Code::NotFound);
     drop(grpc);
     stop(server);
 
@@ -167,8 +171,48 @@ fn a_grpc_call_is_a_child_of_its_caller_s_span() {
         assert_eq!(span.span.status.clone().unwrap_or_default().code(), StatusCode::Unset);
     }
     assert_eq!(hex(&answered.span.parent_span_id), SPAN);
+    assert_eq!(answered.attribute("rpc.grpc.status_code").as_deref(), Some("0"));
     assert_eq!(answered.attribute("decima.model.name").as_deref(), Some("m"));
     assert_eq!(refused.attribute("rpc.grpc.status_code").as_deref(), Some("5"));
+}
+
+#[test]
+fn a_stream_is_one_span_until_its_status() {
+    let collector = Collector::start();
+    let server = exporting(&collector).start();
+    let grpc = Grpc::connect(&server.url());
+    let two = || stream::iter([ModelInferRequest { model_name: "m".into(), ..vector() }, vector()]);
+    let mut whole = Request::new(two());
+    whole.metadata_mut().insert("triton_grpc_error", "true".parse().unwrap());
+    let answers = |requests: Request<_>| async {
+        let answers = grpc.client.clone().model_stream_infer(requests).await.unwrap().into_inner();
+        answers.map(|answer| answer.map_err(|status| status.code()).map(|_| ())).collect::<Vec<_>>().await
+    };
+    assert_eq!(grpc.wait(answers(Request::new(two()))), [Ok(()), Ok(())]);
+    assert_eq!(grpc.wait(answers(whole)), [Ok(()), Err(Code::NotFound)]);
+    // And one that the client gives up after its first answer.
+    let endless = two().chain(stream::pending());
+    grpc.wait(async {
+        let mut answers = grpc.client.clone().model_stream_infer(endless).await.unwrap().into_inner();
+        answers.message().await.unwrap().unwrap();
+    });
+    drop(grpc);
+    stop(server);
+
+    let spans = requests(&collector);
+    let statuses: Vec<_> = spans.iter().map(|span| span.attribute("rpc.grpc.status_code").unwrap()).collect();
+    assert_eq!(statuses, ["0", "5", "1"]);
+    for call in &spans {
+        assert_eq!(call.attribute("rpc.method").as_deref(), Some("ModelStreamInfer"));
+        assert_eq!(call.attribute("decima.model.name").as_deref(), Some("m"));
+        let received = collector.received();
+        let is_inside = |phase: &&Received| phase.span.parent_span_id == call.span.span_id;
+        let mut phases: Vec<_> = received.iter().filter(is_inside).map(|phase| &*phase.span.name).collect();
+        phases.sort_unstable();
+        assert_eq!(phases, ["postprocess", "predict", "preprocess"], "of the one that was answered");
+        let ends = received.iter().filter(is_inside).map(|phase| phase.span.end_time_unix_nano);
+        assert!(ends.max() <= Some(call.span.end_time_unix_nano));
+    }
 }
 
 #[test]

@@ -78,6 +78,12 @@ impl ServerSpan {
         request.with_context(self.0.clone())
     }
 
+    /// Does a part of the request inside the span, as [`ServerSpan::run`] does all of it.
+    pub fn within<T>(&self, part: impl FnOnce() -> T) -> T {
+        let _inside = self.0.clone().attach();
+        part()
+    }
+
     /// The trace that it is part of.
     pub fn context(&self) -> SpanContext {
         self.0.span().span_context().clone()
