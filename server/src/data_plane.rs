@@ -1,6 +1,6 @@
 //! What the server does, whatever protocol asks for it. Transports translate and call this.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use futures_util::{Stream, stream};
 use oip::{IndexEntry, ModelConfiguration, ModelMetadata, ModelState, ModelStatistics, ServerMetadata};
@@ -238,11 +238,16 @@ impl DataPlane {
             started: call.started,
             protocol: call.protocol,
             metrics: &self.metrics,
+            is_counted: false,
         })
     }
 }
 
-/// A request for inference that is being answered. However it ends, it no longer counts as in flight.
+/// What a request counts as whose client went away before the answer: no code of HTTP, but the one that proxies
+/// log for it.
+const CLIENT_CLOSED: u16 = 499;
+
+/// A request for inference that is being answered. However it ends, it is counted, and no longer in flight.
 #[derive(Debug)]
 pub struct Inference<'a> {
     /// The model that answers.
@@ -252,6 +257,7 @@ pub struct Inference<'a> {
     started: Instant,
     protocol: Protocol,
     metrics: &'a Metrics,
+    is_counted: bool,
 }
 
 impl Inference<'_> {
@@ -259,15 +265,23 @@ impl Inference<'_> {
     ///
     /// # Errors
     /// The error that it was given.
-    pub fn finish<T>(self, answer: Result<T, ServeError>) -> Result<T, ServeError> {
-        let code = answer.as_ref().err().map_or(200, |error| error.code.http());
-        self.model.metrics.answered(self.protocol, code, self.started.elapsed());
+    pub fn finish<T>(mut self, answer: Result<T, ServeError>) -> Result<T, ServeError> {
+        self.count(answer.as_ref().err().map_or(200, |error| error.code.http()));
         answer.inspect_err(|error| self.metrics.rejected(error.code))
+    }
+
+    fn count(&mut self, code: u16) {
+        self.is_counted = true;
+        self.model.metrics.answered(self.protocol, code, self.started.elapsed());
     }
 }
 
 impl Drop for Inference<'_> {
     fn drop(&mut self) {
+        if !self.is_counted {
+            let code = if thread::panicking() { ErrorCode::Internal.http() } else { CLIENT_CLOSED };
+            self.count(code);
+        }
         self.metrics.in_flight.dec();
     }
 }

@@ -95,11 +95,12 @@ fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
     metric.get_label().iter().find(|pair| pair.name() == name).map_or("", |pair| pair.value())
 }
 
-/// Nobody waits for the answer to a request whose client went away, so none counts as canceled.
+/// A request counts as canceled where its client went away before the answer.
 fn reason_of(code: &str) -> Option<&'static str> {
     match code {
         "200" => None,
         "429" | "503" | "504" => Some("REJECTED"),
+        "499" => Some("CANCELED"),
         "500" => Some("BACKEND"),
         _ => Some("OTHER"),
     }

@@ -1,5 +1,11 @@
 //! Metrics under the names of Triton and of KServe's own servers.
 
+use std::{
+    io::Write,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
 use oip::Datatype;
 
 use crate::support::{Server, ServerBuilder, get, models, post};
@@ -26,7 +32,11 @@ fn metrics_after_traffic(server: &Server) -> String {
     }
     let beyond = br#"{"inputs":[{"name":"index","datatype":"INT64","shape":[1],"data":[99]}]}"#;
     assert_eq!(post(&format!("{url}/v2/models/table/infer"), &[], beyond).status, 500);
-    String::from_utf8(get(&format!("{url}/metrics")).body.to_vec()).unwrap()
+    metrics(server)
+}
+
+fn metrics(server: &Server) -> String {
+    String::from_utf8(get(&format!("{}/metrics", server.url())).body.to_vec()).unwrap()
 }
 
 fn value(text: &str, series: &str) -> u64 {
@@ -64,6 +74,31 @@ fn triton_s_counters_agree_with_the_traffic() {
     assert!(text.contains("# TYPE nv_inference_count counter"));
     assert!(text.contains("# TYPE nv_inference_pending_request_count gauge"));
     assert!(!text.contains("request_predict_seconds"));
+}
+
+#[test]
+fn a_request_whose_client_went_away_is_canceled() {
+    let server = ServerBuilder::new()
+        .model("slow", "1", &models::slow())
+        .args(["--metrics-compat", "triton", "--threads", "1"])
+        .start();
+    let body = format!(
+        r#"{{"inputs":[{{"name":"x","datatype":"FP32","shape":[32,1,1],"data":{:?}}}]}}"#,
+        vec![1; 32]
+    );
+    let head = "POST /v2/models/slow/infer HTTP/1.1\r\nHost: x\r\nContent-Length:";
+    let request = format!("{head} {}\r\n\r\n{body}", body.len());
+    let labels = r#"{model="slow",reason="CANCELED",version="1"}"#;
+    let gives_up = Instant::now() + Duration::from_mins(1);
+    // One that leaves too early is not there to be counted, and a fast machine may have answered.
+    while value(&metrics(&server), &format!("nv_inference_request_failure{labels}")) == 0 {
+        assert!(Instant::now() < gives_up, "none is counted");
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let _seen = (0..100).any(|_| value(&metrics(&server), "decima_in_flight_requests") > 0);
+    }
+    let text = metrics(&server);
+    assert!(text.contains(r#"code="499",model="slow",protocol="rest""#), "{text}");
 }
 
 #[test]
