@@ -4,9 +4,13 @@ use std::net::TcpListener;
 
 use oip::Datatype;
 use serde_json::json;
-use storage::testkit::Minio;
+use storage::{Store, testkit::Minio};
+use tokio::runtime::Runtime;
 
-use crate::support::{ServerBuilder, get, models};
+use crate::{
+    model_control::{infer, load, under_traffic, unload, versions},
+    support::{ServerBuilder, get, models},
+};
 
 async fn filled() -> Minio {
     let minio = Minio::start().await;
@@ -72,4 +76,34 @@ async fn what_waiting_cannot_mend_is_one_line_and_70() {
         let errors: Vec<_> = log.iter().filter(|line| line.contains("\"ERROR\"")).collect();
         assert!(errors.len() == 1 && errors[0].contains(named), "{named}: {log:?}");
     }
+}
+
+#[test]
+fn what_is_published_takes_over_when_it_is_loaded_without_a_failed_request() {
+    let (runtime, onnx) = (Runtime::new().unwrap(), models::identity(Datatype::Fp32));
+    let minio = runtime.block_on(Minio::start());
+    runtime.block_on(minio.create_bucket("mlpipeline"));
+    let store = Store::open(&minio.location("mlpipeline/models/m"), &minio.settings()).unwrap();
+    let publish = |version: &str| {
+        runtime.block_on(store.publish(version, &[("model.onnx", onnx.clone().into())])).unwrap();
+    };
+    publish("1");
+    let server = ServerBuilder::new()
+        .envs(minio.variables())
+        .args(["--model-repository", "s3://mlpipeline/models", "--model-control", "explicit"])
+        .spawn();
+    server.wait_until_ready();
+    under_traffic(&server, |version| {
+        let (before, version) = (versions(&server), version.to_string());
+        publish(&version);
+        assert_eq!(versions(&server), before, "not before it is asked for");
+        assert_eq!(load(&server, "m").status, 200);
+        assert_eq!(versions(&server), json!([version]));
+        assert_eq!(load(&server, "m").status, 200, "nothing to do is fine");
+        assert_eq!(versions(&server), json!([version]));
+    });
+    assert_eq!(unload(&server, "m").status, 200);
+    assert_eq!(infer(&server, "m").status, 503);
+    assert_eq!(load(&server, "m").status, 200);
+    assert_eq!((infer(&server, "m").status, versions(&server)), (200, json!(["11"])));
 }

@@ -18,15 +18,15 @@ fn ask(server: &Server, path: &str, body: &str) -> Answer {
     post(&format!("{}/v2/repository/{path}", server.url()), &[], body.as_bytes())
 }
 
-fn load(server: &Server, model: &str) -> Answer {
+pub(crate) fn load(server: &Server, model: &str) -> Answer {
     ask(server, &format!("models/{model}/load"), "")
 }
 
-fn unload(server: &Server, model: &str) -> Answer {
+pub(crate) fn unload(server: &Server, model: &str) -> Answer {
     ask(server, &format!("models/{model}/unload"), "{}")
 }
 
-fn infer(server: &Server, model: &str) -> Answer {
+pub(crate) fn infer(server: &Server, model: &str) -> Answer {
     post(&format!("{}/v2/models/{model}/infer", server.url()), &[], BODY)
 }
 
@@ -103,7 +103,7 @@ fn polling_leaves_an_unloaded_model_alone_until_its_files_are_gone() {
 }
 
 /// Runs `change` ten times while four clients send requests, all of which must be answered.
-fn under_traffic(server: &Server, change: impl Fn(u32)) {
+pub(crate) fn under_traffic(server: &Server, change: impl Fn(u32)) {
     let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     let client = || {
         while !stop.load(Ordering::Relaxed) {
@@ -126,7 +126,7 @@ fn under_traffic(server: &Server, change: impl Fn(u32)) {
     assert_eq!(statistics["model_stats"][0]["inference_stats"]["fail"]["count"], 0);
 }
 
-fn versions(server: &Server) -> Value {
+pub(crate) fn versions(server: &Server) -> Value {
     get(&format!("{}/v2/models/m", server.url())).json()["versions"].clone()
 }
 
