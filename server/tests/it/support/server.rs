@@ -5,7 +5,7 @@ use std::{
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -82,14 +82,14 @@ impl ServerBuilder {
         let mut process = self.command.spawn().unwrap();
         let log = Arc::new(Log::default());
         let (stderr, lines) = (process.stderr.take().unwrap(), Arc::clone(&log));
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             for line in BufReader::new(stderr).lines() {
                 let Ok(line) = line else { break };
                 lines.lines.lock().unwrap().push(line);
                 lines.more.notify_all();
             }
         });
-        Server { process, log, models: self.models }
+        Server { process, log, reader: Some(reader), models: self.models }
     }
 }
 
@@ -104,6 +104,8 @@ struct Log {
 pub(crate) struct Server {
     process: Child,
     log: Arc<Log>,
+    /// Reads its log to the end.
+    reader: Option<JoinHandle<()>>,
     models: TempDir,
 }
 
@@ -158,11 +160,14 @@ impl Server {
         assert!(killed.success());
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended, and all that it logged is there.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let gives_up = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
+                if let Some(reader) = self.reader.take() {
+                    reader.join().unwrap();
+                }
                 return status;
             }
             assert!(Instant::now() < gives_up, "it does not end:\n{}", self.log().join("\n"));
