@@ -6,11 +6,8 @@
 
 use prost::Message;
 
-use super::proto::{
-    ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, Dimension, DimensionValue, FLOAT, GraphProto, INT64,
-    ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto,
-    TensorType, TypeProto, ValueInfoProto,
-};
+use super::chain::{Chain, IR_VERSION, OPSET, int, ints, value};
+use super::proto::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use crate::nn::architecture::Block;
 use crate::nn::folded::{DARKEST, Folded};
 
@@ -18,13 +15,6 @@ use crate::nn::folded::{DARKEST, Folded};
 pub const INPUT: &str = "image";
 /// Name of the graph's output.
 pub const OUTPUT: &str = "probabilities";
-/// Name of the batch axis, shared by input and output.
-pub const BATCH_AXIS: &str = "batch";
-
-/// The operator set of the nodes.
-const OPSET: i64 = 17;
-/// The file format version that goes with it.
-const IR_VERSION: i64 = 8;
 
 /// What is written into the file about the model's making.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,17 +52,14 @@ pub fn encode(folded: &Folded, metadata: &Metadata) -> Vec<u8> {
     .encode_to_vec()
 }
 
-/// A chain of nodes under construction.
+/// The network's chain of nodes under construction.
 struct Graph {
-    nodes: Vec<NodeProto>,
-    initializers: Vec<TensorProto>,
-    /// Name of the last node's output.
-    last: String,
+    chain: Chain,
 }
 
 impl Graph {
     fn new(folded: &Folded) -> Self {
-        let mut graph = Self { nodes: Vec::new(), initializers: Vec::new(), last: INPUT.to_owned() };
+        let mut graph = Self { chain: Chain::new(INPUT) };
         graph.scale(folded.architecture.side);
         for (index, block) in folded.architecture.blocks.iter().enumerate() {
             graph.block(index + 1, block, &folded.parameters);
@@ -87,72 +74,44 @@ impl Graph {
         let input = value(INPUT, &[side, side, 1], doc);
         let doc = "Probability of each digit, [batch, digit].";
         let output = value(OUTPUT, &[folded.architecture.head.outputs as i64], doc);
-        GraphProto {
-            node: self.nodes,
-            name: "digits".to_owned(),
-            initializer: self.initializers,
-            input: vec![input],
-            output: vec![output],
-        }
+        self.chain.finish("digits", input, output)
     }
 
     /// Divides every picture by its largest pixel (by a little where all are 0) and brings the channel forward.
     fn scale(&mut self, side: usize) {
-        self.floats("darkest", &[], &[DARKEST]);
-        self.node("ReduceMax", "largest", &[], vec![ints("axes", &[1, 2, 3]), int("keepdims", 1)]);
-        self.node("Max", "divisor", &["darkest"], vec![]);
-        let divisor = std::mem::replace(&mut self.last, INPUT.to_owned());
-        self.node("Div", "scaled", &[&divisor], vec![]);
-        let shape: Vec<u8> = [0, 1, side as i64, side as i64].iter().flat_map(|d| d.to_le_bytes()).collect();
-        self.initializer("picture_shape", &[4], INT64, shape);
-        self.node("Reshape", "picture", &["picture_shape"], vec![]);
+        self.chain.floats("darkest", &[], &[DARKEST]);
+        self.chain.node("ReduceMax", "largest", &[], vec![ints("axes", &[1, 2, 3]), int("keepdims", 1)]);
+        self.chain.node("Max", "divisor", &["darkest"], vec![]);
+        let divisor = self.chain.branch(INPUT);
+        self.chain.node("Div", "scaled", &[&divisor], vec![]);
+        self.chain.integers("picture_shape", &[0, 1, side as i64, side as i64]);
+        self.chain.node("Reshape", "picture", &["picture_shape"], vec![]);
     }
 
     fn block(&mut self, number: usize, block: &Block, parameters: &[f32]) {
         let conv = block.conv;
         let (weights, bias) = (format!("conv{number}_weights"), format!("conv{number}_bias"));
         let dims = [conv.outputs as i64, conv.inputs as i64, 3, 3];
-        self.floats(&weights, &dims, &output_first(block, &parameters[block.weights.clone()]));
-        self.floats(&bias, &dims[..1], &parameters[block.beta.clone()]);
+        self.chain.floats(&weights, &dims, &output_first(block, &parameters[block.weights.clone()]));
+        self.chain.floats(&bias, &dims[..1], &parameters[block.beta.clone()]);
         let attributes = vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1, 1, 1, 1])];
-        self.node("Conv", &format!("conv{number}"), &[&weights, &bias], attributes);
-        self.node("Relu", &format!("relu{number}"), &[], vec![]);
+        self.chain.node("Conv", &format!("conv{number}"), &[&weights, &bias], attributes);
+        self.chain.node("Relu", &format!("relu{number}"), &[], vec![]);
         if block.pool.is_some() {
             let attributes = vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
-            self.node("MaxPool", &format!("pool{number}"), &[], attributes);
+            self.chain.node("MaxPool", &format!("pool{number}"), &[], attributes);
         }
     }
 
     fn head(&mut self, folded: &Folded) {
         let architecture = &folded.architecture;
         let dims = [architecture.head.inputs as i64, architecture.head.outputs as i64];
-        self.floats("head_weights", &dims, &folded.parameters[architecture.head_weights.clone()]);
-        self.floats("head_bias", &dims[1..], &folded.parameters[architecture.head_bias.clone()]);
-        self.node("GlobalAveragePool", "mean", &[], vec![]);
-        self.node("Flatten", "features", &[], vec![int("axis", 1)]);
-        self.node("Gemm", "logits", &["head_weights", "head_bias"], vec![]);
-        self.node("Softmax", OUTPUT, &[], vec![int("axis", 1)]);
-    }
-
-    /// Adds a node that reads the last output and `others`; its name is its output's.
-    fn node(&mut self, op_type: &str, name: &str, others: &[&str], attribute: Vec<AttributeProto>) {
-        let mut input = vec![std::mem::replace(&mut self.last, name.to_owned())];
-        input.extend(others.iter().map(|&other| other.to_owned()));
-        let (name, output) = (name.to_owned(), vec![name.to_owned()]);
-        self.nodes.push(NodeProto { input, output, name, op_type: op_type.to_owned(), attribute });
-    }
-
-    fn floats(&mut self, name: &str, dims: &[i64], values: &[f32]) {
-        self.initializer(name, dims, FLOAT, values.iter().flat_map(|value| value.to_le_bytes()).collect());
-    }
-
-    fn initializer(&mut self, name: &str, dims: &[i64], data_type: i32, raw_data: Vec<u8>) {
-        self.initializers.push(TensorProto {
-            dims: dims.to_vec(),
-            data_type,
-            name: name.to_owned(),
-            raw_data,
-        });
+        self.chain.floats("head_weights", &dims, &folded.parameters[architecture.head_weights.clone()]);
+        self.chain.floats("head_bias", &dims[1..], &folded.parameters[architecture.head_bias.clone()]);
+        self.chain.node("GlobalAveragePool", "mean", &[], vec![]);
+        self.chain.node("Flatten", "features", &[], vec![int("axis", 1)]);
+        self.chain.node("Gemm", "logits", &["head_weights", "head_bias"], vec![]);
+        self.chain.node("Softmax", OUTPUT, &[], vec![int("axis", 1)]);
     }
 }
 
@@ -167,26 +126,4 @@ fn output_first(block: &Block, weights: &[f32]) -> Vec<f32> {
         }
     }
     turned
-}
-
-fn int(name: &str, i: i64) -> AttributeProto {
-    AttributeProto { name: name.to_owned(), i, r#type: ATTRIBUTE_INT, ..AttributeProto::default() }
-}
-
-fn ints(name: &str, ints: &[i64]) -> AttributeProto {
-    let (name, ints) = (name.to_owned(), ints.to_vec());
-    AttributeProto { name, ints, r#type: ATTRIBUTE_INTS, ..AttributeProto::default() }
-}
-
-/// A tensor of floats with the batch axis before `dims`.
-fn value(name: &str, dims: &[i64], doc_string: &str) -> ValueInfoProto {
-    let batch = DimensionValue::DimParam(BATCH_AXIS.to_owned());
-    let dims = dims.iter().map(|&dim| DimensionValue::DimValue(dim));
-    let dim = std::iter::once(batch).chain(dims).map(|value| Dimension { value: Some(value) }).collect();
-    let tensor_type = TensorType { elem_type: FLOAT, shape: Some(TensorShapeProto { dim }) };
-    ValueInfoProto {
-        name: name.to_owned(),
-        r#type: Some(TypeProto { tensor_type: Some(tensor_type) }),
-        doc_string: doc_string.to_owned(),
-    }
 }

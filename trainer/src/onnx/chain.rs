@@ -1,0 +1,97 @@
+//! A graph of ONNX that is a chain: each node reads the output of the one before.
+
+use super::proto::{
+    ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, Dimension, DimensionValue, FLOAT, GraphProto, INT64,
+    NodeProto, TensorProto, TensorShapeProto, TensorType, TypeProto, ValueInfoProto,
+};
+
+/// Name of the batch axis, shared by input and output.
+pub const BATCH_AXIS: &str = "batch";
+/// The operator set of the nodes.
+pub const OPSET: i64 = 17;
+/// The file format version that goes with it.
+pub const IR_VERSION: i64 = 8;
+
+/// A chain of nodes under construction.
+#[derive(Debug)]
+pub struct Chain {
+    nodes: Vec<NodeProto>,
+    initializers: Vec<TensorProto>,
+    /// Name of the last node's output.
+    last: String,
+}
+
+impl Chain {
+    /// A chain whose first node will read `input`.
+    pub fn new(input: &str) -> Self {
+        Self { nodes: Vec::new(), initializers: Vec::new(), last: input.to_owned() }
+    }
+
+    /// The graph, with what goes in and what comes out.
+    pub fn finish(self, name: &str, input: ValueInfoProto, output: ValueInfoProto) -> GraphProto {
+        GraphProto {
+            node: self.nodes,
+            name: name.to_owned(),
+            initializer: self.initializers,
+            input: vec![input],
+            output: vec![output],
+        }
+    }
+
+    /// Goes on from `output` instead of the last node's, whose name it gives.
+    pub fn branch(&mut self, output: &str) -> String {
+        std::mem::replace(&mut self.last, output.to_owned())
+    }
+
+    /// Adds a node that reads the last output and `others`; its name is its output's.
+    pub fn node(&mut self, op_type: &str, name: &str, others: &[&str], attribute: Vec<AttributeProto>) {
+        let mut input = vec![self.branch(name)];
+        input.extend(others.iter().map(|&other| other.to_owned()));
+        let (name, output) = (name.to_owned(), vec![name.to_owned()]);
+        self.nodes.push(NodeProto { input, output, name, op_type: op_type.to_owned(), attribute });
+    }
+
+    /// Adds a constant of shape `dims`.
+    pub fn floats(&mut self, name: &str, dims: &[i64], values: &[f32]) {
+        self.initializer(name, dims, FLOAT, values.iter().flat_map(|value| value.to_le_bytes()).collect());
+    }
+
+    /// Adds a constant of one axis.
+    pub fn integers(&mut self, name: &str, values: &[i64]) {
+        let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.initializer(name, &[values.len() as i64], INT64, data);
+    }
+
+    fn initializer(&mut self, name: &str, dims: &[i64], data_type: i32, raw_data: Vec<u8>) {
+        self.initializers.push(TensorProto {
+            dims: dims.to_vec(),
+            data_type,
+            name: name.to_owned(),
+            raw_data,
+        });
+    }
+}
+
+/// An attribute that is a number.
+pub fn int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), i, r#type: ATTRIBUTE_INT, ..AttributeProto::default() }
+}
+
+/// An attribute that is a list of numbers.
+pub fn ints(name: &str, ints: &[i64]) -> AttributeProto {
+    let (name, ints) = (name.to_owned(), ints.to_vec());
+    AttributeProto { name, ints, r#type: ATTRIBUTE_INTS, ..AttributeProto::default() }
+}
+
+/// A tensor of floats with the batch axis before `dims`.
+pub fn value(name: &str, dims: &[i64], doc_string: &str) -> ValueInfoProto {
+    let batch = DimensionValue::DimParam(BATCH_AXIS.to_owned());
+    let dims = dims.iter().map(|&dim| DimensionValue::DimValue(dim));
+    let dim = std::iter::once(batch).chain(dims).map(|value| Dimension { value: Some(value) }).collect();
+    let tensor_type = TensorType { elem_type: FLOAT, shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto { tensor_type: Some(tensor_type) }),
+        doc_string: doc_string.to_owned(),
+    }
+}
