@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve test test-clients bench e2e fmt lint doc
+.PHONY: help build serve test test-clients bench bench-serve e2e fmt lint doc
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ test-clients: ## drive the server with the clients of KServe and Triton, as they
 bench: ## measure the parts of a request (criterion)
 	@scripts/setup onnxruntime
 	$(CARGO) bench --package benches --locked
+
+bench-serve: ## measure the server beside its limit under load (wrk, h2load); ARGS=--check: a short look
+	@scripts/setup onnxruntime
+	$(CARGO) build --release --locked --package decima-server # alone, as it is shipped
+	$(CARGO) build --release --locked --package benches --bin bench-serve
+	@"$${CARGO_TARGET_DIR:-target}/release/bench-serve" $(ARGS)
 
 e2e: ## train, publish to MinIO, serve from it and predict, as a user would
 	@scripts/setup onnxruntime minio

@@ -47,7 +47,7 @@ pub fn response(rows: usize) -> InferResponse {
     InferResponse { model_name: "digits".into(), model_version: "1".into(), id: None, outputs }
 }
 
-/// ONNX Runtime on the CPU, from where `make onnxruntime` puts it.
+/// ONNX Runtime on the CPU, from where `scripts/setup onnxruntime` puts it.
 ///
 /// # Errors
 /// The library is missing or cannot be loaded; the message says what to do.

@@ -1,0 +1,105 @@
+//! What is measured: kinds of requests, and how close to the limit each is meant to be.
+
+/// Pictures of a batch, where raw ONNX Runtime is compared with joined requests, and of a large request.
+pub(crate) const BATCH: usize = 16;
+
+/// What answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Model {
+    /// A convolutional network: ONNX Runtime is most of the work.
+    Small,
+    /// One matrix product: everything around ONNX Runtime is most of the work.
+    Mlp,
+}
+
+impl Model {
+    pub(crate) const ALL: [Self; 2] = [Self::Small, Self::Mlp];
+
+    /// Its name in the repository.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Mlp => "mlp",
+        }
+    }
+}
+
+/// How requests travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// HTTP/1.1 with binary tensors both ways.
+    Binary,
+    /// HTTP/1.1 with JSON both ways.
+    Json,
+    /// gRPC over h2c with raw contents, one stream a connection.
+    Grpc,
+}
+
+impl Wire {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Binary => "binary",
+            Self::Json => "JSON",
+            Self::Grpc => "gRPC",
+        }
+    }
+}
+
+/// What a row is meant to reach.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Goal {
+    /// At most this many times the limit.
+    Ratio(f64),
+    /// At most this many microseconds of CPU time a request.
+    Micros(f64),
+}
+
+/// One kind of load; a row of the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub(crate) model: Model,
+    pub(crate) wire: Wire,
+    /// Pictures in a request.
+    pub(crate) pictures: usize,
+    /// Connections, with one request in flight on each.
+    pub(crate) connections: usize,
+    pub(crate) goal: Goal,
+}
+
+impl Case {
+    const fn new(model: Model, wire: Wire, pictures: usize, connections: usize, goal: Goal) -> Self {
+        Self { model, wire, pictures, connections, goal }
+    }
+
+    /// What it is called in the table.
+    pub(crate) fn name(&self) -> String {
+        let pictures =
+            if self.pictures == 1 { String::new() } else { format!(", {} pictures", self.pictures) };
+        let connections = match self.connections {
+            1 => "1 connection".to_owned(),
+            count => format!("{count} connections"),
+        };
+        format!("{} {}{pictures}, {connections}", self.model.name(), self.wire.name())
+    }
+
+    /// Rows of a run of raw ONNX Runtime that this load is compared with: one where nothing can be joined.
+    pub(crate) fn raw_rows(&self) -> usize {
+        if self.connections == 1 && self.pictures == 1 { 1 } else { BATCH }
+    }
+}
+
+/// Every row of the table.
+pub(crate) const CASES: [Case; 12] = [
+    Case::new(Model::Small, Wire::Binary, 1, 64, Goal::Ratio(1.10)),
+    Case::new(Model::Small, Wire::Json, 1, 64, Goal::Ratio(1.15)),
+    Case::new(Model::Small, Wire::Grpc, 1, 64, Goal::Ratio(1.15)),
+    Case::new(Model::Small, Wire::Binary, 1, 1, Goal::Ratio(1.18)),
+    Case::new(Model::Small, Wire::Json, 1, 1, Goal::Ratio(1.25)),
+    Case::new(Model::Small, Wire::Grpc, 1, 1, Goal::Ratio(1.28)),
+    Case::new(Model::Small, Wire::Binary, BATCH, 8, Goal::Ratio(1.02)),
+    Case::new(Model::Small, Wire::Json, BATCH, 8, Goal::Ratio(1.10)),
+    Case::new(Model::Mlp, Wire::Binary, 1, 64, Goal::Ratio(1.7)),
+    Case::new(Model::Mlp, Wire::Json, 1, 64, Goal::Ratio(2.1)),
+    Case::new(Model::Mlp, Wire::Grpc, 1, 64, Goal::Ratio(2.0)),
+    Case::new(Model::Mlp, Wire::Json, BATCH, 8, Goal::Micros(120.0)),
+];

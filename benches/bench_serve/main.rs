@@ -1,0 +1,96 @@
+//! `bench-serve`: how much CPU time `decima-server` takes for a request beside the least that it could take, raw
+//! ONNX Runtime and a bare axum server. `docs/PERFORMANCE.md` says how and why.
+
+mod cases;
+mod echo;
+mod load;
+mod measure;
+mod models;
+mod process;
+mod raw;
+mod requests;
+mod table;
+mod verify;
+
+use std::{fs, io::Write as _, path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use measure::Plan;
+use table::Report;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc; // as the server has it
+
+/// Measures the CPU time of a request beside its limit: raw ONNX Runtime and a bare axum server.
+#[derive(Debug, Parser)]
+#[command(name = "bench-serve", args_conflicts_with_subcommands = true)]
+struct Args {
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// Rounds; the table has their medians.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Seconds of each load.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+    /// Worker threads of either server.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    threads: u32,
+    /// One round of 1 s loads: does everything run, and is everything answered right?
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    check: bool,
+    /// Writes the same figures here, with those of each round.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The server's program [default: the one beside this program].
+    #[arg(long, value_name = "PROGRAM")]
+    server: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Serves fixed bytes: the floor, as a process of its own.
+    #[command(hide = true)]
+    Echo {
+        #[arg(long)]
+        threads: usize,
+    },
+}
+
+fn main() -> ExitCode {
+    match start(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: Args) -> anyhow::Result<()> {
+    if let Some(Part::Echo { threads }) = args.part {
+        return echo::serve(threads);
+    }
+    let beside = || anyhow::Ok(std::env::current_exe()?.with_file_name("decima-server"));
+    let (rounds, seconds) = if args.check { (1, 1) } else { (args.rounds, args.seconds) };
+    let plan = Plan {
+        rounds: rounds as usize,
+        seconds,
+        threads: args.threads as usize,
+        server: args.server.map_or_else(beside, Ok)?,
+    };
+    let (rounds, onnxruntime) = measure::run(&plan)?;
+    let report = Report::new(&plan, &rounds, &onnxruntime);
+    if let Some(file) = &args.json {
+        fs::write(file, format!("{:#}\n", report.json()))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    write!(std::io::stdout(), "{}", report.markdown())?;
+    Ok(())
+}
+
+/// Tells whoever waits, on standard error.
+fn say(text: &str) {
+    let _closed = writeln!(std::io::stderr(), "{text}");
+}

@@ -1,0 +1,163 @@
+//! Rounds: in each, every kind of load meets raw ONNX Runtime, the bare server and `decima-server` in turn, one
+//! right after the other, so that a machine that changes its pace changes it for all three.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use benches::{pictures, runtime};
+use decima_server::executor::Runtime;
+use tempfile::TempDir;
+
+use crate::{
+    cases::{CASES, Case, Model},
+    load::{self, Load},
+    models,
+    process::Server,
+    raw::Raw,
+    requests::Call,
+    say,
+    verify::{self, Metrics},
+};
+
+/// How long and how often.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) rounds: usize,
+    /// Of each load.
+    pub(crate) seconds: u32,
+    /// Worker threads of either server.
+    pub(crate) threads: usize,
+    /// The program `decima-server`.
+    pub(crate) server: PathBuf,
+}
+
+/// What one round found of one kind of load; CPU times in microseconds a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    /// Raw ONNX Runtime's share of the limit.
+    pub(crate) raw: f64,
+    /// The bare server's share of the limit.
+    pub(crate) floor: f64,
+    pub(crate) server: f64,
+    pub(crate) load: Load,
+    /// Mean rows of a batch.
+    pub(crate) batch_rows: f64,
+}
+
+/// What one round found.
+#[derive(Clone, Debug)]
+pub(crate) struct Round {
+    /// One for each of [`CASES`], in their order.
+    pub(crate) samples: Vec<Sample>,
+    /// From the server's start until it was ready.
+    pub(crate) ready_after: Duration,
+    /// Resident memory of the server after all loads.
+    pub(crate) resident_mib: f64,
+}
+
+/// What the rounds need.
+struct Bench<'a> {
+    plan: &'a Plan,
+    /// Takes the models and what the load programs read.
+    folder: &'a Path,
+    runtime: Runtime,
+    calls: Vec<Call>,
+}
+
+/// Runs every round. Also gives the version of ONNX Runtime.
+///
+/// # Errors
+/// Something does not start, fails, or answers wrongly.
+pub(crate) fn run(plan: &Plan) -> anyhow::Result<(Vec<Round>, String)> {
+    load::check_programs()?;
+    ensure!(
+        plan.server.is_file(),
+        "{} is missing: cargo build --release --package decima-server, or say where it is with --server",
+        plan.server.display()
+    );
+    let folder = TempDir::new()?;
+    for model in Model::ALL {
+        let path = model_path(folder.path(), model);
+        fs::create_dir_all(path.parent().context("the path has folders")?)?;
+        fs::write(path, models::encode(model))?;
+    }
+    let calls = CASES.iter().map(Call::of).collect::<Result<_, _>>()?;
+    let runtime = runtime().map_err(anyhow::Error::msg)?;
+    let version = runtime.version().to_owned();
+    let bench = Bench { plan, folder: folder.path(), runtime, calls };
+    let rounds = (1..=plan.rounds).map(|number| bench.round(number)).collect::<Result<_, _>>()?;
+    Ok((rounds, version))
+}
+
+fn repository(folder: &Path) -> PathBuf {
+    folder.join("models")
+}
+
+fn model_path(folder: &Path, model: Model) -> PathBuf {
+    repository(folder).join(model.name()).join("1/model.onnx")
+}
+
+impl Bench<'_> {
+    fn round(&self, number: usize) -> anyhow::Result<Round> {
+        let load = |model| Raw::load(&self.runtime, &model_path(self.folder, model));
+        let (mut small, mut mlp) = (load(Model::Small)?, load(Model::Mlp)?);
+        let echo = Server::echo(self.plan.threads)?;
+        let server = Server::decima(&self.plan.server, &repository(self.folder), self.plan.threads)?;
+        let first = (&CASES[0], &self.calls[0]);
+        for warmed in [&echo, &server] {
+            load::run(first.0, first.1, &warmed.address, 1, self.folder)?;
+        }
+        let mut samples = Vec::with_capacity(CASES.len());
+        for (case, call) in CASES.iter().zip(&self.calls) {
+            let raw = match case.model {
+                Model::Small => &mut small,
+                Model::Mlp => &mut mlp,
+            };
+            let sample = self.sample(case, call, raw, [&echo, &server]);
+            let sample = sample.with_context(|| case.name())?;
+            say(&format!(
+                "round {number} of {}, {}: {:.1} us, limit {:.1} + {:.1} us",
+                self.plan.rounds,
+                case.name(),
+                sample.server,
+                sample.raw,
+                sample.floor
+            ));
+            samples.push(sample);
+        }
+        Ok(Round { samples, ready_after: server.ready_after, resident_mib: server.resident_mib()? })
+    }
+
+    fn sample(
+        &self,
+        case: &Case,
+        call: &Call,
+        raw: &mut Raw,
+        [echo, server]: [&Server; 2],
+    ) -> anyhow::Result<Sample> {
+        verify::check(server, case, call, raw)?;
+        let rows = case.raw_rows();
+        let wall = Duration::from_secs(self.plan.seconds.into()) / 4;
+        let raw = raw.micros(pictures(rows), wall)? / rows as f64 * case.pictures as f64;
+        let (floor, _) = self.load(case, call, echo).context("the echo server")?;
+        let before = Metrics::read(server)?;
+        let (micros, load) = self.load(case, call, server)?;
+        let after = Metrics::read(server)?;
+        let rejected = after.rejected();
+        ensure!(rejected == 0.0, "the server has counted {rejected} requests that failed");
+        let batch_rows = after.mean_batch(&before, case.model.name());
+        Ok(Sample { raw, floor, server: micros, load, batch_rows })
+    }
+
+    /// Loads a server; gives its CPU time a request in microseconds.
+    fn load(&self, case: &Case, call: &Call, server: &Server) -> anyhow::Result<(f64, Load)> {
+        let before = server.cpu_time()?;
+        let load = load::run(case, call, &server.address, self.plan.seconds, self.folder)?;
+        let used = server.cpu_time()?.saturating_sub(before);
+        Ok((used.as_secs_f64() * 1e6 / load.requests as f64, load))
+    }
+}

@@ -1,0 +1,57 @@
+//! Requests as they are sent: bodies, paths and headers.
+
+use anyhow::Context as _;
+use benches::{binary_request, request};
+use bytes::Bytes;
+use oip::grpc::{TensorForm, messages::ModelInferRequest};
+use prost::Message as _;
+
+use crate::cases::{Case, Model, Wire};
+
+/// The header of the binary tensor extension.
+pub(crate) const JSON_LENGTH: &str = "inference-header-content-length";
+
+/// A POST.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Bytes,
+}
+
+impl Call {
+    /// The request of a kind of load.
+    ///
+    /// # Errors
+    /// The encoder's own.
+    pub(crate) fn of(case: &Case) -> anyhow::Result<Self> {
+        let (encoded, content_type) = match case.wire {
+            Wire::Grpc => return Ok(Self::grpc(&grpc_message(case.model, case.pictures))),
+            Wire::Binary => {
+                (oip::encode_request(&binary_request(case.pictures), &[true]), "application/octet-stream")
+            }
+            Wire::Json => (oip::encode_request(&request(case.pictures), &[]), "application/json"),
+        };
+        let encoded = encoded.context("the request cannot be written")?;
+        let mut headers = vec![("content-type", content_type.to_owned())];
+        headers.extend(encoded.json_length.map(|length| (JSON_LENGTH, length.to_string())));
+        Ok(Self { path: format!("/v2/models/{}/infer", case.model.name()), headers, body: encoded.body })
+    }
+
+    fn grpc(message: &ModelInferRequest) -> Self {
+        let length = message.encoded_len() as u32;
+        let mut body = vec![0]; // not compressed
+        body.extend(length.to_be_bytes());
+        body.extend(message.encode_to_vec());
+        Self {
+            path: "/inference.GRPCInferenceService/ModelInfer".to_owned(),
+            headers: vec![("content-type", "application/grpc".to_owned()), ("te", "trailers".to_owned())],
+            body: body.into(),
+        }
+    }
+}
+
+/// A request about `pictures` pictures as gRPC has it, its tensor as packed bytes.
+pub(crate) fn grpc_message(model: Model, pictures: usize) -> ModelInferRequest {
+    oip::grpc::encode_request(&request(pictures), model.name(), "", TensorForm::Raw)
+}

@@ -1,0 +1,227 @@
+//! What the rounds came to: medians, beside the goals, as Markdown and as JSON.
+
+use std::{fmt::Write as _, fs, process::Command};
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::{CASES, Case, Goal, Model, Wire},
+    measure::{Plan, Round, Sample},
+};
+
+/// Medians of a row; CPU times in microseconds a request.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    limit: f64,
+    server: f64,
+    requests_per_second: f64,
+    /// Milliseconds.
+    p50: Option<f64>,
+    p99: Option<f64>,
+    batch_rows: f64,
+}
+
+impl Row {
+    fn new(samples: &[Sample]) -> Self {
+        let each = |of: &dyn Fn(&Sample) -> f64| median(samples.iter().map(of).collect());
+        let known = |of: &dyn Fn(&Sample) -> Option<f64>| {
+            let values: Vec<f64> = samples.iter().filter_map(of).collect();
+            (!values.is_empty()).then(|| median(values))
+        };
+        Self {
+            limit: each(&limit),
+            server: each(&|sample| sample.server),
+            requests_per_second: each(&|sample| sample.load.requests_per_second),
+            p50: known(&|sample| sample.load.p50),
+            p99: known(&|sample| sample.load.p99),
+            batch_rows: each(&|sample| sample.batch_rows),
+        }
+    }
+
+    fn ratio(&self) -> f64 {
+        self.server / self.limit
+    }
+
+    fn meets(&self, goal: Goal) -> bool {
+        match goal {
+            Goal::Ratio(most) => self.ratio() <= most,
+            Goal::Micros(most) => self.server <= most,
+        }
+    }
+}
+
+/// The least CPU time that the request could take, as this round found it.
+fn limit(sample: &Sample) -> f64 {
+    sample.raw + sample.floor
+}
+
+/// What the rounds came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Report<'a> {
+    rounds: &'a [Round],
+    rows: Vec<(&'static Case, Row)>,
+    ready_ms: f64,
+    resident_mib: f64,
+    about: String,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(plan: &Plan, rounds: &'a [Round], onnxruntime: &str) -> Self {
+        let samples = |index: usize| rounds.iter().map(|round| round.samples[index]).collect::<Vec<_>>();
+        let rows = CASES.iter().enumerate().map(|(index, case)| (case, Row::new(&samples(index)))).collect();
+        let about = format!(
+            "{}; commit {}; ONNX Runtime {onnxruntime}; {} worker threads; medians of {} rounds, {} s a load.",
+            machine(),
+            commit(),
+            plan.threads,
+            plan.rounds,
+            plan.seconds
+        );
+        Self {
+            rounds,
+            rows,
+            ready_ms: median(rounds.iter().map(|round| round.ready_after.as_secs_f64() * 1e3).collect()),
+            resident_mib: median(rounds.iter().map(|round| round.resident_mib).collect()),
+            about,
+        }
+    }
+
+    /// The rows of one picture a request at 64 connections.
+    fn crowded(&self) -> impl Iterator<Item = &(&'static Case, Row)> {
+        self.rows.iter().filter(|(case, _)| case.connections == 64)
+    }
+
+    /// p99 over p50 of `small` at 64 connections, by the wires that tell.
+    fn tails(&self) -> impl Iterator<Item = (Wire, f64)> {
+        let small = self.crowded().filter(|(case, _)| case.model == Model::Small);
+        small.filter_map(|(case, row)| Some((case.wire, row.p99? / row.p50?)))
+    }
+
+    /// The table, and what else the run found.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!("{}\n\n", self.about);
+        text.push_str("| row | limit us | server us | ratio | goal | met? | req/s | p50 ms | p99 ms |\n");
+        text.push_str("|---|--:|--:|--:|--:|---|--:|--:|--:|\n");
+        for (case, row) in &self.rows {
+            let goal = match case.goal {
+                Goal::Ratio(most) => format!("≤ {most:.2}"),
+                Goal::Micros(most) => format!("≤ {most} us"),
+            };
+            let met = if row.meets(case.goal) { "yes" } else { "no" };
+            let millis = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
+            let _infallible = writeln!(
+                text,
+                "| {} | {:.1} | {:.1} | {:.2} | {goal} | {met} | {:.0} | {} | {} |",
+                case.name(),
+                row.limit,
+                row.server,
+                row.ratio(),
+                row.requests_per_second,
+                millis(row.p50),
+                millis(row.p99)
+            );
+        }
+        text.push('\n');
+        text.push_str(&self.facts());
+        text
+    }
+
+    fn facts(&self) -> String {
+        let batches = self
+            .crowded()
+            .map(|(case, row)| format!("{} {} {:.1}", case.model.name(), case.wire.name(), row.batch_rows));
+        let tails = self.tails().map(|(wire, tail)| format!("{} {tail:.2}", wire.name()));
+        format!(
+            "- Mean rows of a batch at 64 connections: {}\n\
+             - p99 / p50 of `small` at 64 connections: {}\n\
+             - From start to ready: {:.0} ms\n\
+             - Resident memory after the loads: {:.0} MiB\n",
+            batches.collect::<Vec<_>>().join(", "),
+            tails.collect::<Vec<_>>().join(", "),
+            self.ready_ms,
+            self.resident_mib
+        )
+    }
+
+    /// The same for programs, with the figures of each round.
+    pub(crate) fn json(&self) -> Value {
+        let rows = self.rows.iter().enumerate().map(|(index, (case, row))| {
+            let (goal_ratio, goal_us) = match case.goal {
+                Goal::Ratio(most) => (Some(most), None),
+                Goal::Micros(most) => (None, Some(most)),
+            };
+            let rounds = self.rounds.iter().map(|round| round_json(&round.samples[index]));
+            json!({
+                "row": case.name(),
+                "model": case.model.name(),
+                "wire": case.wire.name().to_lowercase(),
+                "pictures": case.pictures,
+                "connections": case.connections,
+                "limit_us": row.limit,
+                "server_us": row.server,
+                "ratio": row.ratio(),
+                "goal_ratio": goal_ratio,
+                "goal_us": goal_us,
+                "met": row.meets(case.goal),
+                "requests_per_second": row.requests_per_second,
+                "p50_ms": row.p50,
+                "p99_ms": row.p99,
+                "batch_rows": row.batch_rows,
+                "rounds": rounds.collect::<Vec<_>>(),
+            })
+        });
+        json!({
+            "about": self.about,
+            "rows": rows.collect::<Vec<_>>(),
+            "ready_ms": self.ready_ms,
+            "resident_mib": self.resident_mib,
+        })
+    }
+}
+
+fn round_json(sample: &Sample) -> Value {
+    json!({
+        "raw_us": sample.raw,
+        "floor_us": sample.floor,
+        "server_us": sample.server,
+        "ratio": sample.server / limit(sample),
+        "requests": sample.load.requests,
+    })
+}
+
+/// The middle one, or the mean of the middle two.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let (below, above) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
+    f64::midpoint(below, above)
+}
+
+/// The processor and how many there are, as Linux tells.
+fn machine() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find(|line| line.starts_with("model name"));
+    let name = name.and_then(|line| line.split_once(": ")).map_or(std::env::consts::ARCH, |(_, name)| name);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{name}, {cores} cores")
+}
+
+/// What was measured, where this is a checkout.
+fn commit() -> String {
+    let described = Command::new("git").args(["describe", "--always", "--dirty"]).output();
+    let described = described.ok().filter(|output| output.status.success());
+    let text = described.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    text.unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        let close = |values: &[f64], expected: f64| (median(values.to_vec()) - expected).abs() < 1e-9;
+        assert!(close(&[3.0, 1.0, 2.0], 2.0));
+        assert!(close(&[4.0, 1.0, 2.0, 3.0], 2.5));
+        assert!(close(&[5.0], 5.0));
+    }
+}
