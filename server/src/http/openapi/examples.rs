@@ -2,14 +2,10 @@
 
 use serde_json::{Value, json};
 
-/// A seven as 28 rows of 28 pixels: the one of `models/digits/example.json`.
-fn digit() -> Vec<Vec<u8>> {
-    serde_json::from_str(include_str!("digit.json")).expect("a file of this module, read in every test")
-}
-
+/// A picture of a seven as 28 rows of 28 pixels, to try the model that a server without arguments serves.
 pub(super) fn infer_request() -> Value {
-    let image = json!({ "name": "image", "shape": [1, 28, 28, 1], "datatype": "FP32", "data": digit() });
-    json!({ "inputs": [image] })
+    let example = include_str!("../../../../models/digits/example.json");
+    serde_json::from_str(example).expect("a file of the project, read in every test")
 }
 
 pub(super) fn classification_request() -> Value {
@@ -19,9 +15,11 @@ pub(super) fn classification_request() -> Value {
 }
 
 pub(super) fn predict_request() -> Value {
-    let nested: Vec<Vec<[u8; 1]>> =
-        digit().into_iter().map(|row| row.into_iter().map(|pixel| [pixel]).collect()).collect();
-    json!({ "instances": [nested] })
+    let request = infer_request();
+    let rows = request["inputs"][0]["data"].as_array().expect("rows of pixels");
+    let pixel_by_pixel =
+        rows.iter().map(|row| row.as_array().into_iter().flatten().map(|pixel| json!([pixel])).collect());
+    json!({ "instances": [pixel_by_pixel.collect::<Vec<Value>>()] })
 }
 
 pub(super) fn probabilities() -> Value {

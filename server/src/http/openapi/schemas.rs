@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::{ToSchema, openapi::ComponentsBuilder};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ComponentsBuilder, ObjectBuilder, RefOr, Schema, Type},
+};
 
 /// Every schema, under its name.
 pub(super) fn components() -> ComponentsBuilder {
@@ -104,25 +107,20 @@ pub(super) struct TensorMetadata {
 }
 
 /// The type of a tensor's elements. Requests may write it in any case.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "UPPERCASE")]
-#[expect(dead_code, reason = "described, never made")]
-pub(super) enum Datatype {
-    Bool,
-    Uint8,
-    Uint16,
-    Uint32,
-    Uint64,
-    Int8,
-    Int16,
-    Int32,
-    Int64,
-    Fp16,
-    Bf16,
-    Fp32,
-    Fp64,
-    Bytes,
+#[derive(Serialize)]
+pub(super) struct Datatype;
+
+impl PartialSchema for Datatype {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("The type of a tensor's elements. Requests may write it in any case."))
+            .enum_values(Some(oip::Datatype::ALL.map(oip::Datatype::as_str)))
+            .into()
+    }
 }
+
+impl ToSchema for Datatype {}
 
 /// A model answers.
 #[derive(Serialize, ToSchema)]

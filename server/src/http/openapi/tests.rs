@@ -123,12 +123,3 @@ fn schemas_are_schemas_and_examples_fit_them() {
     }
     assert!(checked > 20, "{checked}");
 }
-
-#[test]
-fn the_example_is_the_one_beside_the_model() {
-    let file = include_str!("../../../../models/digits/example.json");
-    let file: Value = serde_json::from_str(file).unwrap();
-    let example = examples::infer_request();
-    assert_eq!(example["inputs"][0]["data"], file["inputs"][0]["data"]);
-    assert_eq!(example["inputs"][0]["shape"], file["inputs"][0]["shape"]);
-}
