@@ -54,7 +54,7 @@ fn server() -> Router {
 async fn infer(server: Router, encoded: Encoded) {
     let mut request = Request::post("/v2/models/digits/infer");
     if let Some(length) = encoded.json_length {
-        request = request.header("inference-header-content-length", length);
+        request = request.header(oip::JSON_LENGTH_HEADER, length);
     }
     let request = request.body(Body::from(encoded.body)).expect("the request is a constant");
     let response = server.oneshot(request).await.expect("the router never fails");

@@ -8,9 +8,6 @@ use prost::Message as _;
 
 use crate::cases::{Case, Model, Wire};
 
-/// The header of the binary tensor extension.
-pub(crate) const JSON_LENGTH: &str = "inference-header-content-length";
-
 /// A POST.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -34,7 +31,7 @@ impl Call {
         };
         let encoded = encoded.context("the request cannot be written")?;
         let mut headers = vec![("content-type", content_type.to_owned())];
-        headers.extend(encoded.json_length.map(|length| (JSON_LENGTH, length.to_string())));
+        headers.extend(encoded.json_length.map(|length| (oip::JSON_LENGTH_HEADER, length.to_string())));
         Ok(Self { path: format!("/v2/models/{}/infer", case.model.name()), headers, body: encoded.body })
     }
 

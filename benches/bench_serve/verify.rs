@@ -9,7 +9,7 @@ use crate::{
     cases::{Case, Wire},
     process::Server,
     raw::Raw,
-    requests::{Call, JSON_LENGTH, grpc_message},
+    requests::{Call, grpc_message},
 };
 
 /// Batches of other sizes add up in another order.
@@ -42,7 +42,7 @@ fn ask_by_http(server: &Server, call: &Call) -> anyhow::Result<InferResponse> {
         request = request.header(*name, value);
     }
     let mut response = request.send(&call.body[..])?;
-    let length = response.headers().get(JSON_LENGTH);
+    let length = response.headers().get(oip::JSON_LENGTH_HEADER);
     let length = length.map(|length| anyhow::Ok(length.to_str()?.parse()?)).transpose()?;
     Ok(oip::decode_response(&response.body_mut().read_to_vec()?.into(), length)?)
 }

@@ -21,7 +21,7 @@ use crate::{
 const LARGEST_ANSWER: usize = 256 << 20;
 
 /// Header with the length of the JSON before binary tensors.
-const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+const JSON_LENGTH: HeaderName = HeaderName::from_static(oip::JSON_LENGTH_HEADER);
 
 /// How tensors travel in a request's body, and in its answer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -8,6 +8,9 @@ use crate::{
     Tensor, json, push_bytes_element,
 };
 
+/// The header that gives the bytes of JSON before the tensors; without it a body is all JSON.
+pub const JSON_LENGTH_HEADER: &str = "inference-header-content-length";
+
 /// Reads a request of `json_length` bytes of JSON and then the bytes of the inputs that carry the parameter
 /// `binary_data_size`, in their order. These inputs share the body's memory.
 ///

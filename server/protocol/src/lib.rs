@@ -22,7 +22,7 @@ mod parameter;
 mod shape;
 mod tensor;
 
-pub use binary::decode_response;
+pub use binary::{JSON_LENGTH_HEADER, decode_response};
 pub use datatype::{Datatype, UnknownDatatype};
 pub use elements::{BytesElements, bytes_elements, push_bytes_element};
 pub use encode::{Encoded, encode_request, encode_response};

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Bytes of JSON before the binary tensors; without it the body is all JSON.
-const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+const JSON_LENGTH: HeaderName = HeaderName::from_static(oip::JSON_LENGTH_HEADER);
 
 /// A larger body is decoded where it may take its time: it would keep other connections waiting.
 pub(super) const LONG_DECODE_BYTES: usize = 512 << 10;

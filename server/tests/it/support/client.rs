@@ -7,9 +7,6 @@ use oip::{Encoded, InferRequest, InferResponse, InputTensor, Parameter, Paramete
 use serde_json::Value;
 use ureq::{Agent, http::HeaderMap};
 
-/// The header of the binary tensor extension.
-const JSON_LENGTH: &str = "inference-header-content-length";
-
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -35,7 +32,8 @@ impl Answer {
     /// The body as the answer to a request for inference.
     pub(crate) fn response(&self) -> InferResponse {
         assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
-        let length = self.headers.get(JSON_LENGTH).map(|value| value.to_str().unwrap().parse().unwrap());
+        let length =
+            self.headers.get(oip::JSON_LENGTH_HEADER).map(|value| value.to_str().unwrap().parse().unwrap());
         oip::decode_response(&self.body, length).unwrap()
     }
 }
@@ -81,7 +79,8 @@ fn send(url: &str, model: &str, inputs: &[(&str, Tensor)], binary: bool) -> Answ
     let request = request(inputs, binary);
     let Encoded { body, json_length } = oip::encode_request(&request, &vec![binary; inputs.len()]).unwrap();
     let length = json_length.map(|length| length.to_string());
-    let headers: Vec<(&str, &str)> = length.iter().map(|length| (JSON_LENGTH, length.as_str())).collect();
+    let headers: Vec<(&str, &str)> =
+        length.iter().map(|length| (oip::JSON_LENGTH_HEADER, length.as_str())).collect();
     post(&format!("{url}/v2/models/{model}/infer"), &headers, &body)
 }
 
