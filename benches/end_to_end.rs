@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
     body::Body,
     http::{Request, StatusCode},
 };
@@ -11,7 +10,7 @@ use benches::{binary_request, digits_model, request, runtime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use decima_server::{
     data_plane::DataPlane,
-    http::{AppState, router},
+    http::{AppState, Envelope, service},
     model::ModelConfig,
     repository::{Loader, Registry, State},
     telemetry::Metrics,
@@ -28,7 +27,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc; // as the server has 
 const CONCURRENCY: [usize; 2] = [1, 64];
 
 /// A server of the digits model, ready, without a socket.
-fn server() -> Router {
+fn server() -> Envelope {
     let metrics = Metrics::new().expect("the names are constants");
     let loader = Loader {
         runtime: runtime().expect("ONNX Runtime loads"),
@@ -43,7 +42,7 @@ fn server() -> Router {
     registry.set("digits", "1", State::Ready(Arc::new(model)));
     registry.set_listed();
     let data_plane = DataPlane::new(Arc::new(registry), metrics, Duration::from_secs(30));
-    router(AppState {
+    service(AppState {
         data_plane: Arc::new(data_plane),
         max_body_bytes: 64 << 20,
         body_read_timeout: Duration::from_secs(30),
@@ -51,7 +50,7 @@ fn server() -> Router {
     })
 }
 
-async fn infer(server: Router, encoded: Encoded) {
+async fn infer(server: Envelope, encoded: Encoded) {
     let mut request = Request::post("/v2/models/digits/infer");
     if let Some(length) = encoded.json_length {
         request = request.header(oip::JSON_LENGTH_HEADER, length);

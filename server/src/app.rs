@@ -1,6 +1,10 @@
 //! The life of the server: open the socket, load the models, serve, drain.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -13,7 +17,7 @@ use crate::{
     config::{Config, Listen, ModelControl},
     data_plane::DataPlane,
     executor::{Runtime, RuntimeError},
-    http::{AppState, Listener, Phases, grpc_router, router},
+    http::{AppState, Listener, Phases, grpc_service, service},
     ort_library,
     repository::{self, Loader, Registry, Repository, RepositoryError},
     telemetry::{Metrics, Traces},
@@ -136,10 +140,10 @@ impl Server<'_> {
         let mut grpc_address = None;
         if let Some(grpc) = http.grpc_address {
             let (listener, address) = self.bind(grpc, "--grpc-port").await?;
-            tasks.spawn(listener.serve(grpc_router(&state), phases.clone()));
+            tasks.spawn(listener.serve(grpc_service(&state), phases.clone()));
             grpc_address = Some(address);
         }
-        tasks.spawn(listener.serve(router(state), phases.clone()));
+        tasks.spawn(listener.serve(service(state), phases.clone()));
         tracing::info!(%address, "listening");
         if let Some(address) = grpc_address {
             tracing::info!(%address, "listening for gRPC alone");
@@ -165,7 +169,7 @@ impl Server<'_> {
         let deadline = Instant::now() + drain.timeout;
         tracing::info!(delay = ?drain.delay, timeout = ?drain.timeout, "draining");
         self.data_plane.start_draining();
-        serving.phases.draining.cancel();
+        serving.phases.draining.store(true, Ordering::Relaxed);
         tokio::time::sleep(drain.delay).await;
         serving.phases.closing.cancel();
         let drained = timeout_at(deadline, serving.tasks.join_all()).await.is_ok();

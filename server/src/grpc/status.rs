@@ -21,7 +21,7 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 /// The answer to a call of a service or method that there is not.
 pub fn unknown_call(path: &str) -> Response<Body> {
     let path: String = path.chars().take(128).collect();
-    log_and_shape(Status::unimplemented(format!("unknown call '{path}'")).into_http())
+    Status::unimplemented(format!("unknown call '{path}'")).into_http()
 }
 
 /// The answer to a call on which the server panicked.

@@ -1,9 +1,19 @@
 //! Accepting connections: HTTP/1.1 and HTTP/2 (h2c) on one port, bounded in number and in patience.
 
-use std::{convert::Infallible, io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use axum::{Router, body::Body, response::Response};
-use http::{HeaderValue, Version, header};
+use axum::{BoxError, body::Body};
+use http::{HeaderValue, Response, Version, header};
 use http_body::Body as _;
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
@@ -16,7 +26,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 use super::{explained::Explained, unread::Watched};
 
@@ -42,8 +52,8 @@ pub struct Listener {
 /// When a listener changes its ways.
 #[derive(Clone, Debug, Default)]
 pub struct Phases {
-    /// From now on answers ask HTTP/1.1 clients to close their connections.
-    pub draining: CancellationToken,
+    /// Once it is true, answers ask HTTP/1.1 clients to close their connections. Every answer looks at it.
+    pub draining: Arc<AtomicBool>,
     /// The socket closes, connections end after the requests in flight.
     pub closing: CancellationToken,
 }
@@ -83,10 +93,15 @@ impl Listener {
 
     /// Serves until `phases.closing`, then closes the socket and lets requests in flight finish. Dropping
     /// the future ends what is left.
-    pub async fn serve(self, router: Router, phases: Phases) {
+    pub async fn serve<S, B>(self, service: S, phases: Phases)
+    where
+        S: Service<Request<Body>, Response = Response<B>, Error = Infallible, Future: Send>,
+        S: Clone + Send + Sync + 'static,
+        B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    {
         let graceful = GracefulShutdown::new();
         while let Some((stream, permit)) = self.next(&phases.closing).await {
-            let (router, phases, watcher) = (router.clone(), phases.clone(), graceful.watcher());
+            let (service, phases, watcher) = (service.clone(), phases.clone(), graceful.watcher());
             let (http1, http2, keep_alive) = (self.http1.clone(), self.http2.clone(), self.keep_alive);
             tokio::spawn(async move {
                 let _permit = permit;
@@ -97,7 +112,7 @@ impl Listener {
                 let Ok(Ok(is_http2)) = spoken else { return };
                 let protocol = if is_http2 { http2 } else { http1 };
                 let service =
-                    service_fn(move |request| answer(router.clone(), request, phases.draining.clone()));
+                    service_fn(move |request| answer(service.clone(), request, Arc::clone(&phases.draining)));
                 let io = Explained::new(TokioIo::new(stream), !is_http2);
                 let connection = protocol.serve_connection(io, service).into_owned();
                 if let Err(error) = watcher.watch(connection).await {
@@ -156,21 +171,24 @@ async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn answer(
-    router: Router,
+async fn answer<S, B>(
+    service: S,
     request: Request<Incoming>,
-    draining: CancellationToken,
-) -> Result<Response, Infallible> {
+    draining: Arc<AtomicBool>,
+) -> Result<Response<B>, Infallible>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+{
     let closable = request.version() <= Version::HTTP_11;
     let (head, body) = request.into_parts();
     let (mut response, reusable) = if body.is_end_stream() {
-        (router.oneshot(Request::from_parts(head, Body::empty())).await?, true)
+        (service.oneshot(Request::from_parts(head, Body::empty())).await?, true)
     } else {
         let (watched, rest) = Watched::new(body);
-        let response = router.oneshot(Request::from_parts(head, Body::new(watched))).await?;
+        let response = service.oneshot(Request::from_parts(head, Body::new(watched))).await?;
         (response, rest.discard().await)
     };
-    if closable && (!reusable || draining.is_cancelled()) {
+    if closable && (!reusable || draining.load(Ordering::Relaxed)) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)

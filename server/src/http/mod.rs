@@ -3,6 +3,7 @@
 mod body;
 mod call;
 mod docs;
+mod envelope;
 mod explained;
 mod health;
 mod infer;
@@ -20,23 +21,18 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     body::Body,
-    extract::DefaultBodyLimit,
     http::{HeaderMap, StatusCode, Uri, Version, header},
-    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use http::Extensions;
 use tower::ServiceBuilder;
 use tower_http::{
-    CompressionLevel,
-    catch_panic::CatchPanicLayer,
-    compression::CompressionLayer,
-    decompression::RequestDecompressionLayer,
-    request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
+    CompressionLevel, compression::CompressionLayer, decompression::RequestDecompressionLayer,
     timeout::RequestBodyTimeoutLayer,
 };
 
+pub use envelope::Envelope;
 pub use listener::{Listener, Phases};
 
 use crate::{
@@ -60,14 +56,14 @@ pub struct AppState {
 }
 
 /// Every path of the server, and every gRPC call.
-pub fn router(state: AppState) -> Router {
+pub fn service(state: AppState) -> Envelope {
     let (grpc, traces) = (grpc_calls(&state), state.traces.clone());
-    exported(rest(state).merge(grpc), traces)
+    Envelope::new(rest(state).merge(grpc), traces)
 }
 
 /// gRPC calls and nothing else.
-pub fn grpc_router(state: &AppState) -> Router {
-    exported(grpc_calls(state).fallback(unknown_path), state.traces.clone())
+pub fn grpc_service(state: &AppState) -> Envelope {
+    Envelope::new(grpc_calls(state).fallback(unknown_path), state.traces.clone())
 }
 
 fn grpc_calls(state: &AppState) -> Router {
@@ -82,14 +78,6 @@ fn grpc_calls(state: &AppState) -> Router {
         .route_service("/inference.GRPCInferenceService/ModelStreamInfer", inference)
         .route_service("/grpc.reflection.v1.ServerReflection/{call}", grpc::reflection())
         .route_service("/grpc.reflection.v1alpha.ServerReflection/{call}", grpc::reflection_alpha())
-        .layer(
-            ServiceBuilder::new()
-                .layer(SetRequestIdLayer::x_request_id(trace::NumberedRequests::default()))
-                .layer(trace::layer())
-                .layer(PropagateRequestIdLayer::x_request_id())
-                .layer(CatchPanicLayer::custom(grpc::panicked))
-                .layer(middleware::map_response(async |response: Response| grpc::log_and_shape(response))),
-        )
 }
 
 fn rest(state: AppState) -> Router {
@@ -137,24 +125,7 @@ fn rest(state: AppState) -> Router {
         .merge(inference)
         .merge(repository)
         .fallback(unknown_path)
-        .layer(
-            ServiceBuilder::new()
-                .layer(SetRequestIdLayer::x_request_id(trace::NumberedRequests::default()))
-                .layer(trace::layer())
-                .layer(PropagateRequestIdLayer::x_request_id())
-                .layer(CatchPanicLayer::custom(panicked))
-                .layer(middleware::map_response(reply::shape_error)),
-        )
-        .layer(DefaultBodyLimit::disable()) // `body` has the limit, and answers in the protocol's shape
         .with_state(state)
-}
-
-/// With a span for the collector around every request; where there is no collector, with nothing at all.
-fn exported(router: Router, traces: Option<Traces>) -> Router {
-    match traces {
-        Some(traces) => router.layer(middleware::from_fn_with_state(traces, trace::export)),
-        None => router,
-    }
 }
 
 async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
@@ -163,10 +134,6 @@ async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
     }
     let path: String = uri.path().chars().take(128).collect();
     ServeError::new(ErrorCode::NotFound, format!("unknown path '{path}'")).into_response()
-}
-
-fn panicked(_panic: Box<dyn std::any::Any + Send>) -> Response {
-    ServeError::internal("the server failed on this request").into_response()
 }
 
 fn is_worth_compressing(status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {

@@ -29,7 +29,7 @@ pub(super) fn json(body: impl Serialize) -> Response {
 
 /// Gives errors of the framework's own (a wrong method, an encoding that no layer reads, a path that is
 /// not UTF-8) the protocol's shape; their headers, such as `Allow`, stay.
-pub(super) async fn shape_error(response: Response) -> Response {
+pub(super) fn shape_error(response: Response) -> Response {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error())
         || response.extensions().get::<ServeError>().is_some()

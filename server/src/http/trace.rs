@@ -12,7 +12,8 @@ use axum::{
     http::{HeaderValue, Method, Request, Response, Version, header},
     middleware::Next,
 };
-use opentelemetry::{KeyValue, trace::SpanContext};
+use futures_util::FutureExt as _;
+use opentelemetry::KeyValue;
 use tower_http::{
     classify::{ServerErrorsAsFailures, SharedClassifier},
     request_id::{MakeRequestId, RequestId},
@@ -20,7 +21,7 @@ use tower_http::{
 };
 use tracing::{Span, field};
 
-use super::call;
+use super::{call, envelope::shaped};
 use crate::{
     error::{ErrorCode, ServeError},
     telemetry::{Traces, traces},
@@ -31,7 +32,7 @@ const UNTRACED: [&str; 5] = ["/metrics", "/docs", "/openapi.json", "/v2/health/"
 
 /// Numbers requests that come without an id: the start of the process, then a count.
 #[derive(Clone, Debug)]
-pub(super) struct NumberedRequests {
+pub struct NumberedRequests {
     process: u64,
     count: std::sync::Arc<AtomicU64>,
 }
@@ -64,7 +65,7 @@ pub(super) fn layer() -> Layer {
 
 /// Makes the span that puts the request's id on every line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RequestSpan;
+pub struct RequestSpan;
 
 impl MakeSpan<Body> for RequestSpan {
     fn make_span(&mut self, request: &Request<Body>) -> Span {
@@ -72,13 +73,12 @@ impl MakeSpan<Body> for RequestSpan {
         let span = tracing::info_span!(
             "request",
             request_id = id.unwrap_or_default(),
-            method = %request.method(),
+            method = request.method().as_str(),
             path = request.uri().path(),
             trace_id = field::Empty,
         );
-        // The request's own trace, or else the caller's, which other services log too.
-        let own = request.extensions().get::<SpanContext>().cloned();
-        if let Some(trace) = own.or_else(|| traces::parent(request.headers())) {
+        // The caller's trace, which other services log too, is the request's own where that is exported.
+        if let Some(trace) = traces::parent(request.headers()) {
             span.record("trace_id", field::display(trace.trace_id()));
         }
         span
@@ -87,7 +87,7 @@ impl MakeSpan<Body> for RequestSpan {
 
 /// Logs a request that failed, once: the client's faults as details, the server's as errors.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LogFailure;
+pub struct LogFailure;
 
 impl<B> OnResponse<B> for LogFailure {
     fn on_response(self, response: &Response<B>, latency: Duration, _: &Span) {
@@ -120,7 +120,7 @@ impl<B> OnResponse<B> for LogFailure {
 /// Exports the request as a span, named and described as the semantic conventions of OpenTelemetry have it.
 pub(super) async fn export(
     State(traces): State<Traces>,
-    mut request: Request<Body>,
+    request: Request<Body>,
     next: Next,
 ) -> Response<Body> {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
@@ -130,13 +130,14 @@ pub(super) async fn export(
     let parent = traces::parent(request.headers());
     let is_call = route.is_some() && grpc_call(&request).is_some();
     let span = traces.server_span(name(&request, route.as_deref()), parent, attributes(&request, route));
-    request.extensions_mut().insert(span.context());
-    let response = span.run(next.run(request)).await;
-    let status = response.status();
-    span.set("http.response.status_code", i64::from(status.as_u16()));
-    if let Some(id) = response.headers().get("x-request-id").and_then(|id| id.to_str().ok()) {
+    Span::current().record("trace_id", field::display(span.context().trace_id()));
+    let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
+    if let Some(id) = id {
         span.set("decima.request_id", id.to_owned());
     }
+    let response = span.run(shaped(is_call, next.run(request).map(Ok))).await;
+    let status = response.status();
+    span.set("http.response.status_code", i64::from(status.as_u16()));
     // A client's fault is no error of the server's span.
     let error = response.extensions().get::<ServeError>();
     let code = error.map_or_else(|| status.as_u16(), |error| error.code.http());

@@ -12,15 +12,15 @@ use tower::ServiceExt;
 use super::*;
 use crate::{
     data_plane::DataPlane,
-    http::{AppState, router},
+    http::{AppState, Envelope, service},
     repository::Registry,
     telemetry::Metrics,
 };
 
-fn server() -> axum::Router {
+fn server() -> Envelope {
     let data_plane =
         DataPlane::new(Arc::new(Registry::default()), Metrics::new().unwrap(), Duration::from_secs(1));
-    router(AppState {
+    service(AppState {
         data_plane: Arc::new(data_plane),
         max_body_bytes: 1 << 20,
         body_read_timeout: Duration::from_secs(1),

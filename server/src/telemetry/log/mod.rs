@@ -2,6 +2,8 @@
 //!
 //! Everything that is logged inside the span `request` carries its `request_id`.
 
+mod fields;
+
 use std::{
     io::{self, IsTerminal, Write},
     panic::PanicHookInfo,
@@ -35,7 +37,8 @@ where
     let lines = match log.format {
         LogFormat::Text => fmt::layer().with_ansi(colours).with_writer(OneLine(writer)).boxed(),
         LogFormat::Json => {
-            fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer).boxed()
+            let json = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer);
+            json.fmt_fields(fields::JsonMembers).boxed()
         }
     };
     Registry::default().with(EnvFilter::new(&log.filter)).with(lines)
@@ -122,6 +125,21 @@ mod tests {
         assert_eq!(line["message"], "cannot\nrun");
         assert_eq!(line["model"], "digits");
         assert_eq!(line["rows"], 3);
+    }
+
+    #[test]
+    fn fields_of_spans_are_json_whatever_they_hold() {
+        let lines = lines(LogFormat::Json, "info", || {
+            let path = "/\"quoted\"\\\u{1}é";
+            let span = tracing::info_span!("request", path, rows = 3, late = tracing::field::Empty);
+            let _entered = span.enter();
+            span.record("late", tracing::field::display("a \"b\""));
+            tracing::info!("answered");
+        });
+        let line: Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(line["span"]["path"], "/\"quoted\"\\\u{1}é");
+        assert_eq!(line["span"]["rows"], 3);
+        assert_eq!(line["span"]["late"], "a \"b\"");
     }
 
     #[test]
