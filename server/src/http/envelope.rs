@@ -4,7 +4,7 @@
 use std::{
     any::Any,
     convert::Infallible,
-    future::Future,
+    future::{Future, ready},
     panic::AssertUnwindSafe,
     task::{Context, Poll},
 };
@@ -12,7 +12,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    http::Request,
+    http::{Request, Version},
     middleware,
     response::{IntoResponse, Response},
 };
@@ -25,6 +25,7 @@ use tower_http::{
 };
 
 use super::{
+    listener::MAX_HEAD_BYTES,
     reply,
     trace::{self, LogFailure, NumberedRequests, RequestSpan},
 };
@@ -78,10 +79,19 @@ impl Service<Request<Body>> for Shaped {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if request.version() == Version::HTTP_2 && head_bytes(&request) > MAX_HEAD_BYTES {
+            return Box::pin(ready(Ok(reply::head_too_large())));
+        }
         let mut router = self.0.clone();
         let is_call = grpc::is_grpc(request.headers());
         Box::pin(async move { Ok(shaped(is_call, async move { router.call(request).await }).await) })
     }
+}
+
+/// The size of a head as HTTP/2 counts it (RFC 9113, 6.5.2). Heads of HTTP/1.1 are measured where they are parsed.
+fn head_bytes(request: &Request<Body>) -> usize {
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
+    fields.sum::<usize>() + request.uri().path_and_query().map_or(0, |path| path.as_str().len())
 }
 
 /// The answer, with errors in the protocol's shape, and where the server panics an error too.

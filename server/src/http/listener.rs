@@ -31,7 +31,7 @@ use tower::{Service, ServiceExt};
 use super::{explained::Explained, unread::Watched};
 
 /// Heads larger than this are refused; a request for inference has a few hundred bytes of them.
-const MAX_HEAD_BYTES: usize = 64 << 10;
+pub(super) const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// Pause after the system refuses a connection (out of file descriptors): it would refuse the next one too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -77,7 +77,8 @@ impl Listener {
             .http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(keep_alive)
-            .max_header_list_size(MAX_HEAD_BYTES as u32)
+            // More than is answered, so that a head over the limit can be told so.
+            .max_header_list_size(4 * MAX_HEAD_BYTES as u32)
             .max_concurrent_streams(http2_max_streams);
         let connections = Arc::new(Semaphore::new(max_connections.get().min(Semaphore::MAX_PERMITS)));
         Ok(Self { socket, connections, keep_alive, http1, http2 })

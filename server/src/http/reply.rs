@@ -27,6 +27,14 @@ pub(super) fn json(body: impl Serialize) -> Response {
     Json(body).into_response()
 }
 
+/// For a head of HTTP/2 over the limit.
+pub(super) fn head_too_large() -> Response {
+    let error = ServeError::new(ErrorCode::InvalidArgument, "the request has more than 64 KiB of headers");
+    let mut response = error.into_response();
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    response
+}
+
 /// Gives errors of the framework's own (a wrong method, an encoding that no layer reads, a path that is
 /// not UTF-8) the protocol's shape; their headers, such as `Allow`, stay.
 pub(super) fn shape_error(response: Response) -> Response {

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use flate2::{Compression, read::GzEncoder, read::ZlibEncoder};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use oip::Datatype;
 
 use crate::support::{Server, ServerBuilder, get, models, post};
@@ -162,6 +165,26 @@ fn heads_that_are_not_http_are_answered_in_json_too() {
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "{body}");
     }
+}
+
+#[tokio::test]
+async fn a_large_head_of_http2_is_answered_in_json_too() {
+    let server = server(&[]);
+    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for (bytes, status) in [(60_000, 200), (70_000, 431), (200_000, 431), (10, 200)] {
+        let request = hyper::Request::get(format!("{}/v2", server.url())).header("x-long", "a".repeat(bytes));
+        let answer = client.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status, "{bytes}");
+        assert_eq!(answer.headers()["content-type"], "application/json");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"].is_string(), status == 431, "{body}");
+    }
+    drop(client);
+    connection.await.unwrap().unwrap();
 }
 
 #[test]
