@@ -28,8 +28,10 @@ impl Lease {
     /// Forms a batch of `own` and of what waits, and runs it: here if it is short, else on a thread of
     /// its own, so that it outlives this task. Every member, `own` too, is answered by its channel.
     pub(super) async fn lead(self, own: Entry<Waiting>) {
-        // One yield lets every connection with bytes ready decode and join: batches without delay.
-        tokio::task::yield_now().await;
+        if self.shared.company.is_likely() {
+            // One yield lets every connection with bytes ready decode and join: batches without delay.
+            tokio::task::yield_now().await;
+        }
         let delay_ends = own.payload.work.arrived + self.shared.policy.max_queue_delay;
         self.wait_for_rows(&own, delay_ends).await;
         let batch = self.form(own);
@@ -72,6 +74,7 @@ impl Lease {
         let mut batch = Vec::with_capacity(1 + joined.len());
         batch.push(own);
         batch.extend(joined);
+        self.shared.company.formed(batch.len());
         batch
     }
 

@@ -1,11 +1,12 @@
 //! Dynamic batching: rows of waiting requests join one run of the model.
 //!
 //! There is no batching thread and no timer. A request that finds an instance free takes it and *leads*:
-//! it yields once, so that every connection with bytes ready can decode and join, then runs what waits
-//! where it stands. A request that finds none waits in the queue; a leader that is done appoints the
-//! first of those who wait. With one connection nothing ever waits; with many, batches grow by themselves
-//! while the instances are busy.
+//! it yields once, so that every connection with bytes ready can decode and join (unless requests have come
+//! one by one for a while), then runs what waits where it stands. A request that finds none waits in the
+//! queue; a leader that is done appoints the first of those who wait. With one connection nothing ever
+//! waits; with many, batches grow by themselves while the instances are busy.
 
+mod company;
 pub mod gather;
 mod instance;
 mod lease;
@@ -25,6 +26,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use company::Company;
 pub use instance::Instance;
 use lease::Lease;
 use pace::Pace;
@@ -81,6 +83,7 @@ struct Shared {
     policy: BatchPolicy,
     /// Told of every arrival while leaders may be waiting for more rows.
     arrivals: Notify,
+    company: Company,
     pace: Pace,
     metrics: Arc<ModelMetrics>,
 }
@@ -123,6 +126,7 @@ impl Batcher {
                 queue: Mutex::new(queue),
                 policy,
                 arrivals: Notify::new(),
+                company: Company::default(),
                 pace: Pace::new(row_duration),
                 metrics,
             }),
@@ -184,6 +188,7 @@ impl Batcher {
         if matches!(admission, Admission::Wait(_)) {
             self.shared.metrics.queue_rows.set(queue.rows() as i64);
             drop(queue);
+            self.shared.company.waits();
             if !self.shared.policy.max_queue_delay.is_zero() {
                 self.shared.arrivals.notify_waiters();
             }

@@ -18,7 +18,7 @@ use crate::data_plane::DataPlane;
 use health::Health;
 use service::Service;
 
-pub use status::{is_grpc, log_and_shape, panicked, unknown_call};
+pub use status::{is_grpc, late_message, log_and_shape, panicked, unknown_call};
 
 /// Name of the protocol's service.
 const SERVICE: &str = "inference.GRPCInferenceService";

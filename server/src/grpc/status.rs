@@ -1,6 +1,6 @@
 //! Errors as gRPC: statuses, and what becomes of those that `tonic` makes itself.
 
-use std::any::Any;
+use std::{any::Any, error::Error, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Response, header};
 use tonic::{Code, Status, body::Body};
@@ -27,6 +27,13 @@ pub fn unknown_call(path: &str) -> Response<Body> {
 /// The answer to a call on which the server panicked.
 pub fn panicked(_panic: Box<dyn Any + Send>) -> Response<Body> {
     Status::internal("the server failed on this call").into_http()
+}
+
+/// The error of a body whose message does not come, with its status inside.
+pub fn late_message(patience: Duration) -> Box<dyn Error + Send + Sync> {
+    let message =
+        format!("the message did not arrive within {} s (--body-read-timeout)", patience.as_secs_f64());
+    Status::from(ServeError::new(ErrorCode::RequestTimeout, message)).into()
 }
 
 /// Leaves an answer's error where the log finds it, and calls a message over the limit what it is: `tonic` says

@@ -28,7 +28,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
-use super::{explained::Explained, unread::Watched};
+use super::{explained::Explained, hushed::Hushed, timer::ConnectionTimer, unread::Watched};
 
 /// Heads larger than this are refused; a request for inference has a few hundred bytes of them.
 pub(super) const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -71,7 +71,7 @@ impl Listener {
     ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let mut http1 = auto::Builder::new(TokioExecutor::new()).http1_only();
-        http1.http1().timer(TokioTimer::new()).header_read_timeout(keep_alive).max_buf_size(MAX_HEAD_BYTES);
+        http1.http1().header_read_timeout(keep_alive).max_buf_size(MAX_HEAD_BYTES);
         let mut http2 = auto::Builder::new(TokioExecutor::new()).http2_only();
         http2
             .http2()
@@ -103,7 +103,8 @@ impl Listener {
         let graceful = GracefulShutdown::new();
         while let Some((stream, permit)) = self.next(&phases.closing).await {
             let (service, phases, watcher) = (service.clone(), phases.clone(), graceful.watcher());
-            let (http1, http2, keep_alive) = (self.http1.clone(), self.http2.clone(), self.keep_alive);
+            let (mut http1, http2, keep_alive) = (self.http1.clone(), self.http2.clone(), self.keep_alive);
+            http1.http1().timer(ConnectionTimer::default());
             tokio::spawn(async move {
                 let _permit = permit;
                 let spoken = tokio::select! {
@@ -116,7 +117,7 @@ impl Listener {
                     service_fn(move |request| answer(service.clone(), request, Arc::clone(&phases.draining)));
                 let io = Explained::new(TokioIo::new(stream), !is_http2);
                 let connection = protocol.serve_connection(io, service).into_owned();
-                if let Err(error) = watcher.watch(connection).await {
+                if let Err(error) = Hushed::new(watcher.watch(connection)).await {
                     tracing::debug!(%error, "connection ended early");
                 }
             });

@@ -6,12 +6,14 @@ mod docs;
 mod envelope;
 mod explained;
 mod health;
+mod hushed;
 mod infer;
 mod listener;
 mod models;
 mod openapi;
 mod reply;
 mod repository;
+mod timer;
 mod trace;
 mod unread;
 mod v1;
@@ -21,19 +23,17 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, StatusCode, Uri, Version, header},
+    http::{HeaderMap, Request, StatusCode, Uri, Version, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use http::Extensions;
-use tower::ServiceBuilder;
-use tower_http::{
-    CompressionLevel, compression::CompressionLayer, decompression::RequestDecompressionLayer,
-    timeout::RequestBodyTimeoutLayer,
-};
+use tower::{ServiceBuilder, util::MapRequestLayer};
+use tower_http::{CompressionLevel, compression::CompressionLayer, decompression::RequestDecompressionLayer};
 
 pub use envelope::Envelope;
 pub use listener::{Listener, Phases};
+use timer::Awaited;
 
 use crate::{
     data_plane::DataPlane,
@@ -70,11 +70,14 @@ fn grpc_calls(state: &AppState) -> Router {
     let plane = || Arc::clone(&state.data_plane);
     let inference = grpc::inference(plane(), state.max_body_bytes);
     // A stream may be idle for as long as it likes; a single message must arrive.
-    let patience = RequestBodyTimeoutLayer::new(state.body_read_timeout);
+    let patience = state.body_read_timeout;
+    let awaited = MapRequestLayer::new(move |request: Request<Body>| {
+        request.map(|body| Body::new(Awaited::new(body, patience)))
+    });
     Router::new()
         .route_service("/inference.GRPCInferenceService/{call}", inference.clone())
         .route_service("/grpc.health.v1.Health/{call}", grpc::health(plane()))
-        .layer(patience)
+        .layer(awaited)
         .route_service("/inference.GRPCInferenceService/ModelStreamInfer", inference)
         .route_service("/grpc.reflection.v1.ServerReflection/{call}", grpc::reflection())
         .route_service("/grpc.reflection.v1alpha.ServerReflection/{call}", grpc::reflection_alpha())

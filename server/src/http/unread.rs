@@ -14,6 +14,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+use super::hushed::hush;
+
 /// What is read and thrown away before the answer is sent; a client that sends more is cut off.
 const MOST_DISCARDED: usize = 128 << 20;
 
@@ -47,7 +49,12 @@ impl Body for Watched {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(body) = self.body.as_mut() else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(body).poll_frame(context));
+        let (frame, woke) = hush(|| Pin::new(&mut *body).poll_frame(context));
+        // After the last piece the connection has nothing more to read for this body.
+        if woke && !(frame.is_ready() && body.is_end_stream()) {
+            context.waker().wake_by_ref();
+        }
+        let frame = ready!(frame);
         if !matches!(frame, Some(Ok(_))) {
             self.body = None; // ended or failed: nothing is left to read
         }

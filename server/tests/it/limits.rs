@@ -8,7 +8,9 @@ use std::{
 
 use bytes::Bytes;
 use flate2::{Compression, read::GzEncoder, read::ZlibEncoder};
-use http_body_util::{BodyExt as _, Empty};
+use futures_util::StreamExt as _;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Empty, StreamBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use oip::Datatype;
 
@@ -136,6 +138,43 @@ fn a_body_that_does_not_come_is_given_up() {
     stream.read_exact(&mut answer).unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
     assert_eq!(get(&format!("{}/v2/health/ready", server.url())).status, 200);
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_come_is_given_up() {
+    let server = server(&["--body-read-timeout", "300ms"]);
+    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let start = Bytes::from_static(&[0, 0, 0, 0, 100, 1, 2, 3]); // of a message of 100 bytes
+    let start = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(Frame::data(start))]);
+    let body = StreamBody::new(start.chain(futures_util::stream::pending()));
+    let url = format!("{}/inference.GRPCInferenceService/ModelInfer", server.url());
+    let request =
+        hyper::Request::post(url).header("content-type", "application/grpc").header("te", "trailers");
+    let answer = client.send_request(request.body(body).unwrap()).await.unwrap();
+    assert_eq!(answer.headers()["grpc-status"], "4");
+    let message = answer.headers()["grpc-message"].to_str().unwrap();
+    assert!(message.contains("--body-read-timeout"), "{message}");
+}
+
+#[test]
+fn a_connection_is_closed_when_it_is_idle_and_not_before() {
+    let server = server(&["--keep-alive-timeout", "1s"]);
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let mut piece = [0; 4096];
+    for _ in 0..4 {
+        stream.write_all(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let length = stream.read(&mut piece).unwrap();
+        assert!(piece[..length].starts_with(b"HTTP/1.1 200"));
+        stream.set_read_timeout(Some(Duration::from_millis(400))).unwrap();
+        let still_open = stream.read(&mut piece).unwrap_err();
+        assert_eq!(still_open.kind(), std::io::ErrorKind::WouldBlock);
+    }
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    assert_eq!(stream.read(&mut piece).unwrap(), 0);
 }
 
 #[test]
