@@ -167,9 +167,9 @@ impl Server<'_> {
     async fn drain(&self, serving: Serving, metrics: &Metrics) -> Result<(), AppError> {
         let drain = &self.config.drain;
         let deadline = Instant::now() + drain.timeout;
-        tracing::info!(delay = ?drain.delay, timeout = ?drain.timeout, "draining");
         self.data_plane.start_draining();
         serving.phases.draining.store(true, Ordering::Relaxed);
+        tracing::info!(delay = ?drain.delay, timeout = ?drain.timeout, "draining");
         tokio::time::sleep(drain.delay).await;
         serving.phases.closing.cancel();
         let drained = timeout_at(deadline, serving.tasks.join_all()).await.is_ok();
