@@ -80,11 +80,18 @@ pub async fn run(
     let data_plane = Arc::new(data_plane);
     let server = Server { config: &config, data_plane: Arc::clone(&data_plane), traces };
 
-    let mut serving = None;
-    if config.http.listen == Listen::Early {
-        serving = Some(server.listen().await?);
-    }
-    let runtime = Runtime::load(&library, config.execution.device)?;
+    // Loading the library is a third of the start: the socket is made ready meanwhile.
+    let device = config.execution.device;
+    let runtime = tokio::task::spawn_blocking(move || Runtime::load(&library, device));
+    let early = async {
+        match config.http.listen {
+            Listen::Early => server.listen().await.map(Some),
+            Listen::Ready => Ok(None),
+        }
+    };
+    let (serving, runtime) = tokio::join!(early, runtime);
+    let serving = serving?;
+    let runtime = runtime.map_err(|error| AppError::System(format!("loading ONNX Runtime: {error}")))??;
     metrics.set_build_info(runtime.version());
     let loader = Loader {
         runtime,

@@ -3,8 +3,10 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader},
+    iter,
     path::Path,
     sync::Arc,
+    thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
@@ -91,14 +93,22 @@ impl Loader {
         let (first, signature) = OnnxExecutor::load(&self.runtime, path, &options)?;
         let rules = self.rules(signature, config)?;
         let policy = self.policy(&rules, config);
-        let mut executors = vec![first];
-        for _ in 1..count {
-            executors.push(OnnxExecutor::load(&self.runtime, path, &options)?.0);
-        }
-        let mut row_duration = Duration::ZERO;
-        for executor in &mut executors {
-            row_duration = warm_up(executor, &rules.signature, rules.batch_axis, policy.max_joined_rows);
-        }
+        let warm = |mut executor| {
+            let row = warm_up(&mut executor, &rules.signature, rules.batch_axis, policy.max_joined_rows);
+            (executor, row)
+        };
+        let another = || {
+            let (executor, _) = OnnxExecutor::load(&self.runtime, path, &options)?;
+            Ok::<_, LoadError>(warm(executor))
+        };
+        // A thread each: together they take hardly longer than one.
+        let (executors, durations): (Vec<_>, Vec<_>) = thread::scope(|scope| {
+            let others: Vec<_> = (1..count).map(|_| scope.spawn(another)).collect();
+            let first = Ok(warm(first));
+            let join = |other: ScopedJoinHandle<'_, _>| other.join().unwrap_or(Err(LoadError::Panicked));
+            iter::once(first).chain(others.into_iter().map(join)).collect::<Result<_, _>>()
+        })?;
+        let row_duration = durations.into_iter().max().unwrap_or_default();
         let on_gpu = self.runtime.device() != Device::Cpu;
         let configuration = describe(name, &rules, config, count, on_gpu);
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
