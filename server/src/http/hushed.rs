@@ -31,7 +31,7 @@ pub(super) fn hush<T>(action: impl FnOnce() -> T) -> (T, bool) {
     (result, HEARING.replace(Hearing::Awake) == Hearing::Missed)
 }
 
-/// A future that [`hush`] can keep from being woken.
+/// A future that [`hush`] can keep from being woken; whoever calls that wakes it where it mattered after all.
 #[derive(Debug)]
 pub(super) struct Hushed<F> {
     future: Pin<Box<F>>,

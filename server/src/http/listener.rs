@@ -117,7 +117,10 @@ impl Listener {
                     service_fn(move |request| answer(service.clone(), request, Arc::clone(&phases.draining)));
                 let io = Explained::new(TokioIo::new(stream), !is_http2);
                 let connection = protocol.serve_connection(io, service).into_owned();
-                if let Err(error) = Hushed::new(watcher.watch(connection)).await {
+                let connection = watcher.watch(connection);
+                // Streams of HTTP/2 have tasks of their own, which wake the connection's for good reason.
+                let ended = if is_http2 { connection.await } else { Hushed::new(connection).await };
+                if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended early");
                 }
             });

@@ -159,6 +159,22 @@ async fn a_message_that_does_not_come_is_given_up() {
     assert!(message.contains("--body-read-timeout"), "{message}");
 }
 
+#[tokio::test]
+async fn a_body_of_http2_may_be_larger_than_its_window() {
+    let server = server(&[]);
+    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let numbers = Bytes::from(vec![0; 4 << 20]);
+    let request = hyper::Request::post(infer_url(&server)).header("inference-header-content-length", "0");
+    let body = http_body_util::Full::new(numbers);
+    let answer = client.send_request(request.body(body).unwrap()).await.unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["outputs"][0]["data"].as_array().unwrap().len(), 1 << 20);
+}
+
 #[test]
 fn a_connection_is_closed_when_it_is_idle_and_not_before() {
     let server = server(&["--keep-alive-timeout", "1s"]);
