@@ -10,7 +10,7 @@ use bytes::Bytes;
 use flate2::{Compression, read::GzEncoder, read::ZlibEncoder};
 use futures_util::StreamExt as _;
 use http_body::Frame;
-use http_body_util::{BodyExt as _, Empty, StreamBody};
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use oip::Datatype;
 
@@ -166,13 +166,10 @@ async fn a_body_of_http2_may_be_larger_than_its_window() {
     let (mut client, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let numbers = Bytes::from(vec![0; 4 << 20]);
-    let request = hyper::Request::post(infer_url(&server)).header("inference-header-content-length", "0");
-    let body = http_body_util::Full::new(numbers);
-    let answer = client.send_request(request.body(body).unwrap()).await.unwrap();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(body["outputs"][0]["data"].as_array().unwrap().len(), 1 << 20);
+    let mut body = BODY.as_bytes().to_vec();
+    body.resize(4 << 20, b' ');
+    let request = hyper::Request::post(infer_url(&server)).body(Full::new(Bytes::from(body))).unwrap();
+    assert_eq!(client.send_request(request).await.unwrap().status(), 200);
 }
 
 #[test]
