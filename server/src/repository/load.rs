@@ -19,7 +19,7 @@ use crate::{
     batcher::{BatchPolicy, Batcher, Instance},
     config::Device,
     executor::{BatchInput, Executor, OnnxExecutor, Runtime, RuntimeError, SessionOptions},
-    model::{Dimension, ModelConfig, Signature, TensorSpec},
+    model::{Dimension, InstanceGroup, ModelConfig, Signature, TensorSpec},
     telemetry::{Metrics, ModelMetrics},
     validate::Rules,
 };
@@ -30,6 +30,9 @@ const DEFAULT_JOINED_ROWS: usize = 32;
 
 /// A model larger than this has one instance that uses every thread, instead of an instance a thread.
 const LARGE_MODEL_BYTES: u64 = 100 << 20;
+
+/// A row that takes so long is worth another thread; shared among threads, shorter ones take longer in all.
+const ROW_WORTH_A_THREAD: Duration = Duration::from_millis(2);
 
 /// Warm-up runs a full batch only where it is expected to take no longer than this.
 const LONGEST_WARM_UP: Duration = Duration::from_millis(500);
@@ -88,11 +91,23 @@ impl Loader {
     ) -> Result<ServedModel, LoadError> {
         let started = Instant::now();
         check_digest(path, config)?;
-        let (count, intra_op_threads) = self.instances(path, config)?;
-        let options = SessionOptions::new(intra_op_threads);
-        let (first, signature) = OnnxExecutor::load(&self.runtime, path, &options)?;
+        let (mut count, mut intra_op_threads) = self.instances(path, config)?;
+        let mut options = SessionOptions::new(intra_op_threads);
+        let (mut first, signature) = OnnxExecutor::load(&self.runtime, path, &options)?;
         let rules = self.rules(signature, config)?;
         let policy = self.policy(&rules, config);
+        if count > 1 && config.instance_group == InstanceGroup::default() {
+            let mut row = || warm_up(&mut first, &rules.signature, rules.batch_axis, 1);
+            (count, intra_op_threads) = shared_out(self.threads, row());
+            if intra_op_threads > 1 {
+                // Unless it was the machine that took so long.
+                (count, intra_op_threads) = shared_out(self.threads, row());
+            }
+            if intra_op_threads > 1 {
+                options = SessionOptions::new(intra_op_threads);
+                first = OnnxExecutor::load(&self.runtime, path, &options)?.0;
+            }
+        }
         let warm = |mut executor| {
             let row = warm_up(&mut executor, &rules.signature, rules.batch_axis, policy.max_joined_rows);
             (executor, row)
@@ -175,6 +190,15 @@ impl Loader {
     }
 }
 
+/// How many sessions, and threads each, for a model whose row takes so long on one thread.
+fn shared_out(threads: usize, row: Duration) -> (usize, usize) {
+    let each = (row.as_nanos() / ROW_WORTH_A_THREAD.as_nanos()) as usize;
+    if 2 * each > threads {
+        return (1, threads);
+    }
+    (threads / each.max(1), each.max(1))
+}
+
 fn check_digest(path: &Path, config: &ModelConfig) -> Result<(), LoadError> {
     let Some(expected) = &config.sha256 else { return Ok(()) };
     let actual = digest_of(path)?;
@@ -242,4 +266,26 @@ fn zeros(spec: &TensorSpec, batch_axis: bool, rows: usize) -> (Datatype, Shape, 
 /// An empty string is four bytes: its length.
 fn byte_size(datatype: Datatype, shape: &Shape) -> usize {
     shape.elements().unwrap_or(0) * datatype.size().unwrap_or(4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_rows_get_more_threads_and_few_are_left_over() {
+        let shared = |threads, microseconds| shared_out(threads, Duration::from_micros(microseconds));
+        assert_eq!(shared(2, 0), (2, 1));
+        assert_eq!(shared(2, 100), (2, 1));
+        assert_eq!(shared(2, 3_900), (2, 1));
+        assert_eq!(shared(2, 8_000), (1, 2));
+        assert_eq!(shared(16, 8_000), (4, 4));
+        assert_eq!(shared(1, 1_000_000), (1, 1));
+        for threads in 1..=64 {
+            for milliseconds in 0..200 {
+                let (count, each) = shared(threads, milliseconds * 1000);
+                assert!(count * each <= threads && threads < (count + 1) * each, "{threads}, {milliseconds}");
+            }
+        }
+    }
 }
