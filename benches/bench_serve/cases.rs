@@ -1,5 +1,7 @@
 //! What is measured: kinds of requests, and how close to the limit each is meant to be.
 
+use anyhow::ensure;
+
 /// Pictures of a batch, where raw ONNX Runtime is compared with joined requests, and of a large request.
 pub(crate) const BATCH: usize = 16;
 
@@ -88,8 +90,27 @@ impl Case {
     }
 }
 
+/// The rows whose name contains one of `texts`, whatever its case; all of them where there are none.
+///
+/// # Errors
+/// No row does.
+pub(crate) fn chosen(texts: &[String]) -> anyhow::Result<Vec<Case>> {
+    let texts: Vec<String> = texts.iter().map(|text| text.trim().to_lowercase()).collect();
+    let is_chosen = |case: &Case| {
+        let name = case.name().to_lowercase();
+        texts.is_empty() || texts.iter().any(|text| name.contains(text))
+    };
+    let chosen: Vec<Case> = CASES.into_iter().filter(is_chosen).collect();
+    ensure!(!chosen.is_empty(), "--only: no row is called that; the rows are\n{}", names().join("\n"));
+    Ok(chosen)
+}
+
+fn names() -> Vec<String> {
+    CASES.iter().map(Case::name).collect()
+}
+
 /// Every row of the table.
-pub(crate) const CASES: [Case; 12] = [
+const CASES: [Case; 12] = [
     Case::new(Model::Small, Wire::Binary, 1, 64, Goal::Ratio(1.10)),
     Case::new(Model::Small, Wire::Json, 1, 64, Goal::Ratio(1.15)),
     Case::new(Model::Small, Wire::Grpc, 1, 64, Goal::Ratio(1.15)),
@@ -103,3 +124,27 @@ pub(crate) const CASES: [Case; 12] = [
     Case::new(Model::Mlp, Wire::Grpc, 1, 64, Goal::Ratio(2.0)),
     Case::new(Model::Mlp, Wire::Json, BATCH, 8, Goal::Micros(120.0)),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_chosen_by_parts_of_their_names() {
+        let chosen = |texts: &[&str]| chosen(&texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
+        assert_eq!(chosen(&[]).unwrap().len(), CASES.len());
+        let few = chosen(&["small grpc", " 16 pictures"]).unwrap();
+        let few: Vec<_> = few.iter().map(|case| (case.model, case.wire, case.pictures)).collect();
+        assert_eq!(
+            few,
+            [
+                (Model::Small, Wire::Grpc, 1),
+                (Model::Small, Wire::Grpc, 1),
+                (Model::Small, Wire::Binary, 16),
+                (Model::Small, Wire::Json, 16),
+                (Model::Mlp, Wire::Json, 16),
+            ]
+        );
+        assert!(chosen(&["large"]).unwrap_err().to_string().contains("mlp JSON, 64 connections"));
+    }
+}

@@ -37,6 +37,9 @@ struct Args {
     /// Worker threads of either server.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
+    /// Only rows whose name contains this, as in `--only "small gRPC"`; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
     /// One round of 1 s loads: does everything run, and is everything answered right?
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     check: bool,
@@ -78,6 +81,7 @@ fn start(args: Args) -> anyhow::Result<()> {
         rounds: rounds as usize,
         seconds,
         threads: args.threads as usize,
+        cases: cases::chosen(&args.only)?,
         server: args.server.map_or_else(beside, Ok)?,
     };
     let (rounds, onnxruntime) = measure::run(&plan)?;

@@ -13,7 +13,7 @@ use decima_server::executor::Runtime;
 use tempfile::TempDir;
 
 use crate::{
-    cases::{CASES, Case, Model},
+    cases::{Case, Model},
     load::{self, Load},
     models,
     process::Server,
@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) seconds: u32,
     /// Worker threads of either server.
     pub(crate) threads: usize,
+    /// The rows of the table.
+    pub(crate) cases: Vec<Case>,
     /// The program `decima-server`.
     pub(crate) server: PathBuf,
 }
@@ -51,7 +53,7 @@ pub(crate) struct Sample {
 /// What one round found.
 #[derive(Clone, Debug)]
 pub(crate) struct Round {
-    /// One for each of [`CASES`], in their order.
+    /// One for each of [`Plan::cases`], in their order.
     pub(crate) samples: Vec<Sample>,
     /// From the server's start until it was ready.
     pub(crate) ready_after: Duration,
@@ -85,7 +87,7 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<(Vec<Round>, String)> {
         fs::create_dir_all(path.parent().context("the path has folders")?)?;
         fs::write(path, models::encode(model))?;
     }
-    let calls = CASES.iter().map(Call::of).collect::<Result<_, _>>()?;
+    let calls = plan.cases.iter().map(Call::of).collect::<Result<_, _>>()?;
     let runtime = runtime().map_err(anyhow::Error::msg)?;
     let version = runtime.version().to_owned();
     let bench = Bench { plan, folder: folder.path(), runtime, calls };
@@ -107,12 +109,12 @@ impl Bench<'_> {
         let (mut small, mut mlp) = (load(Model::Small)?, load(Model::Mlp)?);
         let echo = Server::echo(self.plan.threads)?;
         let server = Server::decima(&self.plan.server, &repository(self.folder), self.plan.threads)?;
-        let first = (&CASES[0], &self.calls[0]);
+        let (case, call) = (&self.plan.cases[0], &self.calls[0]);
         for warmed in [&echo, &server] {
-            load::run(first.0, first.1, &warmed.address, 1, self.folder)?;
+            load::run(case, call, &warmed.address, 1, self.folder)?;
         }
-        let mut samples = Vec::with_capacity(CASES.len());
-        for (case, call) in CASES.iter().zip(&self.calls) {
+        let mut samples = Vec::with_capacity(self.calls.len());
+        for (case, call) in self.plan.cases.iter().zip(&self.calls) {
             let raw = match case.model {
                 Model::Small => &mut small,
                 Model::Mlp => &mut mlp,

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, process::Command};
 use serde_json::{Value, json};
 
 use crate::{
-    cases::{CASES, Case, Goal, Model, Wire},
+    cases::{Case, Goal, Model, Wire},
     measure::{Plan, Round, Sample},
 };
 
@@ -59,7 +59,7 @@ fn limit(sample: &Sample) -> f64 {
 #[derive(Clone, Debug)]
 pub(crate) struct Report<'a> {
     rounds: &'a [Round],
-    rows: Vec<(&'static Case, Row)>,
+    rows: Vec<(Case, Row)>,
     ready_ms: f64,
     resident_mib: f64,
     about: String,
@@ -68,7 +68,8 @@ pub(crate) struct Report<'a> {
 impl<'a> Report<'a> {
     pub(crate) fn new(plan: &Plan, rounds: &'a [Round], onnxruntime: &str) -> Self {
         let samples = |index: usize| rounds.iter().map(|round| round.samples[index]).collect::<Vec<_>>();
-        let rows = CASES.iter().enumerate().map(|(index, case)| (case, Row::new(&samples(index)))).collect();
+        let cases = plan.cases.iter().enumerate();
+        let rows = cases.map(|(index, case)| (*case, Row::new(&samples(index)))).collect();
         let about = format!(
             "{}; commit {}; ONNX Runtime {onnxruntime}; {} worker threads; medians of {} rounds, {} s a load.",
             machine(),
@@ -87,7 +88,7 @@ impl<'a> Report<'a> {
     }
 
     /// The rows of one picture a request at 64 connections.
-    fn crowded(&self) -> impl Iterator<Item = &(&'static Case, Row)> {
+    fn crowded(&self) -> impl Iterator<Item = &(Case, Row)> {
         self.rows.iter().filter(|(case, _)| case.connections == 64)
     }
 

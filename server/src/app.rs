@@ -147,7 +147,7 @@ impl Server<'_> {
         let mut grpc_address = None;
         if let Some(grpc) = http.grpc_address {
             let (listener, address) = self.bind(grpc, "--grpc-port").await?;
-            tasks.spawn(listener.serve(grpc_service(&state), phases.clone()));
+            tasks.spawn(listener.serve(grpc_service(state.clone()), phases.clone()));
             grpc_address = Some(address);
         }
         tasks.spawn(listener.serve(service(state), phases.clone()));

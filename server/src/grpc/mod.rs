@@ -16,8 +16,8 @@ use tonic_reflection::server::{v1, v1alpha};
 
 use crate::data_plane::DataPlane;
 use health::Health;
-use service::Service;
 
+pub use service::Service;
 pub use status::{is_grpc, late_message, log_and_shape, panicked, unknown_call};
 
 /// Name of the protocol's service.

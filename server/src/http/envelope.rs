@@ -1,91 +1,86 @@
 //! What every request passes through, once and around all routes: its id, its span, the line for its failure,
-//! the shape of errors. Around each route it would cost a boxed future and a boxed service a layer.
+//! the shape of errors. As layers around each route they would cost boxes, copies and locks a request.
 
 use std::{
     any::Any,
     convert::Infallible,
-    future::{Future, ready},
+    future::Future,
     panic::AssertUnwindSafe,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use axum::{
-    Router,
     body::Body,
-    http::{Request, Version},
-    middleware,
+    http::{HeaderName, Request, Version},
     response::{IntoResponse, Response},
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tower::{Layer as _, Service};
-use tower_http::{
-    classify::{ServerErrorsAsFailures, SharedClassifier},
-    request_id::{PropagateRequestId, PropagateRequestIdLayer, SetRequestId, SetRequestIdLayer},
-    trace::Trace,
-};
+use tower::Service;
+use tracing::{Instrument as _, Span};
 
 use super::{
     listener::MAX_HEAD_BYTES,
     reply,
-    trace::{self, LogFailure, NumberedRequests, RequestSpan},
+    routes::Routes,
+    trace::{Line, NumberedRequests},
 };
-use crate::{error::ServeError, grpc, telemetry::Traces};
+use crate::{error::ServeError, grpc};
 
-type Classifier = SharedClassifier<ServerErrorsAsFailures>;
-type Traced = Trace<PropagateRequestId<Shaped>, Classifier, RequestSpan, (), LogFailure, (), (), ()>;
+/// The id of a request, the client's or else the server's, on its answer too.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Routes, and around them what every request passes through.
 #[derive(Clone, Debug)]
-pub struct Envelope(SetRequestId<Traced, NumberedRequests>);
+pub struct Envelope(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    routes: Routes,
+    numbers: NumberedRequests,
+}
 
 impl Envelope {
-    /// Where there are `traces`, with a span for the collector around every request; else with nothing at all.
-    pub(super) fn new(router: Router, traces: Option<Traces>) -> Self {
-        let router = match traces {
-            Some(traces) => router.layer(middleware::from_fn_with_state(traces, trace::export)),
-            None => router,
-        };
-        let named = PropagateRequestIdLayer::x_request_id().layer(Shaped(router));
-        let logged = trace::layer().layer(named);
-        Self(SetRequestIdLayer::x_request_id(NumberedRequests::default()).layer(logged))
+    pub(super) fn new(routes: Routes) -> Self {
+        Self(Arc::new(Inner { routes, numbers: NumberedRequests::default() }))
     }
 }
 
 impl Service<Request<Body>> for Envelope {
-    type Response = <Traced as Service<Request<Body>>>::Response;
-    type Error = Infallible;
-    type Future = <SetRequestId<Traced, NumberedRequests> as Service<Request<Body>>>::Future;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.0.call(request)
-    }
-}
-
-/// Routes whose errors have the shape of the request's protocol.
-#[derive(Clone, Debug)]
-pub struct Shaped(Router);
-
-impl Service<Request<Body>> for Shaped {
     type Response = Response;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(())) // a router always is
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if request.version() == Version::HTTP_2 && head_bytes(&request) > MAX_HEAD_BYTES {
-            return Box::pin(ready(Ok(reply::head_too_large())));
-        }
-        let mut router = self.0.clone();
-        let is_call = grpc::is_grpc(request.headers());
-        Box::pin(async move { Ok(shaped(is_call, async move { router.call(request).await }).await) })
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(inner.answer(request).await) })
     }
+}
+
+impl Inner {
+    async fn answer(&self, mut request: Request<Body>) -> Response {
+        let Self { routes, numbers } = self;
+        let line = Line::of(&mut request, numbers);
+        // Where nothing is said on the way, a span around it would be made for nothing.
+        let is_followed = routes.state.traces.is_some() || tracing::enabled!(tracing::Level::DEBUG);
+        let span = if is_followed { line.span() } else { Span::none() };
+        let mut response = shaped_answer(routes, request).instrument(span.clone()).await;
+        line.log(&response, span);
+        response.headers_mut().entry(REQUEST_ID).or_insert(line.into_id());
+        response
+    }
+}
+
+async fn shaped_answer(routes: &Routes, request: Request<Body>) -> Response {
+    if request.version() == Version::HTTP_2 && head_bytes(&request) > MAX_HEAD_BYTES {
+        return reply::head_too_large();
+    }
+    let is_call = grpc::is_grpc(request.headers());
+    shaped(is_call, routes.answer(request)).await
 }
 
 /// The size of a head as HTTP/2 counts it (RFC 9113, 6.5.2). Heads of HTTP/1.1 are measured where they are parsed.
@@ -95,12 +90,9 @@ fn head_bytes(request: &Request<Body>) -> usize {
 }
 
 /// The answer, with errors in the protocol's shape, and where the server panics an error too.
-pub(super) async fn shaped<F>(is_call: bool, answer: F) -> Response
-where
-    F: Future<Output = Result<Response, Infallible>>,
-{
+pub(super) async fn shaped(is_call: bool, answer: impl Future<Output = Response>) -> Response {
     match AssertUnwindSafe(answer).catch_unwind().await {
-        Ok(Ok(response)) => reply::shape_error(grpc::log_and_shape(response)),
+        Ok(response) => reply::shape_error(grpc::log_and_shape(response)),
         Err(panic) => panicked(is_call, panic),
     }
 }
@@ -114,36 +106,23 @@ fn panicked(is_call: bool, panic: Box<dyn Any + Send>) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use axum::{http::header, routing::post};
-    use tower::ServiceExt as _;
-
     use super::*;
 
-    async fn broken() {
-        panic!("a handler with a fault");
-    }
-
-    async fn ask(content_type: &str) -> http::Response<impl http_body::Body<Data = bytes::Bytes>> {
-        let router = Router::new().route("/broken", post(broken));
-        let request = Request::post("/broken").header(header::CONTENT_TYPE, content_type);
-        let request = request.header("x-request-id", "7").body(Body::empty()).unwrap();
-        Envelope::new(router, None).oneshot(request).await.unwrap()
+    fn broken() -> impl Future<Output = Response> {
+        std::future::poll_fn(|_| panic!("a handler with a fault"))
     }
 
     #[tokio::test]
     async fn a_panic_is_an_error_in_json() {
-        let response = ask("application/json").await;
-        assert_eq!(
-            (response.status().as_u16(), &response.headers()["x-request-id"]),
-            (500, &"7".parse().unwrap())
-        );
+        let response = shaped(false, broken()).await;
+        assert_eq!(response.status().as_u16(), 500);
         let body = http_body_util::BodyExt::collect(response.into_body()).await.ok().unwrap().to_bytes();
         assert_eq!(body, r#"{"error":"the server failed on this request"}"#);
     }
 
     #[tokio::test]
     async fn a_panic_on_a_grpc_call_is_a_status() {
-        let response = ask("application/grpc").await;
+        let response = shaped(true, broken()).await;
         assert_eq!(
             (response.status().as_u16(), &response.headers()["grpc-status"]),
             (200, &"13".parse().unwrap())

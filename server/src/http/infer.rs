@@ -3,7 +3,7 @@
 use axum::{
     body::Body,
     extract::{Path, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Request, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -24,20 +24,56 @@ const JSON_LENGTH: HeaderName = HeaderName::from_static(oip::JSON_LENGTH_HEADER)
 /// A larger body is decoded where it may take its time: it would keep other connections waiting.
 pub(super) const LONG_DECODE_BYTES: usize = 512 << 10;
 
-pub(super) async fn infer(
+/// Whom a request for inference is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target<'a> {
+    model: &'a str,
+    version: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    /// Reads it from a path that says it plainly; one with escapes is left to the router.
+    pub(super) fn of(path: &'a str) -> Option<Self> {
+        let name = path.strip_prefix("/v2/models/")?.strip_suffix("/infer")?;
+        let is_plain = |segment: &str| !segment.is_empty() && !segment.contains(['/', '%']);
+        let (model, version) = match name.split_once("/versions/") {
+            Some((model, version)) => (model, Some(version)),
+            None => (name, None),
+        };
+        (is_plain(model) && version.is_none_or(is_plain)).then_some(Self { model, version })
+    }
+}
+
+/// Answers a request whose path is plain, without the router.
+pub(super) async fn direct(state: &AppState, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let Some(target) = Target::of(head.uri.path()) else {
+        return ServeError::internal("a path without a model").into_response();
+    };
+    infer(state, target, &head.headers, body).await.into_response()
+}
+
+/// Answers a request that came by the router.
+pub(super) async fn routed(
     State(state): State<AppState>,
     Path(path): Path<ModelPath>,
-    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Response, ServeError> {
+    let (head, body) = request.into_parts();
+    let target = Target { model: &path.model, version: path.version.as_deref() };
+    infer(&state, target, &head.headers, body).await
+}
+
+async fn infer(
+    state: &AppState,
+    target: Target<'_>,
+    headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, ServeError> {
-    let call = Call {
-        model: &path.model,
-        version: path.version.as_deref(),
-        protocol: Protocol::Rest,
-        started: Instant::now(),
-    };
-    let inference = state.data_plane.begin(call)?;
-    let answer = answer(&inference, &state, &headers, body).await;
+    let Target { model, version } = target;
+    let inference =
+        state.data_plane.begin(Call { model, version, protocol: Protocol::Rest, started: Instant::now() })?;
+    let answer = answer(&inference, state, headers, body).await;
     inference.finish(answer)
 }
 
@@ -127,4 +163,29 @@ fn encode(response: &InferResponse, binary: &[bool]) -> Result<Response, ServeEr
         }
     };
     Ok(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_paths_name_their_model() {
+        let target = |path| Target::of(path).map(|Target { model, version }| (model, version));
+        assert_eq!(target("/v2/models/digits/infer"), Some(("digits", None)));
+        assert_eq!(target("/v2/models/a.b-c/versions/12/infer"), Some(("a.b-c", Some("12"))));
+        for other in [
+            "/v2/models/digits",
+            "/v2/models//infer",
+            "/v2/models/infer",
+            "/v2/models/my%20digits/infer",
+            "/v2/models/digits/versions//infer",
+            "/v2/models/digits/versions/1/2/infer",
+            "/v2/models/digits/other/1/infer",
+            "/v2/models/digits/infer/",
+            "/v1/models/digits/infer",
+        ] {
+            assert_eq!(target(other), None, "{other}");
+        }
+    }
 }

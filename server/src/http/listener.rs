@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{BoxError, body::Body};
+use axum::body::Body;
 use http::{HeaderValue, Response, Version, header};
 use http_body::Body as _;
 use hyper::{Request, body::Incoming, service::service_fn};
@@ -26,7 +26,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt};
+use tower::{Service, ServiceExt as _};
 
 use super::{explained::Explained, hushed::Hushed, timer::ConnectionTimer, unread::Watched};
 
@@ -94,11 +94,10 @@ impl Listener {
 
     /// Serves until `phases.closing`, then closes the socket and lets requests in flight finish. Dropping
     /// the future ends what is left.
-    pub async fn serve<S, B>(self, service: S, phases: Phases)
+    pub async fn serve<S>(self, service: S, phases: Phases)
     where
-        S: Service<Request<Body>, Response = Response<B>, Error = Infallible, Future: Send>,
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
         S: Clone + Send + Sync + 'static,
-        B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
         let graceful = GracefulShutdown::new();
         while let Some((stream, permit)) = self.next(&phases.closing).await {
@@ -176,21 +175,22 @@ async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn answer<S, B>(
-    service: S,
+async fn answer<S>(
+    mut service: S,
     request: Request<Incoming>,
     draining: Arc<AtomicBool>,
-) -> Result<Response<B>, Infallible>
+) -> Result<Response<Body>, Infallible>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
+    let service = service.ready().await?;
     let closable = request.version() <= Version::HTTP_11;
     let (head, body) = request.into_parts();
     let (mut response, reusable) = if body.is_end_stream() {
-        (service.oneshot(Request::from_parts(head, Body::empty())).await?, true)
+        (service.call(Request::from_parts(head, Body::empty())).await?, true)
     } else {
         let (watched, rest) = Watched::new(body);
-        let response = service.oneshot(Request::from_parts(head, Body::new(watched))).await?;
+        let response = service.call(Request::from_parts(head, Body::new(watched))).await?;
         (response, rest.discard().await)
     };
     if closable && (!reusable || draining.load(Ordering::Relaxed)) {

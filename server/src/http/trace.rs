@@ -3,25 +3,22 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
     body::Body,
     extract::{MatchedPath, State},
-    http::{HeaderValue, Method, Request, Response, Version, header},
+    http::{HeaderValue, Method, Request, Response, Uri, Version, header},
     middleware::Next,
 };
-use futures_util::FutureExt as _;
-use opentelemetry::KeyValue;
-use tower_http::{
-    classify::{ServerErrorsAsFailures, SharedClassifier},
-    request_id::{MakeRequestId, RequestId},
-    trace::{MakeSpan, OnResponse, TraceLayer},
-};
+use opentelemetry::{KeyValue, TraceId};
 use tracing::{Span, field};
 
-use super::{call, envelope::shaped};
+use super::{
+    call,
+    envelope::{REQUEST_ID, shaped},
+};
 use crate::{
     error::{ErrorCode, ServeError},
     telemetry::{Traces, traces},
@@ -31,88 +28,95 @@ use crate::{
 const UNTRACED: [&str; 5] = ["/metrics", "/docs", "/openapi.json", "/v2/health/", "/grpc.health.v1.Health/"];
 
 /// Numbers requests that come without an id: the start of the process, then a count.
-#[derive(Clone, Debug)]
-pub struct NumberedRequests {
+#[derive(Debug)]
+pub(super) struct NumberedRequests {
     process: u64,
-    count: std::sync::Arc<AtomicU64>,
+    count: AtomicU64,
 }
 
 impl Default for NumberedRequests {
     fn default() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { process: since_epoch.as_micros() as u64, count: std::sync::Arc::default() }
+        Self { process: since_epoch.as_micros() as u64, count: AtomicU64::default() }
     }
 }
 
-impl MakeRequestId for NumberedRequests {
-    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
+impl NumberedRequests {
+    fn next(&self) -> HeaderValue {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        HeaderValue::try_from(format!("{:x}-{number:x}", self.process)).ok().map(RequestId::new)
+        HeaderValue::try_from(format!("{:x}-{number:x}", self.process)).expect("digits are a header's value")
     }
 }
 
-type Layer = TraceLayer<SharedClassifier<ServerErrorsAsFailures>, RequestSpan, (), LogFailure, (), (), ()>;
-
-pub(super) fn layer() -> Layer {
-    TraceLayer::new_for_http()
-        .make_span_with(RequestSpan)
-        .on_request(())
-        .on_response(LogFailure)
-        .on_body_chunk(())
-        .on_eos(())
-        .on_failure(())
+/// What the log says of a request: nothing, unless it fails or details are wanted.
+#[derive(Debug)]
+pub(super) struct Line {
+    id: HeaderValue,
+    method: Method,
+    uri: Uri,
+    trace: Option<TraceId>,
+    started: Instant,
 }
 
-/// Makes the span that puts the request's id on every line.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestSpan;
-
-impl MakeSpan<Body> for RequestSpan {
-    fn make_span(&mut self, request: &Request<Body>) -> Span {
-        let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
-        let span = tracing::info_span!(
-            "request",
-            request_id = id.unwrap_or_default(),
-            method = request.method().as_str(),
-            path = request.uri().path(),
-            trace_id = field::Empty,
-        );
+impl Line {
+    /// The line of a request, which is given an id if it came without.
+    pub(super) fn of(request: &mut Request<Body>, numbers: &NumberedRequests) -> Self {
+        let id = request.headers_mut().entry(REQUEST_ID).or_insert_with(|| numbers.next()).clone();
         // The caller's trace, which other services log too, is the request's own where that is exported.
-        if let Some(trace) = traces::parent(request.headers()) {
-            span.record("trace_id", field::display(trace.trace_id()));
+        let trace = traces::parent(request.headers()).map(|parent| parent.trace_id());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        Self { id, method, uri, trace, started: Instant::now() }
+    }
+
+    /// The span that puts the request's id on every line.
+    pub(super) fn span(&self) -> Span {
+        tracing::info_span!(
+            "request",
+            request_id = self.id.to_str().unwrap_or_default(),
+            method = self.method.as_str(),
+            path = self.uri.path(),
+            trace_id = self.trace.map(field::display),
+        )
+    }
+
+    /// Logs a request that failed, once: the client's faults as details, the server's as errors. `span` is the
+    /// request's own, or none so far.
+    pub(super) fn log(&self, response: &Response<Body>, span: Span) {
+        let error = response.extensions().get::<ServeError>();
+        if error.is_none() && span.is_none() {
+            return;
         }
-        span
+        let status = response.status().as_u16();
+        let microseconds = self.started.elapsed().as_micros() as u64;
+        let span = if span.is_none() { self.span() } else { span };
+        span.in_scope(|| match error {
+            None => tracing::debug!(status, microseconds, "answered"),
+            Some(error) => failed(error, status, microseconds),
+        });
+    }
+
+    /// The request's id.
+    pub(super) fn into_id(self) -> HeaderValue {
+        self.id
     }
 }
 
-/// Logs a request that failed, once: the client's faults as details, the server's as errors.
-#[derive(Clone, Copy, Debug)]
-pub struct LogFailure;
-
-impl<B> OnResponse<B> for LogFailure {
-    fn on_response(self, response: &Response<B>, latency: Duration, _: &Span) {
-        let status = response.status().as_u16();
-        let microseconds = latency.as_micros() as u64;
-        let Some(error) = response.extensions().get::<ServeError>() else {
-            tracing::debug!(status, microseconds, "answered");
-            return;
-        };
-        match error.code {
-            ErrorCode::Internal => tracing::error!(status, microseconds, %error, "request failed"),
-            ErrorCode::Overloaded | ErrorCode::DeadlineExceeded => {
-                tracing::warn!(status, microseconds, %error, "request failed");
-            }
-            // Probes come 20 times a second while a pod starts.
-            ErrorCode::Unavailable
-            | ErrorCode::InvalidArgument
-            | ErrorCode::NotFound
-            | ErrorCode::MethodNotAllowed
-            | ErrorCode::RequestTimeout
-            | ErrorCode::PayloadTooLarge
-            | ErrorCode::UnsupportedEncoding
-            | ErrorCode::Unimplemented => {
-                tracing::debug!(status, microseconds, %error, "request refused");
-            }
+fn failed(error: &ServeError, status: u16, microseconds: u64) {
+    match error.code {
+        ErrorCode::Internal => tracing::error!(status, microseconds, %error, "request failed"),
+        ErrorCode::Overloaded | ErrorCode::DeadlineExceeded => {
+            tracing::warn!(status, microseconds, %error, "request failed");
+        }
+        // Probes come 20 times a second while a pod starts.
+        ErrorCode::Unavailable
+        | ErrorCode::InvalidArgument
+        | ErrorCode::NotFound
+        | ErrorCode::MethodNotAllowed
+        | ErrorCode::RequestTimeout
+        | ErrorCode::PayloadTooLarge
+        | ErrorCode::UnsupportedEncoding
+        | ErrorCode::Unimplemented => {
+            tracing::debug!(status, microseconds, %error, "request refused");
         }
     }
 }
@@ -131,11 +135,10 @@ pub(super) async fn export(
     let is_call = route.is_some() && grpc_call(&request).is_some();
     let span = traces.server_span(name(&request, route.as_deref()), parent, attributes(&request, route));
     Span::current().record("trace_id", field::display(span.context().trace_id()));
-    let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
-    if let Some(id) = id {
+    if let Some(id) = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()) {
         span.set("decima.request_id", id.to_owned());
     }
-    let response = span.run(shaped(is_call, next.run(request).map(Ok))).await;
+    let response = span.run(shaped(is_call, next.run(request))).await;
     let status = response.status();
     span.set("http.response.status_code", i64::from(status.as_u16()));
     // A client's fault is no error of the server's span.

@@ -1,0 +1,165 @@
+//! Which handler a path has. Requests for inference that need nothing of the router's do not pass through it.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::Extensions;
+use oip::grpc::server::GrpcInferenceServiceServer;
+use tower::{Service as _, ServiceBuilder, util::MapRequestLayer};
+use tower_http::{CompressionLevel, compression::CompressionLayer, decompression::RequestDecompressionLayer};
+
+use super::{
+    AppState, docs, health,
+    infer::{self, Target},
+    models, openapi, repository,
+    timer::Awaited,
+    trace, v1,
+};
+use crate::{
+    error::{ErrorCode, ServeError},
+    grpc,
+};
+
+/// The one call of the protocol that is about the speed of a model, not about the model.
+const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+
+type Inference = GrpcInferenceServiceServer<grpc::Service>;
+
+/// Every path, and who answers there.
+#[derive(Clone, Debug)]
+pub(super) struct Routes {
+    pub(super) state: AppState,
+    inference: Inference,
+    /// Whether there are more than gRPC calls.
+    has_rest: bool,
+    router: Router,
+}
+
+impl Routes {
+    /// Every path of the server, and every gRPC call.
+    pub(super) fn all(state: AppState) -> Self {
+        let inference = grpc::inference(Arc::clone(&state.data_plane), state.max_body_bytes);
+        let router = rest(state.clone()).merge(grpc_calls(&state, inference.clone()));
+        Self::new(state, inference, true, router)
+    }
+
+    /// gRPC calls and nothing else.
+    pub(super) fn calls(state: AppState) -> Self {
+        let inference = grpc::inference(Arc::clone(&state.data_plane), state.max_body_bytes);
+        let router = grpc_calls(&state, inference.clone()).fallback(unknown_path);
+        Self::new(state, inference, false, router)
+    }
+
+    fn new(state: AppState, inference: Inference, has_rest: bool, router: Router) -> Self {
+        let router = match state.traces.clone() {
+            Some(traces) => router.layer(axum::middleware::from_fn_with_state(traces, trace::export)),
+            None => router,
+        };
+        Self { state, inference, has_rest, router }
+    }
+
+    /// Answers a request, by the shortest way to who does.
+    pub(super) async fn answer(&self, request: Request<Body>) -> Response {
+        if self.state.traces.is_none() && request.method() == Method::POST {
+            let path = request.uri().path();
+            if path == MODEL_INFER {
+                let patience = self.state.body_read_timeout;
+                let request = request.map(|body| Awaited::new(body, patience));
+                let Ok(response) = self.inference.clone().call(request).await;
+                return response.map(Body::new);
+            }
+            if self.has_rest && !is_coded(request.headers()) && Target::of(path).is_some() {
+                return infer::direct(&self.state, request).await;
+            }
+        }
+        let Ok(response) = self.router.clone().call(request).await;
+        response
+    }
+}
+
+/// Whether the body is compressed, or the answer may be.
+fn is_coded(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::CONTENT_ENCODING) || headers.contains_key(header::ACCEPT_ENCODING)
+}
+
+fn grpc_calls(state: &AppState, inference: Inference) -> Router {
+    let plane = || Arc::clone(&state.data_plane);
+    // A stream may be idle for as long as it likes; a single message must arrive.
+    let patience = state.body_read_timeout;
+    let awaited = MapRequestLayer::new(move |request: Request<Body>| {
+        request.map(|body| Body::new(Awaited::new(body, patience)))
+    });
+    Router::new()
+        .route_service("/inference.GRPCInferenceService/{call}", inference.clone())
+        .route_service("/grpc.health.v1.Health/{call}", grpc::health(plane()))
+        .layer(awaited)
+        .route_service("/inference.GRPCInferenceService/ModelStreamInfer", inference)
+        .route_service("/grpc.reflection.v1.ServerReflection/{call}", grpc::reflection())
+        .route_service("/grpc.reflection.v1alpha.ServerReflection/{call}", grpc::reflection_alpha())
+}
+
+fn rest(state: AppState) -> Router {
+    // Only answers to inference are compressed: clients are known that decode nothing else.
+    let compression =
+        CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_worth_compressing);
+    let inference = Router::new()
+        .route("/v2/models/{model}/infer", post(infer::routed))
+        .route("/v2/models/{model}/versions/{version}/infer", post(infer::routed))
+        .route("/v1/models/{model}", post(v1::act)) // "{model}:predict" is one segment
+        .route("/v1/models/{model}/versions/{version}", post(v1::act))
+        .layer(ServiceBuilder::new().layer(compression).layer(RequestDecompressionLayer::new()));
+    let repository = Router::new()
+        .route("/v2/repository/index", post(repository::index))
+        .route("/v2/repository/models/{model}/load", post(repository::load))
+        .route("/v2/repository/models/{model}/unload", post(repository::unload))
+        .route("/v2/repository/{repository}/index", post(repository::named))
+        .route("/v2/repository/{repository}/models/{model}/load", post(repository::named))
+        .route("/v2/repository/{repository}/models/{model}/unload", post(repository::named))
+        .layer(RequestDecompressionLayer::new());
+    Router::new()
+        .route("/v2", get(models::server))
+        .route("/v2/", get(models::server))
+        .route("/v2/health/live", get(health::live))
+        .route("/v2/health/ready", get(health::ready))
+        .route("/v2/models", get(models::list))
+        .route("/v2/models/stats", get(models::all_statistics))
+        .route("/v2/models/{model}", get(models::metadata))
+        .route("/v2/models/{model}/versions/{version}", get(models::metadata))
+        .route("/v2/models/{model}/ready", get(models::ready))
+        .route("/v2/models/{model}/versions/{version}/ready", get(models::ready))
+        .route("/v2/models/{model}/config", get(models::configuration))
+        .route("/v2/models/{model}/versions/{version}/config", get(models::configuration))
+        .route("/v2/models/{model}/stats", get(models::statistics))
+        .route("/v2/models/{model}/versions/{version}/stats", get(models::statistics))
+        .route("/", get(v1::alive))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{model}", get(v1::status))
+        .route("/v1/models/{model}/versions/{version}", get(v1::status))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::json))
+        .route("/docs", get(docs::page))
+        .route("/docs/app.js", get(docs::script))
+        .route("/docs/style.css", get(docs::style))
+        .merge(inference)
+        .merge(repository)
+        .fallback(unknown_path)
+        .with_state(state)
+}
+
+async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
+    if grpc::is_grpc(&headers) {
+        return grpc::unknown_call(uri.path()).map(Body::new);
+    }
+    let path: String = uri.path().chars().take(128).collect();
+    ServeError::new(ErrorCode::NotFound, format!("unknown path '{path}'")).into_response()
+}
+
+fn is_worth_compressing(status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    status == StatusCode::OK && !headers.contains_key(header::CONTENT_ENCODING)
+}
