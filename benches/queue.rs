@@ -1,10 +1,10 @@
 //! The batcher's queue: arrivals, joining and withdrawal, without any runtime.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use decima_server::{
-    batcher::queue::{Admission, BatchQueue, Entry, Handover, Ticket},
+    batcher::queue::{Admission, BatchQueue, Entry, Handover, Room, Ticket},
     schedule::Priority,
     validate::Group,
 };
@@ -33,6 +33,7 @@ fn fill(queue: &mut BatchQueue<usize, ()>, count: usize, groups: usize) -> Vec<T
 fn drain(queue: &mut BatchQueue<usize, ()>) {
     while let Handover::Appoint((), leader) = queue.hand_back(()) {
         black_box(queue.join(&leader.group, BATCH - leader.rows));
+        queue.formed();
     }
 }
 
@@ -42,7 +43,7 @@ fn fill_and_drain(criterion: &mut Criterion) {
         for waiting in WAITING {
             group.throughput(Throughput::Elements(waiting as u64));
             group.bench_with_input(BenchmarkId::from_parameter(waiting), &waiting, |bencher, &waiting| {
-                let mut queue = BatchQueue::new(vec![()], waiting);
+                let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(waiting)));
                 bencher.iter(|| {
                     fill(&mut queue, waiting + 1, groups);
                     drain(&mut queue);
@@ -58,7 +59,7 @@ fn withdraw(criterion: &mut Criterion) {
     for waiting in WAITING {
         group.throughput(Throughput::Elements(waiting as u64));
         group.bench_with_input(BenchmarkId::from_parameter(waiting), &waiting, |bencher, &waiting| {
-            let mut queue = BatchQueue::new(vec![()], waiting);
+            let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(waiting)));
             bencher.iter(|| {
                 for ticket in fill(&mut queue, waiting + 1, 1).into_iter().rev() {
                     black_box(queue.withdraw(ticket));

@@ -21,6 +21,7 @@ use crate::{
     ort_library,
     repository::{self, Loader, Registry, Repository, RepositoryError},
     telemetry::{Metrics, Traces},
+    workers::{self, Workers},
 };
 
 /// Longest wait for a collector that does not take the last traces.
@@ -59,7 +60,7 @@ pub enum AppError {
     System(String),
 }
 
-/// Serves what `config` says until SIGTERM or SIGINT, then drains. Requests are exported to `traces`.
+/// Serves what `config` says on `workers` until SIGTERM or SIGINT, then drains. Requests are exported to `traces`.
 ///
 /// # Errors
 /// See [`AppError`].
@@ -67,6 +68,7 @@ pub async fn run(
     config: Config,
     environment: &impl Fn(&str) -> Option<String>,
     traces: Option<Traces>,
+    workers: Workers,
 ) -> Result<(), AppError> {
     let stop = stop_signal()?;
     let library = ort_library::find(environment)?;
@@ -78,7 +80,7 @@ pub async fn run(
     let data_plane = DataPlane::new(Arc::clone(&registry), metrics.clone(), config.execution.request_timeout)
         .with_control(control);
     let data_plane = Arc::new(data_plane);
-    let server = Server { config: &config, data_plane: Arc::clone(&data_plane), traces };
+    let server = Server { config: &config, data_plane: Arc::clone(&data_plane), traces, workers };
 
     // Loading the library is a third of the start: the socket is made ready meanwhile.
     let device = config.execution.device;
@@ -122,6 +124,7 @@ struct Server<'a> {
     config: &'a Config,
     data_plane: Arc<DataPlane>,
     traces: Option<Traces>,
+    workers: Workers,
 }
 
 /// The sockets that are being served.
@@ -147,10 +150,10 @@ impl Server<'_> {
         let mut grpc_address = None;
         if let Some(grpc) = http.grpc_address {
             let (listener, address) = self.bind(grpc, "--grpc-port").await?;
-            tasks.spawn(listener.serve(grpc_service(state.clone()), phases.clone()));
+            tasks.spawn(listener.serve(grpc_service(state.clone()), phases.clone(), self.workers.clone()));
             grpc_address = Some(address);
         }
-        tasks.spawn(listener.serve(service(state), phases.clone()));
+        tasks.spawn(listener.serve(service(state), phases.clone(), self.workers.clone()));
         tracing::info!(%address, "listening");
         if let Some(address) = grpc_address {
             tracing::info!(%address, "listening for gRPC alone");
@@ -180,9 +183,9 @@ impl Server<'_> {
         tokio::time::sleep(drain.delay).await;
         serving.phases.closing.cancel();
         let drained = timeout_at(deadline, serving.tasks.join_all()).await.is_ok();
-        if let Some(traces) = &self.traces {
+        if let Some(traces) = self.traces.clone() {
             let left = deadline.saturating_duration_since(Instant::now());
-            tokio::task::block_in_place(|| traces.shutdown(left.clamp(SHORTEST_FLUSH, LONGEST_FLUSH)));
+            workers::apart(move || traces.shutdown(left.clamp(SHORTEST_FLUSH, LONGEST_FLUSH))).await;
         }
         if drained {
             tracing::info!("drained");

@@ -217,8 +217,13 @@ impl DataPlane {
             statistics: model.metrics.statistics.report(&model.name, &model.version),
             pending: model.pending(),
         };
-        let models = || self.registry.ready(None, None).unwrap_or_default().into_iter().map(counts).collect();
-        self.metrics.render(models).map_err(|error| ServeError::internal(error.to_string()))
+        let models = self.registry.ready(None, None).unwrap_or_default();
+        for model in &models {
+            model.metrics.queue_rows.set(model.pending_rows() as i64);
+        }
+        self.metrics
+            .render(|| models.into_iter().map(counts).collect())
+            .map_err(|error| ServeError::internal(error.to_string()))
     }
 
     /// Takes up a request for inference: finds its model and counts it as in flight.

@@ -18,3 +18,4 @@ pub mod repository;
 pub mod schedule;
 pub mod telemetry;
 pub mod validate;
+pub mod workers;

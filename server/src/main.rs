@@ -8,6 +8,7 @@ use decima_server::{
     config::{Config, Host, Resolved},
     exit::{Exit, TERMINATION_LOG, report_fatal},
     telemetry::{self, Traces},
+    workers::Workers,
 };
 
 #[global_allocator]
@@ -62,15 +63,16 @@ fn serve(resolved: Resolved, variable: &impl Fn(&str) -> Option<String>) -> Exit
         tracing::warn!("{warning}");
     }
     let threads = resolved.config.execution.threads.get();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
-    let served = match runtime {
-        Ok(runtime) => {
+    // Requests are the workers'; this thread accepts connections and keeps the models.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let served = match runtime.and_then(|runtime| Ok((runtime, Workers::start(threads)?))) {
+        Ok((runtime, workers)) => {
             let served = runtime.block_on(async {
                 let (traces, warnings) = Traces::from_environment(variable);
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
-                app::run(resolved.config, variable, traces).await
+                app::run(resolved.config, variable, traces, workers).await
             });
             runtime.shutdown_background(); // what the drain left behind is not waited for
             served

@@ -1,6 +1,6 @@
 //! Leading: holding an instance, forming a batch, running it, answering it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use oip::Tensor;
 use smallvec::SmallVec;
@@ -8,74 +8,128 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Answer, Instance, Shared, Turn, Waiting, expired,
+    lane::Helper,
     queue::{Entry, Handover},
 };
-use crate::{error::ServeError, executor::ExecuteError, telemetry::BatchTimes};
+use crate::{error::ServeError, executor::ExecuteError, telemetry::BatchTimes, workers};
+
+/// What a helper is given takes at least so long: to wake a worker costs a tenth of that.
+const WORTH_WAKING: Duration = Duration::from_micros(50);
 
 /// The right to run batches on an instance. When it ends, however it ends, the instance goes to the
-/// request that waited longest, or rests when nobody waits.
+/// request that waited longest in its lane, or rests when nobody waits.
 #[derive(Debug)]
 pub(super) struct Lease {
     shared: Arc<Shared>,
+    /// The lane that the instance belongs to.
+    owner: usize,
     instance: Option<Box<Instance>>,
+    /// The lane whose requests wait for the batch to be formed, until it is.
+    forming: Option<usize>,
 }
 
 impl Lease {
-    pub(super) fn new(shared: &Arc<Shared>, instance: Box<Instance>) -> Self {
-        Self { shared: Arc::clone(shared), instance: Some(instance) }
+    /// For a leader from the lane `home`, whose queue knows of it.
+    pub(super) fn new(shared: &Arc<Shared>, owner: usize, instance: Box<Instance>, home: usize) -> Self {
+        Self { shared: Arc::clone(shared), owner, instance: Some(instance), forming: Some(home) }
     }
 
-    /// Forms a batch of `own` and of what waits, and runs it: here if it is short, else on a thread of
-    /// its own, so that it outlives this task. Every member, `own` too, is answered by its channel.
-    pub(super) async fn lead(self, own: Entry<Waiting>) {
-        if self.shared.company.is_likely() {
+    /// Forms a batch of `own` and of what waits in its lane, `home`, and runs it. Every member, `own` too, is
+    /// answered by its channel.
+    pub(super) async fn lead(mut self, home: usize, own: Entry<Waiting>) {
+        if self.shared.lanes.get(home).company.is_likely() {
             // One yield lets every connection with bytes ready decode and join: batches without delay.
             tokio::task::yield_now().await;
         }
         let delay_ends = own.payload.work.arrived + self.shared.policy.max_queue_delay;
-        self.wait_for_rows(&own, delay_ends).await;
-        let batch = self.form(own);
-        let rows = batch.iter().map(|entry| entry.rows).sum();
-        if self.shared.pace.is_short(rows) {
-            self.run(batch);
-        } else {
-            tokio::task::spawn_blocking(move || self.run(batch));
+        self.wait_for_rows(home, &own, delay_ends).await;
+        let helpers = self.helpers(home);
+        let most = self.batch_rows(home, &own, 1 + helpers.len());
+        let batch = self.form(home, own, most);
+        for Helper { worker, lane, instance } in helpers {
+            let lease = Self {
+                shared: Arc::clone(&self.shared),
+                owner: lane,
+                instance: Some(instance),
+                forming: None,
+            };
+            let Some(batch) = self.form_another(home, most) else { break };
+            workers::here(|here| {
+                if let Some(here) = here {
+                    here.workers.spawn_on(worker, async move { lease.run_where_it_fits(batch) });
+                }
+            });
         }
+        self.run_where_it_fits(batch);
     }
 
     /// Waits until enough rows are there for the batch to go, at most until `delay_ends`.
-    async fn wait_for_rows(&self, own: &Entry<Waiting>, delay_ends: Instant) {
-        let policy = &self.shared.policy;
+    async fn wait_for_rows(&self, home: usize, own: &Entry<Waiting>, delay_ends: Instant) {
+        let (policy, lane) = (&self.shared.policy, self.shared.lanes.get(home));
         if policy.max_queue_delay.is_zero() {
             return;
         }
         let smallest = policy.preferred_batch_size.iter().min().copied();
         let enough = smallest.unwrap_or(policy.max_joined_rows).min(policy.max_joined_rows);
         loop {
-            let arrival = self.shared.arrivals.notified();
+            let arrival = lane.arrivals.notified();
             tokio::pin!(arrival);
             arrival.as_mut().enable(); // or an arrival between the check and the wait would go unseen
-            let rows = own.rows + self.shared.queue().joinable_rows(&own.group);
+            let rows = own.rows + lane.queue().joinable_rows(&own.group);
             if rows >= enough || timeout_at(delay_ends, arrival).await.is_err() {
                 return;
             }
         }
     }
 
-    fn form(&self, own: Entry<Waiting>) -> Vec<Entry<Waiting>> {
+    /// Idle workers to share with what waits, if that takes long enough.
+    fn helpers(&self, home: usize) -> Vec<Helper> {
+        let rows = self.shared.lanes.get(home).queue().rows();
+        let worth = self.shared.pace.expected(rows).as_nanos() / WORTH_WAKING.as_nanos();
+        if worth == 0 { Vec::new() } else { self.shared.lanes.helpers(home, worth as usize) }
+    }
+
+    /// Rows of a batch where so many batches are to be formed at once.
+    fn batch_rows(&self, home: usize, own: &Entry<Waiting>, batches: usize) -> usize {
         let policy = &self.shared.policy;
-        let mut queue = self.shared.queue();
-        let available = own.rows + queue.joinable_rows(&own.group);
+        let available = own.rows + self.shared.lanes.get(home).queue().joinable_rows(&own.group);
         let preferred = policy.preferred_batch_size.iter().copied().filter(|&size| size <= available).max();
-        let most = preferred.unwrap_or(policy.max_joined_rows).min(policy.max_joined_rows);
+        preferred
+            .unwrap_or(policy.max_joined_rows)
+            .min(policy.max_joined_rows)
+            .min(available.div_ceil(batches))
+    }
+
+    fn form(&mut self, home: usize, own: Entry<Waiting>, most: usize) -> Vec<Entry<Waiting>> {
+        let lane = self.shared.lanes.get(home);
+        let mut queue = lane.queue();
         let joined = queue.join(&own.group, most.saturating_sub(own.rows));
-        self.shared.metrics.queue_rows.set(queue.rows() as i64);
+        queue.formed();
+        self.forming = None;
         drop(queue);
         let mut batch = Vec::with_capacity(1 + joined.len());
         batch.push(own);
         batch.extend(joined);
-        self.shared.company.formed(batch.len());
+        lane.company.formed(batch.len());
         batch
+    }
+
+    /// A batch of what still waits.
+    fn form_another(&self, home: usize, most: usize) -> Option<Vec<Entry<Waiting>>> {
+        let mut queue = self.shared.lanes.get(home).queue();
+        let mut batch = vec![queue.first()?];
+        batch.extend(queue.join(&batch[0].group.clone(), most.saturating_sub(batch[0].rows)));
+        Some(batch)
+    }
+
+    /// Runs a batch here if it is short, else on a thread of its own, so that it outlives this task.
+    fn run_where_it_fits(self, batch: Vec<Entry<Waiting>>) {
+        let rows = batch.iter().map(|entry| entry.rows).sum();
+        if self.shared.pace.is_short(rows) {
+            self.run(batch);
+        } else {
+            tokio::task::spawn_blocking(move || self.run(batch));
+        }
     }
 
     fn run(mut self, batch: Vec<Entry<Waiting>>) {
@@ -104,12 +158,16 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if let Some(home) = self.forming.take() {
+            self.shared.lanes.get(home).queue().formed();
+        }
         let Some(mut instance) = self.instance.take() else { return };
+        let lane = self.shared.lanes.get(self.owner);
         loop {
-            let handover = self.shared.queue().hand_back(instance);
+            let handover = lane.queue().hand_back(instance);
             let Handover::Appoint(appointed, entry) = handover else { return };
             let Entry { rows, group, payload: Waiting { work, turn } } = entry;
-            let lease = Self::new(&self.shared, appointed);
+            let lease = Self::new(&self.shared, self.owner, appointed, self.owner);
             let Err(refused) = turn.send(Turn::Lead(Box::new((lease, Entry { rows, group, payload: work }))))
             else {
                 return;

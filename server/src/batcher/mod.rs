@@ -5,32 +5,33 @@
 //! one by one for a while), then runs what waits where it stands. A request that finds none waits in the
 //! queue; a leader that is done appoints the first of those who wait. With one connection nothing ever
 //! waits; with many, batches grow by themselves while the instances are busy.
+//!
+//! Each worker has a queue and instances of its own ([`lane`]), and others help it out only when they have nothing
+//! to do: what a request touches stays with its core.
 
 mod company;
 pub mod gather;
 mod instance;
+mod lane;
 mod lease;
 mod pace;
 pub mod queue;
 pub mod scatter;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use oip::Tensor;
 use smallvec::SmallVec;
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::oneshot,
     time::{Instant, timeout_at},
 };
 
-use company::Company;
 pub use instance::Instance;
+use lane::Lanes;
 use lease::Lease;
 use pace::Pace;
-use queue::{Admission, BatchQueue, Entry, Ticket};
+use queue::{Admission, Entry, Room, Ticket};
 
 use crate::{
     error::{ErrorCode, ServeError},
@@ -38,6 +39,10 @@ use crate::{
     telemetry::{BatchRun, BatchTimes, ModelMetrics},
     validate::ValidRequest,
 };
+
+/// Requests whose rows take so long are served in order of arrival by whichever instance is free first: what
+/// cores lose by passing them on is nothing beside that.
+const LONG_ROW: Duration = Duration::from_millis(1);
 
 /// How batches of one model are formed.
 #[derive(Clone, Debug)]
@@ -79,21 +84,14 @@ enum Turn {
 
 #[derive(Debug)]
 struct Shared {
-    queue: Mutex<BatchQueue<Waiting, Box<Instance>>>,
+    lanes: Lanes,
+    room: Arc<Room>,
     policy: BatchPolicy,
-    /// Told of every arrival while leaders may be waiting for more rows.
-    arrivals: Notify,
-    company: Company,
     pace: Pace,
     metrics: Arc<ModelMetrics>,
 }
 
 impl Shared {
-    fn queue(&self) -> MutexGuard<'_, BatchQueue<Waiting, Box<Instance>>> {
-        // No code that can panic runs under the lock, and the queue has no state that a panic could halve.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Counts a run of these requests that succeeded, and learns from it.
     fn ran(&self, entries: &[Entry<Waiting>], started: Instant, times: BatchTimes) {
         let rows = entries.iter().map(|entry| entry.rows).sum();
@@ -113,24 +111,19 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// A batcher over `instances`; `row_duration` is what a row took at warm-up.
+    /// A batcher over `instances` for requests that come from `workers` threads; `row_duration` is what a row took
+    /// at warm-up.
     pub fn new(
         instances: Vec<Instance>,
+        workers: usize,
         policy: BatchPolicy,
         row_duration: Duration,
         metrics: Arc<ModelMetrics>,
     ) -> Self {
-        let queue = BatchQueue::new(instances.into_iter().map(Box::new).collect(), policy.max_queue_rows);
-        Self {
-            shared: Arc::new(Shared {
-                queue: Mutex::new(queue),
-                policy,
-                arrivals: Notify::new(),
-                company: Company::default(),
-                pace: Pace::new(row_duration),
-                metrics,
-            }),
-        }
+        let room = Arc::new(Room::new(policy.max_queue_rows));
+        let lanes = if row_duration < LONG_ROW { workers } else { 1 };
+        let lanes = Lanes::new(instances, lanes, &room);
+        Self { shared: Arc::new(Shared { lanes, room, policy, pace: Pace::new(row_duration), metrics }) }
     }
 
     /// Runs a request, joined with others where that is possible, and gives its outputs.
@@ -149,9 +142,10 @@ impl Batcher {
         let deadline = own_deadline.map_or(deadline, |own| own.min(deadline));
         let work = Work { inputs, arrived, deadline };
         let entry = Entry { rows, group, payload: Waiting { work, turn: sender } };
-        let mut place = Place { shared: &self.shared, ticket: None };
-        match self.admit(entry, schedule.priority) {
-            Admission::Lead(instance, entry) => Lease::new(&self.shared, instance).lead(entry).await,
+        let home = self.shared.lanes.home();
+        let mut place = Place { shared: &self.shared, lane: home, ticket: None };
+        match self.admit(home, entry, schedule.priority) {
+            Admission::Lead(lease, entry) => lease.lead(home, entry).await,
             Admission::Wait(ticket) => place.ticket = Some(ticket),
             Admission::Full(_) => return Err(self.overloaded(rows)),
         }
@@ -164,7 +158,7 @@ impl Batcher {
                     let (sender, next_turn) = oneshot::channel();
                     turn = next_turn;
                     let Entry { rows, group, payload: work } = entry;
-                    lease.lead(Entry { rows, group, payload: Waiting { work, turn: sender } }).await;
+                    lease.lead(home, Entry { rows, group, payload: Waiting { work, turn: sender } }).await;
                 }
                 Ok(Err(_)) => return Err(ServeError::internal("the batch was lost")),
                 Err(_) => return Err(expired()),
@@ -174,26 +168,40 @@ impl Batcher {
 
     /// Requests that wait now.
     pub fn waiting(&self) -> usize {
-        self.shared.queue().len()
+        self.shared.lanes.iter().map(|lane| lane.queue().len()).sum()
     }
 
     /// Rows that wait now.
     pub fn queue_rows(&self) -> usize {
-        self.shared.queue().rows()
+        self.shared.room.rows()
     }
 
-    fn admit(&self, entry: Entry<Waiting>, priority: Priority) -> Admission<Waiting, Box<Instance>> {
-        let mut queue = self.shared.queue();
-        let admission = queue.admit(entry, priority);
-        if matches!(admission, Admission::Wait(_)) {
-            self.shared.metrics.queue_rows.set(queue.rows() as i64);
+    fn admit(&self, home: usize, entry: Entry<Waiting>, priority: Priority) -> Admission<Waiting, Lease> {
+        let lane = self.shared.lanes.get(home);
+        let mut queue = lane.queue();
+        if queue.is_unattended() {
+            // Its instances are busy for long. No lock is held while another is taken.
             drop(queue);
-            self.shared.company.waits();
-            if !self.shared.policy.max_queue_delay.is_zero() {
-                self.shared.arrivals.notify_waiters();
+            if let Some((owner, instance)) = self.shared.lanes.borrow(home) {
+                lane.queue().lead();
+                return Admission::Lead(Lease::new(&self.shared, owner, instance, home), entry);
             }
+            queue = lane.queue();
         }
-        admission
+        match queue.admit(entry, priority) {
+            Admission::Lead(instance, entry) => {
+                Admission::Lead(Lease::new(&self.shared, home, instance, home), entry)
+            }
+            Admission::Wait(ticket) => {
+                drop(queue);
+                lane.company.waits();
+                if !self.shared.policy.max_queue_delay.is_zero() {
+                    lane.arrivals.notify_waiters();
+                }
+                Admission::Wait(ticket)
+            }
+            Admission::Full(entry) => Admission::Full(entry),
+        }
     }
 
     fn overloaded(&self, rows: usize) -> ServeError {
@@ -212,23 +220,22 @@ fn expired() -> ServeError {
 /// A request's place in the queue, given up when its task goes away.
 struct Place<'a> {
     shared: &'a Shared,
+    lane: usize,
     ticket: Option<Ticket>,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            let mut queue = self.shared.queue();
-            let withdrawn = queue.withdraw(ticket);
-            if withdrawn.is_some() {
-                self.shared.metrics.queue_rows.set(queue.rows() as i64);
-            }
-            drop(queue);
+            let withdrawn = self.shared.lanes.get(self.lane).queue().withdraw(ticket);
             drop(withdrawn); // tensors are freed outside the lock
         }
     }
 }
 
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod lane_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

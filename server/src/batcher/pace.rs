@@ -19,10 +19,15 @@ impl Pace {
         Self { row_nanoseconds: AtomicU64::new(nanoseconds(row_duration)) }
     }
 
-    /// Whether a batch of `rows` is expected to take so short that it may run on a runtime thread.
-    pub(super) fn is_short(&self, rows: usize) -> bool {
+    /// How long a batch of `rows` is expected to take.
+    pub(super) fn expected(&self, rows: usize) -> Duration {
         let row = self.row_nanoseconds.load(Ordering::Relaxed);
-        Duration::from_nanos(row.saturating_mul(rows as u64)) <= LONGEST_INLINE
+        Duration::from_nanos(row.saturating_mul(rows as u64))
+    }
+
+    /// Whether that is so short that it may run on a worker's thread.
+    pub(super) fn is_short(&self, rows: usize) -> bool {
+        self.expected(rows) <= LONGEST_INLINE
     }
 
     /// Learns from a batch. A lost update between two threads does no harm.

@@ -1,15 +1,23 @@
-//! The queue of one model: who waits, which instances are free, who leads. Pure: no clock, no runtime.
+//! A queue for instances of a model: who waits, which instances are free, who leads. Pure: no clock, no runtime.
 //!
 //! Whoever brings a request while an instance is free takes the instance and leads: it forms a batch of
 //! its own request and of what waits. Everyone else waits. Whether somebody leads is thereby part of the
 //! queue's own state, changed in the same step as arrivals and departures:
 //! **an instance is free only while nobody waits**.
 //!
+//! A model may have several such queues, with instances of their own; they share the [`Room`] for those who wait.
+//!
 //! Those who wait are served by priority, and within a priority in order of arrival. Nobody starves: for each
 //! level above its own, an entry lets at most as many later arrivals pass as rows may wait. So an urgent
 //! request passes everyone who has not been passed that often already.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use crate::{schedule::Priority, validate::Group};
 
@@ -53,30 +61,59 @@ pub enum Handover<P, I> {
     Appoint(I, Entry<P>),
 }
 
-/// Requests that wait for an instance (payload `P`), in the order in which they go, and the free instances (`I`).
+/// How many rows may wait, in all queues that share it.
 #[derive(Debug)]
-pub struct BatchQueue<P, I> {
-    waiting: VecDeque<(Ticket, Entry<P>)>,
-    rows: usize,
+pub struct Room {
+    rows: AtomicUsize,
     max_rows: usize,
-    next: u64,
-    free: Vec<I>,
 }
 
-impl<P, I> BatchQueue<P, I> {
-    /// An empty queue for at most `max_rows` waiting rows.
-    pub fn new(instances: Vec<I>, max_rows: usize) -> Self {
-        Self { waiting: VecDeque::new(), rows: 0, max_rows, next: 0, free: instances }
+impl Room {
+    /// Room for at most `max_rows` waiting rows.
+    pub fn new(max_rows: usize) -> Self {
+        Self { rows: AtomicUsize::new(0), max_rows }
     }
 
     /// Rows that wait.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, rows: usize) -> bool {
+        let fits = |taken: usize| taken.checked_add(rows).filter(|&taken| taken <= self.max_rows);
+        self.rows.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+
+    fn give_back(&self, rows: usize) {
+        self.rows.fetch_sub(rows, Ordering::Relaxed);
+    }
+}
+
+/// Requests that wait for an instance (payload `P`), in the order in which they go, and the free instances (`I`).
+#[derive(Debug)]
+pub struct BatchQueue<P, I> {
+    waiting: VecDeque<(Ticket, Entry<P>)>,
+    room: Arc<Room>,
+    next: u64,
+    free: Vec<I>,
+    /// Leaders that have not formed their batch yet.
+    forming: usize,
+}
+
+impl<P, I> BatchQueue<P, I> {
+    /// An empty queue for these instances.
+    pub fn new(instances: Vec<I>, room: Arc<Room>) -> Self {
+        Self { waiting: VecDeque::new(), room, next: 0, free: instances, forming: 0 }
     }
 
     /// Requests that wait.
     pub fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Rows that wait.
+    pub fn rows(&self) -> usize {
+        self.waiting.iter().map(|(_, entry)| entry.rows).sum()
     }
 
     /// Whether nobody waits.
@@ -89,29 +126,56 @@ impl<P, I> BatchQueue<P, I> {
         !self.free.is_empty()
     }
 
+    /// Whether a request that arrives now would wait though no leader is about to take it along.
+    pub fn is_unattended(&self) -> bool {
+        self.free.is_empty() && self.forming == 0
+    }
+
     /// A request arrives.
     pub fn admit(&mut self, entry: Entry<P>, priority: Priority) -> Admission<P, I> {
         if let Some(instance) = self.free.pop() {
+            self.forming += 1;
             return Admission::Lead(instance, entry);
         }
-        if entry.rows > self.max_rows.saturating_sub(self.rows) {
+        if !self.room.take(entry.rows) {
             return Admission::Full(entry);
         }
-        let ticket =
-            Ticket { due: self.next + priority.levels_above() * self.max_rows as u64, number: self.next };
+        let patience = priority.levels_above() * self.room.max_rows as u64;
+        let ticket = Ticket { due: self.next + patience, number: self.next };
         self.next += 1;
-        self.rows += entry.rows;
         // At the end, where all have the same priority.
         let place = self.waiting.partition_point(|(waiting, _)| *waiting < ticket);
         self.waiting.insert(place, (ticket, entry));
         Admission::Wait(ticket)
     }
 
+    /// A free instance goes to a request of another queue.
+    pub fn lend(&mut self) -> Option<I> {
+        self.free.pop()
+    }
+
+    /// A request leads with an instance that another queue has lent.
+    pub fn lead(&mut self) {
+        self.forming += 1;
+    }
+
+    /// A leader forms its batch, or gives up.
+    pub fn formed(&mut self) {
+        self.forming -= 1;
+    }
+
+    /// Takes the entry that is to go first.
+    pub fn first(&mut self) -> Option<Entry<P>> {
+        let first = self.remove(0)?;
+        self.room.give_back(first.rows);
+        Some(first)
+    }
+
     /// Takes the entries that join a batch of `group` with room for `room` rows: the first of them first, others
     /// of the group that do not fit and all of other groups stay where they are.
     pub fn join(&mut self, group: &Group, mut room: usize) -> Vec<Entry<P>> {
         let mut joined = Vec::with_capacity(self.waiting.len().min(room));
-        let mut index = 0;
+        let (mut index, before) = (0, room);
         while room > 0 && index < self.waiting.len() {
             let entry = &self.waiting[index].1;
             if entry.group != *group {
@@ -124,6 +188,7 @@ impl<P, I> BatchQueue<P, I> {
             room -= entry.rows;
             joined.extend(self.remove(index));
         }
+        self.room.give_back(before - room);
         joined
     }
 
@@ -134,7 +199,8 @@ impl<P, I> BatchQueue<P, I> {
 
     /// A leader hands its instance back.
     pub fn hand_back(&mut self, instance: I) -> Handover<P, I> {
-        if let Some(entry) = self.remove(0) {
+        if let Some(entry) = self.first() {
+            self.forming += 1;
             return Handover::Appoint(instance, entry);
         }
         self.free.push(instance);
@@ -144,13 +210,14 @@ impl<P, I> BatchQueue<P, I> {
     /// A waiting request is given up; `None` where it no longer waits.
     pub fn withdraw(&mut self, ticket: Ticket) -> Option<Entry<P>> {
         let index = self.waiting.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()?;
-        self.remove(index)
+        let entry = self.remove(index)?;
+        self.room.give_back(entry.rows);
+        Some(entry)
     }
 
+    /// The room that it took is still to be given back.
     fn remove(&mut self, index: usize) -> Option<Entry<P>> {
-        let (_, entry) = self.waiting.remove(index)?;
-        self.rows -= entry.rows;
-        Some(entry)
+        self.waiting.remove(index).map(|(_, entry)| entry)
     }
 }
 

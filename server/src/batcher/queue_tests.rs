@@ -13,6 +13,7 @@ enum Event {
     Join { leader: usize, room: usize },
     HandBack { leader: usize },
     Withdraw { nth: usize },
+    Lend,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -22,6 +23,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0..4_usize, 0..12_usize).prop_map(|(leader, room)| Event::Join { leader, room }),
         2 => (0..4_usize).prop_map(|leader| Event::HandBack { leader }),
         1 => (0..32_usize).prop_map(|nth| Event::Withdraw { nth }),
+        1 => Just(Event::Lend),
     ]
 }
 
@@ -35,12 +37,20 @@ struct Waiter {
     passed_by: u64,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Leader {
+    instance: usize,
+    group: usize,
+    is_forming: bool,
+}
+
 /// Runs the events against the queue beside a plain list of who waits, in order of arrival.
 struct Model {
     queue: BatchQueue<u64, usize>,
+    room: Arc<Room>,
     waiting: Vec<Waiter>,
     tickets: HashMap<u64, Ticket>,
-    leading: Vec<(usize, usize)>,
+    leading: Vec<Leader>,
     answered: Vec<u64>,
     arrived: u64,
     max_rows: usize,
@@ -48,8 +58,10 @@ struct Model {
 
 impl Model {
     fn new(instances: usize, max_rows: usize) -> Self {
+        let room = Arc::new(Room::new(max_rows));
         Self {
-            queue: BatchQueue::new((0..instances).collect(), max_rows),
+            queue: BatchQueue::new((0..instances).collect(), Arc::clone(&room)),
+            room,
             waiting: Vec::new(),
             tickets: HashMap::new(),
             leading: Vec::new(),
@@ -91,11 +103,13 @@ impl Model {
                 self.arrive(rows, group, Priority::new(priority), instances);
             }
             Event::Join { leader, room } if !self.leading.is_empty() => {
-                let group = self.leading[leader % self.leading.len()].1;
-                self.join(group, room);
+                let leader = leader % self.leading.len();
+                self.formed(leader);
+                self.join(self.leading[leader].group, room);
             }
             Event::HandBack { leader } if !self.leading.is_empty() => {
-                let (instance, _) = self.leading.remove(leader % self.leading.len());
+                self.formed(leader % self.leading.len());
+                let Leader { instance, .. } = self.leading.remove(leader % self.leading.len());
                 self.hand_back(instance);
             }
             Event::Withdraw { nth } if !self.waiting.is_empty() => {
@@ -103,6 +117,12 @@ impl Model {
                 let entry = self.queue.withdraw(self.tickets[&id]).expect("waits");
                 assert_eq!(entry.payload, id);
                 self.leave(id);
+            }
+            Event::Lend => {
+                if let Some(instance) = self.queue.lend() {
+                    assert!(self.waiting.is_empty(), "lent only while nobody waits here");
+                    self.leading.push(Leader { instance, group: 0, is_forming: false });
+                }
             }
             Event::Join { .. } | Event::HandBack { .. } | Event::Withdraw { .. } => {}
         }
@@ -116,7 +136,7 @@ impl Model {
                 assert!(self.waiting.is_empty(), "nobody overtakes those who wait");
                 assert_eq!(entry.payload, id);
                 self.answered.push(id);
-                self.leading.push((instance, group));
+                self.leading.push(Leader { instance, group, is_forming: true });
             }
             Admission::Wait(ticket) => {
                 assert_eq!(self.leading.len(), instances, "waits only while every instance is led");
@@ -127,6 +147,12 @@ impl Model {
                 assert!(self.queue.rows() + rows > self.max_rows, "refused only for want of room");
                 self.answered.push(entry.payload);
             }
+        }
+    }
+
+    fn formed(&mut self, leader: usize) {
+        if std::mem::take(&mut self.leading[leader].is_forming) {
+            self.queue.formed();
         }
     }
 
@@ -145,15 +171,18 @@ impl Model {
             Handover::Free => assert!(self.waiting.is_empty(), "no instance rests while somebody waits"),
             Handover::Appoint(instance, entry) => {
                 let gone = self.go(entry.payload, None);
-                self.leading.push((instance, gone.group));
+                self.leading.push(Leader { instance, group: gone.group, is_forming: true });
             }
         }
     }
 
-    fn check(&self) {
+    fn check(&self, instances: usize) {
         let rows: usize = self.waiting.iter().map(|waiter| waiter.rows).sum();
         assert_eq!((self.queue.rows(), self.queue.len()), (rows, self.waiting.len()));
-        assert!(rows <= self.max_rows);
+        assert!(rows <= self.max_rows && rows == self.room.rows());
+        let is_attended =
+            self.leading.len() < instances || self.leading.iter().any(|leader| leader.is_forming);
+        assert_eq!(self.queue.is_unattended(), !is_attended);
     }
 }
 
@@ -167,10 +196,10 @@ proptest! {
         let mut model = Model::new(instances, max_rows);
         for event in &events {
             model.apply(event, instances);
-            model.check();
+            model.check(instances);
         }
-        while let Some((instance, _)) = model.leading.pop() {
-            model.hand_back(instance);
+        while let Some(leader) = model.leading.len().checked_sub(1) {
+            model.apply(&Event::HandBack { leader }, instances);
         }
         prop_assert!(model.waiting.is_empty());
         model.answered.sort_unstable();
@@ -180,7 +209,7 @@ proptest! {
 
 #[test]
 fn a_request_that_left_cannot_leave_again() {
-    let mut queue = BatchQueue::new(vec![()], 8);
+    let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(8)));
     let entry = |payload| Entry { rows: 1, group: Group::new(), payload };
     assert!(matches!(queue.admit(entry(0), Priority::DEFAULT), Admission::Lead((), _)));
     let Admission::Wait(ticket) = queue.admit(entry(1), Priority::DEFAULT) else {
@@ -194,7 +223,7 @@ fn a_request_that_left_cannot_leave_again() {
 #[test]
 fn a_stream_of_urgent_requests_starves_nobody() {
     let most = 4;
-    let mut queue = BatchQueue::new(vec![()], most);
+    let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(most)));
     let entry = |payload| Entry { rows: 1, group: Group::new(), payload };
     assert!(matches!(queue.admit(entry(0), Priority::DEFAULT), Admission::Lead((), _)));
     assert!(matches!(queue.admit(entry(1), Priority::LOWEST), Admission::Wait(_)));

@@ -1,6 +1,9 @@
 //! The batcher under a runtime: whoever comes and goes, everyone else is answered.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bytes::Bytes;
 use oip::{Datatype, Shape};
@@ -16,11 +19,11 @@ use crate::{
 
 /// A model that adds one to every number, fails on 13, panics on 14, and keeps its thread `busy`.
 #[derive(Debug, Default)]
-struct AddOne {
-    runs: Arc<AtomicUsize>,
-    busy: Duration,
+pub(super) struct AddOne {
+    pub(super) runs: Arc<AtomicUsize>,
+    pub(super) busy: Duration,
     /// Gives a single number for the whole batch, as a model without a batch axis would.
-    sums: bool,
+    pub(super) sums: bool,
 }
 
 impl Executor for AddOne {
@@ -46,7 +49,7 @@ impl Executor for AddOne {
     }
 }
 
-fn policy() -> BatchPolicy {
+pub(super) fn policy() -> BatchPolicy {
     BatchPolicy {
         max_joined_rows: 16,
         max_queue_rows: 256,
@@ -57,11 +60,11 @@ fn policy() -> BatchPolicy {
 
 fn batcher(executors: Vec<AddOne>, policy: BatchPolicy, row_duration: Duration) -> Batcher {
     let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
-    Batcher::new(instances, policy, row_duration, Metrics::new().unwrap().model("add", "1"))
+    Batcher::new(instances, 1, policy, row_duration, Metrics::new().unwrap().model("add", "1"))
 }
 
 /// `rows` rows of `width` numbers, all of them `number`.
-fn request(number: i32, rows: usize, width: usize) -> ValidRequest {
+pub(super) fn request(number: i32, rows: usize, width: usize) -> ValidRequest {
     let numbers = vec![number; rows * width];
     let data = Bytes::copy_from_slice(bytemuck::cast_slice(&numbers));
     let tensor = Tensor { datatype: Datatype::Int32, shape: Shape(smallvec![rows, width]), data };
@@ -69,11 +72,11 @@ fn request(number: i32, rows: usize, width: usize) -> ValidRequest {
     ValidRequest { inputs: smallvec![tensor], rows, group: smallvec![width], schedule }
 }
 
-fn numbers(answer: &Answer) -> Vec<i32> {
+pub(super) fn numbers(answer: &Answer) -> Vec<i32> {
     answer[0].data.chunks_exact(4).map(|bytes| i32::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
-fn soon() -> Instant {
+pub(super) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
 
@@ -221,7 +224,7 @@ async fn the_urgent_go_first_and_a_timeout_only_shortens() {
     let executor = Box::new(Gated { gate: Mutex::new(gate), order: Arc::clone(&order) });
     let policy = BatchPolicy { max_joined_rows: 1, ..policy() };
     let metrics = Metrics::new().unwrap().model("gated", "1");
-    let batcher = Batcher::new(vec![Instance::new(executor)], policy, Duration::from_secs(1), metrics);
+    let batcher = Batcher::new(vec![Instance::new(executor)], 1, policy, Duration::from_secs(1), metrics);
     let submit = |number: i32, priority: u64, timeout: u64, deadline: Instant| {
         let schedule =
             Schedule { priority: Priority::new(priority), timeout: Some(Duration::from_micros(timeout)) };
@@ -237,7 +240,7 @@ async fn the_urgent_go_first_and_a_timeout_only_shortens() {
     {
         tasks.push(submit(number, priority, u64::MAX, soon()));
         // The first one leads, the others wait.
-        while batcher.shared.queue().is_idle() || batcher.shared.queue().len() < arrival {
+        while batcher.shared.lanes.get(0).queue().is_idle() || batcher.waiting() < arrival {
             tokio::task::yield_now().await;
         }
     }

@@ -26,6 +26,7 @@ use crate::{
     data_plane::{Call, DataPlane, Inference},
     error::{ErrorCode, ServeError},
     telemetry::{Protocol, Stage},
+    workers,
 };
 
 /// The protocol's service over the data plane.
@@ -69,7 +70,7 @@ async fn answer(
     let reading = metrics.time(Stage::Preprocess);
     let size: usize = message.raw_input_contents.iter().map(bytes::Bytes::len).sum();
     let (request, form) = if size > LONG_DECODE_BYTES {
-        tokio::task::block_in_place(|| decode_request(message))?
+        workers::apart(move || decode_request(message)).await?
     } else {
         decode_request(message)?
     };

@@ -1,5 +1,7 @@
 //! Inference over HTTP: JSON, and the binary tensor extension.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::{Path, State},
@@ -16,6 +18,7 @@ use crate::{
     error::ServeError,
     repository::ServedModel,
     telemetry::{Protocol, Stage},
+    workers,
 };
 
 /// Bytes of JSON before the binary tensors; without it the body is all JSON.
@@ -87,7 +90,8 @@ async fn answer(
     let bytes = body::read(body, state).await?;
     let reading = inference.model.metrics.time(Stage::Preprocess);
     let request = if bytes.len() > LONG_DECODE_BYTES {
-        tokio::task::block_in_place(|| decode(&bytes, form, &inference.model))?
+        let model = Arc::clone(&inference.model);
+        workers::apart(move || decode(&bytes, form, &model)).await?
     } else {
         decode(&bytes, form, &inference.model)?
     };

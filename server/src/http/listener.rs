@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{self, SocketAddr},
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt as _};
 
 use super::{explained::Explained, hushed::Hushed, timer::ConnectionTimer, unread::Watched};
+use crate::workers::Workers;
 
 /// Heads larger than this are refused; a request for inference has a few hundred bytes of them.
 pub(super) const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -92,9 +93,9 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Serves until `phases.closing`, then closes the socket and lets requests in flight finish. Dropping
-    /// the future ends what is left.
-    pub async fn serve<S>(self, service: S, phases: Phases)
+    /// Serves on `workers` until `phases.closing`, then closes the socket and lets requests in flight finish. What
+    /// is left when the future is dropped ends with the process.
+    pub async fn serve<S>(self, service: S, phases: Phases, workers: Workers)
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
         S: Clone + Send + Sync + 'static,
@@ -104,8 +105,9 @@ impl Listener {
             let (service, phases, watcher) = (service.clone(), phases.clone(), graceful.watcher());
             let (mut http1, http2, keep_alive) = (self.http1.clone(), self.http2.clone(), self.keep_alive);
             http1.http1().timer(ConnectionTimer::default());
-            tokio::spawn(async move {
+            workers.spawn(async move {
                 let _permit = permit;
+                let Ok(stream) = TcpStream::from_std(stream) else { return };
                 let spoken = tokio::select! {
                     () = phases.closing.cancelled() => return,
                     spoken = timeout(keep_alive, is_http2(&stream)) => spoken,
@@ -128,7 +130,7 @@ impl Listener {
         graceful.shutdown().await;
     }
 
-    async fn next(&self, stop: &CancellationToken) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    async fn next(&self, stop: &CancellationToken) -> Option<(net::TcpStream, OwnedSemaphorePermit)> {
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -152,10 +154,10 @@ impl Listener {
     }
 
     /// Takes a permit first: beyond the limit, connections wait in the system's backlog.
-    async fn accept(&self) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    async fn accept(&self) -> io::Result<(net::TcpStream, OwnedSemaphorePermit)> {
         let permit = Arc::clone(&self.connections).acquire_owned().await.map_err(io::Error::other)?;
         let (stream, _) = self.socket.accept().await?;
-        Ok((stream, permit))
+        Ok((stream.into_std()?, permit)) // for the runtime of a worker
     }
 }
 

@@ -1,5 +1,7 @@
 //! The V1 protocol of `KServe` and TensorFlow Serving: `:predict`, and what its clients ask before it.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::{Path, State},
@@ -17,6 +19,7 @@ use crate::{
     error::{ErrorCode, ServeError},
     repository::ServedModel,
     telemetry::{Protocol, Stage},
+    workers,
 };
 
 const PREDICT: &str = "predict";
@@ -88,7 +91,8 @@ async fn predict(inference: &Inference<'_>, state: &AppState, body: Body) -> Res
     let model = &inference.model;
     let reading = model.metrics.time(Stage::Preprocess);
     let v1::Request { form, infer } = if bytes.len() > LONG_DECODE_BYTES {
-        tokio::task::block_in_place(|| decode(&bytes, model))?
+        let model = Arc::clone(model);
+        workers::apart(move || decode(&bytes, &model)).await?
     } else {
         decode(&bytes, model)?
     };

@@ -128,7 +128,7 @@ impl Loader {
         let configuration = describe(name, &rules, config, count, on_gpu);
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
         let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
-        let batcher = Batcher::new(instances, policy, row_duration, Arc::clone(&metrics));
+        let batcher = Batcher::new(instances, self.threads, policy, row_duration, Arc::clone(&metrics));
         let took = started.elapsed();
         metrics.ready(took);
         tracing::info!(

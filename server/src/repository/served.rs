@@ -72,6 +72,11 @@ impl ServedModel {
         self.batcher.waiting()
     }
 
+    /// Their rows.
+    pub fn pending_rows(&self) -> usize {
+        self.batcher.queue_rows()
+    }
+
     /// The model's metadata; `versions` are those that are ready.
     pub fn metadata(&self, versions: Vec<String>) -> ModelMetadata {
         let side = |specs: &[TensorSpec]| {

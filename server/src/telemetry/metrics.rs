@@ -77,7 +77,7 @@ pub struct ModelMetrics {
     pub compute_duration: Histogram,
     /// Rows of the batches that ran; its sum over its count is the mean batch.
     pub batch_rows: Histogram,
-    /// Rows that wait.
+    /// Rows that wait, as of the last time that somebody asked.
     pub queue_rows: IntGauge,
     stages: Option<ModelStages>,
     /// The same counts as the statistics extension wants them.
@@ -258,6 +258,7 @@ impl ModelMetrics {
     pub fn gone(&self) {
         let labels = self.labels.each_ref().map(String::as_str);
         self.all.model_ready.with_label_values(&labels).set(0);
+        self.queue_rows.set(0);
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
 };
 
 use axum::Router;
-use decima_server::http::{Listener, Phases};
+use decima_server::{
+    http::{Listener, Phases},
+    workers::Workers,
+};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -55,7 +58,9 @@ impl Collector {
             runtime.block_on(Listener::bind(any_port, connections, Duration::from_mins(1), 16)).unwrap();
         let address = listener.address().unwrap().to_string();
         let router = Router::new().route_service(EXPORT, service);
-        thread::spawn(move || runtime.block_on(listener.serve(router, Phases::default())));
+        thread::spawn(move || {
+            runtime.block_on(listener.serve(router, Phases::default(), Workers::default()));
+        });
         Self { address, received }
     }
 

@@ -1,0 +1,93 @@
+//! The lanes of a model: each has a queue and instances of its own, and serves the requests of some of the workers.
+//! What a request touches is thereby not touched by other cores at the same time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::{
+    Instance, Waiting,
+    company::Company,
+    queue::{BatchQueue, Room},
+};
+use crate::workers;
+
+/// Lanes do not share the lines of a cache, of which processors fetch two at once.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Lane {
+    queue: Mutex<BatchQueue<Waiting, Box<Instance>>>,
+    /// Told of every arrival while leaders may be waiting for more rows.
+    pub(super) arrivals: Notify,
+    pub(super) company: Company,
+}
+
+impl Lane {
+    pub(super) fn queue(&self) -> MutexGuard<'_, BatchQueue<Waiting, Box<Instance>>> {
+        // No code that can panic runs under the lock, and the queue has no state that a panic could halve.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All lanes of a model; there is at least one.
+#[derive(Debug)]
+pub(super) struct Lanes(Box<[Lane]>);
+
+impl Lanes {
+    /// Shares the instances out among `count` lanes, or among fewer if there are fewer instances.
+    pub(super) fn new(instances: Vec<Instance>, count: usize, room: &Arc<Room>) -> Self {
+        let count = count.clamp(1, instances.len().max(1));
+        let mut shares: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+        for (index, instance) in instances.into_iter().enumerate() {
+            shares[index % count].push(Box::new(instance));
+        }
+        let lane = |share| Lane {
+            queue: Mutex::new(BatchQueue::new(share, Arc::clone(room))),
+            arrivals: Notify::new(),
+            company: Company::default(),
+        };
+        Self(shares.into_iter().map(lane).collect())
+    }
+
+    pub(super) fn get(&self, lane: usize) -> &Lane {
+        &self.0[lane]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Lane> {
+        self.0.iter()
+    }
+
+    /// The lane of the requests that come on this thread.
+    pub(super) fn home(&self) -> usize {
+        workers::here(|here| here.map_or(0, |here| self.of_worker(here.index)))
+    }
+
+    fn of_worker(&self, worker: usize) -> usize {
+        worker % self.0.len()
+    }
+
+    /// A free instance of another lane than `home`, and which.
+    pub(super) fn borrow(&self, home: usize) -> Option<(usize, Box<Instance>)> {
+        let mut others = self.0.iter().enumerate().filter(|(index, _)| *index != home);
+        others.find_map(|(index, lane)| Some((index, lane.queue().lend()?)))
+    }
+
+    /// Workers that have nothing to do, at most `most` of them, each with a free instance of its lane.
+    pub(super) fn helpers(&self, home: usize, most: usize) -> Vec<Helper> {
+        let help = |worker: usize| {
+            let lane = self.of_worker(worker);
+            let instance = (lane != home).then(|| self.0[lane].queue().lend())??;
+            Some(Helper { worker, lane, instance })
+        };
+        workers::here(|here| {
+            here.map_or_else(Vec::new, |here| here.workers.idle().filter_map(help).take(most).collect())
+        })
+    }
+}
+
+/// A worker that has nothing to do, and an instance that it can run a batch on.
+pub(super) struct Helper {
+    pub(super) worker: usize,
+    pub(super) lane: usize,
+    pub(super) instance: Box<Instance>,
+}

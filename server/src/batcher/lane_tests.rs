@@ -1,0 +1,164 @@
+//! Lanes under workers: each serves its own, and nobody waits for one worker while another has nothing to do.
+
+use std::sync::{
+    atomic::{AtomicUsize, Ordering},
+    mpsc,
+};
+
+use super::{
+    tests::{AddOne, numbers, policy, request, soon},
+    *,
+};
+use crate::{telemetry::Metrics, workers::Workers};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A batcher with one instance a worker, each of which is busy for so long a batch; and how often each has run.
+fn batcher(workers: usize, busy: Duration, row_duration: Duration) -> (Batcher, Vec<Arc<AtomicUsize>>) {
+    let executors: Vec<_> = (0..workers).map(|_| AddOne { busy, ..AddOne::default() }).collect();
+    let runs = executors.iter().map(|executor| Arc::clone(&executor.runs)).collect();
+    let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
+    let metrics = Metrics::new().unwrap().model("add", "1");
+    (Batcher::new(instances, workers, policy(), row_duration, metrics), runs)
+}
+
+/// Sends requests of one row on a worker, all at once; each answer is checked and then told of.
+fn send(workers: &Workers, worker: usize, batcher: &Batcher, count: i32) -> mpsc::Receiver<i32> {
+    let (sender, receiver) = mpsc::channel();
+    let batcher = batcher.clone();
+    workers.spawn_on(worker, async move {
+        for number in 0..count {
+            let (batcher, sender) = (batcher.clone(), sender.clone());
+            tokio::spawn(async move {
+                let answer = batcher.submit(request(number, 1, 1), soon()).await.unwrap();
+                assert_eq!(numbers(&answer), [number + 1]);
+                sender.send(number).unwrap();
+            });
+        }
+    });
+    receiver
+}
+
+fn all_of(receiver: &mpsc::Receiver<i32>, count: i32) {
+    let mut answered: Vec<i32> = (0..count).map(|_| receiver.recv_timeout(PATIENCE).unwrap()).collect();
+    answered.sort_unstable();
+    assert_eq!(answered, (0..count).collect::<Vec<_>>());
+}
+
+fn counts(runs: &[Arc<AtomicUsize>]) -> Vec<usize> {
+    runs.iter().map(|runs| runs.load(Ordering::Relaxed)).collect()
+}
+
+fn wait_until_idle(workers: &Workers, count: usize) {
+    while workers.idle().count() < count {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_worker_s_requests_run_on_its_own_instance() {
+    let workers = Workers::start(3).unwrap();
+    let (batcher, runs) = batcher(3, Duration::ZERO, Duration::ZERO);
+    for worker in [0, 1, 1, 2, 1] {
+        all_of(&send(&workers, worker, &batcher, 1), 1);
+    }
+    assert_eq!(counts(&runs), [1, 3, 1]);
+}
+
+#[test]
+fn workers_without_work_share_what_takes_long() {
+    let workers = Workers::start(2).unwrap();
+    let (batcher, runs) = batcher(2, Duration::from_millis(2), Duration::from_micros(200));
+    wait_until_idle(&workers, 2);
+    all_of(&send(&workers, 0, &batcher, 10), 10);
+    assert_eq!(counts(&runs), [1, 1], "half of the rows each");
+    // And the instances are where they belong.
+    for worker in [0, 1] {
+        wait_until_idle(&workers, 2);
+        all_of(&send(&workers, worker, &batcher, 1), 1);
+    }
+    assert_eq!(counts(&runs), [2, 2]);
+}
+
+#[test]
+fn while_its_own_instance_is_busy_for_long_a_lane_borrows() {
+    let workers = Workers::start(2).unwrap();
+    // Sixteen rows are expected to take longer than a worker may be kept.
+    let (batcher, runs) = batcher(2, Duration::from_millis(100), Duration::from_micros(900));
+    let long = batcher.clone();
+    let (sender, first) = mpsc::channel();
+    workers.spawn_on(0, async move {
+        let submitted = tokio::spawn(async move { long.submit(request(5, 16, 1), soon()).await.unwrap() });
+        tokio::task::yield_now().await;
+        sender.send(()).unwrap();
+        assert_eq!(numbers(&submitted.await.unwrap()), [6; 16]);
+        sender.send(()).unwrap();
+    });
+    first.recv_timeout(PATIENCE).unwrap();
+    while counts(&runs) != [1, 0] {
+        std::thread::yield_now();
+    }
+    all_of(&send(&workers, 0, &batcher, 1), 1);
+    assert_eq!(counts(&runs), [1, 1]);
+    first.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(batcher.waiting(), 0);
+}
+
+#[test]
+fn everyone_is_answered_whoever_comes_goes_and_helps() {
+    for row_duration in [0, 100, 600, 2000].map(Duration::from_micros) {
+        let workers = Workers::start(3).unwrap();
+        let (batcher, _) = batcher(3, Duration::from_micros(50), row_duration);
+        let (sender, receiver) = mpsc::channel();
+        for client in 0..30_i32 {
+            let (batcher, sender) = (batcher.clone(), sender.clone());
+            workers.spawn_on(client as usize % 2, async move {
+                for turn in 0..40_i32 {
+                    let number = 1000 + 100 * client + turn;
+                    let submit = batcher.submit(request(number, 1 + turn as usize % 5, 2), soon());
+                    if turn % 7 == client % 7 {
+                        let _gone = tokio::time::timeout(Duration::from_micros(100), submit).await;
+                    } else {
+                        assert!(numbers(&submit.await.unwrap()).iter().all(|&answer| answer == number + 1));
+                    }
+                }
+                sender.send(client).unwrap();
+            });
+        }
+        all_of(&receiver, 30);
+        assert_eq!((batcher.waiting(), batcher.queue_rows()), (0, 0));
+    }
+}
+
+#[test]
+fn the_room_for_those_who_wait_is_one() {
+    let workers = Workers::start(2).unwrap();
+    let (batcher, _) = batcher(2, Duration::from_millis(300), Duration::from_micros(900));
+    let (sender, receiver) = mpsc::channel();
+    for worker in [0, 1] {
+        let (batcher, sender) = (batcher.clone(), sender.clone());
+        workers.spawn_on(worker, async move {
+            let long = batcher.clone();
+            let long = tokio::spawn(async move { long.submit(request(5, 16, 1), soon()).await.map(drop) });
+            tokio::task::yield_now().await;
+            sender.send(()).unwrap();
+            long.await.unwrap().unwrap();
+        });
+    }
+    (0..2).for_each(|_| receiver.recv_timeout(PATIENCE).unwrap());
+    while batcher.shared.lanes.iter().any(|lane| lane.queue().is_idle()) {
+        std::thread::yield_now();
+    }
+    // Room for 256 rows: two requests of 100 fit, whichever lane they wait in, a third does not.
+    let (sender, receiver) = mpsc::channel();
+    for worker in [0, 1, 0] {
+        let (batcher, sender) = (batcher.clone(), sender.clone());
+        workers.spawn_on(worker, async move {
+            let answer = batcher.submit(request(7, 100, 1), soon()).await;
+            sender.send(answer.map(|answer| answer.len()).map_err(|error| error.code)).unwrap();
+        });
+    }
+    let mut answers: Vec<_> = (0..3).map(|_| receiver.recv_timeout(PATIENCE).unwrap()).collect();
+    answers.sort_by_key(Result::is_ok);
+    assert_eq!(answers, [Err(ErrorCode::Overloaded), Ok(1), Ok(1)]);
+}
