@@ -38,8 +38,7 @@ impl Lease {
     /// answered by its channel.
     pub(super) async fn lead(mut self, home: usize, own: Entry<Waiting>) {
         if self.shared.lanes.get(home).company.is_likely() {
-            // One yield lets every connection with bytes ready decode and join: batches without delay.
-            tokio::task::yield_now().await;
+            self.wait_for_company(home).await;
         }
         let delay_ends = own.payload.work.arrived + self.shared.policy.max_queue_delay;
         self.wait_for_rows(home, &own, delay_ends).await;
@@ -61,6 +60,20 @@ impl Lease {
             });
         }
         self.run_where_it_fits(batch);
+    }
+
+    /// Lets every connection with bytes ready decode and join: batches without delay. It takes a second look, since
+    /// the first only starts the tasks of HTTP/2's streams, and looks on for as long as that brings somebody.
+    async fn wait_for_company(&self, home: usize) {
+        let lane = self.shared.lanes.get(home);
+        let mut waiting = 0;
+        for look in 1.. {
+            tokio::task::yield_now().await;
+            let known = std::mem::replace(&mut waiting, lane.queue().len());
+            if look > 1 && (waiting <= known || waiting >= self.shared.policy.max_joined_rows) {
+                return;
+            }
+        }
     }
 
     /// Waits until enough rows are there for the batch to go, at most until `delay_ends`.

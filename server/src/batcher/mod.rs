@@ -1,7 +1,7 @@
 //! Dynamic batching: rows of waiting requests join one run of the model.
 //!
 //! There is no batching thread and no timer. A request that finds an instance free takes it and *leads*:
-//! it yields once, so that every connection with bytes ready can decode and join (unless requests have come
+//! it yields, so that every connection with bytes ready can decode and join (unless requests have come
 //! one by one for a while), then runs what waits where it stands. A request that finds none waits in the
 //! queue; a leader that is done appoints the first of those who wait. With one connection nothing ever
 //! waits; with many, batches grow by themselves while the instances are busy.
