@@ -67,12 +67,11 @@ impl Lease {
     async fn wait_for_company(&self, home: usize) {
         let lane = self.shared.lanes.get(home);
         let mut waiting = 0;
-        for look in 1.. {
+        let mut in_vain = 0;
+        while in_vain < 2 && waiting < self.shared.policy.max_joined_rows {
             tokio::task::yield_now().await;
             let known = std::mem::replace(&mut waiting, lane.queue().len());
-            if look > 1 && (waiting <= known || waiting >= self.shared.policy.max_joined_rows) {
-                return;
-            }
+            in_vain = if waiting > known { 0 } else { in_vain + 1 };
         }
     }
 

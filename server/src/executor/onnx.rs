@@ -1,12 +1,12 @@
 //! One ONNX Runtime session: tensors in, tensors out.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use bytes::Bytes;
 use half::{bf16, f16};
 use oip::{Datatype, Shape, Tensor};
 use ort::{
-    session::{Session, SessionInputValue},
+    session::{RunOptions, Session, SessionInputValue},
     value::{
         DynValue, Outlet, PrimitiveTensorElementType, Tensor as OrtTensor, TensorElementType, TensorRef,
         ValueType,
@@ -18,10 +18,19 @@ use super::{BatchInput, ExecuteError, Executor, Runtime, RuntimeError, SessionOp
 use crate::model::{Dimension, Signature, TensorSpec};
 
 /// One session of a model. Runs one batch at a time.
-#[derive(Debug)]
 pub struct OnnxExecutor {
     session: Session,
     outputs: usize,
+    /// What has ONNX Runtime give back, after a run, the memory that it keeps for the next one; where it can.
+    sparing: Option<RunOptions>,
+    /// Bytes of inputs up to which it keeps its memory.
+    usual_bytes: usize,
+}
+
+impl fmt::Debug for OnnxExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnnxExecutor").field("session", &self.session).finish_non_exhaustive()
+    }
 }
 
 impl OnnxExecutor {
@@ -37,15 +46,36 @@ impl OnnxExecutor {
         let session = runtime.session(path, options)?;
         let inputs = session.inputs().iter().map(spec_of).collect::<Result<Vec<_>, _>>()?;
         let outputs = session.outputs().iter().map(spec_of).collect::<Result<Vec<_>, _>>()?;
-        let executor = Self { session, outputs: outputs.len() };
+        let executor =
+            Self { session, outputs: outputs.len(), sparing: runtime.sparing(), usual_bytes: usize::MAX };
         Ok((executor, Signature { inputs, outputs }))
     }
+
+    /// Runs a batch that is as large as they usually get, and gives back its memory: it is taken when there are
+    /// such batches. From now on larger ones keep nothing.
+    ///
+    /// # Errors
+    /// The engine's own error; the executor stays usable.
+    pub fn rehearse(&mut self, inputs: &[BatchInput<'_>]) -> Result<(), ExecuteError> {
+        self.usual_bytes = 0;
+        self.execute(inputs)?;
+        self.usual_bytes = bytes(inputs);
+        Ok(())
+    }
+}
+
+fn bytes(inputs: &[BatchInput<'_>]) -> usize {
+    inputs.iter().map(|input| input.data.len()).sum()
 }
 
 impl Executor for OnnxExecutor {
     fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
         let values = inputs.iter().map(input_value).collect::<Result<SmallVec<[_; 4]>, _>>()?;
-        let results = self.session.run(&values[..]).map_err(|error| ExecuteError(error.to_string()))?;
+        let results = match self.sparing.as_ref().filter(|_| bytes(inputs) > self.usual_bytes) {
+            None => self.session.run(&values[..]),
+            Some(options) => self.session.run_with_options(&values[..], options),
+        };
+        let results = results.map_err(|error| ExecuteError(error.to_string()))?;
         let mut tensors = Vec::with_capacity(self.outputs);
         for value in results.values() {
             tensors.push(output_tensor(&value)?);

@@ -10,7 +10,7 @@ use ort::{
     ep::{CUDA, ExecutionProvider},
     logging::LogLevel,
     session::{
-        Session,
+        RunOptions, Session,
         builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder},
     },
 };
@@ -143,6 +143,13 @@ impl Runtime {
             .with_execution_providers([provider])
             .map_err(|error| failed(error.to_string()))?;
         builder.commit_from_file(path).map_err(|error| refused(&error, path))
+    }
+
+    /// Options of a run that gives back the memory of its arena; none on a GPU, where that would wait for it.
+    pub(super) fn sparing(&self) -> Option<RunOptions> {
+        let mut options = RunOptions::new().ok().filter(|_| self.device == Device::Cpu)?;
+        options.set("memory.enable_memory_arena_shrinkage", "cpu:0").ok()?;
+        Some(options)
     }
 
     /// Options that every session has. A thread pool that spins would burn the cores of an idle server,

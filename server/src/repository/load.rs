@@ -240,7 +240,8 @@ fn warm_up(executor: &mut OnnxExecutor, signature: &Signature, batch_axis: bool,
             })
             .collect();
         let started = Instant::now();
-        if let Err(error) = executor.execute(&inputs) {
+        let run = if rows == full { executor.rehearse(&inputs) } else { executor.execute(&inputs).map(drop) };
+        if let Err(error) = run {
             tracing::debug!(%error, "warm-up with zeros failed");
             break;
         }
