@@ -35,6 +35,7 @@ bench-serve: ## measure the server beside its limit under load (wrk, h2load); AR
 	@scripts/setup onnxruntime
 	$(CARGO) build --release --locked --package decima-server # alone, as it is shipped
 	$(CARGO) build --release --locked --package benches --bin bench-serve
+	$(CARGO) build --release --locked --package decima-loadtest
 	@"$${CARGO_TARGET_DIR:-target}/release/bench-serve" $(ARGS)
 
 e2e: ## train, publish to MinIO, serve from it and predict, as a user would

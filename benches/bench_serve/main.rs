@@ -2,10 +2,12 @@
 //! ONNX Runtime and a bare axum server. `docs/PERFORMANCE.md` says how and why.
 
 mod cases;
+mod distance;
 mod echo;
 mod load;
 mod measure;
 mod models;
+mod open_loop;
 mod process;
 mod raw;
 mod requests;
@@ -75,14 +77,15 @@ fn start(args: Args) -> anyhow::Result<()> {
     if let Some(Part::Echo { threads }) = args.part {
         return echo::serve(threads);
     }
-    let beside = || anyhow::Ok(std::env::current_exe()?.with_file_name("decima-server"));
+    let beside = |program: &str| anyhow::Ok(std::env::current_exe()?.with_file_name(program));
     let (rounds, seconds) = if args.check { (1, 1) } else { (args.rounds, args.seconds) };
     let plan = Plan {
         rounds: rounds as usize,
         seconds,
         threads: args.threads as usize,
         cases: cases::chosen(&args.only)?,
-        server: args.server.map_or_else(beside, Ok)?,
+        server: args.server.map_or_else(|| beside("decima-server"), Ok)?,
+        loadtest: beside("decima-loadtest")?,
     };
     let (rounds, onnxruntime) = measure::run(&plan)?;
     let report = Report::new(&plan, &rounds, &onnxruntime);

@@ -14,8 +14,10 @@ use tempfile::TempDir;
 
 use crate::{
     cases::{Case, Model},
+    distance,
     load::{self, Load},
     models,
+    open_loop::{self, OpenLoop},
     process::Server,
     raw::Raw,
     requests::Call,
@@ -35,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) cases: Vec<Case>,
     /// The program `decima-server`.
     pub(crate) server: PathBuf,
+    /// The program `decima-loadtest`.
+    pub(crate) loadtest: PathBuf,
 }
 
 /// What one round found of one kind of load; CPU times in microseconds a request.
@@ -46,6 +50,8 @@ pub(crate) struct Sample {
     pub(crate) floor: f64,
     pub(crate) server: f64,
     pub(crate) load: Load,
+    /// The same kind of request at a fixed rate.
+    pub(crate) open_loop: Option<OpenLoop>,
     /// Mean rows of a batch.
     pub(crate) batch_rows: f64,
 }
@@ -55,6 +61,8 @@ pub(crate) struct Sample {
 pub(crate) struct Round {
     /// One for each of [`Plan::cases`], in their order.
     pub(crate) samples: Vec<Sample>,
+    /// Nanoseconds that a line of memory took between two cores and back, where there are two.
+    pub(crate) core_round_trip: Option<f64>,
     /// From the server's start until it was ready.
     pub(crate) ready_after: Duration,
     /// Resident memory of the server after all loads.
@@ -76,11 +84,13 @@ struct Bench<'a> {
 /// Something does not start, fails, or answers wrongly.
 pub(crate) fn run(plan: &Plan) -> anyhow::Result<(Vec<Round>, String)> {
     load::check_programs()?;
-    ensure!(
-        plan.server.is_file(),
-        "{} is missing: cargo build --release --package decima-server, or say where it is with --server",
-        plan.server.display()
-    );
+    for (program, package) in [(&plan.server, "decima-server"), (&plan.loadtest, "decima-loadtest")] {
+        ensure!(
+            program.is_file(),
+            "{} is missing: cargo build --release --package {package}",
+            program.display()
+        );
+    }
     let folder = TempDir::new()?;
     for model in Model::ALL {
         let path = model_path(folder.path(), model);
@@ -105,6 +115,7 @@ fn model_path(folder: &Path, model: Model) -> PathBuf {
 
 impl Bench<'_> {
     fn round(&self, number: usize) -> anyhow::Result<Round> {
+        let core_round_trip = distance::round_trip();
         let load = |model| Raw::load(&self.runtime, &model_path(self.folder, model));
         let (mut small, mut mlp) = (load(Model::Small)?, load(Model::Mlp)?);
         let echo = Server::echo(self.plan.threads)?;
@@ -131,7 +142,12 @@ impl Bench<'_> {
             ));
             samples.push(sample);
         }
-        Ok(Round { samples, ready_after: server.ready_after, resident_mib: server.resident_mib()? })
+        Ok(Round {
+            samples,
+            core_round_trip,
+            ready_after: server.ready_after,
+            resident_mib: server.resident_mib()?,
+        })
     }
 
     fn sample(
@@ -149,10 +165,13 @@ impl Bench<'_> {
         let before = Metrics::read(server)?;
         let (micros, load) = self.load(case, call, server)?;
         let after = Metrics::read(server)?;
+        let open_loop = open_loop::is_measured(case).then(|| {
+            open_loop::run(&self.plan.loadtest, case, server, load.requests_per_second, self.plan.seconds)
+        });
         let rejected = after.rejected();
         ensure!(rejected == 0.0, "the server has counted {rejected} requests that failed");
         let batch_rows = after.mean_batch(&before, case.model.name());
-        Ok(Sample { raw, floor, server: micros, load, batch_rows })
+        Ok(Sample { raw, floor, server: micros, load, open_loop: open_loop.transpose()?, batch_rows })
     }
 
     /// Loads a server; gives its CPU time a request in microseconds.

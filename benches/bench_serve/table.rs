@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     cases::{Case, Goal, Model, Wire},
     measure::{Plan, Round, Sample},
+    open_loop::OpenLoop,
 };
 
 /// Medians of a row; CPU times in microseconds a request.
@@ -18,6 +19,7 @@ struct Row {
     /// Milliseconds.
     p50: Option<f64>,
     p99: Option<f64>,
+    open_loop: Option<OpenLoop>,
     batch_rows: f64,
 }
 
@@ -34,6 +36,13 @@ impl Row {
             requests_per_second: each(&|sample| sample.load.requests_per_second),
             p50: known(&|sample| sample.load.p50),
             p99: known(&|sample| sample.load.p99),
+            open_loop: known(&|sample| Some(sample.open_loop?.p50)).map(|p50| OpenLoop {
+                requests_per_second: each(&|sample| {
+                    sample.open_loop.map_or(0.0, |open| open.requests_per_second)
+                }),
+                p50,
+                p99: each(&|sample| sample.open_loop.map_or(0.0, |open| open.p99)),
+            }),
             batch_rows: each(&|sample| sample.batch_rows),
         }
     }
@@ -60,6 +69,7 @@ fn limit(sample: &Sample) -> f64 {
 pub(crate) struct Report<'a> {
     rounds: &'a [Round],
     rows: Vec<(Case, Row)>,
+    core_round_trips: Vec<f64>,
     ready_ms: f64,
     resident_mib: f64,
     about: String,
@@ -81,6 +91,7 @@ impl<'a> Report<'a> {
         Self {
             rounds,
             rows,
+            core_round_trips: rounds.iter().filter_map(|round| round.core_round_trip).collect(),
             ready_ms: median(rounds.iter().map(|round| round.ready_after.as_secs_f64() * 1e3).collect()),
             resident_mib: median(rounds.iter().map(|round| round.resident_mib).collect()),
             about,
@@ -132,13 +143,24 @@ impl<'a> Report<'a> {
             .crowded()
             .map(|(case, row)| format!("{} {} {:.1}", case.model.name(), case.wire.name(), row.batch_rows));
         let tails = self.tails().map(|(wire, tail)| format!("{} {tail:.2}", wire.name()));
+        let open_loop = |(case, row): &(Case, Row)| {
+            let OpenLoop { requests_per_second, p50, p99 } = row.open_loop?;
+            let (model, wire) = (case.model.name(), case.wire.name());
+            Some(format!("{model} {wire} {requests_per_second:.0}/s {p50:.2} and {p99:.2} ms"))
+        };
+        let open_loop: Vec<_> = self.crowded().filter_map(open_loop).collect();
+        let distances = self.core_round_trips.iter().map(|distance| format!("{distance:.0}"));
         format!(
             "- Mean rows of a batch at 64 connections: {}\n\
              - p99 / p50 of `small` at 64 connections: {}\n\
+             - p50 and p99 at half the rate (open loop, from when each request was due): {}\n\
+             - A line of memory between two cores and back, ns in each round: {}\n\
              - From start to ready: {:.0} ms\n\
              - Resident memory after the loads: {:.0} MiB\n",
             batches.collect::<Vec<_>>().join(", "),
             tails.collect::<Vec<_>>().join(", "),
+            open_loop.join(", "),
+            distances.collect::<Vec<_>>().join(", "),
             self.ready_ms,
             self.resident_mib
         )
@@ -167,6 +189,9 @@ impl<'a> Report<'a> {
                 "requests_per_second": row.requests_per_second,
                 "p50_ms": row.p50,
                 "p99_ms": row.p99,
+                "open_loop": row.open_loop.map(|open| json!({
+                    "requests_per_second": open.requests_per_second, "p50_ms": open.p50, "p99_ms": open.p99,
+                })),
                 "batch_rows": row.batch_rows,
                 "rounds": rounds.collect::<Vec<_>>(),
             })
@@ -174,6 +199,7 @@ impl<'a> Report<'a> {
         json!({
             "about": self.about,
             "rows": rows.collect::<Vec<_>>(),
+            "core_round_trips_ns": self.core_round_trips,
             "ready_ms": self.ready_ms,
             "resident_mib": self.resident_mib,
         })

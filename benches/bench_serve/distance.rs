@@ -1,0 +1,56 @@
+//! How far two cores are from each other: what a line of memory takes from one to the other and back. Virtual
+//! machines may have their cores beside each other in one hour and apart in the next, and what a server passes
+//! between its threads costs by that.
+
+use std::{
+    hint::spin_loop,
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Instant,
+};
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+const ROUND_TRIPS: u32 = 100_000;
+
+/// Nanoseconds of a round trip between the first two cores that this process may use; `None` where there is one.
+pub(crate) fn round_trip() -> Option<f64> {
+    let allowed = sched_getaffinity(None).ok()?;
+    let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
+    let (here, there) = (cores.next()?, cores.next()?);
+    let line = AtomicU32::new(0);
+    thread::scope(|scope| {
+        let answers = scope.spawn(|| play(&line, there, 1));
+        let asks = scope.spawn(|| play(&line, here, 0));
+        answers.join().ok()??;
+        asks.join().ok()?
+    })
+}
+
+/// Counts the line on whenever its parity is that of this player; gives nanoseconds of a round trip.
+fn play(line: &AtomicU32, core: usize, parity: u32) -> Option<f64> {
+    let mut only = CpuSet::new();
+    only.set(core);
+    sched_setaffinity(None, &only).ok()?;
+    let started = Instant::now();
+    for turn in 0..ROUND_TRIPS {
+        let mine = 2 * turn + parity;
+        while line.load(Ordering::Acquire) != mine {
+            spin_loop();
+        }
+        line.store(mine + 1, Ordering::Release);
+    }
+    Some(started.elapsed().as_nanos() as f64 / f64::from(ROUND_TRIPS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_cores_can_be_told_apart() {
+        if thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
+            assert!(round_trip().unwrap() > 0.0);
+        }
+    }
+}
