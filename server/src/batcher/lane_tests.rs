@@ -81,6 +81,18 @@ fn workers_without_work_share_what_takes_long() {
 }
 
 #[test]
+fn helpers_that_find_nothing_left_give_their_instances_back() {
+    let workers = Workers::start(4).unwrap();
+    let (batcher, _) = batcher(4, Duration::from_millis(1), Duration::from_micros(900));
+    for _ in 0..5 {
+        wait_until_idle(&workers, 4);
+        all_of(&send(&workers, 0, &batcher, 2), 2); // for three helpers and the leader itself
+    }
+    wait_until_idle(&workers, 4);
+    assert!(batcher.shared.lanes.iter().all(|lane| lane.queue().is_idle()));
+}
+
+#[test]
 fn while_its_own_instance_is_busy_for_long_a_lane_borrows() {
     let workers = Workers::start(2).unwrap();
     // Sixteen rows are expected to take longer than a worker may be kept.

@@ -45,13 +45,7 @@ impl Lease {
         let helpers = self.helpers(home);
         let most = self.batch_rows(home, &own, 1 + helpers.len());
         let batch = self.form(home, own, most);
-        for Helper { worker, lane, instance } in helpers {
-            let lease = Self {
-                shared: Arc::clone(&self.shared),
-                owner: lane,
-                instance: Some(instance),
-                forming: None,
-            };
+        for (worker, lease) in helpers {
             let Some(batch) = self.form_another(home, most) else { break };
             workers::here(|here| {
                 if let Some(here) = here {
@@ -94,11 +88,19 @@ impl Lease {
         }
     }
 
-    /// Idle workers to share with what waits, if that takes long enough.
-    fn helpers(&self, home: usize) -> Vec<Helper> {
-        let rows = self.shared.lanes.get(home).queue().rows();
-        let worth = self.shared.pace.expected(rows).as_nanos() / WORTH_WAKING.as_nanos();
-        if worth == 0 { Vec::new() } else { self.shared.lanes.helpers(home, worth as usize) }
+    /// Idle workers to share what waits with, if that takes long enough.
+    fn helpers(&self, home: usize) -> Vec<(usize, Self)> {
+        let shared = &self.shared;
+        let rows = shared.lanes.get(home).queue().rows();
+        let worth = shared.pace.expected(rows).as_nanos() / WORTH_WAKING.as_nanos();
+        if worth == 0 {
+            return Vec::new();
+        }
+        let lease = |Helper { worker, lane, instance }| {
+            let shared = Arc::clone(shared);
+            (worker, Self { shared, owner: lane, instance: Some(instance), forming: None })
+        };
+        shared.lanes.helpers(home, worth as usize).into_iter().map(lease).collect()
     }
 
     /// Rows of a batch where so many batches are to be formed at once.
