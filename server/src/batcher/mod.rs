@@ -6,7 +6,7 @@
 //! queue; a leader that is done appoints the first of those who wait. With one connection nothing ever
 //! waits; with many, batches grow by themselves while the instances are busy.
 //!
-//! Each worker has a queue and instances of its own ([`lane`]), and others help it out only when they have nothing
+//! Each worker has a queue and instances of its own (`lane`), and others help it out only when they have nothing
 //! to do: what a request touches stays with its core.
 
 mod company;

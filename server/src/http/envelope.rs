@@ -2,20 +2,17 @@
 //! the shape of errors. As layers around each route they would cost boxes, copies and locks a request.
 
 use std::{
-    any::Any,
     convert::Infallible,
-    future::Future,
-    panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use axum::{
     body::Body,
-    http::{HeaderName, Request, Version},
-    response::{IntoResponse, Response},
+    http::{Request, Version},
+    response::Response,
 };
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::future::BoxFuture;
 use tower::Service;
 use tracing::{Instrument as _, Span};
 
@@ -23,12 +20,10 @@ use super::{
     listener::MAX_HEAD_BYTES,
     reply,
     routes::Routes,
-    trace::{Line, NumberedRequests},
+    shape::shaped,
+    trace::{Line, NumberedRequests, REQUEST_ID},
 };
-use crate::{error::ServeError, grpc};
-
-/// The id of a request, the client's or else the server's, on its answer too.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use crate::grpc;
 
 /// Routes, and around them what every request passes through.
 #[derive(Clone, Debug)]
@@ -87,45 +82,4 @@ async fn shaped_answer(routes: &Routes, request: Request<Body>) -> Response {
 fn head_bytes(request: &Request<Body>) -> usize {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
     fields.sum::<usize>() + request.uri().path_and_query().map_or(0, |path| path.as_str().len())
-}
-
-/// The answer, with errors in the protocol's shape, and where the server panics an error too.
-pub(super) async fn shaped(is_call: bool, answer: impl Future<Output = Response>) -> Response {
-    match AssertUnwindSafe(answer).catch_unwind().await {
-        Ok(response) => reply::shape_error(grpc::log_and_shape(response)),
-        Err(panic) => panicked(is_call, panic),
-    }
-}
-
-fn panicked(is_call: bool, panic: Box<dyn Any + Send>) -> Response {
-    if is_call {
-        return grpc::log_and_shape(grpc::panicked(panic).map(Body::new));
-    }
-    ServeError::internal("the server failed on this request").into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn broken() -> impl Future<Output = Response> {
-        std::future::poll_fn(|_| panic!("a handler with a fault"))
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_an_error_in_json() {
-        let response = shaped(false, broken()).await;
-        assert_eq!(response.status().as_u16(), 500);
-        let body = http_body_util::BodyExt::collect(response.into_body()).await.ok().unwrap().to_bytes();
-        assert_eq!(body, r#"{"error":"the server failed on this request"}"#);
-    }
-
-    #[tokio::test]
-    async fn a_panic_on_a_grpc_call_is_a_status() {
-        let response = shaped(true, broken()).await;
-        assert_eq!(
-            (response.status().as_u16(), &response.headers()["grpc-status"]),
-            (200, &"13".parse().unwrap())
-        );
-    }
 }

@@ -14,6 +14,7 @@ mod openapi;
 mod reply;
 mod repository;
 mod routes;
+mod shape;
 mod timer;
 mod trace;
 mod unread;

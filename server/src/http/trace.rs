@@ -9,20 +9,20 @@ use std::{
 use axum::{
     body::Body,
     extract::{MatchedPath, State},
-    http::{HeaderValue, Method, Request, Response, Uri, Version, header},
+    http::{HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header},
     middleware::Next,
 };
 use opentelemetry::{KeyValue, TraceId};
 use tracing::{Span, field};
 
-use super::{
-    call,
-    envelope::{REQUEST_ID, shaped},
-};
+use super::{call, shape::shaped};
 use crate::{
     error::{ErrorCode, ServeError},
     telemetry::{Traces, traces},
 };
+
+/// The id of a request, the client's or else the server's, on its answer too.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What probes and scrapers ask for, many times a minute: no traces of that.
 const UNTRACED: [&str; 5] = ["/metrics", "/docs", "/openapi.json", "/v2/health/", "/grpc.health.v1.Health/"];
