@@ -204,9 +204,9 @@ async fn a_full_queue_refuses_and_a_late_request_is_told_so() {
 
 /// A model that runs a batch each time that it is let to, and notes the first number of each.
 #[derive(Debug)]
-struct Gated {
-    gate: Mutex<std::sync::mpsc::Receiver<()>>,
-    order: Arc<Mutex<Vec<i32>>>,
+pub(super) struct Gated {
+    pub(super) gate: Mutex<std::sync::mpsc::Receiver<()>>,
+    pub(super) order: Arc<Mutex<Vec<i32>>>,
 }
 
 impl Executor for Gated {

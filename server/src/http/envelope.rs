@@ -87,3 +87,49 @@ fn head_bytes(request: &Request<Body>) -> usize {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
     fields.sum::<usize>() + request.uri().path_and_query().map_or(0, |path| path.as_str().len())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::{Router, http::header, routing::post};
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::{data_plane::DataPlane, http::AppState, repository::Registry, telemetry::Metrics};
+
+    async fn broken() {
+        panic!("a handler with a fault");
+    }
+
+    async fn ask(content_type: &str) -> Response {
+        let (registry, second) = (Arc::new(Registry::default()), Duration::from_secs(1));
+        let data_plane = Arc::new(DataPlane::new(registry, Metrics::new().unwrap(), second));
+        let state = AppState { data_plane, max_body_bytes: 1, body_read_timeout: second, traces: None };
+        let mut routes = Routes::all(state);
+        routes.router = Router::new().route("/broken", post(broken));
+        let request = Request::post("/broken").header(header::CONTENT_TYPE, content_type);
+        let request = request.header("x-request-id", "7").body(Body::empty()).unwrap();
+        Envelope::new(routes).oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_in_json() {
+        let response = ask("application/json").await;
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["x-request-id"]),
+            (500, &"7".parse().unwrap())
+        );
+        let body = http_body_util::BodyExt::collect(response.into_body()).await.ok().unwrap().to_bytes();
+        assert_eq!(body, r#"{"error":"the server failed on this request"}"#);
+    }
+
+    #[tokio::test]
+    async fn a_panic_on_a_grpc_call_is_a_status() {
+        let response = ask("application/grpc").await;
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["grpc-status"]),
+            (200, &"13".parse().unwrap())
+        );
+    }
+}

@@ -47,15 +47,6 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Answers a request whose path is plain, without the router.
-pub(super) async fn direct(state: &AppState, request: Request<Body>) -> Response {
-    let (head, body) = request.into_parts();
-    let Some(target) = Target::of(head.uri.path()) else {
-        return ServeError::internal("a path without a model").into_response();
-    };
-    infer(state, target, &head.headers, body).await.into_response()
-}
-
 /// Answers a request that came by the router.
 pub(super) async fn routed(
     State(state): State<AppState>,
@@ -67,7 +58,7 @@ pub(super) async fn routed(
     infer(&state, target, &head.headers, body).await
 }
 
-async fn infer(
+pub(super) async fn infer(
     state: &AppState,
     target: Target<'_>,
     headers: &HeaderMap,

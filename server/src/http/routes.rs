@@ -38,7 +38,7 @@ pub(super) struct Routes {
     inference: Inference,
     /// Whether there are more than gRPC calls.
     has_rest: bool,
-    router: Router,
+    pub(super) router: Router,
 }
 
 impl Routes {
@@ -66,19 +66,21 @@ impl Routes {
 
     /// Answers a request, by the shortest way to who does.
     pub(super) async fn answer(&self, request: Request<Body>) -> Response {
-        if self.state.traces.is_none() && request.method() == Method::POST {
-            let path = request.uri().path();
-            if path == MODEL_INFER {
-                let patience = self.state.body_read_timeout;
-                let request = request.map(|body| Awaited::new(body, patience));
-                let Ok(response) = self.inference.clone().call(request).await;
-                return response.map(Body::new);
-            }
-            if self.has_rest && !is_coded(request.headers()) && Target::of(path).is_some() {
-                return infer::direct(&self.state, request).await;
-            }
+        let (head, body) = request.into_parts();
+        let is_direct = self.state.traces.is_none() && head.method == Method::POST;
+        if is_direct && head.uri.path() == MODEL_INFER {
+            let body = Awaited::new(body, self.state.body_read_timeout);
+            let Ok(response) = self.inference.clone().call(Request::from_parts(head, body)).await;
+            return response.map(Body::new);
         }
-        let Ok(response) = self.router.clone().call(request).await;
+        if is_direct
+            && self.has_rest
+            && !is_coded(&head.headers)
+            && let Some(target) = Target::of(head.uri.path())
+        {
+            return infer::infer(&self.state, target, &head.headers, body).await.into_response();
+        }
+        let Ok(response) = self.router.clone().call(Request::from_parts(head, body)).await;
         response
     }
 }

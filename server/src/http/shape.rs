@@ -25,29 +25,3 @@ fn panicked(is_call: bool, panic: Box<dyn Any + Send>) -> Response {
     }
     ServeError::internal("the server failed on this request").into_response()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn broken() -> impl Future<Output = Response> {
-        std::future::poll_fn(|_| panic!("a handler with a fault"))
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_an_error_in_json() {
-        let response = shaped(false, broken()).await;
-        assert_eq!(response.status().as_u16(), 500);
-        let body = http_body_util::BodyExt::collect(response.into_body()).await.ok().unwrap().to_bytes();
-        assert_eq!(body, r#"{"error":"the server failed on this request"}"#);
-    }
-
-    #[tokio::test]
-    async fn a_panic_on_a_grpc_call_is_a_status() {
-        let response = shaped(true, broken()).await;
-        assert_eq!(
-            (response.status().as_u16(), &response.headers()["grpc-status"]),
-            (200, &"13".parse().unwrap())
-        );
-    }
-}
