@@ -61,6 +61,22 @@ fn halfway(value: f32) -> String {
     format!("{}", f64::midpoint(f64::from(value), f64::from(f32::from_bits(value.to_bits() + 1))))
 }
 
+/// An element as clients write it, a zero as a rule.
+fn common_element() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => Just("0".to_owned()),
+        8 => Just("0.0".to_owned()),
+        1 => Just("-0.0".to_owned()),
+        1 => (0..100_000_i64).prop_map(|value| value.to_string()),
+        1 => any::<i64>().prop_map(|value| (value >> (value.unsigned_abs() % 64)).to_string()),
+        2 => any::<u8>().prop_map(|value| (f32::from(value) / 255.0).to_string()),
+        1 => any::<u8>().prop_map(|value| (f64::from(value) / 255.0).to_string()),
+        1 => (-10.0..10.0_f32).prop_map(|value| format!("{value:?}")),
+        1 => (-1e-6..1e-6_f32).prop_map(|value| format!("{value:e}")),
+        1 => "-?[0-9]\\.[0-9]{1,18}",
+    ]
+}
+
 proptest! {
     #[test]
     fn any_decimal(negative: bool, mantissa: u64, digits in 1..=20_usize, point in 0..20_usize, exponent in -60..60_i32) {
@@ -79,6 +95,43 @@ proptest! {
         } else {
             prop_assert!(decode(Datatype::Fp32, &[text]).is_err());
         }
+    }
+
+    /// Runs of zeros and common spellings are read many at a time: they mean the same wherever they stand.
+    #[test]
+    fn lists_as_many_writers_write_them(
+        elements in prop::collection::vec(common_element(), 1..200),
+        separator in prop::sample::select(vec![",", ", ", ",\n  ", " , ", ",  "]),
+    ) {
+        let body = format!(
+            r#"{{"inputs":[{{"name":"x","datatype":"FP32","shape":[{}],"data":[{}]}}]}}"#,
+            elements.len(),
+            elements.join(separator),
+        );
+        let tensor = json::decode_request(&body.into()).unwrap().inputs.remove(0).tensor;
+        for (text, bytes) in elements.iter().zip(tensor.data.as_chunks::<4>().0) {
+            prop_assert_eq!(f32::from_le_bytes(*bytes).to_bits(), text.parse::<f32>().unwrap().to_bits(), "{}", text);
+        }
+        let integers: Vec<String> = elements.into_iter().filter(|text| text.parse::<i64>().is_ok()).collect();
+        let tensor = decode(Datatype::Int16, &integers).map(|tensor| tensor.data);
+        let expected: Option<Vec<u8>> = integers
+            .iter()
+            .map(|text| Some(text.parse::<i16>().ok()?.to_le_bytes()))
+            .collect::<Option<Vec<_>>>()
+            .map(|values| values.concat());
+        prop_assert_eq!(tensor.ok().map(Vec::from), expected);
+    }
+
+    /// What is no JSON is refused wherever it stands.
+    #[test]
+    fn malformed_elements_among_common_ones(
+        before in prop::collection::vec(common_element(), 0..60),
+        malformed in prop::sample::select(vec!["00", "01", "-", "+1", ".5", "1.", "-.5", "0x1", "1e", "", "0 0", "--1", "1.2.3"]),
+        after in prop::collection::vec(common_element(), 0..60),
+    ) {
+        let elements = [before, vec![malformed.to_owned()], after].concat();
+        // Alone, the empty element makes an empty list: the number of elements is wrong.
+        prop_assert!(decode(Datatype::Fp32, &elements).is_err());
     }
 
     #[test]

@@ -3,7 +3,11 @@
 use bytes::Bytes;
 use half::{bf16, f16};
 
-use super::{number::Number, reader::Reader};
+use super::{
+    common::{self, LONGEST_RUN, WINDOW, Zeros},
+    number::Number,
+    reader::Reader,
+};
 use crate::{Datatype, Problem, Shape, Tensor, error::excerpt, push_bytes_element};
 
 /// What `null` among numbers means.
@@ -54,12 +58,14 @@ pub(super) struct Elements {
     null: Null,
     /// How many the shape asks for, where that is known.
     expected: usize,
+    /// How the zeros so far were spelled.
+    zeros: Zeros,
     pub(super) packed: Vec<u8>,
 }
 
 impl Elements {
     pub(super) fn new(datatype: Datatype, null: Null) -> Self {
-        Self { datatype, null, expected: 0, packed: Vec::new() }
+        Self { datatype, null, expected: 0, zeros: Zeros::PLAIN, packed: Vec::new() }
     }
 
     /// Reads the array at hand; gives the number of its elements.
@@ -71,12 +77,10 @@ impl Elements {
         // An array may be empty, but after a comma there must be an element.
         let mut may_close = true;
         loop {
-            let length = E::read_short(&reader.bytes[reader.offset..], &mut self.packed);
-            if length > 0 {
-                reader.offset += length;
-                count += 1;
+            let common = E::read_common(self, reader);
+            if common > 0 {
+                count += common;
                 may_close = false;
-                continue;
             }
             match reader.bytes.get(reader.offset) {
                 // Back to the short ones: many writers put a space after each comma.
@@ -109,11 +113,46 @@ impl Elements {
         }
     }
 
+    /// Reads the numbers at hand that are runs of zeros or what `common` reads, for as long as a window of text is left;
+    /// gives their number.
+    #[inline]
+    fn read_numbers<const SIZE: usize>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        common: impl Fn(&[u8; WINDOW]) -> Option<([u8; SIZE], usize)>,
+    ) -> usize {
+        let (bytes, mut offset, mut count, mut zeros) = (reader.bytes, reader.offset, 0, self.zeros);
+        let packed = &mut self.packed;
+        while let Some(window) = bytes[offset..].first_chunk::<WINDOW>() {
+            let (run, length) = zeros.run(window);
+            if run > 0 {
+                let end = packed.len() + run * SIZE;
+                // As many bytes each time, which takes no loop.
+                packed.extend_from_slice(&[0; LONGEST_RUN * 8][..LONGEST_RUN * SIZE]);
+                packed.truncate(end);
+                (offset, count) = (offset + length, count + run);
+                continue;
+            }
+            let Some((element, length)) = common(window) else { break };
+            packed.extend_from_slice(&element);
+            if length <= 4
+                && window[0] == b'0'
+                && let Some(spelled) = Zeros::spelled(window)
+            {
+                zeros = spelled;
+            }
+            // Many writers put a space after each comma.
+            (offset, count) = (offset + length + usize::from(window[length] == b' '), count + 1);
+        }
+        (reader.offset, self.zeros) = (offset, zeros);
+        count
+    }
+
     /// Makes room for the elements that the shape asks for, or for those that the rest of the body can
     /// hold (each takes a comma and a digit at least): a claim alone takes no memory.
     fn reserve(&mut self, reader: &Reader<'_>, size: usize) {
         let at_most = (reader.bytes.len() - reader.offset) / 2 + 1;
-        self.packed.reserve_exact(self.expected.min(at_most) * size);
+        self.packed.reserve_exact((self.expected.min(at_most) + LONGEST_RUN) * size);
     }
 }
 
@@ -122,10 +161,10 @@ pub(super) trait Element {
     /// Bytes to set aside for one.
     const SIZE: usize;
 
-    /// Reads an element of one digit and the comma that follows, and appends it: most of a picture is `0,`
-    /// or `0.0,`. Gives the length, 0 where something else stands there.
+    /// Reads the elements at hand that are written in a common way, each with its comma, and appends them; gives their
+    /// number. An element follows.
     #[inline]
-    fn read_short(_text: &[u8], _packed: &mut Vec<u8>) -> usize {
+    fn read_common(_elements: &mut Elements, _reader: &mut Reader<'_>) -> usize {
         0
     }
 
@@ -133,23 +172,18 @@ pub(super) trait Element {
     fn read(elements: &mut Elements, reader: &mut Reader<'_>) -> Result<(), Problem>;
 }
 
-/// Elements that JSON writes as numbers. `$convert` gives `None` for those beyond the datatype.
+/// Elements that JSON writes as numbers. `$common` reads those written in a common way, `$convert` gives `None` for those beyond the datatype.
 macro_rules! number_element {
-    ($type:ty, $digit:expr, $null:expr, $convert:expr) => {
+    ($type:ty, $null:expr, $common:expr, $convert:expr) => {
         impl Element for $type {
             const SIZE: usize = size_of::<Self>();
 
             #[inline]
-            fn read_short(text: &[u8], packed: &mut Vec<u8>) -> usize {
-                let nan: Option<Self> = $null;
-                let (digit, length) = match text.first_chunk::<4>() {
-                    Some([digit @ b'0'..=b'9', b',', ..]) => (digit - b'0', 2),
-                    Some([digit @ b'0'..=b'9', b'.', b'0', b',']) if nan.is_some() => (digit - b'0', 4),
-                    _ => return 0,
-                };
-                let digit: Self = $digit(digit);
-                packed.extend_from_slice(&digit.to_le_bytes());
-                length
+            fn read_common(elements: &mut Elements, reader: &mut Reader<'_>) -> usize {
+                elements.read_numbers(reader, |window| {
+                    let (value, length): (Self, _) = $common(window)?;
+                    Some((value.to_le_bytes(), length))
+                })
             }
 
             #[inline]
@@ -177,22 +211,21 @@ macro_rules! number_element {
 }
 
 macro_rules! integer_element {
-    ($($type:ty: $digit:expr),*) => {$(
-        number_element!($type, $digit, None, |number: Number<'_>| {
+    ($($type:ty),*) => {$(
+        number_element!($type, None, common::integer::<$type>, |number: Number<'_>| {
             if number.is_integer() { number.to_i128()?.try_into().ok() } else { None }
         });
     )*};
 }
 
-integer_element!(u8: u8::from, u16: u16::from, u32: u32::from, u64: u64::from);
-integer_element!(i8: u8::cast_signed, i16: i16::from, i32: i32::from, i64: i64::from);
-number_element!(f32, f32::from, Some(f32::NAN), Number::to_f32);
-number_element!(f64, f64::from, Some(f64::NAN), Number::to_f64);
-number_element!(f16, f16::from, Some(f16::NAN), |number: Number<'_>| {
+integer_element!(u8, u16, u32, u64, i8, i16, i32, i64);
+number_element!(f32, Some(f32::NAN), common::single, Number::to_f32);
+number_element!(f64, Some(f64::NAN), common::integer::<f64>, Number::to_f64);
+number_element!(f16, Some(f16::NAN), |_| None, |number: Number<'_>| {
     // The const conversion rounds once; the other one goes by FP32 where the processor has no better.
     number.to_f64().map(f16::from_f64_const).filter(|value| value.is_finite())
 });
-number_element!(bf16, bf16::from, Some(bf16::NAN), |number: Number<'_>| {
+number_element!(bf16, Some(bf16::NAN), |_| None, |number: Number<'_>| {
     number.to_f64().map(bf16::from_f64_const).filter(|value| value.is_finite())
 });
 

@@ -7,6 +7,7 @@
 // Here no comparison is used both as a number and as a condition, as in `offset += usize::from(byte == b'"')`
 // before a branch on the same: rustc 1.95 drops such a comparison when it optimises (rust-lang/rust#158206).
 
+mod common;
 mod data;
 mod number;
 mod parameters;

@@ -94,18 +94,22 @@ impl<'a> Number<'a> {
             && self.exact
             && self.exponent.unsigned_abs() <= 30
         {
+            // Mantissa, power and product are each rounded. It is never subnormal, as 1e-30 is not.
             let value = mantissa as f64 * power_of_ten(self.exponent);
-            // Mantissa, power and product are each rounded, so the value is within 3 units of FP64's last
-            // place. It rounds to the FP32 that the exact value rounds to, unless it lies that close to the
-            // middle between two of them. It is never subnormal, as 1e-30 is not.
-            let below_f32 = value.to_bits() & ((1 << 29) - 1);
-            if below_f32.abs_diff(1 << 28) > 4 {
-                let value = value as f32;
+            if let Some(value) = nearest_f32(value) {
                 return value.is_finite().then_some(if self.negative { -value } else { value });
             }
         }
         self.as_str().parse().ok().filter(|value: &f32| value.is_finite())
     }
+}
+
+/// The FP32 nearest to what `value` stands for: a number within 3 units of its last place, whose FP32 is not
+/// subnormal. `None` where `value` lies so close to the middle between two FP32 that either could be meant.
+#[inline]
+pub(super) fn nearest_f32(value: f64) -> Option<f32> {
+    let below_f32 = value.to_bits() & ((1 << 29) - 1);
+    (below_f32.abs_diff(1 << 28) > 4).then_some(value as f32)
 }
 
 /// Reads an exponent after its `e`; gives it and its end.
@@ -171,7 +175,7 @@ const POWERS: [u64; 17] = {
 
 /// The number that eight digits make, each a byte from 0 to 9, the first one lowest.
 #[inline]
-fn eight_digits(word: u64) -> u64 {
+pub(super) fn eight_digits(word: u64) -> u64 {
     let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
     let (even, odd) = (pairs & 0xff_0000_00ff, (pairs >> 16) & 0xff_0000_00ff);
     (even.wrapping_mul(100 + (1_000_000 << 32)).wrapping_add(odd.wrapping_mul(1 + (10_000 << 32)))) >> 32

@@ -104,12 +104,7 @@ impl<'a> Nested<'a> {
         if !reader.eat(b']') {
             loop {
                 reader.peek();
-                let short = E::read_short(&reader.bytes[reader.offset..], &mut self.elements.packed);
-                count += 1;
-                if short > 0 {
-                    reader.offset += short; // the comma too
-                    continue;
-                }
+                count += E::read_common(&mut self.elements, reader) + 1;
                 self.element::<E>(reader)?;
                 if !reader.eat(b',') {
                     break;
