@@ -7,7 +7,9 @@ use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Answer, Instance, Shared, Turn, Waiting, expired,
+    Answer, Instance, Shared, Turn, Waiting,
+    courtesy::make_way,
+    expired,
     lane::Helper,
     queue::{Entry, Handover},
 };
@@ -56,13 +58,17 @@ impl Lease {
         self.run_where_it_fits(batch);
     }
 
-    /// Lets every connection with bytes ready decode and join: batches without delay. It takes a second look, since
-    /// the first only starts the tasks of HTTP/2's streams, and looks on for as long as that brings somebody.
+    /// Lets every connection with bytes ready decode and join, and whoever shares this core send: batches without
+    /// delay. It takes a second look, since the first only starts the tasks of HTTP/2's streams, and looks on for as
+    /// long as that brings somebody.
     async fn wait_for_company(&self, home: usize) {
         let lane = self.shared.lanes.get(home);
         let mut waiting = 0;
         let mut in_vain = 0;
         while in_vain < 2 && waiting < self.shared.policy.max_joined_rows {
+            if in_vain == 0 {
+                make_way();
+            }
             tokio::task::yield_now().await;
             let known = std::mem::replace(&mut waiting, lane.queue().len());
             in_vain = if waiting > known { 0 } else { in_vain + 1 };

@@ -10,6 +10,7 @@
 //! to do: what a request touches stays with its core.
 
 mod company;
+mod courtesy;
 pub mod gather;
 mod instance;
 mod lane;
