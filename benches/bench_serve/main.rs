@@ -14,7 +14,7 @@ mod requests;
 mod table;
 mod verify;
 
-use std::{fs, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{fs, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -60,6 +60,9 @@ enum Part {
     Echo {
         #[arg(long)]
         threads: usize,
+        /// Microseconds of work before each answer.
+        #[arg(long, default_value_t = 0)]
+        work: u64,
     },
 }
 
@@ -74,8 +77,8 @@ fn main() -> ExitCode {
 }
 
 fn start(args: Args) -> anyhow::Result<()> {
-    if let Some(Part::Echo { threads }) = args.part {
-        return echo::serve(threads);
+    if let Some(Part::Echo { threads, work }) = args.part {
+        return echo::serve(threads, Duration::from_micros(work));
     }
     let beside = |program: &str| anyhow::Ok(std::env::current_exe()?.with_file_name(program));
     let (rounds, seconds) = if args.check { (1, 1) } else { (args.rounds, args.seconds) };

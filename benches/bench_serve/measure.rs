@@ -49,6 +49,9 @@ pub(crate) struct Sample {
     /// The bare server's share of the limit.
     pub(crate) floor: f64,
     pub(crate) server: f64,
+    /// A bare server that computes for as long as ONNX Runtime before it answers: where client and server take turns,
+    /// how long each sleeps decides what it costs to wake them. At one connection.
+    pub(crate) computing_floor: Option<f64>,
     pub(crate) load: Load,
     /// The same kind of request at a fixed rate.
     pub(crate) open_loop: Option<OpenLoop>,
@@ -118,7 +121,7 @@ impl Bench<'_> {
         let core_round_trip = distance::round_trip();
         let load = |model| Raw::load(&self.runtime, &model_path(self.folder, model));
         let (mut small, mut mlp) = (load(Model::Small)?, load(Model::Mlp)?);
-        let echo = Server::echo(self.plan.threads)?;
+        let echo = Server::echo(self.plan.threads, 0)?;
         let server = Server::decima(&self.plan.server, &repository(self.folder), self.plan.threads)?;
         let (case, call) = (&self.plan.cases[0], &self.calls[0]);
         for warmed in [&echo, &server] {
@@ -162,6 +165,10 @@ impl Bench<'_> {
         let wall = Duration::from_secs(self.plan.seconds.into()) / 4;
         let raw = raw.micros(pictures(rows), wall)? / rows as f64 * case.pictures as f64;
         let (floor, _) = self.load(case, call, echo).context("the echo server")?;
+        let computing_floor = (case.connections == 1).then(|| {
+            let echo = Server::echo(self.plan.threads, raw.round() as u64)?;
+            self.load(case, call, &echo).map(|(micros, _)| micros)
+        });
         let before = Metrics::read(server)?;
         let (micros, load) = self.load(case, call, server)?;
         let after = Metrics::read(server)?;
@@ -171,7 +178,15 @@ impl Bench<'_> {
         let rejected = after.rejected();
         ensure!(rejected == 0.0, "the server has counted {rejected} requests that failed");
         let batch_rows = after.mean_batch(&before, case.model.name());
-        Ok(Sample { raw, floor, server: micros, load, open_loop: open_loop.transpose()?, batch_rows })
+        Ok(Sample {
+            raw,
+            floor,
+            server: micros,
+            computing_floor: computing_floor.transpose()?,
+            load,
+            open_loop: open_loop.transpose()?,
+            batch_rows,
+        })
     }
 
     /// Loads a server; gives its CPU time a request in microseconds.

@@ -46,13 +46,14 @@ impl Server {
         Ok(running)
     }
 
-    /// Starts this program's own bare server.
+    /// Starts this program's own bare server, which works for so many microseconds before each answer.
     ///
     /// # Errors
     /// It does not start, or ends at once.
-    pub(crate) fn echo(threads: usize) -> anyhow::Result<Self> {
+    pub(crate) fn echo(threads: usize, work: u64) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["echo", "--threads", &threads.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(["echo", "--threads", &threads.to_string(), "--work", &work.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut running = Self::spawn(&mut command)?;
         let output = running.process.stdout.take().context("standard output is piped")?;
         BufReader::new(output).read_line(&mut running.address)?;

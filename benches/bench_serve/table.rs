@@ -15,6 +15,7 @@ use crate::{
 struct Row {
     limit: f64,
     server: f64,
+    computing_floor: Option<f64>,
     requests_per_second: f64,
     /// Milliseconds.
     p50: Option<f64>,
@@ -33,6 +34,7 @@ impl Row {
         Self {
             limit: each(&limit),
             server: each(&|sample| sample.server),
+            computing_floor: known(&|sample| sample.computing_floor),
             requests_per_second: each(&|sample| sample.load.requests_per_second),
             p50: known(&|sample| sample.load.p50),
             p99: known(&|sample| sample.load.p99),
@@ -143,6 +145,11 @@ impl<'a> Report<'a> {
             .crowded()
             .map(|(case, row)| format!("{} {} {:.1}", case.model.name(), case.wire.name(), row.batch_rows));
         let tails = self.tails().map(|(wire, tail)| format!("{} {tail:.2}", wire.name()));
+        let computing = |(case, row): &(Case, Row)| {
+            let micros = row.computing_floor?;
+            Some(format!("{} {micros:.1} us ({:.2} of the limit)", case.wire.name(), micros / row.limit))
+        };
+        let computing: Vec<_> = self.rows.iter().filter_map(computing).collect();
         let open_loop = |(case, row): &(Case, Row)| {
             let OpenLoop { requests_per_second, p50, p99 } = row.open_loop?;
             let (model, wire) = (case.model.name(), case.wire.name());
@@ -154,12 +161,14 @@ impl<'a> Report<'a> {
             "- Mean rows of a batch at 64 connections: {}\n\
              - p99 / p50 of `small` at 64 connections: {}\n\
              - p50 and p99 at half the rate (open loop, from when each request was due): {}\n\
+             - A bare server that computes for as long as ONNX Runtime before it answers, 1 connection: {}\n\
              - A line of memory between two cores and back, ns in each round: {}\n\
              - From start to ready: {:.0} ms\n\
              - Resident memory after the loads: {:.0} MiB\n",
             batches.collect::<Vec<_>>().join(", "),
             tails.collect::<Vec<_>>().join(", "),
             open_loop.join(", "),
+            computing.join(", "),
             distances.collect::<Vec<_>>().join(", "),
             self.ready_ms,
             self.resident_mib
@@ -211,6 +220,7 @@ fn round_json(sample: &Sample) -> Value {
         "raw_us": sample.raw,
         "floor_us": sample.floor,
         "server_us": sample.server,
+        "computing_floor_us": sample.computing_floor,
         "ratio": sample.server / limit(sample),
         "requests": sample.load.requests,
     })

@@ -24,9 +24,12 @@ use crate::{
     validate::Rules,
 };
 
-/// Rows that a batch grows to where the model's configuration says nothing: more gained nothing on small
-/// models, whose working set then leaves the cache.
-const DEFAULT_JOINED_ROWS: usize = 32;
+/// Rows that a batch grows to on the CPU where the model's configuration says nothing. More take as long a row, or
+/// longer where what is computed leaves the cache, and everyone in the batch waits for all of it.
+const CPU_JOINED_ROWS: usize = 16;
+
+/// The same on a GPU, which many rows at once keep busy.
+const GPU_JOINED_ROWS: usize = 32;
 
 /// A model larger than this has one instance that uses every thread, instead of an instance a thread.
 const LARGE_MODEL_BYTES: u64 = 100 << 20;
@@ -180,7 +183,8 @@ impl Loader {
     }
 
     fn policy(&self, rules: &Rules, config: &ModelConfig) -> BatchPolicy {
-        let joined = config.max_batch_size.unwrap_or(DEFAULT_JOINED_ROWS.min(self.max_queue_rows));
+        let default = if self.runtime.device() == Device::Cpu { CPU_JOINED_ROWS } else { GPU_JOINED_ROWS };
+        let joined = config.max_batch_size.unwrap_or(default.min(self.max_queue_rows));
         BatchPolicy {
             max_joined_rows: if rules.batch_axis { joined } else { 1 },
             max_queue_rows: self.max_queue_rows,
