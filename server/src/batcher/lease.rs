@@ -39,7 +39,8 @@ impl Lease {
     /// Forms a batch of `own` and of what waits in its lane, `home`, and runs it. Every member, `own` too, is
     /// answered by its channel.
     pub(super) async fn lead(mut self, home: usize, own: Entry<Waiting>) {
-        if self.shared.lanes.get(home).company.is_likely() {
+        let full = own.rows >= self.shared.policy.max_joined_rows;
+        if !full && self.shared.lanes.get(home).company.is_likely() {
             self.wait_for_company(home).await;
         }
         let delay_ends = own.payload.work.arrived + self.shared.policy.max_queue_delay;
