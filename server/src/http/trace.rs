@@ -95,9 +95,12 @@ impl Line {
         });
     }
 
-    /// The request's id.
+    /// The request's id, for its response.
     pub(super) fn into_id(self) -> HeaderValue {
-        self.id
+        let mut id = self.id;
+        // It never comes again: in the table that HTTP/2 keeps of headers, each later one would be compared with it.
+        id.set_sensitive(true);
+        id
     }
 }
 
