@@ -22,7 +22,7 @@ const MOST_DOUBLINGS: u32 = 6;
 const WEIGHT_OF_LONG: u32 = 8;
 
 thread_local! {
-    static COURTESY: Cell<Courtesy> = const { Cell::new(Courtesy { long: 0, resumes: None }) };
+    static COURTESY: Cell<Courtesy> = const { Cell::new(Courtesy::NEW) };
 }
 
 /// Lets whatever else is ready to run on this core do so, unless that has lately taken long.
@@ -44,6 +44,8 @@ struct Courtesy {
 }
 
 impl Courtesy {
+    const NEW: Self = Self { long: 0, resumes: None };
+
     fn is_due(self, now: Instant) -> bool {
         self.resumes.is_none_or(|resumes| resumes <= now)
     }
@@ -66,7 +68,7 @@ mod tests {
     #[test]
     fn it_costs_little_beside_a_program_that_never_rests() {
         let slice = 4 * LONG;
-        let (mut courtesy, start) = (Courtesy { long: 0, resumes: None }, Instant::now());
+        let (mut courtesy, start) = (Courtesy::NEW, Instant::now());
         let (mut now, mut given) = (start, Duration::ZERO);
         while now < start + 60_000 * LONG {
             if courtesy.is_due(now) {
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn once_is_soon_forgotten() {
         let start = Instant::now();
-        let long = Courtesy { long: 0, resumes: None }.after(start, start + 2 * LONG);
+        let long = Courtesy::NEW.after(start, start + 2 * LONG);
         assert!(!long.is_due(start + 9 * LONG));
         let later = start + 10 * LONG;
         assert!(long.is_due(later));

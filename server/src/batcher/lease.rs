@@ -39,9 +39,8 @@ impl Lease {
     /// Forms a batch of `own` and of what waits in its lane, `home`, and runs it. Every member, `own` too, is
     /// answered by its channel.
     pub(super) async fn lead(mut self, home: usize, own: Entry<Waiting>) {
-        let full = own.rows >= self.shared.policy.max_joined_rows;
-        if !full && self.shared.lanes.get(home).company.is_likely() {
-            self.wait_for_company(home).await;
+        if self.shared.lanes.get(home).company.is_likely() {
+            self.wait_for_company(home, own.rows).await;
         }
         let delay_ends = own.payload.work.arrived + self.shared.policy.max_queue_delay;
         self.wait_for_rows(home, &own, delay_ends).await;
@@ -61,12 +60,12 @@ impl Lease {
 
     /// Lets every connection with bytes ready decode and join, and whoever shares this core send: batches without
     /// delay. It takes a second look, since the first only starts the tasks of HTTP/2's streams, and looks on for as
-    /// long as that brings somebody.
-    async fn wait_for_company(&self, home: usize) {
+    /// long as that brings somebody and the batch, of `rows` so far, is not full.
+    async fn wait_for_company(&self, home: usize, rows: usize) {
         let lane = self.shared.lanes.get(home);
         let mut waiting = 0;
         let mut in_vain = 0;
-        while in_vain < 2 && waiting < self.shared.policy.max_joined_rows {
+        while in_vain < 2 && rows + waiting < self.shared.policy.max_joined_rows {
             if in_vain == 0 {
                 make_way();
             }

@@ -1,7 +1,7 @@
 //! The common ways to write an element, each read from a window of fixed size without a branch on its digits, which no
 //! processor could predict. Everything else is left to the grammar.
 
-use super::number::{eight_digits, nearest_f32};
+use super::number::{ZEROS, eight_digits, leading_digits, nearest_f32, others};
 
 /// Bytes that are looked at for an element.
 pub(super) const WINDOW: usize = 32;
@@ -58,14 +58,12 @@ impl Zeros {
 /// Reads a whole number of at most seven digits and the comma after it; gives it and their length.
 #[inline]
 pub(super) fn integer<T: TryFrom<u32>>(window: &[u8; WINDOW]) -> Option<(T, usize)> {
-    let digits = word(window, 0) ^ ZEROS;
-    let count = others(digits).trailing_zeros() / 8;
+    let (value, count) = leading_digits(word(window, 0));
     let redundant_zero = window[0] == b'0' && count > 1;
-    if count == 0 || count == 8 || redundant_zero || window[count as usize] != b',' {
+    if count == 0 || count == 8 || redundant_zero || window[count] != b',' {
         return None;
     }
-    let value = eight_digits(digits << (64 - 8 * count)) as u32;
-    Some((value.try_into().ok()?, count as usize + 1))
+    Some(((value as u32).try_into().ok()?, count + 1))
 }
 
 /// Reads an FP32 written as a whole number or as a [`fraction`].
@@ -101,20 +99,11 @@ fn fraction(window: &[u8; WINDOW]) -> Option<(f32, usize)> {
     Some((f32::from_bits(value.to_bits() | (sign as u32) << 31), end + 1))
 }
 
-/// ASCII zeros.
-const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
-
 #[inline]
 fn word(window: &[u8; WINDOW], start: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&window[start..start + 8]);
     u64::from_le_bytes(word)
-}
-
-/// Has the highest bit set of each byte above 9, and no other up to the first of them.
-#[inline]
-fn others(word: u64) -> u64 {
-    (word.wrapping_add(u64::from_le_bytes([0x76; 8])) | word) & u64::from_le_bytes([0x80; 8])
 }
 
 /// All bits of the bytes before the first one that [`others`] found.

@@ -83,7 +83,7 @@ impl Elements {
                 may_close = false;
             }
             match reader.bytes.get(reader.offset) {
-                // Back to the short ones: many writers put a space after each comma.
+                // Back to the common ones, which may stand behind more space than they take along.
                 Some(b' ' | b'\n' | b'\t' | b'\r') => {
                     reader.offset += 1;
                     continue;
@@ -172,7 +172,8 @@ pub(super) trait Element {
     fn read(elements: &mut Elements, reader: &mut Reader<'_>) -> Result<(), Problem>;
 }
 
-/// Elements that JSON writes as numbers. `$common` reads those written in a common way, `$convert` gives `None` for those beyond the datatype.
+/// Elements that JSON writes as numbers. `$common` reads those written in a common way, `$convert` gives `None` for
+/// those beyond the datatype.
 macro_rules! number_element {
     ($type:ty, $null:expr, $common:expr, $convert:expr) => {
         impl Element for $type {

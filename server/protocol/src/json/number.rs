@@ -132,20 +132,11 @@ fn scan_exponent(bytes: &[u8], start: usize) -> Result<(i32, usize), usize> {
 #[inline]
 fn digits(bytes: &[u8], start: usize, mantissa: &mut u64) -> usize {
     let mut end = start;
-    // Sixteen at a time and without a branch on their number, which no processor could predict.
-    while let Some(chunk) = bytes[end..].first_chunk::<16>() {
-        let word = u128::from_le_bytes(*chunk) ^ ZEROS;
-        // The digits are the bytes before the first one that is above 9.
-        let others = (word.wrapping_add(TO_HIGH_BIT) | word) & HIGH_BITS;
-        let count = others.trailing_zeros() as usize / 8;
-        // Shifted to the end of the word, they have zeros before them.
-        let word = if count == 0 { 0 } else { word << (128 - 8 * count) };
-        let value = eight_digits(word as u64)
-            .wrapping_mul(100_000_000)
-            .wrapping_add(eight_digits((word >> 64) as u64));
+    while let Some(chunk) = bytes[end..].first_chunk::<8>() {
+        let (value, count) = leading_digits(u64::from_le_bytes(*chunk));
         *mantissa = mantissa.wrapping_mul(POWERS[count]).wrapping_add(value);
         end += count;
-        if count < 16 {
+        if count < 8 {
             return end;
         }
     }
@@ -156,15 +147,29 @@ fn digits(bytes: &[u8], start: usize, mantissa: &mut u64) -> usize {
     end
 }
 
+/// The number that the digits make which eight bytes of text start with, and how many they are. Without a branch on
+/// their number, which no processor could predict.
+#[inline]
+pub(super) fn leading_digits(text: u64) -> (u64, usize) {
+    let digits = text ^ ZEROS;
+    let count = others(digits).trailing_zeros() / 8;
+    // Shifted to the end of the word, they have zeros before them.
+    let digits = if count == 0 { 0 } else { digits << (64 - 8 * count) };
+    (eight_digits(digits), count as usize)
+}
+
 /// ASCII zeros.
-const ZEROS: u128 = u128::from_le_bytes([b'0'; 16]);
-/// Added to a byte above 9, it sets the highest bit.
-const TO_HIGH_BIT: u128 = u128::from_le_bytes([0x76; 16]);
-const HIGH_BITS: u128 = u128::from_le_bytes([0x80; 16]);
+pub(super) const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+
+/// Has the highest bit set of each byte above 9, and no other up to the first of them.
+#[inline]
+pub(super) fn others(word: u64) -> u64 {
+    (word.wrapping_add(u64::from_le_bytes([0x76; 8])) | word) & u64::from_le_bytes([0x80; 8])
+}
 
 /// 10 to the power of the index.
-const POWERS: [u64; 17] = {
-    let mut powers = [1; 17];
+const POWERS: [u64; 9] = {
+    let mut powers = [1; 9];
     let mut index = 1;
     while index < powers.len() {
         powers[index] = powers[index - 1] * 10;
