@@ -1,34 +1,69 @@
-//! Whether requests come at the same time. A leader yields so that others can join it, which costs a look at every
-//! socket and wakes an idle thread to help with nothing: at one connection as much as all of HTTP.
+//! Whether looking for company pays. A leader that looks lets others join its run, which spares each of them one of its
+//! own; but a look costs a round of every socket, and wakes an idle thread to help with nothing: at one connection as
+//! much as all of HTTP.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    time::Duration,
+};
 
-/// So many batches in a row that nobody joined mean that nobody will; and so often it is tried again.
-const ALONE_FOR_LONG: u32 = 16;
+/// What a look costs.
+const LOOK: Duration = Duration::from_micros(4);
 
-/// How long requests have been alone.
-#[derive(Debug, Default)]
+/// What a request that joins saves, beside a part of its row's time: forming, calling and accounting for a run.
+const RUN: Duration = Duration::from_micros(3);
+
+/// The part of a short row's time that goes to the run, whatever its rows.
+const PART_OF_ROW: u32 = 5;
+
+/// Looks go on until they bring less than so many percent of what they cost: to look now and then is worse than
+/// either, since requests that were answered together come again together.
+const ENOUGH_TO_GO_ON: u128 = 80;
+
+/// While looking does not pay, so many batches in a row look all the same, to see whether it would.
+const TRIALS: u32 = 16;
+
+/// Of so many batches.
+const PERIOD: u32 = 512;
+
+/// A look counts as one in so many of those before.
+const MEMORY: u32 = 16;
+
+/// Fixed point: one request.
+const ONE: u32 = 1 << 16;
+
+/// What looks have brought. A lost update between two threads does no harm.
+#[derive(Debug)]
 pub(super) struct Company {
-    /// Batches in a row that nobody joined. A lost update between two threads does no harm.
-    alone: AtomicU32,
+    /// Moving average of the requests that a look brings, in parts of [`ONE`].
+    joining: AtomicU32,
+    pays: AtomicBool,
+    /// Batches so far.
+    batches: AtomicU32,
 }
 
 impl Company {
-    /// Whether to wait for others to join.
-    pub(super) fn is_likely(&self) -> bool {
-        let alone = self.alone.load(Ordering::Relaxed);
-        alone < ALONE_FOR_LONG || alone.is_multiple_of(ALONE_FOR_LONG)
+    /// Looks are taken to pay until they are seen not to.
+    pub(super) const fn new() -> Self {
+        Self { joining: AtomicU32::new(ONE), pays: AtomicBool::new(true), batches: AtomicU32::new(0) }
     }
 
-    /// A batch of so many requests has been formed.
-    pub(super) fn formed(&self, requests: usize) {
-        let alone = if requests > 1 { 0 } else { self.alone.load(Ordering::Relaxed).wrapping_add(1) };
-        self.alone.store(alone, Ordering::Relaxed);
+    /// Whether the leader of a batch should look who else has come.
+    pub(super) fn is_worth_a_look(&self) -> bool {
+        let batches = self.batches.load(Ordering::Relaxed);
+        self.batches.store(batches.wrapping_add(1), Ordering::Relaxed);
+        self.pays.load(Ordering::Relaxed) || batches % PERIOD < TRIALS
     }
 
-    /// A request found no instance free.
-    pub(super) fn waits(&self) {
-        self.alone.store(0, Ordering::Relaxed);
+    /// A look brought so many requests, to a model whose rows take `row` each.
+    pub(super) fn looked(&self, joined: usize, row: Duration) {
+        let joined = u32::try_from(joined).unwrap_or(u32::MAX).min(u32::MAX / ONE) * ONE;
+        let known = self.joining.load(Ordering::Relaxed);
+        let joining = known - known / MEMORY + joined / MEMORY;
+        self.joining.store(joining, Ordering::Relaxed);
+        let saves = u128::from(joining) * (RUN + row / PART_OF_ROW).as_nanos() / u128::from(ONE);
+        let enough = if self.pays.load(Ordering::Relaxed) { ENOUGH_TO_GO_ON } else { 100 };
+        self.pays.store(saves * 100 >= LOOK.as_nanos() * enough, Ordering::Relaxed);
     }
 }
 
@@ -36,28 +71,44 @@ impl Company {
 mod tests {
     use super::*;
 
-    #[test]
-    fn it_is_given_up_after_a_while_and_tried_again() {
-        let company = Company::default();
-        let tried = |company: &Company| {
-            let likely = company.is_likely();
-            company.formed(1);
-            likely
+    const SHORT: Duration = Duration::from_nanos(500);
+    const LONG: Duration = Duration::from_millis(6);
+
+    /// How many of so many batches look, where each look brings `joined` requests.
+    fn looks(company: &Company, batches: u32, joined: usize, row: Duration) -> u32 {
+        let look = |_: &u32| {
+            let looks = company.is_worth_a_look();
+            if looks {
+                company.looked(joined, row);
+            }
+            looks
         };
-        assert!((0..ALONE_FOR_LONG).all(|_| tried(&company)));
-        let later = (0..10 * ALONE_FOR_LONG).filter(|_| tried(&company)).count();
-        assert_eq!(later, 10);
+        u32::try_from((0..batches).filter(look).count()).unwrap()
     }
 
     #[test]
-    fn any_sign_of_it_brings_it_back() {
-        let signs: [fn(&Company); 2] = [|company| company.formed(2), Company::waits];
-        for sign in signs {
-            let company = Company::default();
-            (0..=ALONE_FOR_LONG).for_each(|_| company.formed(1));
-            assert!(!company.is_likely());
-            sign(&company);
-            assert!(company.is_likely());
+    fn it_is_looked_for_now_and_then_where_nobody_comes() {
+        for row in [SHORT, LONG] {
+            let company = Company::new();
+            looks(&company, PERIOD, 0, row);
+            assert_eq!(looks(&company, PERIOD, 0, row), TRIALS, "{row:?}");
         }
+    }
+
+    #[test]
+    fn it_is_looked_for_where_it_saves_more_than_the_look() {
+        for (joined, row, always) in [(1, SHORT, false), (2, SHORT, true), (1, LONG, true)] {
+            let company = Company::new();
+            looks(&company, PERIOD, joined, row);
+            assert_eq!(looks(&company, PERIOD, joined, row) == PERIOD, always, "{joined} {row:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_found_again() {
+        let company = Company::new();
+        looks(&company, PERIOD, 0, SHORT);
+        looks(&company, 2 * PERIOD, 15, SHORT);
+        assert_eq!(looks(&company, PERIOD, 15, SHORT), PERIOD);
     }
 }

@@ -44,7 +44,7 @@ impl Lanes {
         let lane = |share| Lane {
             queue: Mutex::new(BatchQueue::new(share, Arc::clone(room))),
             arrivals: Notify::new(),
-            company: Company::default(),
+            company: Company::new(),
         };
         Self(shares.into_iter().map(lane).collect())
     }

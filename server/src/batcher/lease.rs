@@ -39,9 +39,7 @@ impl Lease {
     /// Forms a batch of `own` and of what waits in its lane, `home`, and runs it. Every member, `own` too, is
     /// answered by its channel.
     pub(super) async fn lead(mut self, home: usize, own: Entry<Waiting>) {
-        if self.shared.lanes.get(home).company.is_likely() {
-            self.wait_for_company(home, own.rows).await;
-        }
+        self.look_for_company(home, own.rows).await;
         let delay_ends = own.payload.work.arrived + self.shared.policy.max_queue_delay;
         self.wait_for_rows(home, &own, delay_ends).await;
         let helpers = self.helpers(home);
@@ -58,20 +56,28 @@ impl Lease {
         self.run_where_it_fits(batch);
     }
 
-    /// Lets every connection with bytes ready decode and join, and whoever shares this core send: batches without
-    /// delay. It takes a second look, since the first only starts the tasks of HTTP/2's streams, and looks on for as
-    /// long as that brings somebody and the batch, of `rows` so far, is not full.
-    async fn wait_for_company(&self, home: usize, rows: usize) {
-        let lane = self.shared.lanes.get(home);
+    /// Lets every connection with bytes ready decode and join, and whoever shares this core send, if that is worth it:
+    /// batches without delay. It takes a second look, since the first only starts the tasks of HTTP/2's streams, and
+    /// looks on for as long as that brings somebody and the batch, of `rows` so far, is not full.
+    async fn look_for_company(&self, home: usize, rows: usize) {
+        let (shared, lane) = (&self.shared, self.shared.lanes.get(home));
+        if !lane.company.is_worth_a_look() {
+            return;
+        }
+        let before = lane.queue().len();
+        let is_full = |waiting| rows + waiting >= shared.policy.max_joined_rows;
         let mut waiting = 0;
         let mut in_vain = 0;
-        while in_vain < 2 && rows + waiting < self.shared.policy.max_joined_rows {
+        while in_vain < 2 && !is_full(waiting) {
             if in_vain == 0 {
                 make_way();
             }
             tokio::task::yield_now().await;
             let known = std::mem::replace(&mut waiting, lane.queue().len());
             in_vain = if waiting > known { 0 } else { in_vain + 1 };
+        }
+        if !is_full(before) {
+            lane.company.looked(waiting.saturating_sub(before), shared.pace.expected(1));
         }
     }
 
@@ -130,7 +136,6 @@ impl Lease {
         let mut batch = Vec::with_capacity(1 + joined.len());
         batch.push(own);
         batch.extend(joined);
-        lane.company.formed(batch.len());
         batch
     }
 

@@ -1,10 +1,10 @@
 //! Dynamic batching: rows of waiting requests join one run of the model.
 //!
 //! There is no batching thread and no timer. A request that finds an instance free takes it and *leads*:
-//! it yields, so that every connection with bytes ready can decode and join (unless requests have come
-//! one by one for a while), then runs what waits where it stands. A request that finds none waits in the
-//! queue; a leader that is done appoints the first of those who wait. With one connection nothing ever
-//! waits; with many, batches grow by themselves while the instances are busy.
+//! it yields, so that every connection with bytes ready can decode and join (unless that has lately brought
+//! too few), then runs what waits where it stands. A request that finds none waits in the queue; a leader
+//! that is done appoints the first of those who wait. With one connection nothing ever waits; with many,
+//! batches grow by themselves while the instances are busy.
 //!
 //! Each worker has a queue and instances of its own (`lane`), and others help it out only when they have nothing
 //! to do: what a request touches stays with its core.
@@ -195,7 +195,6 @@ impl Batcher {
             }
             Admission::Wait(ticket) => {
                 drop(queue);
-                lane.company.waits();
                 if !self.shared.policy.max_queue_delay.is_zero() {
                     lane.arrivals.notify_waiters();
                 }
