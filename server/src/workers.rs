@@ -15,12 +15,16 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use tokio::{
     runtime::{Builder, Handle},
     task::spawn_blocking,
 };
+
+/// Shorter than a request usually has, and so long that an idle server takes no time.
+const TICK: Duration = Duration::from_secs(1);
 
 thread_local! {
     static HERE: OnceCell<Here> = const { OnceCell::new() };
@@ -83,7 +87,7 @@ impl Workers {
             let here = Here { index, workers: workers.clone() };
             thread::Builder::new().name(format!("decima-{index}")).spawn(move || {
                 HERE.with(|cell| cell.set(here)).expect("the thread is new");
-                runtime.block_on(std::future::pending::<()>());
+                runtime.block_on(keep_a_timer());
             })?;
         }
         Ok(workers)
@@ -131,6 +135,14 @@ impl Drop for Counted {
     }
 }
 
+/// Keeps a timer armed that is due before those of requests. Where none is, the runtime wakes itself, by a system call
+/// and a round of every socket, each time that a request arms one.
+async fn keep_a_timer() {
+    loop {
+        tokio::time::sleep(TICK).await;
+    }
+}
+
 /// Hands the worker of this thread to `action`, where it has one.
 pub fn here<T>(action: impl FnOnce(Option<&Here>) -> T) -> T {
     HERE.with(|cell| action(cell.get()))
@@ -146,7 +158,7 @@ pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, time::Duration};
+    use std::sync::mpsc;
 
     use super::*;
 

@@ -21,7 +21,6 @@ const NO_BODY: &str = "content-length: 0\r\n";
 #[derive(Debug)]
 pub(super) struct Explained<T> {
     io: T,
-    http1: bool,
     /// Whether the next write starts a message, or at least a piece of one: what was offered before is written.
     at_start: bool,
     /// What is still to be written of an explained refusal.
@@ -29,8 +28,8 @@ pub(super) struct Explained<T> {
 }
 
 impl<T> Explained<T> {
-    pub(super) fn new(io: T, http1: bool) -> Self {
-        Self { io, http1, at_start: http1, rest: Bytes::new() }
+    pub(super) fn new(io: T) -> Self {
+        Self { io, at_start: true, rest: Bytes::new() }
     }
 
     /// Takes a refusal, to be written with its reason by the next flush.
@@ -46,7 +45,7 @@ impl<T> Explained<T> {
 
     fn wrote(&mut self, offered: usize, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(written)) = written {
-            self.at_start = self.http1 && written == offered;
+            self.at_start = written == offered;
         }
         written
     }

@@ -15,10 +15,15 @@ use std::{
 use axum::body::Body;
 use http::{HeaderValue, Response, Version, header};
 use http_body::Body as _;
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::graceful::GracefulShutdown,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -28,7 +33,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt as _};
 
-use super::{explained::Explained, hushed::Hushed, timer::ConnectionTimer, unread::Watched};
+use super::{ahead::Ahead, explained::Explained, hushed::Hushed, timer::ConnectionTimer, unread::Watched};
 use crate::workers::Workers;
 
 /// Heads larger than this are refused; a request for inference has a few hundred bytes of them.
@@ -46,8 +51,8 @@ pub struct Listener {
     socket: TcpListener,
     connections: Arc<Semaphore>,
     keep_alive: Duration,
-    http1: auto::Builder<TokioExecutor>,
-    http2: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
 }
 
 /// When a listener changes its ways.
@@ -71,11 +76,10 @@ impl Listener {
         http2_max_streams: u32,
     ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
-        let mut http1 = auto::Builder::new(TokioExecutor::new()).http1_only();
-        http1.http1().header_read_timeout(keep_alive).max_buf_size(MAX_HEAD_BYTES);
-        let mut http2 = auto::Builder::new(TokioExecutor::new()).http2_only();
+        let mut http1 = http1::Builder::new();
+        http1.header_read_timeout(keep_alive).max_buf_size(MAX_HEAD_BYTES);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
-            .http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(keep_alive)
             // More than is answered, so that a head over the limit can be told so.
@@ -104,7 +108,7 @@ impl Listener {
         while let Some((stream, permit)) = self.next(&phases.closing).await {
             let (service, phases, watcher) = (service.clone(), phases.clone(), graceful.watcher());
             let (mut http1, http2, keep_alive) = (self.http1.clone(), self.http2.clone(), self.keep_alive);
-            http1.http1().timer(ConnectionTimer::default());
+            http1.timer(ConnectionTimer::default());
             workers.spawn(async move {
                 let _permit = permit;
                 let Ok(stream) = TcpStream::from_std(stream) else { return };
@@ -113,14 +117,15 @@ impl Listener {
                     spoken = timeout(keep_alive, is_http2(&stream)) => spoken,
                 };
                 let Ok(Ok(is_http2)) = spoken else { return };
-                let protocol = if is_http2 { http2 } else { http1 };
                 let service =
                     service_fn(move |request| answer(service.clone(), request, Arc::clone(&phases.draining)));
-                let io = Explained::new(TokioIo::new(stream), !is_http2);
-                let connection = protocol.serve_connection(io, service).into_owned();
-                let connection = watcher.watch(connection);
-                // Streams of HTTP/2 have tasks of their own, which wake the connection's for good reason.
-                let ended = if is_http2 { connection.await } else { Hushed::new(connection).await };
+                let io = TokioIo::new(stream);
+                let ended = if is_http2 {
+                    watcher.watch(http2.serve_connection(Ahead::new(io), service)).await
+                } else {
+                    // HTTP/2's streams have tasks of their own, which wake the connection's for good reason.
+                    Hushed::new(watcher.watch(http1.serve_connection(Explained::new(io), service))).await
+                };
                 if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended early");
                 }
