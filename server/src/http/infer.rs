@@ -39,8 +39,8 @@ impl<'a> Target<'a> {
     pub(super) fn of(path: &'a str) -> Option<Self> {
         let name = path.strip_prefix("/v2/models/")?.strip_suffix("/infer")?;
         let is_plain = |segment: &str| !segment.is_empty() && !segment.contains(['/', '%']);
-        let (model, version) = match name.split_once("/versions/") {
-            Some((model, version)) => (model, Some(version)),
+        let (model, version) = match name.split_once('/') {
+            Some((model, rest)) => (model, Some(rest.strip_prefix("versions/")?)),
             None => (name, None),
         };
         (is_plain(model) && version.is_none_or(is_plain)).then_some(Self { model, version })
