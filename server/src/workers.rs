@@ -24,7 +24,7 @@ use tokio::{
 };
 
 /// Shorter than a request usually has, and so long that an idle server takes no time.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_secs(5);
 
 thread_local! {
     static HERE: OnceCell<Here> = const { OnceCell::new() };
