@@ -16,8 +16,8 @@ const RUN: Duration = Duration::from_micros(3);
 /// The part of a short row's time that goes to the run, whatever its rows.
 const PART_OF_ROW: u32 = 5;
 
-/// Looks go on until they bring less than so many percent of what they cost: to look now and then is worse than
-/// either, since requests that were answered together come again together.
+/// Looks go on until they bring less than so many percent of what they cost: to look now and then takes more time
+/// than to look always or never.
 const ENOUGH_TO_GO_ON: u128 = 80;
 
 /// While looking does not pay, so many batches in a row look all the same, to see whether it would.

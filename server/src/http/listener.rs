@@ -26,6 +26,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use tokio::{
+    io::BufReader,
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -33,7 +34,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt as _};
 
-use super::{ahead::Ahead, explained::Explained, hushed::Hushed, timer::ConnectionTimer, unread::Watched};
+use super::{explained::Explained, hushed::Hushed, timer::ConnectionTimer, unread::Watched};
 use crate::workers::Workers;
 
 /// Heads larger than this are refused; a request for inference has a few hundred bytes of them.
@@ -44,6 +45,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What every HTTP/2 connection starts with (RFC 9113, 3.4); no method of HTTP/1.1 starts like it.
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What is read at once of an HTTP/2 connection. h2's own buffer is often full half way through a request, and then
+/// the system is asked twice.
+const HTTP2_READ_BYTES: usize = 16 << 10;
 
 /// A bound socket, and how its connections are kept.
 #[derive(Debug)]
@@ -119,12 +124,13 @@ impl Listener {
                 let Ok(Ok(is_http2)) = spoken else { return };
                 let service =
                     service_fn(move |request| answer(service.clone(), request, Arc::clone(&phases.draining)));
-                let io = TokioIo::new(stream);
                 let ended = if is_http2 {
-                    watcher.watch(http2.serve_connection(Ahead::new(io), service)).await
+                    let io = TokioIo::new(BufReader::with_capacity(HTTP2_READ_BYTES, stream));
+                    watcher.watch(http2.serve_connection(io, service)).await
                 } else {
                     // HTTP/2's streams have tasks of their own, which wake the connection's for good reason.
-                    Hushed::new(watcher.watch(http1.serve_connection(Explained::new(io), service))).await
+                    let io = Explained::new(TokioIo::new(stream));
+                    Hushed::new(watcher.watch(http1.serve_connection(io, service))).await
                 };
                 if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended early");

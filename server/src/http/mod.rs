@@ -1,6 +1,5 @@
 //! The protocol over HTTP: routes, and what every request passes through; gRPC calls among them.
 
-mod ahead;
 mod body;
 mod call;
 mod docs;
