@@ -7,6 +7,7 @@ use decima_server::{
     cli,
     config::{Config, Host, Resolved},
     exit::{Exit, TERMINATION_LOG, report_fatal},
+    process,
     telemetry::{self, Traces},
     workers::Workers,
 };
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
 #[expect(clippy::print_stderr, reason = "before logging is set up")]
 fn start() -> Exit {
     #[cfg(target_os = "linux")]
-    huge_pages_off();
+    process::huge_pages_off();
     let args = match cli::Args::parse(std::env::args_os()) {
         Ok(args) => args,
         Err(error) => {
@@ -47,17 +48,15 @@ fn start() -> Exit {
     serve(resolved, &variable)
 }
 
-/// A page of 2 MiB for a few small buffers of each thread is most of what an idle server would occupy.
-#[cfg(target_os = "linux")]
-fn huge_pages_off() {
-    let _kernel_without_them = rustix::thread::disable_transparent_huge_pages(true);
-}
-
 #[expect(clippy::print_stderr, reason = "before logging is set up")]
 fn serve(resolved: Resolved, variable: &impl Fn(&str) -> Option<String>) -> Exit {
+    let settled = process::settle_environment();
     if let Err(error) = telemetry::log::init(&resolved.config.log) {
         eprintln!("cannot set up logging: {error}");
         return Exit::Failure;
+    }
+    if let Err(error) = settled {
+        tracing::warn!(%error, "cannot start anew: ONNX Runtime may report to its makers and take more memory");
     }
     for warning in &resolved.warnings {
         tracing::warn!("{warning}");

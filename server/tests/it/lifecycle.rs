@@ -2,6 +2,7 @@
 
 use std::{net::TcpListener, thread, time::Duration};
 
+use decima_server::ort_library;
 use oip::Datatype;
 
 use crate::support::{ServerBuilder, get, models, post};
@@ -49,6 +50,23 @@ fn an_early_socket_is_live_at_once_and_ready_when_the_models_are() {
     server.wait_until_ready();
     let ready = get(&format!("{url}/v2/health/ready"));
     assert_eq!((ready.status, &ready.json()["ready"]), (200, &serde_json::json!(true)));
+}
+
+#[test]
+fn nothing_is_written_into_the_home_directory() {
+    let home = tempfile::tempdir().unwrap();
+    let library =
+        ort_library::find(&|name| std::env::var(name).ok()).unwrap_or_else(|error| panic!("{error}"));
+    let server = ServerBuilder::new()
+        .model("m", "1", &models::identity(Datatype::Fp32))
+        .envs([("HOME", home.path().as_os_str()), ("ORT_DYLIB_PATH", library.as_os_str())])
+        .start();
+    let body = br#"{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]}]}"#;
+    let answer = post(&format!("{}/v2/models/m/infer", server.url()), &[], body);
+    assert_eq!(answer.status, 200, "{}", answer.error());
+    let written: Vec<_> =
+        std::fs::read_dir(home.path()).unwrap().flatten().map(|entry| entry.path()).collect();
+    assert!(written.is_empty(), "{written:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
 
 /// The modules of the server, lowest floor first; a module may name those of its own line and above.
 const FLOORS: [&[&str]; 10] = [
-    &["error", "cpu_budget", "exit", "ort_library", "workers"],
+    &["error", "cpu_budget", "exit", "ort_library", "process", "workers"],
     &["config", "model"],
     &["classify", "cli", "schedule", "telemetry", "validate", "executor"],
     &["batcher"],
