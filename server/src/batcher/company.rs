@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-/// What a look costs.
-const LOOK: Duration = Duration::from_micros(4);
+/// What a round of the sockets costs.
+pub(super) const LOOK: Duration = Duration::from_micros(4);
 
 /// What a request that joins saves, beside a part of its row's time: forming, calling and accounting for a run.
 const RUN: Duration = Duration::from_micros(3);
 
-/// The part of a short row's time that goes to the run, whatever its rows.
+/// The part of a row's time that goes to the run, whatever its rows.
 const PART_OF_ROW: u32 = 5;
 
 /// Looks go on until they bring less than so many percent of what they cost: to look now and then takes more time
@@ -55,15 +55,15 @@ impl Company {
         self.pays.load(Ordering::Relaxed) || batches % PERIOD < TRIALS
     }
 
-    /// A look brought so many requests, to a model whose rows take `row` each.
-    pub(super) fn looked(&self, joined: usize, row: Duration) {
+    /// A look that costs so much brought so many requests, to a model whose rows take `row` each.
+    pub(super) fn looked(&self, joined: usize, row: Duration, cost: Duration) {
         let joined = u32::try_from(joined).unwrap_or(u32::MAX).min(u32::MAX / ONE) * ONE;
         let known = self.joining.load(Ordering::Relaxed);
         let joining = known - known / MEMORY + joined / MEMORY;
         self.joining.store(joining, Ordering::Relaxed);
         let saves = u128::from(joining) * (RUN + row / PART_OF_ROW).as_nanos() / u128::from(ONE);
         let enough = if self.pays.load(Ordering::Relaxed) { ENOUGH_TO_GO_ON } else { 100 };
-        self.pays.store(saves * 100 >= LOOK.as_nanos() * enough, Ordering::Relaxed);
+        self.pays.store(saves * 100 >= cost.as_nanos() * enough, Ordering::Relaxed);
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
         let look = |_: &u32| {
             let looks = company.is_worth_a_look();
             if looks {
-                company.looked(joined, row);
+                company.looked(joined, row, LOOK);
             }
             looks
         };

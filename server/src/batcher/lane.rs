@@ -57,6 +57,11 @@ impl Lanes {
         self.0.iter()
     }
 
+    /// Requests that wait in all of them.
+    pub(super) fn waiting(&self) -> usize {
+        self.iter().map(|lane| lane.queue().len()).sum()
+    }
+
     /// The lane of the requests that come on this thread.
     pub(super) fn home(&self) -> usize {
         workers::here(|here| here.map_or(0, |here| self.of_worker(here.index)))

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Answer, Instance, Shared, Turn, Waiting,
+    company::LOOK,
     courtesy::make_way,
     expired,
     lane::Helper,
@@ -40,6 +41,7 @@ impl Lease {
     /// answered by its channel.
     pub(super) async fn lead(mut self, home: usize, own: Entry<Waiting>) {
         self.look_for_company(home, own.rows).await;
+        self.wait_for_regulars(home, own.rows).await;
         let delay_ends = own.payload.work.arrived + self.shared.policy.max_queue_delay;
         self.wait_for_rows(home, &own, delay_ends).await;
         let helpers = self.helpers(home);
@@ -77,8 +79,21 @@ impl Lease {
             in_vain = if waiting > known { 0 } else { in_vain + 1 };
         }
         if !is_full(before) {
-            lane.company.looked(waiting.saturating_sub(before), shared.pace.expected(1));
+            lane.company.looked(waiting.saturating_sub(before), shared.pace.expected(1), LOOK);
         }
+    }
+
+    /// Waits a little for those who were just answered to come again.
+    async fn wait_for_regulars(&self, home: usize, rows: usize) {
+        let shared = &self.shared;
+        let Some(regulars) = &shared.regulars else { return };
+        let there = || 1 + shared.lanes.get(home).queue().len();
+        let is_full = || rows + shared.room.rows() >= shared.policy.max_joined_rows;
+        let step = || {
+            make_way();
+            tokio::task::yield_now()
+        };
+        regulars.wait(there, is_full, shared.pace.expected(1), step).await;
     }
 
     /// Waits until enough rows are there for the batch to go, at most until `delay_ends`.

@@ -17,6 +17,7 @@ mod lane;
 mod lease;
 mod pace;
 pub mod queue;
+mod regulars;
 pub mod scatter;
 
 use std::{sync::Arc, time::Duration};
@@ -33,6 +34,7 @@ use lane::Lanes;
 use lease::Lease;
 use pace::Pace;
 use queue::{Admission, Entry, Room, Ticket};
+use regulars::Regulars;
 
 use crate::{
     error::{ErrorCode, ServeError},
@@ -89,6 +91,8 @@ struct Shared {
     room: Arc<Room>,
     policy: BatchPolicy,
     pace: Pace,
+    /// Where a single instance runs long rows on all cores.
+    regulars: Option<Regulars>,
     metrics: Arc<ModelMetrics>,
 }
 
@@ -98,6 +102,9 @@ impl Shared {
         let rows = entries.iter().map(|entry| entry.rows).sum();
         let queued = entries.iter().map(|entry| started - entry.payload.work.arrived).sum();
         self.pace.learn(rows, times.total());
+        if let Some(regulars) = &self.regulars {
+            regulars.remember(entries.len() + self.lanes.waiting());
+        }
         self.metrics.batch_rows.observe(rows as f64);
         self.metrics.compute_duration.observe(times.total().as_secs_f64());
         let requests = entries.len();
@@ -122,9 +129,11 @@ impl Batcher {
         metrics: Arc<ModelMetrics>,
     ) -> Self {
         let room = Arc::new(Room::new(policy.max_queue_rows));
-        let lanes = if row_duration < LONG_ROW { workers } else { 1 };
-        let lanes = Lanes::new(instances, lanes, &room);
-        Self { shared: Arc::new(Shared { lanes, room, policy, pace: Pace::new(row_duration), metrics }) }
+        let is_long = row_duration >= LONG_ROW;
+        let regulars = (is_long && instances.len() == 1 && workers > 1).then(Regulars::new);
+        let lanes = Lanes::new(instances, if is_long { 1 } else { workers }, &room);
+        let pace = Pace::new(row_duration);
+        Self { shared: Arc::new(Shared { lanes, room, policy, pace, regulars, metrics }) }
     }
 
     /// Runs a request, joined with others where that is possible, and gives its outputs.
@@ -169,7 +178,7 @@ impl Batcher {
 
     /// Requests that wait now.
     pub fn waiting(&self) -> usize {
-        self.shared.lanes.iter().map(|lane| lane.queue().len()).sum()
+        self.shared.lanes.waiting()
     }
 
     /// Rows that wait now.

@@ -284,3 +284,29 @@ async fn a_configured_delay_waits_for_others_but_no_longer() {
     assert_eq!(started.elapsed().as_millis(), 30, "the fourth makes the preferred size");
     assert_eq!(runs.load(Ordering::Relaxed), 2);
 }
+
+#[tokio::test]
+async fn a_model_with_all_cores_waits_for_those_who_were_just_answered() {
+    let executor = AddOne { busy: Duration::from_millis(2), ..AddOne::default() };
+    let runs = Arc::clone(&executor.runs);
+    let metrics = Metrics::new().unwrap().model("add", "1");
+    let instances = vec![Instance::new(Box::new(executor))];
+    let batcher = Batcher::new(instances, 2, policy(), Duration::from_secs(10), metrics);
+    let mut clients = JoinSet::new();
+    for client in 0..3 {
+        let batcher = batcher.clone();
+        clients.spawn(async move {
+            for turn in 0..10 {
+                // Later than a leader looks for anybody, and while the batch runs that the very first one leads.
+                let later = if (client, turn) == (0, 0) { 0 } else { 20 };
+                for _ in 0..later {
+                    tokio::task::yield_now().await;
+                }
+                batcher.submit(request(1, 1, 1), soon()).await.unwrap();
+            }
+        });
+    }
+    clients.join_all().await;
+    // As many batches as each has requests, and a few until they have found together and as they leave.
+    assert!(runs.load(Ordering::Relaxed) <= 13, "{runs:?}");
+}
