@@ -148,6 +148,12 @@ pub fn here<T>(action: impl FnOnce(Option<&Here>) -> T) -> T {
     HERE.with(|cell| action(cell.get()))
 }
 
+/// Whether to decode so many bytes of text, which are read one by one, and so many of tensors, which are looked at at
+/// most, would keep a worker's other connections waiting: some 2 ms.
+pub fn is_long_to_decode(text: usize, tensors: usize) -> bool {
+    text + tensors / 8 > 512 << 10
+}
+
 /// Does work that would keep a worker's connections waiting on a thread of its own.
 pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match spawn_blocking(work).await {

@@ -45,6 +45,13 @@ impl AlignedBuffer {
 /// The input tensors of each request of a batch, each in the model's order.
 pub type ExecutionInputs<'a> = [&'a [Tensor]];
 
+/// An input of a request that is alone, where its elements lie as they must: no copy is made of it.
+fn own_data<'a>(requests: &ExecutionInputs<'a>, index: usize) -> Option<&'a [u8]> {
+    let [only] = requests else { return None };
+    let Tensor { datatype, data, .. } = &only[index];
+    data.as_ptr().addr().is_multiple_of(datatype.size().unwrap_or(1)).then_some(&data[..])
+}
+
 /// Joins the inputs of batches, reusing its buffers.
 #[derive(Debug, Default)]
 pub struct Gatherer {
@@ -65,7 +72,9 @@ impl Gatherer {
         self.shapes.clear();
         for (index, buffer) in self.buffers.iter_mut().enumerate() {
             let tensors = requests.iter().map(|inputs: &&[Tensor]| &inputs[index]);
-            buffer.fill(tensors.clone().map(|tensor| &tensor.data[..]));
+            if own_data(requests, index).is_none() {
+                buffer.fill(tensors.clone().map(|tensor| &tensor.data[..]));
+            }
             let mut shape = first[index].shape.clone();
             if requests.len() > 1 {
                 shape.0[0] = tensors.map(|tensor| tensor.shape.0[0]).sum();
@@ -76,16 +85,48 @@ impl Gatherer {
             .buffers
             .iter()
             .zip(&self.shapes)
-            .zip(first.iter())
-            .map(|((buffer, shape), tensor)| BatchInput {
-                datatype: tensor.datatype,
+            .enumerate()
+            .map(|(index, (buffer, shape))| BatchInput {
+                datatype: first[index].datatype,
                 shape,
-                data: buffer.bytes(),
+                data: own_data(requests, index).unwrap_or_else(|| buffer.bytes()),
             })
             .collect();
         let result = run(&inputs);
         drop(inputs);
         self.buffers.iter_mut().for_each(AlignedBuffer::release);
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use oip::Datatype;
+    use smallvec::smallvec;
+
+    use super::*;
+
+    fn tensor(data: Bytes) -> [Tensor; 1] {
+        [Tensor { datatype: Datatype::Fp64, shape: Shape(smallvec![1, data.len() / 8]), data }]
+    }
+
+    #[test]
+    fn a_request_alone_is_copied_only_where_its_elements_do_not_lie_as_they_must() {
+        let mut gatherer = Gatherer::default();
+        let data = Bytes::from(vec![5; 88]);
+        let aligned = data.as_ptr().addr().wrapping_neg() % 8;
+        for offset in 0..8 {
+            let only = tensor(data.slice(offset..offset + 80));
+            gatherer.gather(&[&only], |inputs| {
+                assert_eq!(inputs[0].data, &only[0].data);
+                assert_eq!(inputs[0].data.as_ptr().addr() % 8, 0);
+                assert_eq!(inputs[0].data.as_ptr() == only[0].data.as_ptr(), offset == aligned);
+            });
+        }
+        let two = tensor(data.slice(aligned..aligned + 80));
+        gatherer.gather(&[&two, &two], |inputs| {
+            assert_eq!((inputs[0].data.len(), &inputs[0].shape.0[..]), (160, &[2, 10][..]));
+        });
     }
 }

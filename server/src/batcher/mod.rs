@@ -4,7 +4,8 @@
 //! it yields, so that every connection with bytes ready can decode and join (unless that has lately brought
 //! too few), then runs what waits where it stands. A request that finds none waits in the queue; a leader
 //! that is done appoints the first of those who wait. With one connection nothing ever waits; with many,
-//! batches grow by themselves while the instances are busy.
+//! batches grow by themselves while the instances are busy. Where one instance runs long rows on all cores, it waits a
+//! little for those who were just answered (`regulars`).
 //!
 //! Each worker has a queue and instances of its own (`lane`), and others help it out only when they have nothing
 //! to do: what a request touches stays with its core.

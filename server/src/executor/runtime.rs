@@ -161,7 +161,6 @@ impl Runtime {
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?
             .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_memory_pattern(false)? // one for each size of batch would be kept
             .with_prepacked_weights(&options.prepacked)?;
         Ok(builder)
     }

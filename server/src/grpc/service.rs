@@ -35,9 +35,6 @@ pub struct Service {
     pub(super) data_plane: Arc<DataPlane>,
 }
 
-/// A larger message is read where it may take its time: it would keep other connections waiting.
-const LONG_DECODE_BYTES: usize = 512 << 10;
-
 /// An empty version asks for the newest.
 fn version(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
@@ -69,7 +66,7 @@ async fn answer(
     let metrics = &inference.model.metrics;
     let reading = metrics.time(Stage::Preprocess);
     let size: usize = message.raw_input_contents.iter().map(bytes::Bytes::len).sum();
-    let (request, form) = if size > LONG_DECODE_BYTES {
+    let (request, form) = if workers::is_long_to_decode(0, size) {
         workers::apart(move || decode_request(message)).await?
     } else {
         decode_request(message)?

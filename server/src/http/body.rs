@@ -12,14 +12,19 @@ use crate::error::{ErrorCode, ServeError};
 /// Grain of the memory for a body that does not say how long it is.
 const BLOCK_BYTES: usize = 256 << 10;
 
-/// Reads the whole body. A body that arrives in one piece is not copied.
-pub(super) async fn read(body: Body, state: &AppState) -> Result<Bytes, ServeError> {
-    read_at_most(body, state.max_body_bytes, "--max-body-size", state).await
+/// Where a tensor begins in memory that is read by whole lines of the cache.
+const ALIGNMENT: usize = 64;
+
+/// Reads the whole body. A body that arrives in one piece is not copied; of any other the byte at `tensors` is put where
+/// the elements of a tensor may begin, so that they need not be copied again.
+pub(super) async fn read(body: Body, tensors: usize, state: &AppState) -> Result<Bytes, ServeError> {
+    read_at_most(body, tensors, state.max_body_bytes, "--max-body-size", state).await
 }
 
 /// Reads the whole body within a limit of its own, whose name is for the client.
 pub(super) async fn read_at_most(
     body: Body,
+    tensors: usize,
     limit: usize,
     name: &str,
     state: &AppState,
@@ -28,7 +33,7 @@ pub(super) async fn read_at_most(
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit, name));
     }
-    match timeout(state.body_read_timeout, collect(body, limit, name)).await {
+    match timeout(state.body_read_timeout, collect(body, tensors, limit, name)).await {
         Ok(read) => read,
         Err(_) => Err(ServeError::new(
             ErrorCode::RequestTimeout,
@@ -40,7 +45,7 @@ pub(super) async fn read_at_most(
     }
 }
 
-async fn collect(mut body: Body, limit: usize, name: &str) -> Result<Bytes, ServeError> {
+async fn collect(mut body: Body, tensors: usize, limit: usize, name: &str) -> Result<Bytes, ServeError> {
     let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
     if first.len() > limit {
         return Err(too_large(limit, name));
@@ -49,7 +54,7 @@ async fn collect(mut body: Body, limit: usize, name: &str) -> Result<Bytes, Serv
         return Ok(first);
     }
     let announced = body.size_hint().exact().and_then(|rest| usize::try_from(rest).ok());
-    let mut blocks = Blocks::new(&first, announced);
+    let mut blocks = Blocks::new(&first, announced, tensors);
     while let Some(part) = next(&mut body).await? {
         if part.len() > limit - blocks.length {
             return Err(too_large(limit, name));
@@ -62,41 +67,47 @@ async fn collect(mut body: Body, limit: usize, name: &str) -> Result<Bytes, Serv
 /// A body of unknown length, collected without ever moving what is there: memory stays within a block of
 /// what was received, however the client cuts its body up.
 struct Blocks {
-    blocks: Vec<Vec<u8>>,
+    parts: Vec<Vec<u8>>,
+    /// Bytes of the first block that are none of the body's.
+    padding: usize,
     length: usize,
 }
 
 impl Blocks {
     /// `announced` bytes follow `first`, where the client said so.
-    fn new(first: &[u8], announced: Option<usize>) -> Self {
-        let mut block = Vec::with_capacity(first.len() + announced.unwrap_or(BLOCK_BYTES));
+    fn new(first: &[u8], announced: Option<usize>, tensors: usize) -> Self {
+        let room = first.len() + announced.unwrap_or(BLOCK_BYTES);
+        let mut block: Vec<u8> = Vec::with_capacity(ALIGNMENT + room);
+        let begin = block.as_ptr().addr().wrapping_add(tensors); // the client says where that is
+        let padding = begin.wrapping_neg() % ALIGNMENT;
+        block.resize(padding, 0);
         block.extend_from_slice(first);
-        Self { blocks: vec![block], length: first.len() }
+        Self { parts: vec![block], padding, length: first.len() }
     }
 
     fn append(&mut self, mut part: &[u8]) {
         self.length += part.len();
         while !part.is_empty() {
-            match self.blocks.last_mut().filter(|block| block.len() < block.capacity()) {
+            match self.parts.last_mut().filter(|block| block.len() < block.capacity()) {
                 Some(block) => {
                     let (fits, rest) = part.split_at(part.len().min(block.capacity() - block.len()));
                     block.extend_from_slice(fits);
                     part = rest;
                 }
-                None => self.blocks.push(Vec::with_capacity(BLOCK_BYTES)),
+                None => self.parts.push(Vec::with_capacity(BLOCK_BYTES)),
             }
         }
     }
 
     fn join(mut self) -> Bytes {
-        if self.blocks.len() == 1 {
-            return self.blocks.remove(0).into();
+        if self.parts.len() == 1 {
+            return Bytes::from(self.parts.remove(0)).slice(self.padding..);
         }
-        let mut whole = Vec::with_capacity(self.length);
-        for block in self.blocks {
+        let mut whole = Vec::with_capacity(self.padding + self.length);
+        for block in self.parts {
             whole.extend_from_slice(&block); // and free the block
         }
-        whole.into()
+        Bytes::from(whole).slice(self.padding..)
     }
 }
 
@@ -113,4 +124,29 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, ServeError> {
 
 fn too_large(limit: usize, name: &str) -> ServeError {
     ServeError::new(ErrorCode::PayloadTooLarge, format!("the body is larger than {limit} bytes ({name})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_begin_where_their_elements_may_and_nothing_is_added() {
+        let body: Vec<u8> = (0..2000).map(|index| index as u8).collect();
+        for tensors in [0, 1, 149, 1999, usize::MAX] {
+            let mut blocks = Blocks::new(&body[..100], Some(1900), tensors);
+            body[100..].chunks(700).for_each(|part| blocks.append(part));
+            let read = blocks.join();
+            assert_eq!(read, body);
+            assert_eq!(read.as_ptr().addr().wrapping_add(tensors) % ALIGNMENT, 0);
+        }
+    }
+
+    #[test]
+    fn a_body_of_unknown_length_is_whole() {
+        let body = vec![7; 3 * BLOCK_BYTES + 5];
+        let mut blocks = Blocks::new(&body[..3], None, 2);
+        body[3..].chunks(50_000).for_each(|part| blocks.append(part));
+        assert_eq!(blocks.join(), body);
+    }
 }

@@ -24,9 +24,6 @@ use crate::{
 /// Bytes of JSON before the binary tensors; without it the body is all JSON.
 const JSON_LENGTH: HeaderName = HeaderName::from_static(oip::JSON_LENGTH_HEADER);
 
-/// A larger body is decoded where it may take its time: it would keep other connections waiting.
-pub(super) const LONG_DECODE_BYTES: usize = 512 << 10;
-
 /// Whom a request for inference is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target<'a> {
@@ -78,9 +75,10 @@ async fn answer(
     body: Body,
 ) -> Result<Response, ServeError> {
     let form = Form::of(headers)?;
-    let bytes = body::read(body, state).await?;
+    let bytes = body::read(body, form.text(0), state).await?;
     let reading = inference.model.metrics.time(Stage::Preprocess);
-    let request = if bytes.len() > LONG_DECODE_BYTES {
+    let text = form.text(bytes.len());
+    let request = if workers::is_long_to_decode(text, bytes.len().saturating_sub(text)) {
         let model = Arc::clone(&inference.model);
         workers::apart(move || decode(&bytes, form, &model)).await?
     } else {
@@ -112,6 +110,15 @@ impl Form {
             Some(0) => Ok(Self::Raw),
             Some(length) => Ok(Self::Binary(length)),
             None => Err(ServeError::invalid("Inference-Header-Content-Length must be a number of bytes")),
+        }
+    }
+
+    /// How many of the body's bytes are text; tensors follow.
+    fn text(self, body: usize) -> usize {
+        match self {
+            Self::Json => body,
+            Self::Binary(json_length) => json_length,
+            Self::Raw => 0,
         }
     }
 }

@@ -73,7 +73,7 @@ pub(super) async fn named() -> ServeError {
 
 /// Reads a body that may be empty.
 async fn read<T: Default + DeserializeOwned>(body: Body, state: &AppState) -> Result<T, ServeError> {
-    let bytes = body::read_at_most(body, MAX_BODY_BYTES, "the limit of this path", state).await?;
+    let bytes = body::read_at_most(body, 0, MAX_BODY_BYTES, "the limit of this path", state).await?;
     let text = bytes.trim_ascii();
     if text.is_empty() {
         return Ok(T::default());

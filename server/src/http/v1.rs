@@ -13,7 +13,7 @@ use oip::v1;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{AppState, body, infer::LONG_DECODE_BYTES, models::ModelPath};
+use super::{AppState, body, models::ModelPath};
 use crate::{
     data_plane::{Call, Inference},
     error::{ErrorCode, ServeError},
@@ -87,10 +87,10 @@ impl Verb {
 }
 
 async fn predict(inference: &Inference<'_>, state: &AppState, body: Body) -> Result<Response, ServeError> {
-    let bytes = body::read(body, state).await?;
+    let bytes = body::read(body, 0, state).await?;
     let model = &inference.model;
     let reading = model.metrics.time(Stage::Preprocess);
-    let v1::Request { form, infer } = if bytes.len() > LONG_DECODE_BYTES {
+    let v1::Request { form, infer } = if workers::is_long_to_decode(bytes.len(), 0) {
         let model = Arc::clone(model);
         workers::apart(move || decode(&bytes, &model)).await?
     } else {
