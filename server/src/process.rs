@@ -1,4 +1,4 @@
-//! The process itself: what it asks of the system and of its libraries, before anything else.
+//! The process itself: what it asks of the system and of its libraries before it serves.
 
 use std::{env, io, os::unix::process::CommandExt as _, process::Command};
 

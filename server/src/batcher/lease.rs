@@ -13,6 +13,7 @@ use super::{
     expired,
     lane::Helper,
     queue::{Entry, Handover},
+    regulars::Regulars,
 };
 use crate::{error::ServeError, executor::ExecuteError, telemetry::BatchTimes, workers};
 
@@ -83,17 +84,25 @@ impl Lease {
         }
     }
 
-    /// Waits a little for those who were just answered to come again.
+    /// Waits a little for those who were just answered to come again, where that is worth it.
     async fn wait_for_regulars(&self, home: usize, rows: usize) {
         let shared = &self.shared;
         let Some(regulars) = &shared.regulars else { return };
         let there = || 1 + shared.lanes.get(home).queue().len();
         let is_full = || rows + shared.room.rows() >= shared.policy.max_joined_rows;
-        let step = || {
+        let (known, before) = (regulars.count(), there());
+        let all_there = || there() >= known || is_full();
+        if all_there() || !regulars.company.is_worth_a_look() {
+            return;
+        }
+        let row = shared.pace.expected(1);
+        // Not the runtime's clock, which tests may stop.
+        let (started, most) = (std::time::Instant::now(), Regulars::patience(row));
+        while !all_there() && started.elapsed() < most {
             make_way();
-            tokio::task::yield_now()
-        };
-        regulars.wait(there, is_full, shared.pace.expected(1), step).await;
+            tokio::task::yield_now().await;
+        }
+        regulars.company.looked(there().saturating_sub(before), row, most);
     }
 
     /// Waits until enough rows are there for the batch to go, at most until `delay_ends`.

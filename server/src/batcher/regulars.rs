@@ -7,7 +7,7 @@
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::company::Company;
@@ -15,11 +15,12 @@ use super::company::Company;
 /// A leader waits at most for such a part of a row's time.
 const PART_OF_ROW: u32 = 16;
 
-/// How many they are.
+/// Who was there when the last batch ended.
 #[derive(Debug)]
 pub(super) struct Regulars {
     requests: AtomicUsize,
-    company: Company,
+    /// What waiting for them has brought.
+    pub(super) company: Company,
 }
 
 impl Regulars {
@@ -32,24 +33,13 @@ impl Regulars {
         self.requests.store(requests, Ordering::Relaxed);
     }
 
-    /// Lets others proceed, by `step`, until as many requests are `there` as there were or the batch `is_full`, for a
-    /// part of the time that a `row` takes at most.
-    pub(super) async fn wait<F: Future>(
-        &self,
-        there: impl Fn() -> usize,
-        is_full: impl Fn() -> bool,
-        row: Duration,
-        step: impl Fn() -> F,
-    ) {
-        let (known, before) = (self.requests.load(Ordering::Relaxed), there());
-        let all_there = || there() >= known || is_full();
-        if all_there() || !self.company.is_worth_a_look() {
-            return;
-        }
-        let (started, most) = (Instant::now(), row / PART_OF_ROW);
-        while !all_there() && started.elapsed() < most {
-            step().await;
-        }
-        self.company.looked(there().saturating_sub(before), row, most);
+    /// How many they are.
+    pub(super) fn count(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// How long a leader waits for them at most, where a row takes so long.
+    pub(super) fn patience(row: Duration) -> Duration {
+        row / PART_OF_ROW
     }
 }

@@ -75,10 +75,11 @@ async fn answer(
     body: Body,
 ) -> Result<Response, ServeError> {
     let form = Form::of(headers)?;
-    let bytes = body::read(body, form.text(0), state).await?;
+    let tensors = form.tensors();
+    let bytes = body::read(body, tensors.unwrap_or(0), state).await?;
     let reading = inference.model.metrics.time(Stage::Preprocess);
-    let text = form.text(bytes.len());
-    let request = if workers::is_long_to_decode(text, bytes.len().saturating_sub(text)) {
+    let text = tensors.map_or(bytes.len(), |begin| begin.min(bytes.len()));
+    let request = if workers::is_long_to_decode(text, bytes.len() - text) {
         let model = Arc::clone(&inference.model);
         workers::apart(move || decode(&bytes, form, &model)).await?
     } else {
@@ -113,12 +114,12 @@ impl Form {
         }
     }
 
-    /// How many of the body's bytes are text; tensors follow.
-    fn text(self, body: usize) -> usize {
+    /// After how many bytes of text the bytes of tensors begin, where there are any.
+    fn tensors(self) -> Option<usize> {
         match self {
-            Self::Json => body,
-            Self::Binary(json_length) => json_length,
-            Self::Raw => 0,
+            Self::Json => None,
+            Self::Binary(json_length) => Some(json_length),
+            Self::Raw => Some(0),
         }
     }
 }
