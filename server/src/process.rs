@@ -1,6 +1,13 @@
-//! The process itself: what it asks of the system and of its libraries before it serves.
+//! The process itself: what it asks of the system and of its libraries.
 
-use std::{env, io, os::unix::process::CommandExt as _, process::Command};
+use std::{env, io, os::unix::process::CommandExt as _, path::Path, process::Command};
+
+#[cfg(target_os = "linux")]
+use {
+    procfs::process::{MMPermissions, MMapPath, MemoryMap, Process},
+    rustix::mm::{Advice, madvise},
+    std::{ops::Range, path::PathBuf},
+};
 
 /// What libraries read from the environment before any code of ours runs, as this server wants it.
 const READ_AT_LOAD: [(&str, &str); 2] = [
@@ -34,4 +41,42 @@ pub fn settle_environment() -> io::Result<()> {
 #[cfg(target_os = "linux")]
 pub fn huge_pages_off() {
     let _kernel_without_them = rustix::thread::disable_transparent_huge_pages(true);
+}
+
+/// Takes the pages of this program and of `library` that are as they are in their files out of the process: most of
+/// them are code that served to start, and would stay for as long as the process does. What is needed again comes
+/// back from the system's cache of files, 16 pages for a fault of a microsecond or two.
+///
+/// `library` is the file itself, not a link to it, and stays loaded.
+///
+/// # Errors
+/// The system does not say what is mapped where, or refuses; all pages stay in place then, or some.
+#[cfg(target_os = "linux")]
+pub fn release_code(library: &Path) -> io::Result<()> {
+    let files = [env::current_exe()?, library.to_owned()];
+    let maps = Process::myself().and_then(|process| process.smaps()).map_err(io::Error::other)?;
+    for Range { start, end } in maps.iter().filter_map(|map| unchanged(map, &files)) {
+        // SAFETY: the pages are a file's, may not be written to, and none has been: whoever reads them next finds the
+        // same bytes. They are still those of that file, since neither it nor the program is ever unloaded.
+        #[expect(unsafe_code, reason = "advice that loses what was written, where nothing was")]
+        unsafe { madvise(start as *mut _, end - start, Advice::LinuxDontNeed) }?;
+    }
+    Ok(())
+}
+
+/// Elsewhere code stays where it is.
+#[cfg(not(target_os = "linux"))]
+pub fn release_code(_library: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Addresses of a part of one of the `files` that nobody may write to, nor has (as the loader does, which moves what
+/// points elsewhere, and protects it then).
+#[cfg(target_os = "linux")]
+fn unchanged(map: &MemoryMap, files: &[PathBuf]) -> Option<Range<usize>> {
+    let MMapPath::Path(path) = &map.pathname else { return None };
+    let writable = map.perms.intersects(MMPermissions::WRITE | MMPermissions::SHARED);
+    let unwritten = map.extension.map.get("Anonymous") == Some(&0);
+    let (start, end) = map.address;
+    (files.contains(path) && !writable && unwritten).then_some(start as usize..end as usize)
 }

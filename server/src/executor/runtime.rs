@@ -1,6 +1,7 @@
 //! ONNX Runtime's library: loading it once, and what it can run on.
 
 use std::{
+    ffi::OsStr,
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -68,7 +69,7 @@ impl SessionOptions {
 pub struct Runtime {
     environment: ort::environment::Environment,
     device: Device,
-    version: String,
+    library: PathBuf,
 }
 
 impl fmt::Debug for Runtime {
@@ -93,7 +94,12 @@ impl Runtime {
             .map_err(|error| refused(error.to_string()))?;
         environment.set_log_level(LogLevel::Warning);
         let device = settle(device)?;
-        Ok(Self { environment, device, version: version_of(path) })
+        Ok(Self { environment, device, library: path.canonicalize().unwrap_or_else(|_| path.to_owned()) })
+    }
+
+    /// The library's file, which is not a link. It stays loaded as long as the process lives.
+    pub fn library(&self) -> &Path {
+        &self.library
     }
 
     /// The device that models run on.
@@ -101,9 +107,11 @@ impl Runtime {
         self.device
     }
 
-    /// The library's version, as in `1.32.0`.
+    /// The library's version, as in `1.32.0`. The library itself says which commit it was built from, its file's
+    /// name which version that is: `libonnxruntime.so.1.32.0`.
     pub fn version(&self) -> &str {
-        &self.version
+        let name = self.library.file_name().and_then(OsStr::to_str);
+        name.and_then(|name| name.split_once(".so.")).map_or("unknown", |(_, version)| version)
     }
 
     /// Loads the model at `path`. External data is looked for beside it, as ONNX lays down.
@@ -175,14 +183,6 @@ fn refused<T>(error: &ort::Error<T>, path: &Path) -> RuntimeError {
     } else {
         text.replace(&format!("{folder}/"), "").replace(&folder, "")
     })
-}
-
-/// The library says which commit it was built from, its file's name which version that is:
-/// `libonnxruntime.so.1.32.0`.
-fn version_of(path: &Path) -> String {
-    let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    name.split_once(".so.").map_or_else(|| "unknown".to_owned(), |(_, version)| version.to_owned())
 }
 
 fn settle(device: Device) -> Result<Device, RuntimeError> {

@@ -18,7 +18,7 @@ use super::{
     registry::{Registry, State},
     source::{Candidate, Source},
 };
-use crate::{config::Models, error::ServeError};
+use crate::{config::Models, error::ServeError, process};
 
 /// Pauses between attempts to reach a store at start-up.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -195,6 +195,7 @@ impl Repository {
         }
         self.registry.set_listed();
         let mut first_error = None;
+        let loaded_some = !due.is_empty();
         for (key, candidate) in due {
             let loaded = self.load(&candidate).await;
             let attempt = (candidate, loaded.is_ok());
@@ -221,7 +222,20 @@ impl Repository {
                 self.remove(&name, |version| !kept.contains(&(name.clone(), version.to_owned())));
             }
         }
+        if loaded_some {
+            self.tidy();
+        }
         first_error.map_or(Ok(()), Err)
+    }
+
+    /// Gives back what loading alone has needed, which is most of the process. Nobody has to wait for it.
+    fn tidy(&self) {
+        let loader = Arc::clone(&self.loader);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = process::release_code(loader.runtime.library()) {
+                tracing::debug!(%error, "code that is not needed any more stays in memory");
+            }
+        });
     }
 
     /// What there is to be served, of every model or of one.

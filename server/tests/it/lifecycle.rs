@@ -5,7 +5,10 @@ use std::{net::TcpListener, thread, time::Duration};
 use decima_server::ort_library;
 use oip::Datatype;
 
-use crate::support::{ServerBuilder, get, models, post};
+use crate::{
+    model_control::{infer, load},
+    support::{ServerBuilder, eventually, get, models, post},
+};
 
 const SLOW_BODY: &[u8] =
     br#"{"inputs":[{"name":"x","datatype":"FP32","shape":[8,1,1],"data":[1,1,1,1,1,1,1,1]}]}"#;
@@ -67,6 +70,22 @@ fn nothing_is_written_into_the_home_directory() {
     let written: Vec<_> =
         std::fs::read_dir(home.path()).unwrap().flatten().map(|entry| entry.path()).collect();
     assert!(written.is_empty(), "{written:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn code_that_loading_needed_does_not_stay_in_memory() {
+    let onnx = models::identity(Datatype::Fp32);
+    let server = ServerBuilder::new().model("m", "1", &onnx).start();
+    let little = || eventually(|| server.resident("libonnxruntime") < 8 << 20); // loading needs twice that
+    little();
+    assert_eq!(infer(&server, "m").status, 200);
+    models::write(server.models(), "n", "1", &onnx);
+    assert_eq!(load(&server, "n").status, 200);
+    little();
+    for model in ["m", "n"] {
+        assert_eq!(infer(&server, model).status, 200);
+    }
 }
 
 #[test]

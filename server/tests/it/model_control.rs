@@ -4,13 +4,12 @@ use std::{
     fs,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread::{self, ScopedJoinHandle},
-    time::{Duration, Instant},
 };
 
 use oip::Datatype;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Server, ServerBuilder, get, models, post};
+use crate::support::{Answer, Server, ServerBuilder, eventually, get, models, post};
 
 const BODY: &[u8] = br#"{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]}]}"#;
 
@@ -32,15 +31,6 @@ pub(crate) fn infer(server: &Server, model: &str) -> Answer {
 
 fn ready(server: &Server, path: &str) -> u16 {
     get(&format!("{}/v2/{path}/ready", server.url())).status
-}
-
-/// Waits until it is so.
-fn eventually(is_so: impl Fn() -> bool) {
-    let gives_up = Instant::now() + Duration::from_mins(1);
-    while !is_so() {
-        assert!(Instant::now() < gives_up, "it never is");
-        thread::yield_now();
-    }
 }
 
 /// Name, version and state of every entry.

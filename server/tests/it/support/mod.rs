@@ -6,7 +6,21 @@ mod grpc;
 pub(crate) mod models;
 mod server;
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 pub(crate) use client::{Answer, get, infer, infer_binary, post};
 pub(crate) use collector::{Collector, Received};
 pub(crate) use grpc::Grpc;
 pub(crate) use server::{Server, ServerBuilder};
+
+/// Waits until it is so.
+pub(crate) fn eventually(is_so: impl Fn() -> bool) {
+    let gives_up = Instant::now() + Duration::from_mins(1);
+    while !is_so() {
+        assert!(Instant::now() < gives_up, "it never is");
+        thread::yield_now();
+    }
+}

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(target_os = "linux")]
+use procfs::process::{MMapPath, MemoryMap, Process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -175,11 +177,29 @@ impl Server {
         }
     }
 
-    /// Its peak resident memory, in bytes.
-    pub(crate) fn peak_memory(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    /// What `work` adds to its resident memory at most, in bytes.
+    pub(crate) fn memory_for(&self, work: impl FnOnce()) -> usize {
+        let process = format!("/proc/{}", self.process.id());
+        let read = |name: &str| {
+            let status = std::fs::read_to_string(format!("{process}/status")).unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split_whitespace().next().unwrap().parse::<usize>().unwrap() * 1024
+        };
+        std::fs::write(format!("{process}/clear_refs"), "5").unwrap(); // the peak is what there is, from now on
+        let before = read("VmRSS:");
+        work();
+        read("VmHWM:").saturating_sub(before)
+    }
+
+    /// What of files whose path contains `name` is in its memory, in bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn resident(&self, name: &str) -> u64 {
+        let is_of_file = |map: &&MemoryMap| match &map.pathname {
+            MMapPath::Path(path) => path.to_string_lossy().contains(name),
+            _ => false,
+        };
+        let maps = Process::new(self.process.id() as i32).and_then(|process| process.smaps()).unwrap();
+        maps.iter().filter(is_of_file).map(|map| map.extension.map["Rss"]).sum()
     }
 }
 
