@@ -119,9 +119,10 @@ impl FromStr for Datatype {
 
     /// Reads a name in any case: `KServe` upper-cases what clients send.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|datatype| datatype.as_str().eq_ignore_ascii_case(name))
+        let all = || Self::ALL.into_iter();
+        all()
+            .find(|datatype| datatype.as_str() == name) // as nearly everybody writes them
+            .or_else(|| all().find(|datatype| datatype.as_str().eq_ignore_ascii_case(name)))
             .ok_or_else(|| UnknownDatatype(name.chars().take(32).collect()))
     }
 }

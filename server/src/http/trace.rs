@@ -30,21 +30,22 @@ const UNTRACED: [&str; 5] = ["/metrics", "/docs", "/openapi.json", "/v2/health/"
 /// Numbers requests that come without an id: the start of the process, then a count.
 #[derive(Debug)]
 pub(super) struct NumberedRequests {
-    process: u64,
+    process: String,
     count: AtomicU64,
 }
 
 impl Default for NumberedRequests {
     fn default() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { process: since_epoch.as_micros() as u64, count: AtomicU64::default() }
+        Self { process: format!("{:x}-", since_epoch.as_micros()), count: AtomicU64::default() }
     }
 }
 
 impl NumberedRequests {
     fn next(&self) -> HeaderValue {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        HeaderValue::try_from(format!("{:x}-{number:x}", self.process)).expect("digits are a header's value")
+        let mut digits = itoa::Buffer::new();
+        let number = digits.format(self.count.fetch_add(1, Ordering::Relaxed));
+        HeaderValue::try_from([&self.process, number].concat()).expect("digits are a header's value")
     }
 }
 

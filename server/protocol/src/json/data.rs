@@ -271,8 +271,8 @@ impl Element for Text {
     const SIZE: usize = 4;
 
     fn read(elements: &mut Elements, reader: &mut Reader<'_>) -> Result<(), Problem> {
-        let text = reader.string("a string")?;
-        push_bytes_element(&mut elements.packed, text.as_bytes());
+        let text = reader.utf8("a string")?;
+        push_bytes_element(&mut elements.packed, &text);
         Ok(())
     }
 }

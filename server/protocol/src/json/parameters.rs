@@ -10,7 +10,7 @@ use crate::{Parameter, Parameters, Problem};
 /// `reserved` is called first with each key; where it says `true` it has read the value itself.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    mut reserved: impl FnMut(&mut Reader<'_>, &str) -> Result<bool, Problem>,
+    mut reserved: impl FnMut(&mut Reader<'_>, &[u8]) -> Result<bool, Problem>,
 ) -> Result<Parameters, Problem> {
     let mut parameters = Parameters::default();
     if reader.null() {
@@ -20,7 +20,8 @@ pub(super) fn read(
         if !reserved(reader, key)?
             && let Some(value) = value(reader)?
         {
-            parameters.0.push((CompactString::from(key), value));
+            let key = CompactString::from_utf8(key).expect("keys are UTF-8");
+            parameters.0.push((key, value));
         }
         Ok::<_, Problem>(())
     })?;

@@ -71,11 +71,11 @@ impl<'a> Reader<'a> {
         self.depth -= 1;
     }
 
-    /// Reads an object; `field` is called at each value and must read it.
+    /// Reads an object; `field` is called at each value with its key, in UTF-8, and must read it.
     pub(super) fn object<E: From<Problem>>(
         &mut self,
         expected: &'static str,
-        mut field: impl FnMut(&mut Self, &str) -> Result<(), E>,
+        mut field: impl FnMut(&mut Self, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         self.require(b'{', expected)?;
         self.enter()?;
@@ -115,13 +115,22 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a key and its colon.
-    fn key(&mut self) -> Result<Cow<'a, str>, Problem> {
-        let key = self.string("a key in double quotes")?;
+    fn key(&mut self) -> Result<Cow<'a, [u8]>, Problem> {
+        let key = self.utf8("a key in double quotes")?;
         self.require(b':', "':'")?;
         Ok(key)
     }
 
     pub(super) fn string(&mut self, expected: &'static str) -> Result<Cow<'a, str>, Problem> {
+        const CHECKED: &str = "it was read as UTF-8";
+        Ok(match self.utf8(expected)? {
+            Cow::Borrowed(text) => Cow::Borrowed(str::from_utf8(text).expect(CHECKED)),
+            Cow::Owned(text) => Cow::Owned(String::from_utf8(text).expect(CHECKED)),
+        })
+    }
+
+    /// Reads a string that is compared or copied, for which its bytes will do.
+    pub(super) fn utf8(&mut self, expected: &'static str) -> Result<Cow<'a, [u8]>, Problem> {
         self.require(b'"', expected)?;
         let (text, end) = string::read(self.bytes, self.offset).map_err(|malformed| {
             self.offset = malformed.offset;
@@ -129,6 +138,29 @@ impl<'a> Reader<'a> {
         })?;
         self.offset = end;
         Ok(text)
+    }
+
+    /// Reads a number, `None` where it is no integer from 0 up or too large.
+    pub(super) fn size(&mut self, expected: &'static str) -> Result<Option<usize>, Problem> {
+        self.peek();
+        if let Some(size) = self.short_size() {
+            return Ok(Some(size));
+        }
+        let number = self.number(expected)?;
+        Ok(number.to_i128().filter(|_| number.is_integer()).and_then(|size| size.try_into().ok()))
+    }
+
+    /// Reads an integer of few digits at the byte at hand, where there is one.
+    fn short_size(&mut self) -> Option<usize> {
+        let digits = self.bytes[self.offset..].iter().take(8).take_while(|byte| byte.is_ascii_digit());
+        let (length, size) =
+            digits.fold((0, 0), |(length, size), digit| (length + 1, size * 10 + usize::from(digit - b'0')));
+        let end = self.offset + length;
+        let is_whole = matches!(self.bytes.get(end), Some(b',' | b']' | b'}'));
+        (length > 0 && is_whole && (length == 1 || self.bytes[self.offset] != b'0')).then(|| {
+            self.offset = end;
+            size
+        })
     }
 
     /// Reads a number by its grammar alone; [`Number`] knows what it is worth.
@@ -197,7 +229,7 @@ impl<'a> Reader<'a> {
                         continue;
                     }
                 }
-                Some(b'"') => drop(self.string(VALUE)?),
+                Some(b'"') => drop(self.utf8(VALUE)?),
                 Some(b't' | b'f') => drop(self.boolean(VALUE)?),
                 Some(b'n') => self.literal(b"null", VALUE)?,
                 _ => drop(self.number(VALUE)?),

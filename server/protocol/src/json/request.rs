@@ -16,21 +16,21 @@ pub(crate) fn decode(json: &[u8], mut tail: Bytes) -> Result<InferRequest, Decod
     let (mut id, mut parameters, mut inputs, mut outputs) = (None, None, None, None);
     reader.object("a JSON object", |reader, key| {
         match key {
-            "id" | "outputs" if reader.null() => {}
-            "id" => {
+            b"id" | b"outputs" if reader.null() => {}
+            b"id" => {
                 let value = CompactString::from(reader.string("a string")?);
                 once(&mut id, value, reader, "id")?;
             }
-            "parameters" => {
+            b"parameters" => {
                 let value = parameters::read(reader, |_, _| Ok(false))?;
                 check_flag(&value, "binary_data_output")?;
                 once(&mut parameters, value, reader, "parameters")?;
             }
-            "inputs" => {
+            b"inputs" => {
                 let value = read_inputs(reader, &mut tail)?;
                 once(&mut inputs, value, reader, "inputs")?;
             }
-            "outputs" => {
+            b"outputs" => {
                 let value = read_outputs(reader)?;
                 once(&mut outputs, value, reader, "outputs")?;
             }
@@ -79,13 +79,13 @@ fn read_output(
     parameters: &mut Option<Parameters>,
 ) -> Result<(), Problem> {
     reader.object("an object", |reader, key| match key {
-        "name" => {
+        b"name" => {
             let value = reader.string("a string")?.into();
             once(name, value, reader, "name")
         }
-        "parameters" => {
+        b"parameters" => {
             let value = parameters::read(reader, |_, key| {
-                if key.starts_with("shared_memory_") { Err(Problem::SharedMemory) } else { Ok(false) }
+                if key.starts_with(b"shared_memory_") { Err(Problem::SharedMemory) } else { Ok(false) }
             })?;
             check_flag(&value, "binary_data")?;
             once(parameters, value, reader, "parameters")

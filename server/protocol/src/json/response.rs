@@ -15,11 +15,11 @@ pub(crate) fn decode(json: &[u8], mut tail: Bytes) -> Result<InferResponse, Deco
     let (mut id, mut model_name, mut model_version, mut outputs) = (None, None, None, None);
     reader.object("a JSON object", |reader, key| {
         match key {
-            "id" | "model_version" if reader.null() => {}
-            "id" => once(&mut id, string(reader)?, reader, "id")?,
-            "model_name" => once(&mut model_name, string(reader)?, reader, "model_name")?,
-            "model_version" => once(&mut model_version, string(reader)?, reader, "model_version")?,
-            "outputs" => {
+            b"id" | b"model_version" if reader.null() => {}
+            b"id" => once(&mut id, string(reader)?, reader, "id")?,
+            b"model_name" => once(&mut model_name, string(reader)?, reader, "model_name")?,
+            b"model_version" => once(&mut model_version, string(reader)?, reader, "model_version")?,
+            b"outputs" => {
                 let value = read_outputs(reader, &mut tail)?;
                 once(&mut outputs, value, reader, "outputs")?;
             }

@@ -8,18 +8,15 @@ pub(super) struct Malformed {
     pub(super) expected: &'static str,
 }
 
-/// Reads the rest of a string whose opening quote is right before `start`; gives it and its end.
-pub(super) fn read(bytes: &[u8], start: usize) -> Result<(Cow<'_, str>, usize), Malformed> {
+/// Reads the rest of a string whose opening quote is right before `start`; gives its text in UTF-8, and its end.
+#[inline]
+pub(super) fn read(bytes: &[u8], start: usize) -> Result<(Cow<'_, [u8]>, usize), Malformed> {
     let mut reader = StringReader { bytes, offset: start };
     let plain = reader.plain_part()?;
     if reader.closed() {
         return Ok((Cow::Borrowed(plain), reader.offset));
     }
-    let mut text = String::from(plain);
-    while !reader.closed() {
-        text.push(reader.escape()?);
-        text.push_str(reader.plain_part()?);
-    }
+    let text = reader.with_escapes(plain)?;
     Ok((Cow::Owned(text), reader.offset))
 }
 
@@ -43,16 +40,31 @@ impl<'a> StringReader<'a> {
     }
 
     /// Reads up to a quote or backslash, which is left for the caller.
-    fn plain_part(&mut self) -> Result<&'a str, Malformed> {
+    #[inline]
+    fn plain_part(&mut self) -> Result<&'a [u8], Malformed> {
         let start = self.offset;
         let rest = &self.bytes[start..];
-        let length = plain_length(rest);
+        let Plain { length, ascii } = Plain::of(rest);
         self.offset = start + length;
         if !matches!(rest.get(length), Some(b'"' | b'\\')) {
             return Err(self.malformed("the end of the string (control characters must be escaped)"));
         }
-        str::from_utf8(&rest[..length])
-            .map_err(|error| Malformed { offset: start + error.valid_up_to(), expected: "UTF-8" })
+        let plain = &rest[..length];
+        if !ascii && let Err(error) = str::from_utf8(plain) {
+            return Err(Malformed { offset: start + error.valid_up_to(), expected: "UTF-8" });
+        }
+        Ok(plain)
+    }
+
+    /// Reads on to the closing quote, from a backslash that comes after `plain`.
+    #[inline(never)] // most strings have none
+    fn with_escapes(&mut self, plain: &[u8]) -> Result<Vec<u8>, Malformed> {
+        let mut text = plain.to_vec();
+        while !self.closed() {
+            text.extend_from_slice(self.escape()?.encode_utf8(&mut [0; 4]).as_bytes());
+            text.extend_from_slice(self.plain_part()?);
+        }
+        Ok(text)
     }
 
     /// Reads an escape, whose backslash is next.
@@ -103,24 +115,41 @@ impl<'a> StringReader<'a> {
     }
 }
 
-/// How many bytes come before a quote, a backslash or a control character.
-fn plain_length(bytes: &[u8]) -> usize {
-    // Eight at a time: pictures as text are long.
-    let (words, _) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let special = special_bytes(u64::from_le_bytes(*word));
-        if special != 0 {
-            return index * 8 + special.trailing_zeros() as usize / 8;
-        }
-    }
-    let start = words.len() * 8;
-    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    bytes[start..].iter().position(special).map_or(bytes.len(), |length| start + length)
+/// What comes before a quote, a backslash or a control character.
+struct Plain {
+    /// In bytes.
+    length: usize,
+    /// Whether all of it is surely ASCII.
+    ascii: bool,
 }
+
+impl Plain {
+    #[inline]
+    fn of(bytes: &[u8]) -> Self {
+        // Eight at a time: pictures as text are long.
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut all = 0;
+        for (index, word) in words.iter().enumerate() {
+            let word = u64::from_le_bytes(*word);
+            let special = special_bytes(word);
+            if special != 0 {
+                let before = (special & special.wrapping_neg()) - 1;
+                let ascii = (all | word & before) & (EACH * 0x80) == 0;
+                return Self { length: index * 8 + special.trailing_zeros() as usize / 8, ascii };
+            }
+            all |= word;
+        }
+        let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+        let length = rest.iter().position(special).unwrap_or(rest.len());
+        Self { length: bytes.len() - rest.len() + length, ascii: false }
+    }
+}
+
+/// A 1 in each byte.
+const EACH: u64 = 0x0101_0101_0101_0101;
 
 /// Sets the highest bit of the first byte that ends plain text, and no bit before it.
 fn special_bytes(word: u64) -> u64 {
-    const EACH: u64 = 0x0101_0101_0101_0101;
     // A byte below the limit borrows from its highest bit, which a byte from 128 up has set itself.
     let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
     let (quote, backslash) = (word ^ (EACH * u64::from(b'"')), word ^ (EACH * u64::from(b'\\')));

@@ -75,25 +75,25 @@ pub(super) fn read(
 
 fn read_fields<'a>(reader: &mut Reader<'a>, kind: Kind, fields: &mut Fields<'a>) -> Result<(), Problem> {
     reader.object("an object", |reader, key| match key {
-        "name" => {
+        b"name" => {
             let name = reader.string("a string")?.into();
             once(&mut fields.name, name, reader, "name")
         }
-        "datatype" => {
+        b"datatype" => {
             let datatype = reader.string("a datatype in double quotes")?.parse()?;
             once(&mut fields.datatype, datatype, reader, "datatype")
         }
-        "shape" => {
+        b"shape" => {
             let shape = read_shape(reader)?;
             once(&mut fields.shape, shape, reader, "shape")
         }
-        "parameters" => {
+        b"parameters" => {
             let (parameters, size) = read_parameters(reader)?;
             fields.binary_size = size;
             once(&mut fields.parameters, parameters, reader, "parameters")
         }
-        "data" if reader.null() => Ok(()),
-        "data" => {
+        b"data" if reader.null() => Ok(()),
+        b"data" => {
             let data = if let (Some(datatype), Some(shape)) = (fields.datatype, &fields.shape) {
                 Data::Read(data::read(reader, datatype, shape.clone(), kind.null())?)
             } else {
@@ -126,9 +126,7 @@ fn read_shape(reader: &mut Reader<'_>) -> Result<Shape, Problem> {
     reader.array("an array of dimensions", |reader, _| {
         reader.peek();
         let start = *reader;
-        let dim = reader.number(DIMENSION)?;
-        let dim = dim.to_i128().filter(|_| dim.is_integer()).and_then(|dim| usize::try_from(dim).ok());
-        dims.push(dim.ok_or_else(|| start.unexpected(DIMENSION))?);
+        dims.push(reader.size(DIMENSION)?.ok_or_else(|| start.unexpected(DIMENSION))?);
         Ok::<_, Problem>(())
     })?;
     Ok(Shape(dims))
@@ -139,16 +137,15 @@ fn read_parameters(reader: &mut Reader<'_>) -> Result<(Parameters, Option<usize>
     const KEY: &str = "binary_data_size";
     let mut binary_size = None;
     let parameters = parameters::read(reader, |reader, key| {
-        if key.starts_with("shared_memory_") {
+        if key.starts_with(b"shared_memory_") {
             return Err(Problem::SharedMemory);
         }
-        if key != KEY {
+        if key != KEY.as_bytes() {
             return Ok(false);
         }
         let expected = Problem::Parameter { key: KEY, expected: "an integer from 0 up" };
-        let size = reader.number("the number of bytes")?;
-        let size = size.to_i128().filter(|_| size.is_integer()).and_then(|size| usize::try_from(size).ok());
-        once(&mut binary_size, size.ok_or(expected)?, reader, KEY)?;
+        let size = reader.size("the number of bytes")?.ok_or(expected)?;
+        once(&mut binary_size, size, reader, KEY)?;
         Ok(true)
     })?;
     Ok((parameters, binary_size))

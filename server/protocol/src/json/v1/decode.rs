@@ -26,11 +26,11 @@ pub fn decode_request(body: &[u8], inputs: &[Input<'_>]) -> Result<Request, Deco
     let (mut rows, mut columns) = (None, None);
     reader.object("a JSON object", |reader, key| {
         match key {
-            "instances" => {
+            b"instances" => {
                 let value = read_instances(reader, inputs)?;
                 once(&mut rows, value, reader, "instances")?;
             }
-            "inputs" => {
+            b"inputs" => {
                 let value = read_columns(reader, inputs)?;
                 once(&mut columns, value, reader, "inputs")?;
             }
@@ -100,14 +100,17 @@ fn read_tensors(
     let mut given: SmallVec<[bool; 8]> = tensors.iter().map(|_| false).collect();
     reader
         .object("an object with the inputs by name", |reader, key| {
-            let Some(index) = tensors.iter().position(|tensor| tensor.input.name == key) else {
+            let Some(index) = tensors.iter().position(|tensor| tensor.input.name.as_bytes() == key) else {
                 let known = tensors.iter().map(|tensor| tensor.input.name).collect::<Vec<_>>().join(", ");
-                return Err(at(Some(key), Problem::UnknownInput { known: known.into() }));
+                let key = String::from_utf8_lossy(key);
+                return Err(at(Some(&key), Problem::UnknownInput { known: known.into() }));
             };
+            let tensor = &mut tensors[index];
+            let at = |problem| at(Some(tensor.input.name), problem);
             if std::mem::replace(&mut given[index], true) {
-                return Err(at(Some(key), Problem::Twice));
+                return Err(at(Problem::Twice));
             }
-            tensors[index].read(reader, axis).map_err(|problem| at(Some(key), problem))
+            tensor.read(reader, axis).map_err(at)
         })
         .map_err(|error| if error.place.is_some() { error } else { at(None, error.problem) })?;
     match given.iter().position(|given| !given) {
@@ -125,7 +128,7 @@ fn is_by_name(reader: &mut Reader<'_>, only: &Nested<'_>) -> bool {
     let mut ahead = *reader;
     // Stops at the first key, by way of an error that nobody sees.
     let _stopped: Result<(), Problem> = ahead.object("an object", |_, key| {
-        first = Some(key == BASE64);
+        first = Some(key == BASE64.as_bytes());
         Err(Problem::NoForm)
     });
     only.input.datatype != Datatype::Bytes || only.input.name == BASE64 || first != Some(true)

@@ -142,7 +142,7 @@ impl Element for Blob {
         let mut blob = None;
         reader.object("a string or an object", |reader, key| {
             let start = reader.offset;
-            if key != BASE64 {
+            if key != BASE64.as_bytes() {
                 let expected = "no other key than \"b64\" in an element of BYTES";
                 return Err(Problem::Unexpected { offset: start, expected, found: reader.found() });
             }
