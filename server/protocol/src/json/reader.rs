@@ -143,24 +143,33 @@ impl<'a> Reader<'a> {
     /// Reads a number, `None` where it is no integer from 0 up or too large.
     pub(super) fn size(&mut self, expected: &'static str) -> Result<Option<usize>, Problem> {
         self.peek();
-        if let Some(size) = self.short_size() {
-            return Ok(Some(size));
+        match self.short_size() {
+            None => self.long_size(expected),
+            size => Ok(size),
         }
+    }
+
+    #[inline(never)]
+    fn long_size(&mut self, expected: &'static str) -> Result<Option<usize>, Problem> {
         let number = self.number(expected)?;
         Ok(number.to_i128().filter(|_| number.is_integer()).and_then(|size| size.try_into().ok()))
     }
 
     /// Reads an integer of few digits at the byte at hand, where there is one.
     fn short_size(&mut self) -> Option<usize> {
-        let digits = self.bytes[self.offset..].iter().take(8).take_while(|byte| byte.is_ascii_digit());
-        let (length, size) =
-            digits.fold((0, 0), |(length, size), digit| (length + 1, size * 10 + usize::from(digit - b'0')));
-        let end = self.offset + length;
+        let (start, mut end, mut size) = (self.offset, self.offset, 0);
+        while let Some(digit @ b'0'..=b'9') = self.bytes.get(end)
+            && end < start + 8
+        {
+            size = size * 10 + usize::from(digit - b'0');
+            end += 1;
+        }
         let is_whole = matches!(self.bytes.get(end), Some(b',' | b']' | b'}'));
-        (length > 0 && is_whole && (length == 1 || self.bytes[self.offset] != b'0')).then(|| {
-            self.offset = end;
-            size
-        })
+        if end == start || !is_whole || (self.bytes[start] == b'0' && end > start + 1) {
+            return None;
+        }
+        self.offset = end;
+        Some(size)
     }
 
     /// Reads a number by its grammar alone; [`Number`] knows what it is worth.
