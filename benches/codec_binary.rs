@@ -10,8 +10,8 @@ fn decode(criterion: &mut Criterion) {
     for rows in ROWS {
         let encoded = oip::encode_request(&binary_request(rows), &[true]).expect("FP32 can be sent as bytes");
         let length = encoded.json_length.expect("the picture follows the JSON");
-        group.throughput(Throughput::Bytes(encoded.body.len() as u64));
-        group.bench_with_input(BenchmarkId::from_parameter(rows), &encoded.body, |bencher, body| {
+        group.throughput(Throughput::Bytes(encoded.body().len() as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(rows), &encoded.body(), |bencher, body| {
             bencher.iter(|| {
                 oip::binary::decode_request(black_box(body), length).expect("it was written by the encoder")
             });

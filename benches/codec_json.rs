@@ -8,7 +8,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("json/decode_request");
     for rows in ROWS {
-        let body = oip::encode_request(&request(rows), &[]).expect("FP32 can be written as JSON").body;
+        let body = oip::encode_request(&request(rows), &[]).expect("FP32 can be written as JSON").body();
         group.throughput(Throughput::Elements((rows * PIXELS) as u64));
         group.bench_with_input(BenchmarkId::from_parameter(rows), &body, |bencher, body| {
             bencher

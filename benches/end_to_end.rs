@@ -55,7 +55,7 @@ async fn infer(server: Envelope, encoded: Encoded) {
     if let Some(length) = encoded.json_length {
         request = request.header(oip::JSON_LENGTH_HEADER, length);
     }
-    let request = request.body(Body::from(encoded.body)).expect("the request is a constant");
+    let request = request.body(Body::from(encoded.body())).expect("the request is a constant");
     let response = server.oneshot(request).await.expect("the router never fails");
     let status = response.status();
     let body = response.into_body().collect().await.expect("the body is in memory").to_bytes();

@@ -212,8 +212,8 @@ fn check_request(request: Result<InferRequest, DecodeError>, length: usize) {
             check_tensors(request.inputs.iter().map(|input| &input.tensor), length);
             let flags = vec![true; request.inputs.len()];
             let encoded = encode_request(&request, &flags).expect("binary data carries any tensor");
-            let json_length = encoded.json_length.unwrap_or(encoded.body.len());
-            assert_eq!(binary::decode_request(&encoded.body, json_length), Ok(request));
+            let json_length = encoded.json_length.unwrap_or(encoded.body().len());
+            assert_eq!(binary::decode_request(&encoded.body(), json_length), Ok(request));
         }
         Err(error) => assert!(error.to_string().len() < 1000, "{error}"),
     }
@@ -344,6 +344,6 @@ fn response() {
         check_tensors(response.outputs.iter().map(|(_, tensor)| tensor), body.len());
         let flags = vec![true; response.outputs.len()];
         let encoded = encode_response(&response, &flags).expect("binary data carries any tensor");
-        assert_eq!(decode_response(&encoded.body, encoded.json_length), Ok(response));
+        assert_eq!(decode_response(&encoded.body(), encoded.json_length), Ok(response));
     });
 }

@@ -30,7 +30,7 @@ pub(crate) fn serve(threads: usize, work: Duration) -> anyhow::Result<()> {
             let _ended = stream.set_nodelay(true);
         });
         let answer =
-            oip::encode_response(&response(1), &[true]).context("the answer cannot be written")?.body;
+            oip::encode_response(&response(1), &[true]).context("the answer cannot be written")?.body();
         let router = Router::new()
             .fallback(move |_body: Bytes| {
                 let start = Instant::now();

@@ -184,7 +184,7 @@ impl Transport for Http {
 
 fn encode(request: &InferRequest, binary: bool) -> Result<(Bytes, Option<usize>)> {
     let encoded = oip::encode_request(request, &vec![binary; request.inputs.len()])?;
-    Ok((encoded.body, encoded.json_length))
+    Ok((encoded.body(), encoded.json_length))
 }
 
 async fn send(

@@ -1,20 +1,34 @@
 //! Writing of requests and responses: JSON, followed by the tensors that go out as binary data.
 
+use std::mem;
+
 use bytes::Bytes;
 use compact_str::CompactString;
+use smallvec::SmallVec;
 
 use crate::{
     Datatype, EncodeError, InferRequest, InferResponse, Parameters, Tensor,
     json::{write_elements, write_parameter, write_string},
 };
 
+/// Bytes from which on binary data is sent from where it is: copies of less are cheaper than another piece.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// A message ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// The JSON and what follows it.
-    pub body: Bytes,
+    /// The JSON and what follows it, one piece after the other: one piece, unless there are large tensors, which are
+    /// pieces of their own and not copied.
+    pub pieces: SmallVec<[Bytes; 1]>,
     /// Length of the JSON, for the header `Inference-Header-Content-Length`; `None` where nothing follows it.
     pub json_length: Option<usize>,
+}
+
+impl Encoded {
+    /// The JSON and what follows it in one piece; several are copied.
+    pub fn body(&self) -> Bytes {
+        if let [body] = &self.pieces[..] { body.clone() } else { self.pieces.concat().into() }
+    }
 }
 
 /// Writes a response. Output `i` goes out as binary data where `binary[i]` is true, else as JSON, as it does
@@ -160,6 +174,7 @@ fn capacity<'a>(tensors: impl Iterator<Item = &'a Tensor>, binary: &[bool]) -> u
 fn tensor_capacity(tensor: &Tensor, binary: bool) -> usize {
     let size = tensor.data.len();
     match tensor.datatype {
+        _ if binary && size >= PIECE_BYTES => 0,
         _ if binary => size,
         // "false,"
         Datatype::Bool => size * 6,
@@ -177,17 +192,22 @@ fn tensor_capacity(tensor: &Tensor, binary: bool) -> usize {
 }
 
 /// Appends the tensors that go out as binary data.
-fn append_binary<'a>(
-    mut out: Vec<u8>,
-    tensors: impl Iterator<Item = &'a Tensor>,
-    binary: &[bool],
-) -> Encoded {
-    let json_length = out.len();
-    for (index, tensor) in tensors.enumerate() {
-        if is_binary(binary, index) {
-            out.extend_from_slice(&tensor.data);
+fn append_binary<'a>(json: Vec<u8>, tensors: impl Iterator<Item = &'a Tensor>, binary: &[bool]) -> Encoded {
+    let json_length = json.len();
+    let (mut pieces, mut last, mut appended) = (SmallVec::new(), json, false);
+    for (_, Tensor { data, .. }) in tensors.enumerate().filter(|(index, _)| is_binary(binary, *index)) {
+        appended |= !data.is_empty();
+        if data.len() < PIECE_BYTES {
+            last.extend_from_slice(data);
+            continue;
         }
+        if !last.is_empty() {
+            pieces.push(mem::take(&mut last).into());
+        }
+        pieces.push(data.clone());
     }
-    let appended = out.len() > json_length;
-    Encoded { body: out.into(), json_length: appended.then_some(json_length) }
+    if !last.is_empty() {
+        pieces.push(last.into());
+    }
+    Encoded { pieces, json_length: appended.then_some(json_length) }
 }

@@ -161,7 +161,7 @@ proptest! {
         // What was read is all that counts: written again, it reads the same.
         if let Some(request) = decode(text) {
             let encoded = oip::encode_request(&request, &[]).expect("its tensors came as JSON");
-            prop_assert_eq!(decode(encoded.body.to_vec()), Some(request));
+            prop_assert_eq!(decode(encoded.body().to_vec()), Some(request));
         }
     }
 

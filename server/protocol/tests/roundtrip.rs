@@ -86,10 +86,10 @@ proptest! {
     #[test]
     fn requests_survive(request in requests(), flags: [bool; 4]) {
         let encoded = encode_request(&request, &flags).unwrap();
-        let json_length = encoded.json_length.unwrap_or(encoded.body.len());
-        let json: serde_json::Value = serde_json::from_slice(&encoded.body[..json_length]).unwrap();
+        let json_length = encoded.json_length.unwrap_or(encoded.body().len());
+        let json: serde_json::Value = serde_json::from_slice(&encoded.body()[..json_length]).unwrap();
         prop_assert!(json.is_object());
-        prop_assert_eq!(binary::decode_request(&encoded.body, json_length).unwrap(), request);
+        prop_assert_eq!(binary::decode_request(&encoded.body(), json_length).unwrap(), request);
     }
 
     #[test]
@@ -98,7 +98,29 @@ proptest! {
         let appended: usize =
             response.outputs.iter().zip(flags).map(|((_, tensor), flag)| if flag { tensor.data.len() } else { 0 }).sum();
         prop_assert_eq!(encoded.json_length.is_some(), appended > 0);
-        prop_assert_eq!(decode_response(&encoded.body, encoded.json_length).unwrap(), response);
+        prop_assert_eq!(decode_response(&encoded.body(), encoded.json_length).unwrap(), response);
+    }
+
+    #[test]
+    fn large_tensors_go_out_as_they_are(sizes in vec((select(&[0, 1, 7, 65_535, 65_536, 100_000][..]), any::<bool>()), 0..5)) {
+        let tensor = |size: usize| {
+            let data: Vec<u8> = (0..size).map(|index| index as u8).collect();
+            Tensor::new(Datatype::Uint8, Shape::from(&[size][..]), data.into()).unwrap()
+        };
+        let response = InferResponse {
+            outputs: sizes.iter().map(|&(size, _)| ("y".into(), tensor(size))).collect(),
+            ..response_of(tensor(0))
+        };
+        let binary: Vec<bool> = sizes.iter().map(|&(_, binary)| binary).collect();
+        let encoded = encode_response(&response, &binary).unwrap();
+        prop_assert_eq!(&decode_response(&encoded.body(), encoded.json_length).unwrap(), &response);
+        let large: Vec<_> = response.outputs.iter().zip(&binary)
+            .filter(|((_, tensor), binary)| **binary && tensor.data.len() >= 65_536)
+            .map(|((_, tensor), _)| tensor.data.as_ptr())
+            .collect();
+        let kept = encoded.pieces.iter().map(|piece| piece.as_ptr()).filter(|piece| large.contains(piece)).count();
+        prop_assert_eq!(kept, large.len());
+        prop_assert!(encoded.pieces.iter().all(|piece| !piece.is_empty()) && encoded.pieces.len() <= 2 * large.len() + 1);
     }
 
     #[test]
@@ -127,7 +149,7 @@ proptest! {
         let tensor = Tensor::new(Datatype::Fp32, Shape::from(&[bits.len()][..]), data.into()).unwrap();
         let response = response_of(tensor);
         let encoded = encode_response(&response, &[true]).unwrap();
-        let decoded = decode_response(&encoded.body, encoded.json_length).unwrap();
+        let decoded = decode_response(&encoded.body(), encoded.json_length).unwrap();
         prop_assert_eq!(&decoded.outputs[0].1.data, &response.outputs[0].1.data);
         for form in [TensorForm::Raw, TensorForm::Typed] {
             let decoded = grpc::decode_response(grpc::encode_response(response.clone(), form)).unwrap();
@@ -181,10 +203,10 @@ fn what_json_has_no_number_for_is_null() {
     let response = response_of(Tensor::new(Datatype::Fp32, Shape::from(&[5][..]), data.into()).unwrap());
     let encoded = encode_response(&response, &[]).unwrap();
     assert_eq!(
-        str::from_utf8(&encoded.body).unwrap(),
+        str::from_utf8(&encoded.body()).unwrap(),
         r#"{"model_name":"m","model_version":"1","outputs":[{"name":"y","datatype":"FP32","shape":[5],"data":[null,null,null,-0.0,6.8]}]}"#
     );
-    let decoded = decode_response(&encoded.body, None).unwrap();
+    let decoded = decode_response(&encoded.body(), None).unwrap();
     assert!(f32::from_le_bytes(decoded.outputs[0].1.data[..4].try_into().unwrap()).is_nan());
 }
 
@@ -208,5 +230,5 @@ fn bytes_that_are_not_text_need_binary() {
         "tensor 'y': element 1 is not UTF-8, which JSON cannot carry: ask for it as binary data"
     );
     let encoded = encode_response(&response, &[true]).unwrap();
-    assert_eq!(decode_response(&encoded.body, encoded.json_length).unwrap(), response);
+    assert_eq!(decode_response(&encoded.body(), encoded.json_length).unwrap(), response);
 }

@@ -6,13 +6,13 @@ use axum::{
     body::Body,
     extract::{Path, State},
     http::{HeaderMap, HeaderName, HeaderValue, Request, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use bytes::Bytes;
 use oip::{Encoded, InferRequest, InferResponse};
 use tokio::time::Instant;
 
-use super::{AppState, body, models::ModelPath};
+use super::{AppState, body, models::ModelPath, pieces::Pieces};
 use crate::{
     data_plane::{Call, Inference},
     error::ServeError,
@@ -154,9 +154,10 @@ fn binary_outputs(request: &InferRequest, model: &ServedModel) -> Vec<bool> {
 }
 
 fn encode(response: &InferResponse, binary: &[bool]) -> Result<Response, ServeError> {
-    let Encoded { body, json_length } =
+    let Encoded { mut pieces, json_length } =
         oip::encode_response(response, binary).map_err(|error| ServeError::invalid(error.to_string()))?;
-    let mut reply = body.into_response();
+    let body = if pieces.len() == 1 { pieces.remove(0).into() } else { Body::new(Pieces::new(pieces)) };
+    let mut reply = Response::new(body);
     let headers = reply.headers_mut();
     match json_length {
         None => headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json")),

@@ -1,8 +1,8 @@
 //! One table of requests over every wire: equal tensors, and the same faults.
 
 use oip::{
-    Datatype, Encoded, InferRequest, InferResponse, InputTensor, Parameter, Parameters, RequestedOutput,
-    Shape, Tensor,
+    Datatype, InferRequest, InferResponse, InputTensor, Parameter, Parameters, RequestedOutput, Shape,
+    Tensor,
     grpc::{self, TensorForm},
 };
 use tonic::Code;
@@ -52,6 +52,7 @@ fn asking(mut request: InferRequest, outputs: &[&str]) -> InferRequest {
 fn cases() -> Vec<(&'static str, InferRequest, Expected)> {
     let ones = || floats(&[1, 2], &[1.0, -2.5]);
     let pair = || request(&[("left", floats(&[2], &[1.0, 2.0])), ("right", floats(&[2], &[0.5, 3.0]))]);
+    let wide = || floats(&[3, 60_000], &(0..180_000).map(|index| index as f32 / 8.0).collect::<Vec<_>>());
     let invalid = |text| Expected::Fault(400, Code::InvalidArgument, text);
     vec![
         ("m", request(&[("x", ones())]), Expected::Outputs(vec![("y", ones())])),
@@ -60,6 +61,7 @@ fn cases() -> Vec<(&'static str, InferRequest, Expected)> {
             request(&[("x", floats(&[3, 2], &[0.1; 6]))]),
             Expected::Outputs(vec![("y", floats(&[3, 2], &[0.1; 6]))]),
         ),
+        ("wide", request(&[("x", wide())]), Expected::Outputs(vec![("y", wide())])),
         (
             "pair",
             pair(),
@@ -121,17 +123,17 @@ fn send(url: &str, model: &str, request: &InferRequest, binary: bool) -> Answer 
         request.parameters.0.push(binary("binary_data_output"));
         request.outputs.iter_mut().for_each(|output| output.parameters.0.push(binary("binary_data")));
     }
-    let Encoded { body, json_length } =
-        oip::encode_request(&request, &vec![binary; request.inputs.len()]).unwrap();
-    let length = json_length.map(|length| length.to_string());
+    let encoded = oip::encode_request(&request, &vec![binary; request.inputs.len()]).unwrap();
+    let length = encoded.json_length.map(|length| length.to_string());
     let header = length.iter().map(|length| ("inference-header-content-length", length.as_str()));
-    post(&format!("{url}/v2/models/{model}/infer"), &header.collect::<Vec<_>>(), &body)
+    post(&format!("{url}/v2/models/{model}/infer"), &header.collect::<Vec<_>>(), &encoded.body())
 }
 
 #[test]
 fn a_request_comes_to_the_same_over_every_wire() {
     let server = ServerBuilder::new()
         .model("m", "1", &models::identity(Datatype::Fp32))
+        .model("wide", "1", &models::identity_of(Datatype::Fp32, &["N", "60000"], &["N", "60000"]))
         .model("pair", "1", &models::two_inputs())
         .model("sum", "1", &models::sum_of_rows())
         .model("table", "1", &models::table())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use oip::{Encoded, InferRequest, InferResponse, InputTensor, Parameter, Parameters, Tensor};
+use oip::{InferRequest, InferResponse, InputTensor, Parameter, Parameters, Tensor};
 use serde_json::Value;
 use ureq::{Agent, http::HeaderMap};
 
@@ -77,11 +77,11 @@ fn request(inputs: &[(&str, Tensor)], binary: bool) -> InferRequest {
 
 fn send(url: &str, model: &str, inputs: &[(&str, Tensor)], binary: bool) -> Answer {
     let request = request(inputs, binary);
-    let Encoded { body, json_length } = oip::encode_request(&request, &vec![binary; inputs.len()]).unwrap();
-    let length = json_length.map(|length| length.to_string());
+    let encoded = oip::encode_request(&request, &vec![binary; inputs.len()]).unwrap();
+    let length = encoded.json_length.map(|length| length.to_string());
     let headers: Vec<(&str, &str)> =
         length.iter().map(|length| (oip::JSON_LENGTH_HEADER, length.as_str())).collect();
-    post(&format!("{url}/v2/models/{model}/infer"), &headers, &body)
+    post(&format!("{url}/v2/models/{model}/infer"), &headers, &encoded.body())
 }
 
 /// A request in JSON, to be answered in JSON.
