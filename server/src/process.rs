@@ -80,3 +80,34 @@ fn unchanged(map: &MemoryMap, files: &[PathBuf]) -> Option<Range<usize>> {
     let (start, end) = map.address;
     (files.contains(path) && !writable && unwritten).then_some(start as usize..end as usize)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use procfs::{FromRead as _, process::MemoryMaps};
+
+    use super::*;
+
+    const MAPS: &str = "\
+10000-20000 r--p 00000000 fe:00 7 /lib/a.so
+Anonymous: 0 kB
+20000-30000 r-xp 00010000 fe:00 7 /lib/a.so
+Anonymous: 0 kB
+30000-31000 r--p 00020000 fe:00 7 /lib/a.so
+Anonymous: 4 kB
+31000-32000 rw-p 00021000 fe:00 7 /lib/a.so
+Anonymous: 0 kB
+32000-33000 r--s 00022000 fe:00 7 /lib/a.so
+Anonymous: 0 kB
+40000-50000 r-xp 00000000 fe:00 8 /lib/b.so
+Anonymous: 0 kB
+50000-60000 r--p 00000000 00:00 0 [heap]
+Anonymous: 0 kB
+";
+
+    #[test]
+    fn only_what_nobody_has_written_or_may_write_is_unchanged() {
+        let maps = MemoryMaps::from_read(MAPS.as_bytes()).unwrap();
+        let found: Vec<_> = maps.iter().filter_map(|map| unchanged(map, &["/lib/a.so".into()])).collect();
+        assert_eq!(found, [0x10000..0x20000, 0x20000..0x30000]);
+    }
+}
