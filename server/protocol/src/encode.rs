@@ -194,9 +194,8 @@ fn tensor_capacity(tensor: &Tensor, binary: bool) -> usize {
 /// Appends the tensors that go out as binary data.
 fn append_binary<'a>(json: Vec<u8>, tensors: impl Iterator<Item = &'a Tensor>, binary: &[bool]) -> Encoded {
     let json_length = json.len();
-    let (mut pieces, mut last, mut appended) = (SmallVec::new(), json, false);
+    let (mut pieces, mut last) = (SmallVec::new(), json);
     for (_, Tensor { data, .. }) in tensors.enumerate().filter(|(index, _)| is_binary(binary, *index)) {
-        appended |= !data.is_empty();
         if data.len() < PIECE_BYTES {
             last.extend_from_slice(data);
             continue;
@@ -209,5 +208,6 @@ fn append_binary<'a>(json: Vec<u8>, tensors: impl Iterator<Item = &'a Tensor>, b
     if !last.is_empty() {
         pieces.push(last.into());
     }
-    Encoded { pieces, json_length: appended.then_some(json_length) }
+    let length: usize = pieces.iter().map(Bytes::len).sum();
+    Encoded { pieces, json_length: (length > json_length).then_some(json_length) }
 }

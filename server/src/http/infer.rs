@@ -154,10 +154,9 @@ fn binary_outputs(request: &InferRequest, model: &ServedModel) -> Vec<bool> {
 }
 
 fn encode(response: &InferResponse, binary: &[bool]) -> Result<Response, ServeError> {
-    let Encoded { mut pieces, json_length } =
+    let Encoded { pieces, json_length } =
         oip::encode_response(response, binary).map_err(|error| ServeError::invalid(error.to_string()))?;
-    let body = if pieces.len() == 1 { pieces.remove(0).into() } else { Body::new(Pieces::new(pieces)) };
-    let mut reply = Response::new(body);
+    let mut reply = Response::new(Body::new(Pieces::new(pieces)));
     let headers = reply.headers_mut();
     match json_length {
         None => headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json")),

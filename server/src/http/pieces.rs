@@ -1,4 +1,4 @@
-//! A body that is there already, in several pieces.
+//! A body that is there already, in pieces.
 
 use std::{
     convert::Infallible,
