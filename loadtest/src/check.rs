@@ -189,8 +189,8 @@ mod tests {
     type Name = compact_str::CompactString;
 
     fn checker(requested: &[&str]) -> Result<Checker> {
-        let model = ModelMetadata::parse(
-            br#"{"name": "sum", "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}],
+        let model = serde_json::from_str(
+            r#"{"name": "sum", "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}],
                  "outputs": [{"name": "sum", "datatype": "FP32", "shape": [-1, 2]},
                              {"name": "digit", "datatype": "INT64", "shape": [-1]}]}"#,
         )

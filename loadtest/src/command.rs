@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use clap::ValueEnum as _;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -18,15 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     check::Checker,
     cli::Args,
-    failure::Failure,
     inputs,
-    metadata::{ModelMetadata, ServerMetadata},
     progress::{Progress, TICK},
     recorder::Recorder,
     report::{LoadShape, Outcome, Report, Target},
     run::{Case, Load, Run, SharedRecorder, merged},
     schedule::{Pace, Schedule},
-    transport::{Http, Transport, model_path},
+    transport::{Grpc, Http, Transport, Wire},
 };
 
 /// Runs the load that `args` ask for. Ctrl-C ends it early, with a report of what was measured.
@@ -34,15 +32,20 @@ use crate::{
 /// # Errors
 /// The server or model cannot be reached, or no request can be made for it.
 pub async fn measure(args: &Args, schedule: Schedule) -> Result<Report> {
-    let version = args.model_version.as_deref();
-    let http = Http::new(args.url.clone(), args.header.clone(), args.wire).with_model(&args.model, version);
-    let server = http.get("").await.map_err(|failure| unanswered(args, &failure))?;
-    let server: ServerMetadata =
-        serde_json::from_slice(&server).context("the server's metadata is malformed")?;
-    let model =
-        http.get(&model_path(&args.model, version)).await.map_err(|failure| unanswered(args, &failure))?;
-    let model = ModelMetadata::parse(&model)?;
+    let (url, headers) = (args.url.clone(), args.header.clone());
+    let (model, version) = (args.model.as_str(), args.model_version.as_deref());
+    match args.wire {
+        Wire::Json => measure_over(Http::new(url, headers, model, version, false), args, schedule).await,
+        Wire::Binary => measure_over(Http::new(url, headers, model, version, true), args, schedule).await,
+        Wire::Grpc => measure_over(Grpc::new(url, headers, model, version), args, schedule).await,
+    }
+}
 
+/// The same, over one wire.
+async fn measure_over<T: Transport>(transport: T, args: &Args, schedule: Schedule) -> Result<Report> {
+    let unanswered = || format!("{} does not say what model '{}' is", args.url, args.model);
+    let (server, model) = transport.describe().await.with_context(unanswered)?;
+    let model = model.checked()?;
     let payloads = match &args.body {
         Some(path) => vec![inputs::read(path, &model)?],
         None => inputs::make(&model, args.rows as usize, args.distinct.into(), args.seed)?,
@@ -52,7 +55,7 @@ pub async fn measure(args: &Args, schedule: Schedule) -> Result<Report> {
         .iter()
         .map(|payload| {
             let checker = Checker::new(&model, payload, args.tolerance)?;
-            Ok(Case { request: http.prepare(payload)?, checker })
+            Ok(Case { request: transport.prepare(payload)?, checker })
         })
         .collect::<Result<Vec<_>>>()?;
     let shape = load_shape(args, schedule, rows, cases.len());
@@ -63,7 +66,7 @@ pub async fn measure(args: &Args, schedule: Schedule) -> Result<Report> {
         model: model.name,
         model_version: args.model_version.clone(),
     };
-    let load = Load { transport: http, cases, schedule, timeout: args.timeout };
+    let load = Load { transport, cases, schedule, timeout: args.timeout };
     drive(load, shape, target, args.quiet).await
 }
 
@@ -135,8 +138,4 @@ fn load_shape(args: &Args, schedule: Schedule, rows: usize, distinct_requests: u
         timeout_seconds: args.timeout.as_secs_f64(),
         seed: args.seed,
     }
-}
-
-fn unanswered(args: &Args, failure: &Failure) -> anyhow::Error {
-    anyhow!("{} does not say what model '{}' is: {}: {}", args.url, args.model, failure.kind, failure.message)
 }

@@ -12,6 +12,8 @@ pub enum FailureKind {
     Wrong,
     /// The server answered with this HTTP status.
     Status(u16),
+    /// The server ended the call with this gRPC status.
+    Grpc(i32),
     /// No answer within the timeout.
     Timeout,
     /// An open loop's request whose timeout passed while every connection was busy.
@@ -22,11 +24,19 @@ pub enum FailureKind {
     Connect,
 }
 
+impl FailureKind {
+    /// Whether the server answered, so that the connection is as good as before.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Status(_) | Self::Grpc(_))
+    }
+}
+
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wrong => f.write_str("wrong answer"),
             Self::Status(status) => write!(f, "http {status}"),
+            Self::Grpc(code) => write!(f, "grpc {:?}", tonic::Code::from(*code)),
             Self::Timeout => f.write_str("timeout"),
             Self::NotSent => f.write_str("not sent"),
             Self::Disconnected => f.write_str("disconnected"),
@@ -43,6 +53,14 @@ pub struct Failure {
     /// What happened, in one line.
     pub message: String,
 }
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
 
 impl Failure {
     /// A failure of `kind`; long messages are cut.

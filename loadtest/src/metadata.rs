@@ -36,20 +36,18 @@ pub struct ServerMetadata {
 }
 
 impl ModelMetadata {
-    /// Reads the server's answer.
+    /// What the server said, where requests can be made and answers checked by it.
     ///
     /// # Errors
-    /// It is not what the protocol says.
-    pub fn parse(body: &[u8]) -> Result<Self> {
-        let metadata: Self =
-            serde_json::from_slice(body).context("the server's model metadata is malformed")?;
-        for tensor in metadata.inputs.iter().chain(&metadata.outputs) {
+    /// A datatype that the protocol does not have, or a dimension that is none.
+    pub fn checked(self) -> Result<Self> {
+        for tensor in self.inputs.iter().chain(&self.outputs) {
             tensor.datatype()?;
             if let Some(dim) = tensor.shape.iter().find(|&&dim| dim < -1) {
                 bail!("the server's model metadata is malformed: '{}' has a dimension of {dim}", tensor.name);
             }
         }
-        Ok(metadata)
+        Ok(self)
     }
 
     /// Whether every input and output has a first dimension that varies: rows of requests may differ.
@@ -78,20 +76,21 @@ mod tests {
 
     #[test]
     fn reads_a_batching_model() {
-        let digits = ModelMetadata::parse(DIGITS.as_bytes()).unwrap();
+        let read = |text: &str| serde_json::from_str::<ModelMetadata>(text).unwrap().checked().unwrap();
+        let digits = read(DIGITS);
         assert!(digits.has_batch_axis());
         assert_eq!(digits.inputs[0].datatype().unwrap(), Datatype::Fp32);
         let fixed = DIGITS.replace("[-1,10]", "[1,10]");
-        assert!(!ModelMetadata::parse(fixed.as_bytes()).unwrap().has_batch_axis());
+        assert!(!read(&fixed).has_batch_axis());
     }
 
     #[test]
     fn refuses_what_is_no_metadata() {
-        for (wrong, names) in
-            [("FP32", "the datatype of 'image'"), ("-1,28", "a dimension of -2"), ("inputs", "malformed")]
+        for (right, wrong, names) in
+            [("FP32", "FP31", "the datatype of 'image'"), ("-1,28", "-2,28", "a dimension of -2")]
         {
-            let body = DIGITS.replacen(wrong, if wrong == "-1,28" { "-2,28" } else { "nonsense" }, 1);
-            let error = format!("{:#}", ModelMetadata::parse(body.as_bytes()).unwrap_err());
+            let metadata: ModelMetadata = serde_json::from_str(&DIGITS.replacen(right, wrong, 1)).unwrap();
+            let error = format!("{:#}", metadata.checked().unwrap_err());
             assert!(error.contains(names), "{error}");
         }
     }

@@ -186,7 +186,7 @@ impl<T: Transport> Run<T> {
                 None => transport.connect().await?,
             };
             let answer = transport.exchange(&mut open, &case.request).await;
-            if matches!(answer, Ok(_) | Err(Failure { kind: FailureKind::Status(_), .. })) {
+            if answer.as_ref().err().is_none_or(|failure| failure.kind.is_answer()) {
                 *connection = Some(open);
             }
             answer

@@ -136,9 +136,9 @@ fn shown(output: &Output) -> String {
 }
 
 #[test]
-fn a_right_server_is_measured_over_both_wires() {
+fn a_right_server_is_measured_over_each_wire() {
     let server = Server::start(&["Abs"]);
-    for wire in ["json", "binary"] {
+    for wire in ["json", "binary", "grpc"] {
         let flags =
             ["--wire", wire, "--requests", "300", "--rows", "3", "--warmup", "100ms", "--threads", "2"];
         let report = server.succeed("Abs", &flags);
@@ -168,7 +168,7 @@ fn a_request_from_a_file_is_sent() {
     let request = r#"{"inputs": [{"name": "x", "datatype": "FP32", "shape": [2, 4], "data": [[1, 2, 3, 4], [5, 6, 7, 8]]}],
                       "outputs": [{"name": "y"}]}"#;
     fs::write(&path, request).unwrap();
-    for wire in ["json", "binary"] {
+    for wire in ["json", "binary", "grpc"] {
         let flags = ["--body", path.to_str().unwrap(), "--wire", wire, "--requests", "20", "--warmup", "0"];
         let report = server.succeed("Abs", &flags);
         assert_eq!(
@@ -185,7 +185,7 @@ fn wrong_answers_are_found_and_end_badly() {
     for (model, complaint) in
         [("RandomUniformLike", "in the first answer"), ("Log", "is not finite at element")]
     {
-        for wire in ["json", "binary"] {
+        for wire in ["json", "binary", "grpc"] {
             let output = server.load_test(model, &["--requests", "50", "--wire", wire]).output().unwrap();
             assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
             let report = server.report();
@@ -204,12 +204,14 @@ fn what_the_server_refuses_is_counted() {
     let path = server.folder.path().join("request.json");
     let request = r#"{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}"#;
     fs::write(&path, request).unwrap();
-    let flags = ["--body", path.to_str().unwrap(), "--requests", "10"];
-    let output = server.load_test("Abs", &flags).output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "nothing succeeded: {}", shown(&output));
-    let error = &server.report()["errors"][0];
-    assert_eq!((&error["kind"], &error["count"]), (&"http 400".into(), &10.into()), "{error}");
-    assert!(error["first_message"].as_str().unwrap().contains("'x'"), "{error}");
+    for (wire, kind) in [("json", "http 400"), ("grpc", "grpc InvalidArgument")] {
+        let flags = ["--body", path.to_str().unwrap(), "--wire", wire, "--requests", "10"];
+        let output = server.load_test("Abs", &flags).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "nothing succeeded: {}", shown(&output));
+        let error = &server.report()["errors"][0];
+        assert_eq!((&error["kind"], &error["count"]), (&kind.into(), &10.into()), "{error}");
+        assert!(error["first_message"].as_str().unwrap().contains("'x'"), "{error}");
+    }
 }
 
 #[test]
@@ -231,13 +233,12 @@ fn ctrl_c_reports_what_was_measured() {
 #[test]
 fn what_is_not_there_is_named() {
     let server = Server::start(&["Abs"]);
-    let output = server.load_test("Exp", &[]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        shown(&output).contains("model 'Exp'") && shown(&output).contains("http 404"),
-        "{}",
-        shown(&output)
-    );
+    for (wire, kind) in [("json", "http 404"), ("grpc", "grpc NotFound")] {
+        let output = server.load_test("Exp", &["--wire", wire]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let text = shown(&output);
+        assert!(text.contains("model 'Exp'") && text.contains(kind), "{text}");
+    }
     let (url, flags) = (format!("http://{}", server.address), ["--requests", "1", "--url"]);
     drop(server);
     let output = Command::new(env!("CARGO_BIN_EXE_decima-loadtest")).args(flags).arg(&url).output().unwrap();

@@ -1,15 +1,37 @@
 //! Ways to carry a request to a server and its answer back; the work loop is generic over them.
 
+mod grpc;
 mod http;
+mod url;
 
-use std::future::Future;
+use std::{error::Error, future::Future};
 
 use anyhow::Result;
 use bytes::Bytes;
+use hyper_util::rt::TokioIo;
 use oip::InferResponse;
+use tokio::net::TcpStream;
 
-pub use self::http::{Http, ServerUrl, Wire, model_path};
-use crate::{failure::Failure, inputs::Payload};
+pub use self::{grpc::Grpc, http::Http, url::ServerUrl};
+use crate::{
+    failure::{Failure, FailureKind},
+    inputs::Payload,
+    metadata::{ModelMetadata, ServerMetadata},
+};
+
+/// Largest answer that is read.
+const LARGEST_ANSWER: usize = 256 << 20;
+
+/// How tensors travel, in a request and in its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Wire {
+    /// REST, numbers as JSON.
+    Json,
+    /// REST, little-endian bytes after the JSON (the binary tensor extension).
+    Binary,
+    /// gRPC, tensors as raw contents.
+    Grpc,
+}
 
 /// An answer that came with success, still encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +42,18 @@ pub struct Answer {
     pub json_length: Option<usize>,
 }
 
-/// One protocol on the wire.
+/// One protocol on the wire, to one model at one server.
 pub trait Transport: Clone + Send + Sync + 'static {
     /// A request encoded once, to be sent many times.
     type Request: Send + Sync + 'static;
     /// A connection that carries one request at a time.
     type Connection: Send;
+
+    /// Asks the server what it and its model are.
+    ///
+    /// # Errors
+    /// The server cannot be reached, does not know the model, or answers with something else.
+    fn describe(&self) -> impl Future<Output = Result<(ServerMetadata, ModelMetadata)>> + Send;
 
     /// Encodes a request.
     ///
@@ -36,8 +64,8 @@ pub trait Transport: Clone + Send + Sync + 'static {
     /// Opens a connection.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
 
-    /// Sends a request and reads its answer to the last byte. After a failure other than
-    /// [`crate::failure::FailureKind::Status`] the connection is of no more use.
+    /// Sends a request and reads its answer to the last byte. After a failure that is no answer
+    /// ([`FailureKind::is_answer`]) the connection is of no more use.
     fn exchange(
         &self,
         connection: &mut Self::Connection,
@@ -49,4 +77,26 @@ pub trait Transport: Clone + Send + Sync + 'static {
     /// # Errors
     /// The answer is not what the protocol says.
     fn decode(&self, answer: &Answer) -> Result<InferResponse, String>;
+}
+
+/// A stream to the server on which small writes are not held back.
+async fn dial(server: &ServerUrl) -> Result<TokioIo<TcpStream>, Failure> {
+    let stream = TcpStream::connect(&server.authority).await.map_err(|error| refused(server, &error))?;
+    stream.set_nodelay(true).map_err(|error| refused(server, &error))?;
+    Ok(TokioIo::new(stream))
+}
+
+fn refused(server: &ServerUrl, error: &dyn Error) -> Failure {
+    Failure::new(FailureKind::Connect, format!("{}: {}", server.authority, chain(error)))
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

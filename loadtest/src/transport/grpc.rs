@@ -1,0 +1,200 @@
+//! gRPC over HTTP/2 without TLS, one call at a time on each connection, tensors as raw contents.
+//!
+//! A message is encoded once and sent many times, and the same bytes in an answer are not decoded again; so calls are
+//! framed here ("gRPC over HTTP2": a byte for compression, four for the length, the message) rather than by a
+//! generated client.
+
+use anyhow::{Context as _, Result};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::TokioExecutor;
+use oip::{
+    InferResponse,
+    grpc::{
+        self, TensorForm,
+        messages::{
+            ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ServerMetadataRequest,
+            ServerMetadataResponse, model_metadata_response,
+        },
+    },
+};
+use prost::Message;
+use tonic::{Code, Status};
+
+use super::{Answer, LARGEST_ANSWER, ServerUrl, Transport, chain, dial, refused};
+use crate::{
+    failure::{Failure, FailureKind},
+    inputs::Payload,
+    metadata::{ModelMetadata, ServerMetadata, TensorMetadata},
+};
+
+/// Bytes before a message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
+
+/// A model at a server.
+#[derive(Clone, Debug)]
+pub struct Grpc {
+    server: ServerUrl,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    model: String,
+    /// Empty where the server may choose.
+    version: String,
+}
+
+impl Grpc {
+    /// Speaks to `server` about a model, of one version or of the server's choice, with `headers` on every call.
+    pub fn new(
+        server: ServerUrl,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        model: &str,
+        version: Option<&str>,
+    ) -> Self {
+        let (model, version) = (model.to_owned(), version.unwrap_or_default().to_owned());
+        Self { server, headers, model, version }
+    }
+
+    /// A call of the service's method `name`.
+    fn call(&self, name: &str, message: &impl Message) -> Result<Request<Full<Bytes>>> {
+        let length = u32::try_from(message.encoded_len()).context("a gRPC message has at most 4 GiB")?;
+        let mut body = BytesMut::with_capacity(PREFIX + length as usize);
+        body.put_u8(0);
+        body.put_u32(length);
+        message.encode(&mut body).expect("the buffer grows");
+        let ServerUrl { authority, base_path, .. } = &self.server;
+        let path = format!("{base_path}/inference.GRPCInferenceService/{name}");
+        let uri = Uri::builder().scheme("http").authority(authority.as_str()).path_and_query(path).build()?;
+        let mut request = Request::post(uri).body(Full::new(body.freeze()))?;
+        let headers = request.headers_mut();
+        headers.extend(self.headers.iter().cloned());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        Ok(request)
+    }
+
+    /// Calls a method once, on a connection of its own.
+    async fn ask<A: Message + Default>(&self, name: &str, message: &impl Message) -> Result<A> {
+        let request = self.call(name, message)?;
+        let answer = send(&mut self.connect().await?, request).await?;
+        A::decode(answer.body).with_context(|| format!("the server's answer to {name} is malformed"))
+    }
+}
+
+impl Transport for Grpc {
+    type Request = Request<Full<Bytes>>;
+    type Connection = SendRequest<Full<Bytes>>;
+
+    async fn describe(&self) -> Result<(ServerMetadata, ModelMetadata)> {
+        let server: ServerMetadataResponse = self.ask("ServerMetadata", &ServerMetadataRequest {}).await?;
+        let (name, version) = (self.model.clone(), self.version.clone());
+        let model: ModelMetadataResponse =
+            self.ask("ModelMetadata", &ModelMetadataRequest { name, version }).await?;
+        let tensors = |tensors: Vec<model_metadata_response::TensorMetadata>| {
+            let tensor = |tensor: model_metadata_response::TensorMetadata| TensorMetadata {
+                name: tensor.name,
+                datatype: tensor.datatype,
+                shape: tensor.shape,
+            };
+            tensors.into_iter().map(tensor).collect()
+        };
+        Ok((
+            ServerMetadata { name: server.name, version: server.version },
+            ModelMetadata {
+                name: model.name,
+                inputs: tensors(model.inputs),
+                outputs: tensors(model.outputs),
+            },
+        ))
+    }
+
+    fn prepare(&self, payload: &Payload) -> Result<Self::Request> {
+        let message = grpc::encode_request(&payload.request, &self.model, &self.version, TensorForm::Raw);
+        self.call("ModelInfer", &message)
+    }
+
+    async fn connect(&self) -> Result<Self::Connection, Failure> {
+        let stream = dial(&self.server).await?;
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream)
+            .await
+            .map_err(|error| refused(&self.server, &error))?;
+        // It ends with the sender; its errors come out of `exchange`.
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    async fn exchange(
+        &self,
+        connection: &mut Self::Connection,
+        request: &Self::Request,
+    ) -> Result<Answer, Failure> {
+        // A server may close a connection that was idle: that is no failure of this request.
+        if connection.ready().await.is_err() {
+            *connection = self.connect().await?;
+        }
+        send(connection, request.clone()).await
+    }
+
+    fn decode(&self, answer: &Answer) -> Result<InferResponse, String> {
+        let message = ModelInferResponse::decode(answer.body.clone()).map_err(|error| error.to_string())?;
+        grpc::decode_response(message).map_err(|error| error.to_string())
+    }
+}
+
+async fn send(
+    connection: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, Failure> {
+    let broken = |error: &dyn std::error::Error| Failure::new(FailureKind::Disconnected, chain(error));
+    let response = connection.send_request(request).await.map_err(|error| broken(&error))?;
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| broken(&*error))?;
+    if parts.status != StatusCode::OK {
+        let text = String::from_utf8_lossy(&body.to_bytes()).trim().to_owned();
+        return Err(Failure::new(FailureKind::Status(parts.status.as_u16()), text));
+    }
+    // An answer without a message has its status where the headers are.
+    let status =
+        body.trailers().and_then(Status::from_header_map).or_else(|| Status::from_header_map(&parts.headers));
+    match status {
+        Some(status) if status.code() == Code::Ok => message(body.to_bytes()),
+        Some(status) => Err(Failure::new(FailureKind::Grpc(status.code().into()), status.message())),
+        None => Err(Failure::new(FailureKind::Disconnected, "the answer ended without a gRPC status")),
+    }
+}
+
+/// The one message of a body.
+fn message(mut body: Bytes) -> Result<Answer, Failure> {
+    let wrong = |what: &str| Failure::new(FailureKind::Wrong, what);
+    if body.len() < PREFIX {
+        return Err(wrong("the call succeeded without a message"));
+    }
+    if body.get_u8() != 0 {
+        return Err(wrong("the answer is compressed, which was not asked for"));
+    }
+    if body.get_u32() as usize != body.len() {
+        return Err(wrong("the answer is not one message of the length that it says"));
+    }
+    Ok(Answer { body, json_length: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_must_be_one_message() {
+        let read = |body: &'static [u8]| message(Bytes::from_static(body)).map_err(|failure| failure.message);
+        assert_eq!(read(b"\0\0\0\0\x02ab").unwrap().body, "ab");
+        assert_eq!(read(b"\0\0\0\0\0").unwrap().body, "");
+        for (body, complaint) in [
+            (&b""[..], "without a message"),
+            (b"\x01\0\0\0\x02ab", "compressed"),
+            (b"\0\0\0\0\x03ab", "not one message"),
+            (b"\0\0\0\0\x01ab", "not one message"),
+        ] {
+            let error = read(body).unwrap_err();
+            assert!(error.contains(complaint), "{error}");
+        }
+    }
+}
