@@ -5,13 +5,17 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve test test-clients bench bench-serve e2e fmt lint doc
+.PHONY: help build release serve test test-clients bench bench-serve e2e fmt lint doc
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build everything in release
 	$(CARGO) build --release --workspace --locked
+
+release: ## build the server as it is shipped, guided by a profile of it under load
+	@scripts/setup onnxruntime
+	@scripts/release
 
 serve: ## serve models/digits on port 8080
 	@scripts/setup onnxruntime
@@ -33,10 +37,10 @@ bench: ## measure the parts of a request (criterion)
 
 bench-serve: ## measure the server beside its limit under load (wrk, h2load); ARGS=--check: a short look
 	@scripts/setup onnxruntime
-	$(CARGO) build --release --locked --package decima-server # alone, as it is shipped
+	@scripts/release
 	$(CARGO) build --release --locked --package benches --bin bench-serve
 	$(CARGO) build --release --locked --package decima-loadtest
-	@"$${CARGO_TARGET_DIR:-target}/release/bench-serve" $(ARGS)
+	@target=$${CARGO_TARGET_DIR:-target} && "$$target/release/bench-serve" --server "$$target/guided/decima-server" $(ARGS)
 
 e2e: ## train, publish to MinIO, serve from it and predict, as a user would
 	@scripts/setup onnxruntime minio

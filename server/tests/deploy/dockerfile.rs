@@ -102,7 +102,9 @@ impl Stage {
 fn words(command: &Command<'_>) -> Vec<String> {
     match command {
         Command::Exec(words) => words.value.iter().map(|word| word.value.to_string()).collect(),
-        Command::Shell(line) => line.value.split_whitespace().map(str::to_owned).collect(),
+        Command::Shell(line) => {
+            line.value.split_whitespace().filter(|word| *word != "\\").map(str::to_owned).collect()
+        }
         other => panic!("{PATH}: {other:?}"),
     }
 }
@@ -210,11 +212,18 @@ fn the_entry_point_and_the_ports_are_the_servers() {
         Config::load(&args.flags, &variable, &Host::detect()).unwrap_or_else(|error| panic!("{error}"));
     let http = &resolved.config.http;
     assert_eq!(last.ports, [http.address.port(), http.grpc_address.unwrap().port()]);
-    let build = &image.stage("build").commands[0];
-    let command = concat!("cargo build --locked --release --package ", env!("CARGO_PKG_NAME"));
-    assert!(build.contains(command), "{build}");
-    assert!(
-        build.ends_with(&format!("install -D target/release/decima-server {}", binary.sources[0])),
-        "{build}"
-    );
+}
+
+#[test]
+fn the_server_is_built_as_it_is_shipped() {
+    let image = Image::read();
+    let build = image.stage("build");
+    let program = &image.last().copy_from("build").sources[0];
+    let command = format!("scripts/release && install -D target/guided/decima-server {program}");
+    assert!(build.commands[0].ends_with(&command), "{:?}", build.commands);
+    // What the script loads the server with while it counts.
+    assert_eq!(build.environment["ORT_DYLIB_PATH"], image.last().environment["ORT_DYLIB_PATH"]);
+    assert_eq!(build.copy_from("onnxruntime").target, image.last().copy_from("onnxruntime").target);
+    assert!(read("scripts/release").contains("--model-repository models"));
+    assert!(root().join("models/digits").exists() && !read(".dockerignore").contains("models"));
 }
