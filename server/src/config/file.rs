@@ -8,7 +8,7 @@ use std::{
 use toml::Value;
 
 use super::{
-    resolver::ConfigError,
+    error::ConfigError,
     setting::{ALL, belongs_in_file},
 };
 

@@ -6,6 +6,7 @@
 //!
 //! Nothing here reads the environment of the process: it comes in as a function, so that tests pass a map.
 
+mod error;
 mod file;
 mod host;
 mod places;
@@ -27,11 +28,12 @@ use std::{
 use storage::{Location, Settings};
 
 pub use self::{
+    error::ConfigError,
     file::File,
     host::Host,
     places::Place,
     reference::reference,
-    resolver::{ConfigError, Settled},
+    resolver::Settled,
     setting::{ALL, Fallback, Group, Setting},
 };
 use self::{

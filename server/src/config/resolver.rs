@@ -1,35 +1,11 @@
 //! The order of the sources, the record of what came from where, and the list of everything that is wrong.
 
-use std::fmt;
-
 use super::{
     Config, Flags, Resolved,
+    error::ConfigError,
     file::File,
     setting::{Fallback, Setting},
 };
-
-/// Everything that is wrong with the settings, one line each.
-#[derive(Debug, thiserror::Error)]
-pub struct ConfigError {
-    problems: Vec<String>,
-}
-
-impl ConfigError {
-    pub(super) fn new(problems: Vec<String>) -> Self {
-        Self { problems }
-    }
-
-    /// Each problem as one line that names the setting and the mend.
-    pub fn problems(&self) -> &[String] {
-        &self.problems
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problems.join("\n"))
-    }
-}
 
 /// A setting with its text and where that came from.
 #[derive(Debug, Clone)]

@@ -42,7 +42,7 @@ fn version(text: &str) -> Option<&str> {
 
 impl Service {
     /// Answers a request within `timeout` or the server's own, whichever is shorter.
-    pub(super) async fn infer(
+    async fn infer(
         &self,
         mut message: ModelInferRequest,
         timeout: Option<Duration>,
@@ -138,7 +138,13 @@ impl GrpcInferenceService for Service {
     ) -> Result<Response<stream::Answers>, Status> {
         let compressed = is_compressed(request.metadata());
         let (metadata, _, requests) = request.into_parts();
-        Ok(reply(stream::answer(self.clone(), &metadata, requests), compressed))
+        let service = self.clone();
+        let infer = move |request| {
+            let service = service.clone();
+            async move { service.infer(request, None).await }
+        };
+        let answers = stream::answer(Arc::clone(&self.data_plane), infer, &metadata, requests);
+        Ok(reply(answers, compressed))
     }
 
     async fn model_config(

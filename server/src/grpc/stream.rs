@@ -1,6 +1,10 @@
 //! Many requests over one stream.
 
-use std::{collections::HashMap, future::ready, sync::Arc};
+use std::{
+    collections::HashMap,
+    future::{Future, ready},
+    sync::Arc,
+};
 
 use futures_util::{FutureExt, StreamExt, stream, stream::BoxStream};
 use oip::grpc::messages::{
@@ -9,7 +13,7 @@ use oip::grpc::messages::{
 };
 use tonic::{Status, Streaming, metadata::MetadataMap};
 
-use super::service::Service;
+use crate::{data_plane::DataPlane, error::ServeError};
 
 /// Requests of one stream that are answered at the same time; the next ones wait on the client's side.
 const STREAM_REQUESTS: usize = 64;
@@ -26,21 +30,24 @@ enum Errors {
     Status,
 }
 
-/// Answers a stream's requests until it ends or the server is about to stop.
-pub(super) fn answer(
-    service: Service,
+/// Answers a stream's requests, each by `infer`, until it ends or the server is about to stop.
+pub(super) fn answer<A>(
+    data_plane: Arc<DataPlane>,
+    infer: impl Fn(ModelInferRequest) -> A + Clone + Send + 'static,
     metadata: &MetadataMap,
     requests: Streaming<ModelInferRequest>,
-) -> Answers {
+) -> Answers
+where
+    A: Future<Output = Result<ModelInferResponse, ServeError>> + Send + 'static,
+{
     let as_status = metadata.get("triton_grpc_error").is_some_and(|value| value == "true");
     let errors = if as_status { Errors::Status } else { Errors::Message };
-    let data_plane = Arc::clone(&service.data_plane);
     let (stop, stopped) = (Arc::clone(&data_plane), data_plane);
     let answers = requests
         .take_until(async move { stop.draining().await }.boxed())
         .map(move |request| {
-            let service = service.clone();
-            async move { answer_one(&service, request?, errors).await }
+            let infer = infer.clone();
+            async move { answer_one(infer, request?, errors).await }
         })
         .buffered(STREAM_REQUESTS);
     // A client that still has requests learns that it must take them elsewhere.
@@ -50,15 +57,18 @@ pub(super) fn answer(
     answers.chain(farewell).boxed()
 }
 
-async fn answer_one(
-    service: &Service,
+async fn answer_one<A>(
+    infer: impl Fn(ModelInferRequest) -> A,
     request: ModelInferRequest,
     errors: Errors,
-) -> Result<ModelStreamInferResponse, Status> {
+) -> Result<ModelStreamInferResponse, Status>
+where
+    A: Future<Output = Result<ModelInferResponse, ServeError>>,
+{
     let (id, model_name, model_version) =
         (request.id.clone(), request.model_name.clone(), request.model_version.clone());
     let marks_last = wants_final_mark(&request.parameters);
-    match (service.infer(request, None).await, errors) {
+    match (infer(request).await, errors) {
         (Ok(mut response), _) => {
             if marks_last {
                 let mark = InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };

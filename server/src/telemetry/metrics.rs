@@ -4,19 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramTimer, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder, core::Collector,
+    Opts, Registry, TextEncoder,
 };
 
 use super::{
     metrics_compat::{ModelCounts, ModelStages, Stage, StageDurations, triton},
+    metrics_registry::{DURATION_BUCKETS, register},
     statistics::Statistics,
     traces::{Phase, phase},
 };
 use crate::{config::MetricsCompat, error::ErrorCode};
-
-/// Seconds: from a tenth of a fast model's run to the default request timeout.
-pub(super) const DURATION_BUCKETS: [f64; 16] =
-    [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 const ROW_BUCKETS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
@@ -260,12 +257,4 @@ impl ModelMetrics {
         self.all.model_ready.with_label_values(&labels).set(0);
         self.queue_rows.set(0);
     }
-}
-
-pub(super) fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: C,
-) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
 }

@@ -7,7 +7,7 @@ use prometheus::{
 
 use oip::{Durations, ModelStatistics};
 
-use super::metrics::{DURATION_BUCKETS, register};
+use super::metrics_registry::{DURATION_BUCKETS, register};
 
 /// What Triton's counters are made of, for one version of a model.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 pub mod log;
 mod metrics;
 mod metrics_compat;
+mod metrics_registry;
 mod statistics;
 pub mod traces;
 

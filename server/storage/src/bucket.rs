@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::fault::{Asked, fault, status};
 use crate::location::Bucket;
+use crate::object::Object;
 use crate::settings::Settings;
-use crate::store::Object;
 use crate::{Result, StorageError, client};
 
 /// The metadata field in which a published object carries its SHA-256 in hexadecimal.

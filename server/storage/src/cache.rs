@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::download::{self, Placed};
-use crate::store::Object;
+use crate::object::Object;
 use crate::transfer::hex;
 use crate::{Result, StorageError, Store};
 

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tempfile::TempDir;
 
 use crate::bucket::BucketClient;
-use crate::store::{Fetched, Object};
+use crate::object::{Fetched, Object};
 use crate::{Result, StorageError, transfer};
 
 /// Whether [`place`] put the folder there, or found one already.

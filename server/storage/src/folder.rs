@@ -12,7 +12,7 @@ use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::download::{self, Placed};
-use crate::store::{Fetched, Object};
+use crate::object::{Fetched, Object};
 use crate::transfer::hex;
 use crate::{Result, StorageError};
 

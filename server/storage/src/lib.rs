@@ -19,6 +19,7 @@ mod error;
 mod fault;
 mod folder;
 mod location;
+mod object;
 mod publish;
 mod settings;
 mod store;
@@ -29,8 +30,9 @@ mod transfer;
 pub use cache::Cache;
 pub use error::StorageError;
 pub use location::{Bucket, Location};
+pub use object::{Fetched, Object};
 pub use settings::{Addressing, Credentials, Secret, Settings};
-pub use store::{Fetched, Object, Store};
+pub use store::Store;
 
 /// Short for results of this crate.
 pub type Result<T> = std::result::Result<T, StorageError>;

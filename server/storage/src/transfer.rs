@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::bucket::{BucketClient, published_sha256};
 use crate::fault::innermost;
-use crate::store::Object;
+use crate::object::Object;
 use crate::{Result, StorageError};
 
 /// The pause after the first cut; it doubles with each further one, up to the longest.
