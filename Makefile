@@ -35,9 +35,7 @@ bench: ## measure the parts of a request (criterion)
 	@scripts/setup onnxruntime
 	$(CARGO) bench --package benches --locked
 
-bench-serve: ## measure the server beside its limit under load (wrk, h2load); ARGS=--check: a short look
-	@scripts/setup onnxruntime
-	@scripts/release
+bench-serve: release ## measure the server beside its limit under load (wrk, h2load); ARGS=--check: a short look
 	$(CARGO) build --release --locked --package benches --bin bench-serve
 	$(CARGO) build --release --locked --package decima-loadtest
 	@target=$${CARGO_TARGET_DIR:-target} && "$$target/release/bench-serve" --server "$$target/guided/decima-server" $(ARGS)

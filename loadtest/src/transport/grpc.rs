@@ -7,7 +7,7 @@
 use anyhow::{Context as _, Result};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::TokioExecutor;
 use oip::{
@@ -23,7 +23,7 @@ use oip::{
 use prost::Message;
 use tonic::{Code, Status};
 
-use super::{Answer, LARGEST_ANSWER, ServerUrl, Transport, chain, dial, refused};
+use super::{Answer, ServerUrl, Transport, broken, dial, read, refused};
 use crate::{
     failure::{Failure, FailureKind},
     inputs::Payload,
@@ -123,15 +123,11 @@ impl Transport for Grpc {
         Ok(sender)
     }
 
-    async fn exchange(
-        &self,
-        connection: &mut Self::Connection,
-        request: &Self::Request,
-    ) -> Result<Answer, Failure> {
-        // A server may close a connection that was idle: that is no failure of this request.
-        if connection.ready().await.is_err() {
-            *connection = self.connect().await?;
-        }
+    async fn is_open(connection: &mut Self::Connection) -> bool {
+        connection.ready().await.is_ok()
+    }
+
+    async fn send(connection: &mut Self::Connection, request: &Self::Request) -> Result<Answer, Failure> {
         send(connection, request.clone()).await
     }
 
@@ -145,10 +141,9 @@ async fn send(
     connection: &mut SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
 ) -> Result<Answer, Failure> {
-    let broken = |error: &dyn std::error::Error| Failure::new(FailureKind::Disconnected, chain(error));
     let response = connection.send_request(request).await.map_err(|error| broken(&error))?;
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| broken(&*error))?;
+    let body = read(body).await?;
     if parts.status != StatusCode::OK {
         let text = String::from_utf8_lossy(&body.to_bytes()).trim().to_owned();
         return Err(Failure::new(FailureKind::Status(parts.status.as_u16()), text));

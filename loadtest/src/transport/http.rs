@@ -1,15 +1,13 @@
 //! REST over HTTP/1.1, with JSON or binary tensors.
 
-use std::error::Error;
-
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header, request};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use oip::{InferRequest, InferResponse, Parameter};
 
-use super::{Answer, LARGEST_ANSWER, ServerUrl, Transport, chain, dial, refused};
+use super::{Answer, ServerUrl, Transport, broken, dial, read, refused};
 use crate::{
     failure::{Failure, FailureKind},
     inputs::Payload,
@@ -122,15 +120,11 @@ impl Transport for Http {
         Ok(sender)
     }
 
-    async fn exchange(
-        &self,
-        connection: &mut Self::Connection,
-        request: &Self::Request,
-    ) -> Result<Answer, Failure> {
-        // A server may close a connection that was idle, or after an error: that is no failure of this request.
-        if connection.ready().await.is_err() {
-            *connection = self.connect().await?;
-        }
+    async fn is_open(connection: &mut Self::Connection) -> bool {
+        connection.ready().await.is_ok()
+    }
+
+    async fn send(connection: &mut Self::Connection, request: &Self::Request) -> Result<Answer, Failure> {
         send(connection, request.clone()).await
     }
 
@@ -148,11 +142,9 @@ async fn send(
     connection: &mut SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
 ) -> Result<Answer, Failure> {
-    let broken = |error: &dyn Error| Failure::new(FailureKind::Disconnected, chain(error));
     let response = connection.send_request(request).await.map_err(|error| broken(&error))?;
     let (parts, body) = response.into_parts();
-    let body =
-        Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| broken(&*error))?.to_bytes();
+    let body = read(body).await?.to_bytes();
     if parts.status != StatusCode::OK {
         return Err(Failure::new(FailureKind::Status(parts.status.as_u16()), error_text(&body)));
     }

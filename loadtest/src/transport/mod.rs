@@ -8,6 +8,8 @@ use std::{error::Error, future::Future};
 
 use anyhow::Result;
 use bytes::Bytes;
+use http_body_util::{BodyExt as _, Collected, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use oip::InferResponse;
 use tokio::net::TcpStream;
@@ -64,13 +66,30 @@ pub trait Transport: Clone + Send + Sync + 'static {
     /// Opens a connection.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
 
+    /// Waits until the connection takes a request; `false` where it is closed.
+    fn is_open(connection: &mut Self::Connection) -> impl Future<Output = bool> + Send;
+
     /// Sends a request and reads its answer to the last byte. After a failure that is no answer
     /// ([`FailureKind::is_answer`]) the connection is of no more use.
+    fn send(
+        connection: &mut Self::Connection,
+        request: &Self::Request,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send;
+
+    /// [`Self::send`], on a new connection where the server has closed this one.
     fn exchange(
         &self,
         connection: &mut Self::Connection,
         request: &Self::Request,
-    ) -> impl Future<Output = Result<Answer, Failure>> + Send;
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send {
+        async move {
+            // A server may close a connection that was idle, or after an error: that is no failure of this request.
+            if !Self::is_open(connection).await {
+                *connection = self.connect().await?;
+            }
+            Self::send(connection, request).await
+        }
+    }
 
     /// Decodes an answer, or says in one line what is malformed.
     ///
@@ -88,6 +107,15 @@ async fn dial(server: &ServerUrl) -> Result<TokioIo<TcpStream>, Failure> {
 
 fn refused(server: &ServerUrl, error: &dyn Error) -> Failure {
     Failure::new(FailureKind::Connect, format!("{}: {}", server.authority, chain(error)))
+}
+
+fn broken(error: &dyn Error) -> Failure {
+    Failure::new(FailureKind::Disconnected, chain(error))
+}
+
+/// An answer's body to its end, trailers included.
+async fn read(body: Incoming) -> Result<Collected<Bytes>, Failure> {
+    Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| broken(&*error))
 }
 
 /// An error and what caused it, in one line.
