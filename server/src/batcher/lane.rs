@@ -31,12 +31,17 @@ impl Lane {
 
 /// All lanes of a model; there is at least one.
 #[derive(Debug)]
-pub(super) struct Lanes(Box<[Lane]>);
+pub(super) struct Lanes {
+    lanes: Box<[Lane]>,
+    /// Instances of all of them.
+    instances: usize,
+}
 
 impl Lanes {
     /// Shares the instances out among `count` lanes, or among fewer if there are fewer instances.
     pub(super) fn new(instances: Vec<Instance>, count: usize, room: &Arc<Room>) -> Self {
-        let count = count.clamp(1, instances.len().max(1));
+        let all = instances.len();
+        let count = count.clamp(1, all.max(1));
         let mut shares: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
         for (index, instance) in instances.into_iter().enumerate() {
             shares[index % count].push(Box::new(instance));
@@ -46,20 +51,29 @@ impl Lanes {
             arrivals: Notify::new(),
             company: Company::new(),
         };
-        Self(shares.into_iter().map(lane).collect())
+        Self { lanes: shares.into_iter().map(lane).collect(), instances: all }
     }
 
     pub(super) fn get(&self, lane: usize) -> &Lane {
-        &self.0[lane]
+        &self.lanes[lane]
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Lane> {
-        self.0.iter()
+        self.lanes.iter()
     }
 
     /// Requests that wait in all of them.
     pub(super) fn waiting(&self) -> usize {
         self.iter().map(|lane| lane.queue().len()).sum()
+    }
+
+    /// Whether nobody waits in any of them, and but one instance is in use.
+    pub(super) fn has_one_leader(&self) -> bool {
+        let add = |free, lane: &Lane| {
+            let queue = lane.queue();
+            queue.is_empty().then(|| free + queue.idle())
+        };
+        self.iter().try_fold(0, add).is_some_and(|free| free + 1 == self.instances)
     }
 
     /// The lane of the requests that come on this thread.
@@ -68,12 +82,12 @@ impl Lanes {
     }
 
     fn of_worker(&self, worker: usize) -> usize {
-        worker % self.0.len()
+        worker % self.lanes.len()
     }
 
     /// A free instance of another lane than `home`, and which.
     pub(super) fn borrow(&self, home: usize) -> Option<(usize, Box<Instance>)> {
-        let mut others = self.0.iter().enumerate().filter(|(index, _)| *index != home);
+        let mut others = self.lanes.iter().enumerate().filter(|(index, _)| *index != home);
         others.find_map(|(index, lane)| Some((index, lane.queue().lend()?)))
     }
 
@@ -81,7 +95,7 @@ impl Lanes {
     pub(super) fn helpers(&self, home: usize, most: usize) -> Vec<Helper> {
         let help = |worker: usize| {
             let lane = self.of_worker(worker);
-            let instance = (lane != home).then(|| self.0[lane].queue().lend())??;
+            let instance = (lane != home).then(|| self.lanes[lane].queue().lend())??;
             Some(Helper { worker, lane, instance })
         };
         workers::here(|here| {

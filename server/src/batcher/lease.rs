@@ -189,7 +189,13 @@ impl Lease {
             let waited = now - entry.payload.work.arrived;
             self.shared.metrics.queue_duration.observe(waited.as_secs_f64());
         }
-        match run_together(instance, &live, now) {
+        let run = |instance: &mut Instance| run_together(instance, &live, now);
+        let is_alone = || live.len() == 1 && self.shared.lanes.has_one_leader();
+        let outcome = match &self.shared.solo {
+            Some(solo) => solo.run(instance, is_alone, run),
+            None => run(instance),
+        };
+        match outcome {
             Ok((answers, times)) => {
                 self.shared.ran(&live, now, times);
                 answer_all(live, answers.into_iter().map(Ok));

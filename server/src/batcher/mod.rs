@@ -5,7 +5,7 @@
 //! too few), then runs what waits where it stands. A request that finds none waits in the queue; a leader
 //! that is done appoints the first of those who wait. With one connection nothing ever waits; with many,
 //! batches grow by themselves while the instances are busy. Where one instance runs long rows on all cores, it waits a
-//! little for those who were just answered (`regulars`).
+//! little for those who were just answered (`regulars`). A request that is alone may have more cores than that (`solo`).
 //!
 //! Each worker has a queue and instances of its own (`lane`), and others help it out only when they have nothing
 //! to do: what a request touches stays with its core.
@@ -20,6 +20,7 @@ mod pace;
 pub mod queue;
 mod regulars;
 pub mod scatter;
+mod solo;
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,6 +37,7 @@ use lease::Lease;
 use pace::Pace;
 use queue::{Admission, Entry, Room, Ticket};
 use regulars::Regulars;
+use solo::Solo;
 
 use crate::{
     error::{ErrorCode, ServeError},
@@ -94,6 +96,8 @@ struct Shared {
     pace: Pace,
     /// Where a single instance runs long rows on all cores.
     regulars: Option<Regulars>,
+    /// Where one more instance is there for requests that are alone.
+    solo: Option<Solo>,
     metrics: Arc<ModelMetrics>,
 }
 
@@ -120,10 +124,11 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// A batcher over `instances` for requests that come from `workers` threads; `row_duration` is what a row took
-    /// at warm-up.
+    /// A batcher over `instances`, and one for requests that are alone, if there is one, for requests that come from
+    /// `workers` threads; `row_duration` is what a row took at warm-up.
     pub fn new(
         instances: Vec<Instance>,
+        solo: Option<Instance>,
         workers: usize,
         policy: BatchPolicy,
         row_duration: Duration,
@@ -134,7 +139,8 @@ impl Batcher {
         let regulars = (is_long && instances.len() == 1 && workers > 1).then(Regulars::new);
         let lanes = Lanes::new(instances, if is_long { 1 } else { workers }, &room);
         let pace = Pace::new(row_duration);
-        Self { shared: Arc::new(Shared { lanes, room, policy, pace, regulars, metrics }) }
+        let solo = solo.map(Solo::new);
+        Self { shared: Arc::new(Shared { lanes, room, policy, pace, regulars, solo, metrics }) }
     }
 
     /// Runs a request, joined with others where that is possible, and gives its outputs.

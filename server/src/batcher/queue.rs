@@ -121,6 +121,11 @@ impl<P, I> BatchQueue<P, I> {
         self.waiting.is_empty()
     }
 
+    /// Instances that are free.
+    pub fn idle(&self) -> usize {
+        self.free.len()
+    }
+
     /// Whether an instance is free.
     pub fn is_idle(&self) -> bool {
         !self.free.is_empty()

@@ -62,6 +62,12 @@ impl SessionOptions {
     pub fn new(intra_op_threads: usize) -> Self {
         Self { intra_op_threads, prepacked: PrepackedWeights::new() }
     }
+
+    /// Options for sessions of the same model with other threads.
+    #[must_use]
+    pub fn with_threads(&self, intra_op_threads: usize) -> Self {
+        Self { intra_op_threads, prepacked: self.prepacked.clone() }
+    }
 }
 
 /// ONNX Runtime, loaded, with the device that models run on.

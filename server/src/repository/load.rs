@@ -1,25 +1,27 @@
-//! From an ONNX file to a model that answers: sessions, signature, warm-up.
+//! From an ONNX file to a model that answers: digest, signature, rules, sessions.
 
 use std::{
     fs::File,
     io::{BufRead, BufReader},
-    iter,
     path::Path,
     sync::Arc,
-    thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use oip::{Datatype, Shape};
 use sha2::{Digest, Sha256};
 
-use super::{describe::describe, served::ServedModel};
+use super::{
+    describe::describe,
+    error::LoadError,
+    served::ServedModel,
+    sessions::{Plan, Sessions, WarmUp},
+};
 use crate::{
     batcher::{BatchPolicy, Batcher, Instance},
     config::Device,
-    executor::{BatchInput, Executor, OnnxExecutor, Runtime, RuntimeError, SessionOptions},
-    model::{Dimension, InstanceGroup, ModelConfig, Signature, TensorSpec},
+    executor::{OnnxExecutor, Runtime, SessionOptions},
+    model::{InstanceGroup, ModelConfig, Signature},
     telemetry::{Metrics, ModelMetrics},
     validate::Rules,
 };
@@ -34,12 +36,6 @@ const GPU_JOINED_ROWS: usize = 32;
 /// A model larger than this has one instance that uses every thread, instead of an instance a thread.
 const LARGE_MODEL_BYTES: u64 = 100 << 20;
 
-/// A row that takes so long is worth another thread; shared among threads, shorter ones take longer in all.
-const ROW_WORTH_A_THREAD: Duration = Duration::from_millis(2);
-
-/// Warm-up runs a full batch only where it is expected to take no longer than this.
-const LONGEST_WARM_UP: Duration = Duration::from_millis(500);
-
 /// What loading needs beside the model itself.
 #[derive(Clone, Debug)]
 pub struct Loader {
@@ -51,31 +47,6 @@ pub struct Loader {
     pub max_queue_rows: usize,
     /// Where the model's metrics go.
     pub metrics: Metrics,
-}
-
-/// Why a model cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file cannot be read.
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    /// A fault of this server.
-    #[error("loading panicked")]
-    Panicked,
-    /// ONNX Runtime refuses it.
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-    /// The configuration does not fit the graph.
-    #[error("config.toml: {0}")]
-    Config(String),
-    /// The file is not the one that the configuration names.
-    #[error("config.toml: sha256 is {expected}, the file's is {actual}: the file was changed or replaced")]
-    Digest {
-        /// What the configuration says.
-        expected: String,
-        /// What the file has.
-        actual: String,
-    },
 }
 
 impl Loader {
@@ -94,51 +65,38 @@ impl Loader {
     ) -> Result<ServedModel, LoadError> {
         let started = Instant::now();
         check_digest(path, config)?;
-        let (mut count, mut intra_op_threads) = self.instances(path, config)?;
-        let mut options = SessionOptions::new(intra_op_threads);
+        let mut plan = self.plan(path, config)?;
+        let mut options = SessionOptions::new(plan.intra_op_threads);
         let (mut first, signature) = OnnxExecutor::load(&self.runtime, path, &options)?;
         let rules = self.rules(signature, config)?;
         let policy = self.policy(&rules, config);
-        if count > 1 && config.instance_group == InstanceGroup::default() {
-            let mut row = || warm_up(&mut first, &rules.signature, rules.batch_axis, 1);
-            (count, intra_op_threads) = shared_out(self.threads, row());
-            if intra_op_threads > 1 {
-                // Unless it was the machine that took so long.
-                (count, intra_op_threads) = shared_out(self.threads, row());
-            }
-            if intra_op_threads > 1 {
-                options = SessionOptions::new(intra_op_threads);
+        let (signature, full) = (&rules.signature, policy.max_joined_rows);
+        let warm_up = WarmUp { signature, batch_axis: rules.batch_axis, full };
+        let sessions = Sessions { runtime: &self.runtime, path, warm_up };
+        if plan.count > 1 && config.instance_group == InstanceGroup::default() {
+            plan = sessions.plan(self.threads, &mut first);
+            if plan.intra_op_threads > 1 {
+                options = options.with_threads(plan.intra_op_threads);
                 first = OnnxExecutor::load(&self.runtime, path, &options)?.0;
             }
         }
-        let warm = |mut executor| {
-            let row = warm_up(&mut executor, &rules.signature, rules.batch_axis, policy.max_joined_rows);
-            (executor, row)
-        };
-        let another = || {
-            let (executor, _) = OnnxExecutor::load(&self.runtime, path, &options)?;
-            Ok::<_, LoadError>(warm(executor))
-        };
-        // A thread each: together they take hardly longer than one.
-        let (executors, durations): (Vec<_>, Vec<_>) = thread::scope(|scope| {
-            let others: Vec<_> = (1..count).map(|_| scope.spawn(another)).collect();
-            let first = Ok(warm(first));
-            let join = |other: ScopedJoinHandle<'_, _>| other.join().unwrap_or(Err(LoadError::Panicked));
-            iter::once(first).chain(others.into_iter().map(join)).collect::<Result<_, _>>()
-        })?;
-        let row_duration = durations.into_iter().max().unwrap_or_default();
+        let (executors, solo) = sessions.load(first, plan, &options)?;
+        let row_duration = executors.iter().map(|(_, row)| *row).max().unwrap_or_default();
         let on_gpu = self.runtime.device() != Device::Cpu;
-        let configuration = describe(name, &rules, config, count, on_gpu);
+        let configuration = describe(name, &rules, config, plan.count, on_gpu);
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
-        let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
-        let batcher = Batcher::new(instances, self.threads, policy, row_duration, Arc::clone(&metrics));
+        let instance = |(executor, _)| Instance::new(Box::new(executor));
+        let instances = executors.into_iter().map(instance).collect();
+        let solo = solo.map(instance);
+        let batcher = Batcher::new(instances, solo, self.threads, policy, row_duration, Arc::clone(&metrics));
         let took = started.elapsed();
         metrics.ready(took);
         tracing::info!(
             model = name,
             version,
-            instances = count,
-            intra_op_threads,
+            instances = plan.count,
+            intra_op_threads = plan.intra_op_threads,
+            solo_threads = plan.solo_threads,
             batching = rules.batch_axis,
             row_microseconds = row_duration.as_micros(),
             seconds = took.as_secs_f64(),
@@ -155,13 +113,13 @@ impl Loader {
         })
     }
 
-    /// How many sessions, and threads each: together the thread budget, unless the model's file says else.
-    fn instances(&self, path: &Path, config: &ModelConfig) -> Result<(usize, usize), LoadError> {
+    /// As the model's file says, or a thread for each session, unless the model is large.
+    fn plan(&self, path: &Path, config: &ModelConfig) -> Result<Plan, LoadError> {
         let group = &config.instance_group;
         let large = path.metadata()?.len() > LARGE_MODEL_BYTES;
-        let threads = group.intra_op_threads.unwrap_or(if large { self.threads } else { 1 });
-        let count = group.count.unwrap_or_else(|| (self.threads / threads).max(1));
-        Ok((count, threads))
+        let intra_op_threads = group.intra_op_threads.unwrap_or(if large { self.threads } else { 1 });
+        let count = group.count.unwrap_or_else(|| (self.threads / intra_op_threads).max(1));
+        Ok(Plan { count, intra_op_threads, solo_threads: 0 })
     }
 
     fn rules(&self, signature: Signature, config: &ModelConfig) -> Result<Rules, LoadError> {
@@ -194,15 +152,6 @@ impl Loader {
     }
 }
 
-/// How many sessions, and threads each, for a model whose row takes so long on one thread.
-fn shared_out(threads: usize, row: Duration) -> (usize, usize) {
-    let each = (row.as_nanos() / ROW_WORTH_A_THREAD.as_nanos()) as usize;
-    if 2 * each > threads {
-        return (1, threads);
-    }
-    (threads / each.max(1), each.max(1))
-}
-
 fn check_digest(path: &Path, config: &ModelConfig) -> Result<(), LoadError> {
     let Some(expected) = &config.sha256 else { return Ok(()) };
     let actual = digest_of(path)?;
@@ -223,74 +172,5 @@ fn digest_of(path: &Path) -> std::io::Result<String> {
         digest.update(part);
         let length = part.len();
         file.consume(length);
-    }
-}
-
-/// Runs zeros through the model, one row and then a full batch, so that the first client does not pay
-/// for lazy initialisation; returns what a row takes. A model that fails on zeros may well work on data.
-fn warm_up(executor: &mut OnnxExecutor, signature: &Signature, batch_axis: bool, full: usize) -> Duration {
-    let mut row_duration = Duration::ZERO;
-    for rows in [1, 1, full] {
-        if row_duration * rows as u32 > LONGEST_WARM_UP {
-            break;
-        }
-        let inputs: Vec<_> = signature.inputs.iter().map(|spec| zeros(spec, batch_axis, rows)).collect();
-        let inputs: Vec<BatchInput<'_>> = inputs
-            .iter()
-            .map(|(datatype, shape, words)| BatchInput {
-                datatype: *datatype,
-                shape,
-                data: &bytemuck::cast_slice(words)[..byte_size(*datatype, shape)],
-            })
-            .collect();
-        let started = Instant::now();
-        let run = if rows == full { executor.rehearse(&inputs) } else { executor.execute(&inputs).map(drop) };
-        if let Err(error) = run {
-            tracing::debug!(%error, "warm-up with zeros failed");
-            break;
-        }
-        row_duration = started.elapsed() / rows as u32;
-    }
-    row_duration
-}
-
-/// A tensor of zeros (or empty strings), its dynamic dimensions 1.
-fn zeros(spec: &TensorSpec, batch_axis: bool, rows: usize) -> (Datatype, Shape, Vec<u64>) {
-    let size = |dim: &Dimension| match dim {
-        Dimension::Fixed(size) => *size,
-        Dimension::Dynamic(_) => 1,
-    };
-    let mut shape = Shape(spec.dims.iter().map(size).collect());
-    if batch_axis {
-        shape.0[0] = rows;
-    }
-    let words = byte_size(spec.datatype, &shape).div_ceil(size_of::<u64>());
-    (spec.datatype, shape, vec![0; words])
-}
-
-/// An empty string is four bytes: its length.
-fn byte_size(datatype: Datatype, shape: &Shape) -> usize {
-    shape.elements().unwrap_or(0) * datatype.size().unwrap_or(4)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_rows_get_more_threads_and_few_are_left_over() {
-        let shared = |threads, microseconds| shared_out(threads, Duration::from_micros(microseconds));
-        assert_eq!(shared(2, 0), (2, 1));
-        assert_eq!(shared(2, 100), (2, 1));
-        assert_eq!(shared(2, 3_900), (2, 1));
-        assert_eq!(shared(2, 8_000), (1, 2));
-        assert_eq!(shared(16, 8_000), (4, 4));
-        assert_eq!(shared(1, 1_000_000), (1, 1));
-        for threads in 1..=64 {
-            for milliseconds in 0..200 {
-                let (count, each) = shared(threads, milliseconds * 1000);
-                assert!(count * each <= threads && threads < (count + 1) * each, "{threads}, {milliseconds}");
-            }
-        }
     }
 }

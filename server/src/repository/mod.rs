@@ -7,13 +7,14 @@ mod layout;
 mod load;
 mod registry;
 mod served;
+mod sessions;
 mod source;
 mod sync;
 mod version;
 
 pub use control::{Commands, Control, control};
-pub use error::RepositoryError;
-pub use load::{LoadError, Loader};
+pub use error::{LoadError, RepositoryError};
+pub use load::Loader;
 pub use registry::{Registry, State};
 pub use served::ServedModel;
 pub use sync::Repository;

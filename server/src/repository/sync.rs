@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     control::{Command, Commands, Verb},
-    error::RepositoryError,
-    load::{LoadError, Loader},
+    error::{LoadError, RepositoryError},
+    load::Loader,
     registry::{Registry, State},
     source::{Candidate, Source},
 };
