@@ -4,9 +4,10 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Output, Stdio},
+    thread,
 };
 
 use serde_json::Value;
@@ -244,4 +245,22 @@ fn what_is_not_there_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_decima-loadtest")).args(flags).arg(&url).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(shown(&output).contains(&format!("{url} does not say")), "{}", shown(&output));
+}
+
+#[test]
+fn a_port_without_grpc_is_told() {
+    // It answers HTTP/1.1 to whoever comes, whatever they say.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _read = stream.read(&mut [0; 1024]).unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
+        }
+    });
+    let (url, flags) = (format!("http://{address}"), ["--requests", "1", "--wire", "grpc", "--url"]);
+    let output = Command::new(env!("CARGO_BIN_EXE_decima-loadtest")).args(flags).arg(&url).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(shown(&output).contains(&format!("{address} may speak no gRPC")), "{}", shown(&output));
 }
