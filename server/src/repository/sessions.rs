@@ -45,8 +45,8 @@ impl Plan {
             return Self { count: 1, intra_op_threads: threads, solo_threads: 0 };
         }
         let intra_op_threads = each.max(1);
-        let solo_threads = Some(worth(ROW_WORTH_AN_IDLE_THREAD).min(threads));
-        let solo_threads = solo_threads.filter(|&solo| solo > intra_op_threads).unwrap_or(0);
+        let solo = worth(ROW_WORTH_AN_IDLE_THREAD).min(threads);
+        let solo_threads = if solo > intra_op_threads { solo } else { 0 };
         Self { count: threads / intra_op_threads, intra_op_threads, solo_threads }
     }
 
