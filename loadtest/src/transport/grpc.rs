@@ -76,14 +76,14 @@ impl Grpc {
     /// Calls a method once, on a connection of its own.
     async fn ask<A: Message + Default>(&self, name: &str, message: &impl Message) -> Result<A> {
         let request = self.call(name, message)?;
-        let answer = match send(&mut self.connect().await?, request).await {
-            Err(failure) if failure.kind == FailureKind::Disconnected => {
-                let hint =
-                    format!("{} may speak no gRPC: many servers do on another port", self.server.authority);
-                return Err(anyhow::Error::new(failure).context(hint));
-            }
-            answered => answered?,
+        let explained = |failure: Failure| match failure.kind {
+            FailureKind::Disconnected => anyhow::Error::new(failure).context(format!(
+                "{} may speak no gRPC: many servers do on another port",
+                self.server.authority
+            )),
+            _ => failure.into(),
         };
+        let answer = send(&mut self.connect().await?, request).await.map_err(explained)?;
         A::decode(answer.body).with_context(|| format!("the server's answer to {name} is malformed"))
     }
 }

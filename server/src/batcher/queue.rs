@@ -126,11 +126,6 @@ impl<P, I> BatchQueue<P, I> {
         self.free.len()
     }
 
-    /// Whether an instance is free.
-    pub fn is_idle(&self) -> bool {
-        !self.free.is_empty()
-    }
-
     /// Whether a request that arrives now would wait though no leader is about to take it along.
     pub fn is_unattended(&self) -> bool {
         self.free.is_empty() && self.forming == 0

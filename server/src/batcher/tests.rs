@@ -241,7 +241,7 @@ async fn the_urgent_go_first_and_a_timeout_only_shortens() {
     {
         tasks.push(submit(number, priority, u64::MAX, soon()));
         // The first one leads, the others wait.
-        while batcher.shared.lanes.get(0).queue().is_idle() || batcher.waiting() < arrival {
+        while batcher.shared.lanes.get(0).queue().idle() > 0 || batcher.waiting() < arrival {
             tokio::task::yield_now().await;
         }
     }

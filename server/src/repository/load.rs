@@ -85,8 +85,8 @@ impl Loader {
         let on_gpu = self.runtime.device() != Device::Cpu;
         let configuration = describe(name, &rules, config, plan.count, on_gpu);
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
-        let instance = |(executor, _)| Instance::new(Box::new(executor));
-        let instances = executors.into_iter().map(instance).collect();
+        let instance = |executor: OnnxExecutor| Instance::new(Box::new(executor));
+        let instances = executors.into_iter().map(|(executor, _)| instance(executor)).collect();
         let solo = solo.map(instance);
         let batcher = Batcher::new(instances, solo, self.threads, policy, row_duration, Arc::clone(&metrics));
         let took = started.elapsed();

@@ -38,7 +38,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// For a model whose row takes so long on one thread.
-    pub(super) fn for_row(threads: usize, row: Duration) -> Self {
+    fn for_row(threads: usize, row: Duration) -> Self {
         let worth = |thread: Duration| (row.as_nanos() / thread.as_nanos()) as usize;
         let each = worth(ROW_WORTH_A_THREAD);
         if 2 * each > threads {
@@ -81,12 +81,15 @@ impl Sessions<'_> {
 
     /// Loads and warms what the plan asks for beside `first`: all sessions that run side by side, it among them, and
     /// the one for requests that are alone.
+    ///
+    /// # Errors
+    /// ONNX Runtime refuses the model, or loading panicked.
     pub(super) fn load(
         &self,
         first: OnnxExecutor,
         plan: Plan,
         options: &SessionOptions,
-    ) -> Result<(Vec<Warm>, Option<Warm>), LoadError> {
+    ) -> Result<(Vec<Warm>, Option<OnnxExecutor>), LoadError> {
         let warm = |mut session| {
             let row = self.warm_up.run(&mut session, self.warm_up.full);
             (session, row)
@@ -105,12 +108,11 @@ impl Sessions<'_> {
         })?;
         // Not beside the others, whose rows are being timed.
         let solo = (plan.solo_threads > 0).then(|| another(plan.solo_threads)).transpose()?;
-        Ok((all, solo))
+        Ok((all, solo.map(|(session, _)| session)))
     }
 }
 
 /// What runs through a session before clients' requests do.
-#[derive(Clone, Copy)]
 pub(super) struct WarmUp<'a> {
     pub(super) signature: &'a Signature,
     pub(super) batch_axis: bool,
