@@ -32,6 +32,11 @@ const MEMORY: u32 = 16;
 /// Fixed point: one request.
 const ONE: u32 = 1 << 16;
 
+/// What a request saves by joining a run instead of having one, where rows take so long.
+pub(super) fn saved(row: Duration) -> Duration {
+    RUN + row / PART_OF_ROW
+}
+
 /// What looks have brought. A lost update between two threads does no harm.
 #[derive(Debug)]
 pub(super) struct Company {
@@ -55,13 +60,13 @@ impl Company {
         self.pays.load(Ordering::Relaxed) || batches % PERIOD < TRIALS
     }
 
-    /// A look that costs so much brought so many requests, to a model whose rows take `row` each.
-    pub(super) fn looked(&self, joined: usize, row: Duration, cost: Duration) {
+    /// A look that costs so much brought so many requests, each of which saves so much by joining.
+    pub(super) fn looked(&self, joined: usize, saved: Duration, cost: Duration) {
         let joined = u32::try_from(joined).unwrap_or(u32::MAX).min(u32::MAX / ONE) * ONE;
         let known = self.joining.load(Ordering::Relaxed);
         let joining = known - known / MEMORY + joined / MEMORY;
         self.joining.store(joining, Ordering::Relaxed);
-        let saves = u128::from(joining) * (RUN + row / PART_OF_ROW).as_nanos() / u128::from(ONE);
+        let saves = u128::from(joining) * saved.as_nanos() / u128::from(ONE);
         let enough = if self.pays.load(Ordering::Relaxed) { ENOUGH_TO_GO_ON } else { 100 };
         self.pays.store(saves * 100 >= cost.as_nanos() * enough, Ordering::Relaxed);
     }
@@ -79,7 +84,7 @@ mod tests {
         let look = |_: &u32| {
             let looks = company.is_worth_a_look();
             if looks {
-                company.looked(joined, row, LOOK);
+                company.looked(joined, saved(row), LOOK);
             }
             looks
         };

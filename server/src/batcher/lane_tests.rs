@@ -10,7 +10,7 @@ use super::{
     tests::{AddOne, Gated, numbers, policy, request, soon},
     *,
 };
-use crate::{telemetry::Metrics, workers::Workers};
+use crate::{executor::RunTime, telemetry::Metrics, workers::Workers};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -20,7 +20,7 @@ fn batcher(workers: usize, busy: Duration, row_duration: Duration) -> (Batcher, 
     let runs = executors.iter().map(|executor| Arc::clone(&executor.runs)).collect();
     let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
     let metrics = Metrics::new().unwrap().model("add", "1");
-    (Batcher::new(instances, None, workers, policy(), row_duration, metrics), runs)
+    (Batcher::new(instances, None, workers, policy(), RunTime::of_rows(row_duration), metrics), runs)
 }
 
 /// A batcher with one instance a worker, each of which runs a batch when its gate is opened.
@@ -29,7 +29,17 @@ fn gated(workers: usize) -> (Batcher, Vec<mpsc::Sender<()>>) {
     let gated = |gate| Gated { gate: Mutex::new(gate), order: Arc::default() };
     let instances = gates.into_iter().map(|gate| Instance::new(Box::new(gated(gate)))).collect();
     let metrics = Metrics::new().unwrap().model("gated", "1");
-    (Batcher::new(instances, None, workers, policy(), Duration::from_micros(900), metrics), open)
+    (
+        Batcher::new(
+            instances,
+            None,
+            workers,
+            policy(),
+            RunTime::of_rows(Duration::from_micros(900)),
+            metrics,
+        ),
+        open,
+    )
 }
 
 /// Sends requests of one row on a worker, all at once; each answer is checked and then told of.

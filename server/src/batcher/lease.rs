@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Answer, Instance, Shared, Turn, Waiting,
-    company::LOOK,
+    company::{self, LOOK},
     courtesy::make_way,
     expired,
     lane::Helper,
@@ -80,11 +80,12 @@ impl Lease {
             in_vain = if waiting > known { 0 } else { in_vain + 1 };
         }
         if !is_full(before) {
-            lane.company.looked(waiting.saturating_sub(before), shared.pace.expected(1), LOOK);
+            let saved = company::saved(shared.pace.expected(1));
+            lane.company.looked(waiting.saturating_sub(before), saved, LOOK);
         }
     }
 
-    /// Waits a little for those who were just answered to come again, where that is worth it.
+    /// Waits for those who were just answered to come again, one after the other, where that is worth it.
     async fn wait_for_regulars(&self, home: usize, rows: usize) {
         let shared = &self.shared;
         let Some(regulars) = &shared.regulars else { return };
@@ -97,12 +98,16 @@ impl Lease {
         }
         let row = shared.pace.expected(1);
         // Not the runtime's clock, which tests may stop.
-        let (started, most) = (std::time::Instant::now(), Regulars::patience(row));
-        while !all_there() && started.elapsed() < most {
+        let (mut latest, patience) = (std::time::Instant::now(), Regulars::patience(row));
+        let mut present = before;
+        while !all_there() && latest.elapsed() < patience {
             make_way();
             tokio::task::yield_now().await;
+            if there() > present {
+                (latest, present) = (std::time::Instant::now(), there());
+            }
         }
-        regulars.company.looked(there().saturating_sub(before), row, most);
+        regulars.company.looked(there().saturating_sub(before), regulars.saved(row), patience);
     }
 
     /// Waits until enough rows are there for the batch to go, at most until `delay_ends`.

@@ -41,6 +41,7 @@ use solo::Solo;
 
 use crate::{
     error::{ErrorCode, ServeError},
+    executor::RunTime,
     schedule::Priority,
     telemetry::{BatchRun, BatchTimes, ModelMetrics},
     validate::ValidRequest,
@@ -125,20 +126,21 @@ pub struct Batcher {
 
 impl Batcher {
     /// A batcher over `instances`, and one for requests that are alone, if there is one, for requests that come from
-    /// `workers` threads; `row_duration` is what a row took at warm-up.
+    /// `workers` threads; `time` is what runs took at warm-up.
     pub fn new(
         instances: Vec<Instance>,
         solo: Option<Instance>,
         workers: usize,
         policy: BatchPolicy,
-        row_duration: Duration,
+        time: RunTime,
         metrics: Arc<ModelMetrics>,
     ) -> Self {
         let room = Arc::new(Room::new(policy.max_queue_rows));
-        let is_long = row_duration >= LONG_ROW;
-        let regulars = (is_long && instances.len() == 1 && workers > 1).then(Regulars::new);
+        let is_long = time.first_row >= LONG_ROW;
+        let has_all_cores = instances.len() == 1 && workers > 1;
+        let regulars = has_all_cores.then(|| Regulars::of(time)).flatten();
         let lanes = Lanes::new(instances, if is_long { 1 } else { workers }, &room);
-        let pace = Pace::new(row_duration);
+        let pace = Pace::new(time.first_row);
         let solo = solo.map(Solo::new);
         Self { shared: Arc::new(Shared { lanes, room, policy, pace, regulars, solo, metrics }) }
     }

@@ -10,22 +10,32 @@ use std::{
     time::Duration,
 };
 
-use super::company::Company;
+use super::company::{self, Company};
+use crate::executor::RunTime;
 
-/// A leader waits at most for such a part of a row's time.
+/// Models whose rows take less have no use for it.
+const SHORTEST_ROW: Duration = Duration::from_micros(250);
+
+/// A leader waits at most for such a part of a row's time for the next one to come,
 const PART_OF_ROW: u32 = 16;
+
+/// or, if that is longer, for as long as a client takes that asks again at once.
+const RETURN: Duration = Duration::from_micros(100);
 
 /// Who was there when the last batch ended.
 #[derive(Debug)]
 pub(super) struct Regulars {
     requests: AtomicUsize,
+    time: RunTime,
     /// What waiting for them has brought.
     pub(super) company: Company,
 }
 
 impl Regulars {
-    pub(super) const fn new() -> Self {
-        Self { requests: AtomicUsize::new(0), company: Company::new() }
+    /// Of a model whose runs take so long, if they take long enough.
+    pub(super) fn of(time: RunTime) -> Option<Self> {
+        let new = || Self { requests: AtomicUsize::new(0), time, company: Company::new() };
+        (time.first_row >= SHORTEST_ROW).then(new)
     }
 
     /// A batch has ended with so many requests in it and behind it.
@@ -38,8 +48,37 @@ impl Regulars {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How long a leader waits for them at most, where a row takes so long.
+    /// How long a leader waits at most until the next of them comes, where a row takes so long.
     pub(super) fn patience(row: Duration) -> Duration {
-        row / PART_OF_ROW
+        (row / PART_OF_ROW).max(RETURN)
+    }
+
+    /// What each of them saves by joining, where a row takes so long.
+    pub(super) fn saved(&self, row: Duration) -> Duration {
+        company::saved(row).max(self.time.spared())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_waits_where_that_can_save_something() {
+        let of = |microseconds| Regulars::of(RunTime::of_rows(Duration::from_micros(microseconds)));
+        assert!(of(60).is_none());
+        assert!(of(300).is_some());
+        assert_eq!(Regulars::patience(Duration::from_millis(16)), Duration::from_millis(1));
+        assert_eq!(Regulars::patience(Duration::from_micros(300)), RETURN);
+    }
+
+    #[test]
+    fn whoever_joins_a_run_that_reads_its_weights_once_saves_most_of_one() {
+        let row = Duration::from_millis(3);
+        let even = Regulars::of(RunTime::of_rows(row)).unwrap();
+        let further_row = row / 12;
+        let cheap = Regulars::of(RunTime { first_row: row, further_row }).unwrap();
+        assert!(even.saved(row) < row / 4);
+        assert_eq!(cheap.saved(row / 8), row - further_row);
     }
 }

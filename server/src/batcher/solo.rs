@@ -69,6 +69,7 @@ mod tests {
             Batcher,
             tests::{AddOne, numbers, policy, request, soon},
         },
+        executor::RunTime,
         telemetry::Metrics,
     };
 
@@ -108,7 +109,14 @@ mod tests {
     async fn one_client_takes_it_and_many_do_not() {
         let ((own, runs), (other, other_runs), (solo, solo_runs)) = (instance(), instance(), instance());
         let metrics = Metrics::new().unwrap().model("add", "1");
-        let batcher = Batcher::new(vec![own, other], Some(solo), 1, policy(), Duration::ZERO, metrics);
+        let batcher = Batcher::new(
+            vec![own, other],
+            Some(solo),
+            1,
+            policy(),
+            RunTime::of_rows(Duration::ZERO),
+            metrics,
+        );
         let submit = |number| {
             let batcher = batcher.clone();
             async move { numbers(&batcher.submit(request(number, 1, 1), soon()).await.unwrap()) }

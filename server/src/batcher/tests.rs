@@ -60,7 +60,14 @@ pub(super) fn policy() -> BatchPolicy {
 
 fn batcher(executors: Vec<AddOne>, policy: BatchPolicy, row_duration: Duration) -> Batcher {
     let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
-    Batcher::new(instances, None, 1, policy, row_duration, Metrics::new().unwrap().model("add", "1"))
+    Batcher::new(
+        instances,
+        None,
+        1,
+        policy,
+        RunTime::of_rows(row_duration),
+        Metrics::new().unwrap().model("add", "1"),
+    )
 }
 
 /// `rows` rows of `width` numbers, all of them `number`.
@@ -224,8 +231,14 @@ async fn the_urgent_go_first_and_a_timeout_only_shortens() {
     let executor = Box::new(Gated { gate: Mutex::new(gate), order: Arc::clone(&order) });
     let policy = BatchPolicy { max_joined_rows: 1, ..policy() };
     let metrics = Metrics::new().unwrap().model("gated", "1");
-    let batcher =
-        Batcher::new(vec![Instance::new(executor)], None, 1, policy, Duration::from_secs(1), metrics);
+    let batcher = Batcher::new(
+        vec![Instance::new(executor)],
+        None,
+        1,
+        policy,
+        RunTime::of_rows(Duration::from_secs(1)),
+        metrics,
+    );
     let submit = |number: i32, priority: u64, timeout: u64, deadline: Instant| {
         let schedule =
             Schedule { priority: Priority::new(priority), timeout: Some(Duration::from_micros(timeout)) };
@@ -292,7 +305,8 @@ async fn a_model_with_all_cores_waits_for_those_who_were_just_answered() {
     let runs = Arc::clone(&executor.runs);
     let metrics = Metrics::new().unwrap().model("add", "1");
     let instances = vec![Instance::new(Box::new(executor))];
-    let batcher = Batcher::new(instances, None, 2, policy(), Duration::from_secs(10), metrics);
+    let batcher =
+        Batcher::new(instances, None, 2, policy(), RunTime::of_rows(Duration::from_secs(10)), metrics);
     let mut clients = JoinSet::new();
     for client in 0..3 {
         let batcher = batcher.clone();

@@ -14,8 +14,9 @@ use sha2::{Digest, Sha256};
 use super::{
     describe::describe,
     error::LoadError,
+    plan::{self, Plan},
     served::ServedModel,
-    sessions::{Plan, Sessions, WarmUp},
+    sessions::{Sessions, WarmUp},
 };
 use crate::{
     batcher::{BatchPolicy, Batcher, Instance},
@@ -26,11 +27,7 @@ use crate::{
     validate::Rules,
 };
 
-/// Rows that a batch grows to on the CPU where the model's configuration says nothing. More take as long a row, or
-/// longer where what is computed leaves the cache, and everyone in the batch waits for all of it.
-const CPU_JOINED_ROWS: usize = 16;
-
-/// The same on a GPU, which many rows at once keep busy.
+/// Rows that a batch grows to on a GPU, which many at once keep busy, where the model's configuration says nothing.
 const GPU_JOINED_ROWS: usize = 32;
 
 /// A model larger than this has one instance that uses every thread, instead of an instance a thread.
@@ -69,26 +66,30 @@ impl Loader {
         let mut options = SessionOptions::new(plan.intra_op_threads);
         let (mut first, signature) = OnnxExecutor::load(&self.runtime, path, &options)?;
         let rules = self.rules(signature, config)?;
-        let policy = self.policy(&rules, config);
-        let (signature, full) = (&rules.signature, policy.max_joined_rows);
-        let warm_up = WarmUp { signature, batch_axis: rules.batch_axis, full };
-        let sessions = Sessions { runtime: &self.runtime, path, warm_up };
+        let on_gpu = self.runtime.device() != Device::Cpu;
+        let warm_up = WarmUp { signature: &rules.signature, batch_axis: rules.batch_axis };
+        let time = warm_up.time(&mut first, if on_gpu { 1 } else { rules.max_rows.0 });
         if plan.count > 1 && config.instance_group == InstanceGroup::default() {
-            plan = sessions.plan(self.threads, &mut first);
+            plan = Plan::for_run(self.threads, time);
+            if on_gpu {
+                plan.solo_threads = 0;
+            }
             if plan.intra_op_threads > 1 {
                 options = options.with_threads(plan.intra_op_threads);
                 first = OnnxExecutor::load(&self.runtime, path, &options)?.0;
             }
         }
-        let (executors, solo) = sessions.load(first, plan, &options)?;
-        let row_duration = executors.iter().map(|(_, row)| *row).max().unwrap_or_default();
-        let on_gpu = self.runtime.device() != Device::Cpu;
+        let policy =
+            self.policy(&rules, config, if on_gpu { GPU_JOINED_ROWS } else { plan::joined_rows(time) });
+        let joined_rows = policy.max_joined_rows;
+        let sessions = Sessions { runtime: &self.runtime, path, warm_up };
+        let (executors, solo) = sessions.load(first, plan, &options, joined_rows)?;
         let configuration = describe(name, &rules, config, plan.count, on_gpu);
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
         let instance = |executor: OnnxExecutor| Instance::new(Box::new(executor));
-        let instances = executors.into_iter().map(|(executor, _)| instance(executor)).collect();
+        let instances = executors.into_iter().map(instance).collect();
         let solo = solo.map(instance);
-        let batcher = Batcher::new(instances, solo, self.threads, policy, row_duration, Arc::clone(&metrics));
+        let batcher = Batcher::new(instances, solo, self.threads, policy, time, Arc::clone(&metrics));
         let took = started.elapsed();
         metrics.ready(took);
         tracing::info!(
@@ -98,7 +99,9 @@ impl Loader {
             intra_op_threads = plan.intra_op_threads,
             solo_threads = plan.solo_threads,
             batching = rules.batch_axis,
-            row_microseconds = row_duration.as_micros(),
+            row_microseconds = time.first_row.as_micros(),
+            further_row_microseconds = time.further_row.as_micros(),
+            joined_rows,
             seconds = took.as_secs_f64(),
             "model ready"
         );
@@ -140,9 +143,8 @@ impl Loader {
         Ok(Rules { signature, batch_axis, max_rows })
     }
 
-    fn policy(&self, rules: &Rules, config: &ModelConfig) -> BatchPolicy {
-        let default = if self.runtime.device() == Device::Cpu { CPU_JOINED_ROWS } else { GPU_JOINED_ROWS };
-        let joined = config.max_batch_size.unwrap_or(default.min(self.max_queue_rows));
+    fn policy(&self, rules: &Rules, config: &ModelConfig, joined_rows: usize) -> BatchPolicy {
+        let joined = config.max_batch_size.unwrap_or(joined_rows.min(self.max_queue_rows));
         BatchPolicy {
             max_joined_rows: if rules.batch_axis { joined } else { 1 },
             max_queue_rows: self.max_queue_rows,

@@ -5,6 +5,7 @@ mod describe;
 mod error;
 mod layout;
 mod load;
+mod plan;
 mod registry;
 mod served;
 mod sessions;
