@@ -31,6 +31,7 @@ fn generated_code_is_up_to_date() {
         .out_dir(fresh.path())
         .codec_path("crate::grpc::MessageCodec")
         .build_transport(false)
+        .generate_default_stubs(true)
         .compile_fds(documented)
         .unwrap();
     for name in ["inference.rs", "inference.bin"] {

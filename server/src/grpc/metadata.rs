@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use tonic::{Response, metadata::MetadataMap};
 
 /// How long the client waits for the answer, as `grpc-timeout` says: at most eight digits and a unit
 /// (gRPC over HTTP/2, "Requests"). A value that cannot be read counts as none, as in other servers.
-pub(super) fn timeout(metadata: &MetadataMap) -> Option<Duration> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+pub(super) fn timeout(head: &HeaderMap) -> Option<Duration> {
+    let text = head.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -46,9 +47,9 @@ mod tests {
     #[test]
     fn timeouts_are_read_as_grpc_writes_them() {
         let read = |text: &'static str| {
-            let mut metadata = MetadataMap::new();
-            metadata.insert("grpc-timeout", text.parse().unwrap());
-            timeout(&metadata)
+            let mut head = HeaderMap::new();
+            head.insert("grpc-timeout", text.parse().unwrap());
+            timeout(&head)
         };
         assert_eq!(read("2H"), Some(Duration::from_hours(2)));
         assert_eq!(read("3M"), Some(Duration::from_mins(3)));
@@ -59,6 +60,6 @@ mod tests {
         for unreadable in ["", "S", "123456789S", "1.5S", "-1S", "1 S", "1h", "10"] {
             assert_eq!(read(unreadable), None, "{unreadable}");
         }
-        assert_eq!(timeout(&MetadataMap::new()), None);
+        assert_eq!(timeout(&HeaderMap::new()), None);
     }
 }

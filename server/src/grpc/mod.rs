@@ -3,6 +3,7 @@
 mod extensions;
 mod health;
 mod metadata;
+mod model_infer;
 mod service;
 mod status;
 mod stream;
@@ -17,13 +18,14 @@ use tonic_reflection::server::{v1, v1alpha};
 use crate::data_plane::DataPlane;
 use health::Health;
 
+pub use model_infer::{ModelInfer, Reply};
 pub use service::Service;
 pub use status::{is_grpc, late_message, log_and_shape, panicked, unknown_call};
 
 /// Name of the protocol's service.
 const SERVICE: &str = "inference.GRPCInferenceService";
 
-/// The protocol's service. A message may have `max_message_bytes`, after decompression.
+/// The protocol's service but for [`ModelInfer`]. A message may have `max_message_bytes`, after decompression.
 pub fn inference(
     data_plane: Arc<DataPlane>,
     max_message_bytes: usize,
@@ -35,6 +37,11 @@ pub fn inference(
         server = server.accept_compressed(encoding).send_compressed(encoding);
     }
     server
+}
+
+/// The protocol's call for inference. A message may have `max_message_bytes`, after decompression.
+pub fn model_infer(data_plane: Arc<DataPlane>, max_message_bytes: usize) -> ModelInfer {
+    ModelInfer { service: Service { data_plane }, max_message_bytes }
 }
 
 /// `grpc.health.v1`, which Kubernetes and load balancers ask.

@@ -1,4 +1,5 @@
-//! The protocol's service: each call becomes one of the data plane's.
+//! The protocol's service: each call becomes one of the data plane's. `ModelInfer` comes by a way of its own
+//! (`model_infer`).
 
 use std::{mem, sync::Arc, time::Duration};
 
@@ -19,7 +20,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
     extensions::{self, model_named_in},
-    metadata::{is_compressed, reply, timeout},
+    metadata::{is_compressed, reply},
     stream,
 };
 use crate::{
@@ -42,7 +43,7 @@ fn version(text: &str) -> Option<&str> {
 
 impl Service {
     /// Answers a request within `timeout` or the server's own, whichever is shorter.
-    async fn infer(
+    pub(super) async fn infer(
         &self,
         mut message: ModelInferRequest,
         timeout: Option<Duration>,
@@ -79,8 +80,6 @@ async fn answer(
 
 #[async_trait]
 impl GrpcInferenceService for Service {
-    type ModelStreamInferStream = stream::Answers;
-
     async fn server_live(
         &self,
         _: Request<ServerLiveRequest>,
@@ -122,14 +121,6 @@ impl GrpcInferenceService for Service {
         let ModelMetadataRequest { name, version: wanted } = request.into_inner();
         let metadata = self.data_plane.model_metadata(&name, version(&wanted))?;
         Ok(reply(extensions::model_metadata(metadata), false))
-    }
-
-    async fn model_infer(
-        &self,
-        request: Request<ModelInferRequest>,
-    ) -> Result<Response<ModelInferResponse>, Status> {
-        let (timeout, compressed) = (timeout(request.metadata()), is_compressed(request.metadata()));
-        Ok(reply(self.infer(request.into_inner(), timeout).await?, compressed))
     }
 
     async fn model_stream_infer(

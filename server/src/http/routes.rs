@@ -10,7 +10,6 @@ use axum::{
     routing::{get, post},
 };
 use http::Extensions;
-use oip::grpc::server::GrpcInferenceServiceServer;
 use tower::{Service as _, ServiceBuilder, util::MapRequestLayer};
 use tower_http::{CompressionLevel, compression::CompressionLayer, decompression::RequestDecompressionLayer};
 
@@ -29,13 +28,11 @@ use crate::{
 /// The one call of the protocol that is about the speed of a model, not about the model.
 const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 
-type Inference = GrpcInferenceServiceServer<grpc::Service>;
-
 /// Every path, and who answers there.
 #[derive(Clone, Debug)]
 pub(super) struct Routes {
     pub(super) state: AppState,
-    inference: Inference,
+    model_infer: grpc::ModelInfer,
     /// Whether there are more than gRPC calls.
     has_rest: bool,
     pub(super) router: Router,
@@ -44,24 +41,24 @@ pub(super) struct Routes {
 impl Routes {
     /// Every path of the server, and every gRPC call.
     pub(super) fn all(state: AppState) -> Self {
-        let inference = grpc::inference(Arc::clone(&state.data_plane), state.max_body_bytes);
-        let router = rest(state.clone()).merge(grpc_calls(&state, inference.clone()));
-        Self::new(state, inference, true, router)
+        let model_infer = grpc::model_infer(Arc::clone(&state.data_plane), state.max_body_bytes);
+        let router = rest(state.clone()).merge(grpc_calls(&state, model_infer.clone()));
+        Self::new(state, model_infer, true, router)
     }
 
     /// gRPC calls and nothing else.
     pub(super) fn calls(state: AppState) -> Self {
-        let inference = grpc::inference(Arc::clone(&state.data_plane), state.max_body_bytes);
-        let router = grpc_calls(&state, inference.clone()).fallback(unknown_path);
-        Self::new(state, inference, false, router)
+        let model_infer = grpc::model_infer(Arc::clone(&state.data_plane), state.max_body_bytes);
+        let router = grpc_calls(&state, model_infer.clone()).fallback(unknown_path);
+        Self::new(state, model_infer, false, router)
     }
 
-    fn new(state: AppState, inference: Inference, has_rest: bool, router: Router) -> Self {
+    fn new(state: AppState, model_infer: grpc::ModelInfer, has_rest: bool, router: Router) -> Self {
         let router = match state.traces.clone() {
             Some(traces) => router.layer(axum::middleware::from_fn_with_state(traces, trace::export)),
             None => router,
         };
-        Self { state, inference, has_rest, router }
+        Self { state, model_infer, has_rest, router }
     }
 
     /// Answers a request, by the shortest way to who does.
@@ -70,8 +67,7 @@ impl Routes {
         let is_direct = self.state.traces.is_none() && head.method == Method::POST;
         if is_direct && head.uri.path() == MODEL_INFER {
             let body = Awaited::new(body, self.state.body_read_timeout);
-            let Ok(response) = self.inference.clone().call(Request::from_parts(head, body)).await;
-            return response.map(Body::new);
+            return self.model_infer.answer(Request::from_parts(head, body)).await.map(Body::new);
         }
         if is_direct
             && self.has_rest
@@ -90,7 +86,9 @@ fn is_coded(headers: &HeaderMap) -> bool {
     headers.contains_key(header::CONTENT_ENCODING) || headers.contains_key(header::ACCEPT_ENCODING)
 }
 
-fn grpc_calls(state: &AppState, inference: Inference) -> Router {
+fn grpc_calls(state: &AppState, model_infer: grpc::ModelInfer) -> Router {
+    let inference = grpc::inference(Arc::clone(&state.data_plane), state.max_body_bytes);
+    let infer = |request: Request<Body>| async move { model_infer.answer(request).await.map(Body::new) };
     let plane = || Arc::clone(&state.data_plane);
     // A stream may be idle for as long as it likes; a single message must arrive.
     let patience = state.body_read_timeout;
@@ -99,6 +97,7 @@ fn grpc_calls(state: &AppState, inference: Inference) -> Router {
     });
     Router::new()
         .route_service("/inference.GRPCInferenceService/{call}", inference.clone())
+        .route(MODEL_INFER, post(infer))
         .route_service("/grpc.health.v1.Health/{call}", grpc::health(plane()))
         .layer(awaited)
         .route_service("/inference.GRPCInferenceService/ModelStreamInfer", inference)

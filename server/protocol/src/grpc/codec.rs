@@ -60,15 +60,23 @@ impl<E: Message, D> Encoder for MessageCodec<E, D> {
     }
 }
 
+/// Reads a message.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`: the bytes are no such message.
+pub fn decode_message<M: Message + Default>(bytes: impl Buf) -> Result<M, Status> {
+    let size = bytes.remaining();
+    M::decode(bytes).map_err(|error| {
+        Status::invalid_argument(format!("the message of {size} bytes cannot be read: {error}"))
+    })
+}
+
 impl<E, D: Message + Default> Decoder for MessageCodec<E, D> {
     type Item = D;
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
-        let size = buffer.remaining();
-        D::decode(buffer).map(Some).map_err(|error| {
-            Status::invalid_argument(format!("the message of {size} bytes cannot be read: {error}"))
-        })
+        decode_message(buffer).map(Some)
     }
 
     fn buffer_settings(&self) -> BufferSettings {

@@ -3,11 +3,12 @@
 
 mod codec;
 mod contents;
+pub mod frame;
 mod generated;
 mod request;
 mod response;
 
-pub use codec::MessageCodec;
+pub use codec::{MessageCodec, decode_message};
 pub use generated::{
     FILE_DESCRIPTOR_SET, grpc_inference_service_client as client, grpc_inference_service_server as server,
     messages,

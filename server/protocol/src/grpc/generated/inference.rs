@@ -1224,7 +1224,9 @@ pub mod grpc_inference_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ServerLiveResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Whether every model answers.
         async fn server_ready(
             &self,
@@ -1232,7 +1234,9 @@ pub mod grpc_inference_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ServerReadyResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Whether a model answers.
         async fn model_ready(
             &self,
@@ -1240,7 +1244,9 @@ pub mod grpc_inference_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ModelReadyResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Name, version and extensions of the server.
         async fn server_metadata(
             &self,
@@ -1248,7 +1254,9 @@ pub mod grpc_inference_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ServerMetadataResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Inputs, outputs and versions of a model.
         async fn model_metadata(
             &self,
@@ -1256,7 +1264,9 @@ pub mod grpc_inference_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ModelMetadataResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// One request, one answer.
         async fn model_infer(
             &self,
@@ -1264,24 +1274,19 @@ pub mod grpc_inference_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ModelInferResponse>,
             tonic::Status,
-        >;
-        /// Server streaming response type for the ModelStreamInfer method.
-        type ModelStreamInferStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<
-                    super::ModelStreamInferResponse,
-                    tonic::Status,
-                >,
-            >
-            + std::marker::Send
-            + 'static;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Many requests over one stream; answers come in the order of the requests.
         async fn model_stream_infer(
             &self,
             request: tonic::Request<tonic::Streaming<super::ModelInferRequest>>,
         ) -> std::result::Result<
-            tonic::Response<Self::ModelStreamInferStream>,
+            tonic::Response<BoxStream<super::ModelStreamInferResponse>>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Configuration of a model.
         async fn model_config(
             &self,
@@ -1289,7 +1294,9 @@ pub mod grpc_inference_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ModelConfigResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Counts and times of one model or of all.
         async fn model_statistics(
             &self,
@@ -1297,7 +1304,9 @@ pub mod grpc_inference_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ModelStatisticsResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// The models that there are and the state of each.
         async fn repository_index(
             &self,
@@ -1305,7 +1314,9 @@ pub mod grpc_inference_service_server {
         ) -> std::result::Result<
             tonic::Response<super::RepositoryIndexResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Loads a model, or what has changed of it.
         async fn repository_model_load(
             &self,
@@ -1313,7 +1324,9 @@ pub mod grpc_inference_service_server {
         ) -> std::result::Result<
             tonic::Response<super::RepositoryModelLoadResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Takes a model out of service.
         async fn repository_model_unload(
             &self,
@@ -1321,7 +1334,9 @@ pub mod grpc_inference_service_server {
         ) -> std::result::Result<
             tonic::Response<super::RepositoryModelUnloadResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
     }
     /// Inference, and what a client wants to know around it.
     #[derive(Debug)]
@@ -1688,7 +1703,7 @@ pub mod grpc_inference_service_server {
                     > tonic::server::StreamingService<super::ModelInferRequest>
                     for ModelStreamInferSvc<T> {
                         type Response = super::ModelStreamInferResponse;
-                        type ResponseStream = T::ModelStreamInferStream;
+                        type ResponseStream = BoxStream<super::ModelStreamInferResponse>;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
                             tonic::Status,

@@ -1,0 +1,244 @@
+//! `ModelInfer`, the one call that is about the speed of a model, from a body to a body. Its message is read where it
+//! arrived and its answer is written once, without the copies and the boxes that serving any call takes.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    mem,
+    pin::pin,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt as _, Either, Empty, Full, combinators::WithTrailers};
+use oip::grpc::{
+    decode_message,
+    frame::{Encoding, PREFIX_BYTES, Prefix, framed},
+};
+use tonic::{Status, codegen::StdError};
+
+use super::{Service, metadata::timeout};
+
+/// An answer's message and the status after it, or nothing: then the status is in the head.
+pub type Reply =
+    Either<WithTrailers<Full<Bytes>, Ready<Option<Result<HeaderMap, Infallible>>>>, Empty<Bytes>>;
+
+const ENCODING: &str = "grpc-encoding";
+const ACCEPTED: &str = "grpc-accept-encoding";
+
+/// The call, for any number of clients.
+#[derive(Clone, Debug)]
+pub struct ModelInfer {
+    pub(super) service: Service,
+    /// Bytes that a message may have, also after decompression.
+    pub(super) max_message_bytes: usize,
+}
+
+impl ModelInfer {
+    /// Answers a call, whatever becomes of it.
+    pub async fn answer<B>(&self, call: Request<B>) -> Response<Reply>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<StdError>,
+    {
+        match self.try_answer(call).await {
+            Ok(response) => response,
+            Err(status) => status.into_http::<()>().map(|()| Either::Right(Empty::new())),
+        }
+    }
+
+    async fn try_answer<B>(&self, call: Request<B>) -> Result<Response<Reply>, Status>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<StdError>,
+    {
+        let (head, body) = call.into_parts();
+        let encoding = encoding(&head.headers)?;
+        let message = self.read(body, encoding).await?;
+        let answer = self.service.infer(decode_message(message)?, timeout(&head.headers)).await?;
+        // Most clients say of themselves that they read gzip, few gain from it.
+        let encoding = encoding.and_then(|_| accepted(&head.headers));
+        let too_large = || Status::internal("the answer is larger than a message can be");
+        Ok(reply(framed(&answer, encoding).ok_or_else(too_large)?, encoding))
+    }
+
+    /// Reads the call's only message. One that arrived in one piece stays where it is.
+    async fn read<B>(&self, body: B, encoding: Option<Encoding>) -> Result<Bytes, Status>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<StdError>,
+    {
+        let mut body = pin!(body);
+        let (mut whole, mut parts) = (Bytes::new(), BytesMut::new());
+        let mut expected = None;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Status::from_error(error.into()))?;
+            let Ok(part) = frame.into_data() else { continue };
+            if whole.is_empty() && parts.is_empty() {
+                whole = part;
+            } else {
+                if parts.is_empty() {
+                    parts.reserve(expected.unwrap_or(PREFIX_BYTES).max(whole.len() + part.len()));
+                    parts.extend_from_slice(&mem::take(&mut whole));
+                }
+                parts.extend_from_slice(&part);
+            }
+            let received = if parts.is_empty() { &whole[..] } else { &parts[..] };
+            if expected.is_none()
+                && let Some(prefix) = received.first_chunk()
+            {
+                expected = Some(PREFIX_BYTES + self.prefix(*prefix)?.length);
+            }
+            if expected.is_some_and(|bytes| received.len() > bytes) {
+                return Err(Status::invalid_argument("there is more than one message"));
+            }
+        }
+        let mut whole = if parts.is_empty() { whole } else { parts.freeze() };
+        let Some(prefix) = whole.first_chunk().filter(|_| expected == Some(whole.len())) else {
+            return Err(Status::invalid_argument("the call ends before its message does"));
+        };
+        let prefix = self.prefix(*prefix)?;
+        let message = whole.split_off(PREFIX_BYTES);
+        if prefix.is_compressed { self.unpack(&message, encoding) } else { Ok(message) }
+    }
+
+    fn prefix(&self, bytes: [u8; PREFIX_BYTES]) -> Result<Prefix, Status> {
+        let unreadable = || Status::invalid_argument("the flag before the message is neither 0 nor 1");
+        let prefix = Prefix::read(bytes).ok_or_else(unreadable)?;
+        if prefix.length > self.max_message_bytes {
+            return Err(self.too_large(&format!("has {} bytes", prefix.length)));
+        }
+        Ok(prefix)
+    }
+
+    fn unpack(&self, message: &[u8], encoding: Option<Encoding>) -> Result<Bytes, Status> {
+        let unnamed =
+            || Status::invalid_argument("the message is compressed, and grpc-encoding does not say how");
+        let encoding = encoding.ok_or_else(unnamed)?;
+        let unreadable = |error| {
+            Status::invalid_argument(format!("the message cannot be read as {}: {error}", encoding.name()))
+        };
+        let message = encoding.unpack(message, self.max_message_bytes).map_err(unreadable)?;
+        message.map(Bytes::from).ok_or_else(|| self.too_large("has more bytes once decompressed"))
+    }
+
+    fn too_large(&self, what: &str) -> Status {
+        let most = self.max_message_bytes;
+        Status::out_of_range(format!("the message {what}, and {most} are allowed (--max-body-size)"))
+    }
+}
+
+/// How the call's message is compressed, if it is.
+fn encoding(head: &HeaderMap) -> Result<Option<Encoding>, Status> {
+    let Some(name) = head.get(ENCODING).filter(|name| *name != "identity") else { return Ok(None) };
+    let known = name.to_str().ok().and_then(Encoding::named);
+    known.map(Some).ok_or_else(|| {
+        let name: String = String::from_utf8_lossy(name.as_bytes()).chars().take(64).collect();
+        let mut status =
+            Status::unimplemented(format!("messages are not read as '{name}', but as gzip and deflate"));
+        let names = "identity,gzip,deflate".parse().expect("names are plain");
+        status.metadata_mut().insert(ACCEPTED, names);
+        status
+    })
+}
+
+/// The first encoding that the client reads and this server writes.
+fn accepted(head: &HeaderMap) -> Option<Encoding> {
+    let names = head.get(ACCEPTED)?.to_str().ok()?;
+    names.split(',').find_map(|name| Encoding::named(name.trim()))
+}
+
+fn reply(message: Bytes, encoding: Option<Encoding>) -> Response<Reply> {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+    let body = Full::new(message).with_trailers(ready(Some(Ok(trailers))));
+    let mut response = Response::new(Either::Left(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    if let Some(encoding) = encoding {
+        headers.insert(ENCODING, HeaderValue::from_static(encoding.name()));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use futures_util::stream;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use oip::grpc::messages::ModelInferRequest;
+    use proptest::prelude::*;
+    use prost::Message as _;
+    use tonic::Code;
+
+    use super::*;
+    use crate::{data_plane::DataPlane, repository::Registry, telemetry::Metrics};
+
+    const MOST: usize = 100;
+
+    /// What is read of a body that comes in pieces of so many bytes.
+    fn read(body: &[u8], piece: usize, encoding: Option<Encoding>) -> Result<Bytes, (Code, String)> {
+        let (registry, second) = (Arc::new(Registry::default()), Duration::from_secs(1));
+        let data_plane = Arc::new(DataPlane::new(registry, Metrics::new().unwrap(), second));
+        let call = ModelInfer { service: Service { data_plane }, max_message_bytes: MOST };
+        let frame = |piece: &[u8]| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(piece)));
+        let body = StreamBody::new(stream::iter(body.chunks(piece).map(frame)));
+        let read = futures_util::FutureExt::now_or_never(call.read(body, encoding)).unwrap();
+        read.map_err(|status| (status.code(), status.message().to_owned()))
+    }
+
+    fn request(id: &str) -> ModelInferRequest {
+        ModelInferRequest { id: id.into(), ..ModelInferRequest::default() }
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_is_read_however_it_is_cut(id in "[a-z]{0,98}", piece in 1..120_usize, encoding in 0..3_usize) {
+            let encoding = Encoding::ALL.get(encoding).copied();
+            let body = framed(&request(&id), encoding).unwrap();
+            prop_assert_eq!(read(&body, piece, encoding).unwrap(), request(&id).encode_to_vec());
+            let (incomplete, doubled) = (&body[..body.len() - 1], [&body[..], &body[..]].concat());
+            for wrong in [incomplete, &doubled] {
+                prop_assert_eq!(read(wrong, piece, encoding).unwrap_err().0, Code::InvalidArgument);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_message_is_said() {
+        let long = request(&"a".repeat(MOST));
+        let (gzip, deflate) = (Some(Encoding::Gzip), Some(Encoding::Deflate));
+        let framed = |encoding| framed(&long, encoding).unwrap();
+        for (body, encoding, code, text) in [
+            (Bytes::new(), None, Code::InvalidArgument, "ends before its message"),
+            (Bytes::from_static(&[0, 0, 0]), None, Code::InvalidArgument, "ends before its message"),
+            (Bytes::from_static(&[7, 0, 0, 0, 0]), None, Code::InvalidArgument, "neither 0 nor 1"),
+            (Bytes::from_static(&[0, 255, 0, 0, 0]), None, Code::OutOfRange, "4278190080 bytes, and 100 are"),
+            (framed(None), None, Code::OutOfRange, "has 102 bytes"),
+            (framed(gzip), gzip, Code::OutOfRange, "more bytes once decompressed"),
+            (framed(deflate), gzip, Code::InvalidArgument, "cannot be read as gzip"),
+            (framed(gzip), None, Code::InvalidArgument, "does not say how"),
+        ] {
+            let (actual, message) = read(&body, 16, encoding).unwrap_err();
+            assert!(actual == code && message.contains(text), "{actual:?} {message}");
+        }
+    }
+
+    #[test]
+    fn encodings_are_those_of_both_sides() {
+        let head = |name, value| HeaderMap::from_iter([(http::HeaderName::from_static(name), value)]);
+        let of = |name| encoding(&head(ENCODING, HeaderValue::from_static(name)));
+        assert_eq!(of("deflate").unwrap(), Some(Encoding::Deflate));
+        assert_eq!(of("identity").unwrap(), None);
+        let status = of("snappy").unwrap_err();
+        assert_eq!(
+            (status.code(), status.metadata().get(ACCEPTED).unwrap().to_str().unwrap()),
+            (Code::Unimplemented, "identity,gzip,deflate")
+        );
+        let first = |names| accepted(&head(ACCEPTED, HeaderValue::from_static(names)));
+        assert_eq!(first("identity, deflate,gzip"), Some(Encoding::Deflate));
+        assert_eq!(first("identity"), None);
+    }
+}
