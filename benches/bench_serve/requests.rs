@@ -3,8 +3,7 @@
 use anyhow::Context as _;
 use benches::{binary_request, request};
 use bytes::Bytes;
-use oip::grpc::{TensorForm, messages::ModelInferRequest};
-use prost::Message as _;
+use oip::grpc::{TensorForm, frame::framed, messages::ModelInferRequest};
 
 use crate::cases::{Case, Model, Wire};
 
@@ -36,14 +35,10 @@ impl Call {
     }
 
     fn grpc(message: &ModelInferRequest) -> Self {
-        let length = message.encoded_len() as u32;
-        let mut body = vec![0]; // not compressed
-        body.extend(length.to_be_bytes());
-        body.extend(message.encode_to_vec());
         Self {
             path: "/inference.GRPCInferenceService/ModelInfer".to_owned(),
             headers: vec![("content-type", "application/grpc".to_owned()), ("te", "trailers".to_owned())],
-            body: body.into(),
+            body: framed(message, None).expect("a picture is no 4 GiB"),
         }
     }
 }

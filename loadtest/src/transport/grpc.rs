@@ -1,11 +1,10 @@
 //! gRPC over HTTP/2 without TLS, one call at a time on each connection, tensors as raw contents.
 //!
 //! A message is encoded once and sent many times, and the same bytes in an answer are not decoded again; so calls are
-//! framed here ("gRPC over HTTP2": a byte for compression, four for the length, the message) rather than by a
-//! generated client.
+//! framed here rather than by a generated client.
 
 use anyhow::{Context as _, Result};
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::client::conn::http2::{self, SendRequest};
@@ -14,6 +13,7 @@ use oip::{
     InferResponse,
     grpc::{
         self, TensorForm,
+        frame::{PREFIX_BYTES, Prefix, framed},
         messages::{
             ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ServerMetadataRequest,
             ServerMetadataResponse, model_metadata_response,
@@ -29,9 +29,6 @@ use crate::{
     inputs::Payload,
     metadata::{ModelMetadata, ServerMetadata, TensorMetadata},
 };
-
-/// Bytes before a message: whether it is compressed, and its length.
-const PREFIX: usize = 5;
 
 /// A model at a server.
 #[derive(Clone, Debug)]
@@ -57,15 +54,11 @@ impl Grpc {
 
     /// A call of the service's method `name`.
     fn call(&self, name: &str, message: &impl Message) -> Result<Request<Full<Bytes>>> {
-        let length = u32::try_from(message.encoded_len()).context("a gRPC message has at most 4 GiB")?;
-        let mut body = BytesMut::with_capacity(PREFIX + length as usize);
-        body.put_u8(0);
-        body.put_u32(length);
-        message.encode(&mut body).expect("the buffer grows");
+        let body = framed(message, None).context("a gRPC message has at most 4 GiB")?;
         let ServerUrl { authority, base_path, .. } = &self.server;
         let path = format!("{base_path}/inference.GRPCInferenceService/{name}");
         let uri = Uri::builder().scheme("http").authority(authority.as_str()).path_and_query(path).build()?;
-        let mut request = Request::post(uri).body(Full::new(body.freeze()))?;
+        let mut request = Request::post(uri).body(Full::new(body))?;
         let headers = request.headers_mut();
         headers.extend(self.headers.iter().cloned());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -168,16 +161,18 @@ async fn send(
 /// The one message of a body.
 fn message(mut body: Bytes) -> Result<Answer, Failure> {
     let wrong = |what: &str| Failure::new(FailureKind::Wrong, what);
-    if body.len() < PREFIX {
-        return Err(wrong("the call succeeded without a message"));
+    let Some(prefix) = body.first_chunk() else { return Err(wrong("the call succeeded without a message")) };
+    let prefix = Prefix::read(*prefix);
+    let body = body.split_off(PREFIX_BYTES);
+    match prefix {
+        Some(Prefix { is_compressed: false, length }) if length == body.len() => {
+            Ok(Answer { body, json_length: None })
+        }
+        Some(Prefix { is_compressed: false, .. }) => {
+            Err(wrong("the answer is not one message of the length that it says"))
+        }
+        _ => Err(wrong("the answer is compressed, which was not asked for")),
     }
-    if body.get_u8() != 0 {
-        return Err(wrong("the answer is compressed, which was not asked for"));
-    }
-    if body.get_u32() as usize != body.len() {
-        return Err(wrong("the answer is not one message of the length that it says"));
-    }
-    Ok(Answer { body, json_length: None })
 }
 
 #[cfg(test)]
