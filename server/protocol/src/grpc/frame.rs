@@ -119,6 +119,19 @@ mod tests {
             prop_assert!(length == 0 || encoding.unpack(packed, length - 1).unwrap().is_none());
             prop_assert!(encoding.unpack(&packed[..packed.len() - 1], length).is_err());
         }
+
+        #[test]
+        fn nothing_is_unpacked_beyond_what_is_allowed(bytes: Vec<u8>, most in 0..1000_usize) {
+            for encoding in Encoding::ALL {
+                if let Ok(Some(message)) = encoding.unpack(&bytes, most) {
+                    prop_assert!(message.len() <= most);
+                }
+                let mut packed = Vec::new();
+                encoding.pack(&bytes, &mut packed);
+                let allowed = bytes.len() <= most;
+                prop_assert_eq!(encoding.unpack(&packed, most).unwrap(), allowed.then_some(bytes.clone()));
+            }
+        }
     }
 
     #[test]
