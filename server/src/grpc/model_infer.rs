@@ -70,7 +70,7 @@ impl ModelInfer {
     {
         let mut body = pin!(body);
         let (mut whole, mut parts) = (Bytes::new(), BytesMut::new());
-        let mut expected = None;
+        let mut prefix: Option<Prefix> = None;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Status::from_error(error.into()))?;
             let Ok(part) = frame.into_data() else { continue };
@@ -78,26 +78,26 @@ impl ModelInfer {
                 whole = part;
             } else {
                 if parts.is_empty() {
-                    parts.reserve(expected.unwrap_or(PREFIX_BYTES).max(whole.len() + part.len()));
+                    let expected = prefix.map_or(0, Prefix::frame_bytes);
+                    parts.reserve(expected.max(whole.len() + part.len()));
                     parts.extend_from_slice(&mem::take(&mut whole));
                 }
                 parts.extend_from_slice(&part);
             }
             let received = if parts.is_empty() { &whole[..] } else { &parts[..] };
-            if expected.is_none()
-                && let Some(prefix) = received.first_chunk()
+            if prefix.is_none()
+                && let Some(bytes) = received.first_chunk()
             {
-                expected = Some(PREFIX_BYTES + self.prefix(*prefix)?.length);
+                prefix = Some(self.prefix(*bytes)?);
             }
-            if expected.is_some_and(|bytes| received.len() > bytes) {
+            if prefix.is_some_and(|prefix| received.len() > prefix.frame_bytes()) {
                 return Err(Status::invalid_argument("there is more than one message"));
             }
         }
         let mut whole = if parts.is_empty() { whole } else { parts.freeze() };
-        let Some(prefix) = whole.first_chunk().filter(|_| expected == Some(whole.len())) else {
+        let Some(prefix) = prefix.filter(|prefix| whole.len() == prefix.frame_bytes()) else {
             return Err(Status::invalid_argument("the call ends before its message does"));
         };
-        let prefix = self.prefix(*prefix)?;
         let message = whole.split_off(PREFIX_BYTES);
         if prefix.is_compressed { self.unpack(&message, encoding) } else { Ok(message) }
     }

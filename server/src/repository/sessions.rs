@@ -21,7 +21,7 @@ use crate::{
 /// So many rows show what each further one adds.
 const SHOWING_ROWS: usize = 4;
 
-/// Warm-up runs a full batch only where it is expected to take no longer than this.
+/// Warm-up runs only what is expected to take no longer than this, but for the very first row.
 const LONGEST_WARM_UP: Duration = Duration::from_millis(500);
 
 /// Where a model's sessions come from, and what warms them.
@@ -75,15 +75,15 @@ impl WarmUp<'_> {
     /// How long runs take on a session that is new, with one row and with up to `most_rows`. 0 where zeros fail; rows
     /// of a size that requests choose are taken to cost the same each, which the smallest of them would not show.
     pub(super) fn time(&self, session: &mut OnnxExecutor, most_rows: usize) -> RunTime {
-        let mut run = |rows| self.run(rows, |inputs| session.execute(inputs).map(drop));
-        let time = RunTime::of_rows(run(1).and_then(|_| run(1)).unwrap_or_default());
+        let mut run = |rows, row| self.run(rows, row, |inputs| session.execute(inputs).map(drop));
+        let time = RunTime::of_rows(first_row(&mut run).unwrap_or_default());
         if !plan::is_worth_sharing(time) {
             return time;
         }
         // Once more, since it may have been the machine that took so long.
+        let first_row = run(1, time.first_row).unwrap_or(time.first_row);
         let rows = if self.rows_are_alike() { SHOWING_ROWS.min(most_rows) } else { 1 };
-        let several = if rows > 1 { run(rows).and_then(|_| run(rows)) } else { None };
-        let first_row = run(1).unwrap_or_default();
+        let several = if rows > 1 { run(rows, first_row).and_then(|_| run(rows, first_row)) } else { None };
         several.map_or(RunTime::of_rows(first_row), |several| {
             let further_row = several.saturating_sub(first_row) / (rows as u32 - 1);
             RunTime { first_row, further_row }
@@ -99,20 +99,23 @@ impl WarmUp<'_> {
     /// Runs what clients may send through the session, so that the first of them does not pay for lazy initialisation:
     /// one row and then a batch of `full` rows.
     fn warm(&self, session: &mut OnnxExecutor, full: usize) {
-        let mut run = |rows| self.run(rows, |inputs| session.execute(inputs).map(drop));
-        let first_row = run(1).and_then(|_| run(1)).unwrap_or_default();
-        if first_row * full as u32 <= LONGEST_WARM_UP {
-            self.run(full, |inputs| session.rehearse(inputs));
+        let run = |rows, row| self.run(rows, row, |inputs| session.execute(inputs).map(drop));
+        if let Some(row) = first_row(run) {
+            self.run(full, row, |inputs| session.rehearse(inputs));
         }
     }
 
-    /// Runs so many rows of zeros through the model, and returns how long that took. A model that fails on zeros may
-    /// well work on data.
+    /// Runs so many rows of zeros through the model, unless that would take long where a row takes `row`, and returns
+    /// how long it took. A model that fails on zeros may well work on data.
     fn run(
         &self,
         rows: usize,
+        row: Duration,
         run: impl FnOnce(&[BatchInput<'_>]) -> Result<(), ExecuteError>,
     ) -> Option<Duration> {
+        if row * rows as u32 > LONGEST_WARM_UP {
+            return None;
+        }
         let inputs = self.signature.inputs.iter();
         let inputs: Vec<_> = inputs.map(|spec| zeros(spec, self.batch_axis, rows)).collect();
         let inputs: Vec<BatchInput<'_>> = inputs
@@ -127,6 +130,12 @@ impl WarmUp<'_> {
         let failed = |error| tracing::debug!(%error, "warm-up with zeros failed");
         run(&inputs).map_err(failed).ok().map(|()| started.elapsed())
     }
+}
+
+/// How long one row takes, which `run` runs: the second time, unless the first took long.
+fn first_row(mut run: impl FnMut(usize, Duration) -> Option<Duration>) -> Option<Duration> {
+    let row = run(1, Duration::ZERO)?;
+    Some(run(1, row).unwrap_or(row))
 }
 
 /// A tensor of zeros (or empty strings), its dynamic dimensions 1.

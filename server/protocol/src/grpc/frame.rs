@@ -28,6 +28,11 @@ impl Prefix {
         let length = u32::from_be_bytes(length) as usize;
         (flag <= 1).then_some(Self { is_compressed: flag == 1, length })
     }
+
+    /// Bytes of it and its message.
+    pub fn frame_bytes(self) -> usize {
+        PREFIX_BYTES + self.length
+    }
 }
 
 /// How messages are compressed.
