@@ -19,11 +19,14 @@ use crate::{
     models,
     open_loop::{self, OpenLoop},
     process::Server,
-    raw::Raw,
+    raw::{self, Raw},
     requests::Call,
     say,
     verify::{self, Metrics},
 };
+
+/// Rows of the runs that show what cores take from each other.
+const CROWDING_ROWS: usize = 16;
 
 /// How long and how often.
 #[derive(Clone, Debug)]
@@ -66,6 +69,8 @@ pub(crate) struct Round {
     pub(crate) samples: Vec<Sample>,
     /// Nanoseconds that a line of memory took between two cores and back, where there are two.
     pub(crate) core_round_trip: Option<f64>,
+    /// What a run of the small model takes while all cores run it, over what it takes alone.
+    pub(crate) crowding: f64,
     /// From the server's start until it was ready.
     pub(crate) ready_after: Duration,
     /// Resident memory of the server after all loads.
@@ -120,6 +125,10 @@ impl Bench<'_> {
     fn round(&self, number: usize) -> anyhow::Result<Round> {
         let core_round_trip = distance::round_trip();
         let load = |model| Raw::load(&self.runtime, &model_path(self.folder, model));
+        let mut sessions: Vec<_> =
+            (0..self.plan.threads).map(|_| load(Model::Small)).collect::<Result<_, _>>()?;
+        let crowding = raw::crowding(&mut sessions, &pictures(CROWDING_ROWS), self.raw_wall())?;
+        drop(sessions);
         let (mut small, mut mlp) = (load(Model::Small)?, load(Model::Mlp)?);
         let echo = Server::echo(self.plan.threads, 0)?;
         let server = Server::decima(&self.plan.server, &repository(self.folder), self.plan.threads)?;
@@ -148,6 +157,7 @@ impl Bench<'_> {
         Ok(Round {
             samples,
             core_round_trip,
+            crowding,
             ready_after: server.ready_after,
             resident_mib: server.resident_mib()?,
         })
@@ -162,8 +172,7 @@ impl Bench<'_> {
     ) -> anyhow::Result<Sample> {
         verify::check(server, case, call, raw)?;
         let rows = case.raw_rows();
-        let wall = Duration::from_secs(self.plan.seconds.into()) / 4;
-        let raw = raw.micros(pictures(rows), wall)? / rows as f64 * case.pictures as f64;
+        let raw = raw.micros(pictures(rows), self.raw_wall())? / rows as f64 * case.pictures as f64;
         let (floor, _) = self.load(case, call, echo).context("the echo server")?;
         let computing_floor = (case.connections == 1).then(|| {
             let echo = Server::echo(self.plan.threads, raw.round() as u64)?;
@@ -187,6 +196,11 @@ impl Bench<'_> {
             open_loop: open_loop.transpose()?,
             batch_rows,
         })
+    }
+
+    /// How long raw ONNX Runtime runs for a figure.
+    fn raw_wall(&self) -> Duration {
+        Duration::from_secs(self.plan.seconds.into()) / 4
     }
 
     /// Loads a server; gives its CPU time a request in microseconds.

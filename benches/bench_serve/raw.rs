@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -63,6 +64,25 @@ impl Raw {
             Ok(thread_time().saturating_sub(before).as_secs_f64() * 1e6 / f64::from(runs))
         })
     }
+}
+
+/// What a run takes where every session runs the same at once, each on a core of its own, over what it takes alone: 1 if
+/// cores share nothing that a run needs. A server that is busy on all of them pays that, the limit does not.
+///
+/// # Errors
+/// ONNX Runtime's own.
+pub(crate) fn crowding(sessions: &mut [Raw], pictures: &Tensor, wall: Duration) -> anyhow::Result<f64> {
+    let Some(first) = sessions.first_mut() else { return Ok(1.0) };
+    let alone = first.micros(pictures.clone(), wall)?;
+    let together = thread::scope(|scope| {
+        let run = |session: &mut Raw| session.micros(pictures.clone(), wall);
+        let runs: Vec<_> = sessions.iter_mut().map(|session| scope.spawn(move || run(session))).collect();
+        let join = |run: thread::ScopedJoinHandle<'_, anyhow::Result<f64>>| {
+            run.join().map_err(|_| anyhow!("a run panicked"))?
+        };
+        runs.into_iter().map(join).collect::<anyhow::Result<Vec<f64>>>()
+    })?;
+    Ok(together.iter().sum::<f64>() / together.len() as f64 / alone)
 }
 
 /// CPU time of this thread since it began; with one thread a session, ONNX Runtime works on no other.

@@ -157,12 +157,14 @@ impl<'a> Report<'a> {
         };
         let open_loop: Vec<_> = self.crowded().filter_map(open_loop).collect();
         let distances = self.core_round_trips.iter().map(|distance| format!("{distance:.0}"));
+        let crowding = self.rounds.iter().map(|round| format!("{:.2}", round.crowding));
         format!(
             "- Mean rows of a batch at 64 connections: {}\n\
              - p99 / p50 of `small` at 64 connections: {}\n\
              - p50 and p99 at half the rate (open loop, from when each request was due): {}\n\
              - A bare server that computes for as long as ONNX Runtime before it answers, 1 connection: {}\n\
              - A line of memory between two cores and back, ns in each round: {}\n\
+             - ONNX Runtime on all cores at once, over alone, in each round: {}\n\
              - From start to ready: {:.0} ms\n\
              - Resident memory after the loads: {:.0} MiB\n",
             batches.collect::<Vec<_>>().join(", "),
@@ -170,6 +172,7 @@ impl<'a> Report<'a> {
             open_loop.join(", "),
             computing.join(", "),
             distances.collect::<Vec<_>>().join(", "),
+            crowding.collect::<Vec<_>>().join(", "),
             self.ready_ms,
             self.resident_mib
         )
@@ -209,6 +212,7 @@ impl<'a> Report<'a> {
             "about": self.about,
             "rows": rows.collect::<Vec<_>>(),
             "core_round_trips_ns": self.core_round_trips,
+            "crowding": self.rounds.iter().map(|round| round.crowding).collect::<Vec<_>>(),
             "ready_ms": self.ready_ms,
             "resident_mib": self.resident_mib,
         })
