@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{
     gather::{ExecutionInputs, Gatherer},
     scatter::scatter,
+    thread::InstanceThread,
 };
 use crate::{
     executor::{ExecuteError, Executor},
@@ -18,6 +19,7 @@ use crate::{
 pub struct Instance {
     executor: Box<dyn Executor>,
     gatherer: Gatherer,
+    thread: Option<InstanceThread>,
 }
 
 impl std::fmt::Debug for Instance {
@@ -29,7 +31,17 @@ impl std::fmt::Debug for Instance {
 impl Instance {
     /// An instance that runs batches on `executor`.
     pub fn new(executor: Box<dyn Executor>) -> Self {
-        Self { executor, gatherer: Gatherer::default() }
+        Self { executor, gatherer: Gatherer::default(), thread: None }
+    }
+
+    /// An instance whose batches run on that thread alone, not where they are formed.
+    pub fn on_thread(executor: Box<dyn Executor>, thread: InstanceThread) -> Self {
+        Self { thread: Some(thread), ..Self::new(executor) }
+    }
+
+    /// The thread that its batches run on, if they cannot run anywhere.
+    pub(super) fn thread(&self) -> Option<&InstanceThread> {
+        self.thread.as_ref()
     }
 
     /// Runs the requests as one batch that began at `started`, and gives each its outputs, in order, and

@@ -176,10 +176,14 @@ impl Lease {
         Some(batch)
     }
 
-    /// Runs a batch here if it is short, else on a thread of its own, so that it outlives this task.
+    /// Runs a batch on its instance's thread if it has one, else here if it is short, else on another, so that it
+    /// outlives this task.
     fn run_where_it_fits(self, batch: Vec<Entry<Waiting>>) {
         let rows = batch.iter().map(|entry| entry.rows).sum();
-        if self.shared.pace.is_short(rows) {
+        let thread = self.instance.as_ref().and_then(|instance| instance.thread().cloned());
+        if let Some(thread) = thread {
+            thread.run(move || self.run(batch));
+        } else if self.shared.pace.is_short(rows) {
             self.run(batch);
         } else {
             tokio::task::spawn_blocking(move || self.run(batch));

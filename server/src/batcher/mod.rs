@@ -8,7 +8,8 @@
 //! little for those who were just answered (`regulars`). A request that is alone may have more cores than that (`solo`).
 //!
 //! Each worker has a queue and instances of its own (`lane`), and others help it out only when they have nothing
-//! to do: what a request touches stays with its core.
+//! to do: what a request touches stays with its core. On a GPU all share one queue, and each instance has a thread of its
+//! own (`thread`).
 
 mod company;
 mod courtesy;
@@ -21,6 +22,7 @@ pub mod queue;
 mod regulars;
 pub mod scatter;
 mod solo;
+mod thread;
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,6 +40,7 @@ use pace::Pace;
 use queue::{Admission, Entry, Room, Ticket};
 use regulars::Regulars;
 use solo::Solo;
+pub use thread::InstanceThread;
 
 use crate::{
     error::{ErrorCode, ServeError},
@@ -139,7 +142,9 @@ impl Batcher {
         let is_long = time.first_row >= LONG_ROW;
         let has_all_cores = instances.len() == 1 && workers > 1;
         let regulars = has_all_cores.then(|| Regulars::of(time)).flatten();
-        let lanes = Lanes::new(instances, if is_long { 1 } else { workers }, &room);
+        // To pass a request on costs nothing beside a run on another thread, and a GPU wants large batches.
+        let is_apart = instances.iter().any(|instance| instance.thread().is_some());
+        let lanes = Lanes::new(instances, if is_long || is_apart { 1 } else { workers }, &room);
         let pace = Pace::new(time.first_row);
         let solo = solo.map(Solo::new);
         Self { shared: Arc::new(Shared { lanes, room, policy, pace, regulars, solo, metrics }) }

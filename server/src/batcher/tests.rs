@@ -1,8 +1,12 @@
 //! The batcher under a runtime: whoever comes and goes, everyone else is answered.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::{self, ThreadId},
 };
 
 use bytes::Bytes;
@@ -324,4 +328,42 @@ async fn a_model_with_all_cores_waits_for_those_who_were_just_answered() {
     clients.join_all().await;
     // As many batches as each has requests, and a few until they have found together and as they leave.
     assert!(runs.load(Ordering::Relaxed) <= 13, "{runs:?}");
+}
+
+/// Notes the thread that it runs on.
+struct Located {
+    threads: Arc<Mutex<HashSet<ThreadId>>>,
+}
+
+impl Executor for Located {
+    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+        self.threads.lock().unwrap().insert(thread::current().id());
+        AddOne::default().execute(inputs)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_with_a_thread_runs_nowhere_else() {
+    let threads = [Arc::default(), Arc::default()];
+    let instance = |threads: &Arc<_>| {
+        let executor = Box::new(Located { threads: Arc::clone(threads) });
+        Instance::on_thread(executor, InstanceThread::start().unwrap())
+    };
+    let instances = threads.iter().map(instance).collect();
+    let time = RunTime::of_rows(Duration::ZERO);
+    let batcher = Batcher::new(instances, None, 2, policy(), time, Metrics::new().unwrap().model("add", "1"));
+    let submits = (0..200).map(|number| {
+        let batcher = batcher.clone();
+        async move {
+            assert_eq!(
+                batcher.submit(request(100 + number, 1, 1), soon()).await.map(|answer| numbers(&answer)),
+                Ok(vec![101 + number])
+            );
+            thread::current().id()
+        }
+    });
+    let workers: HashSet<_> = submits.collect::<JoinSet<_>>().join_all().await.into_iter().collect();
+    let [first, second] = threads.map(|threads| threads.lock().unwrap().clone());
+    assert!(first.len() <= 1 && second.len() <= 1 && !(first.is_empty() && second.is_empty()));
+    assert!(first.is_disjoint(&second) && workers.is_disjoint(&first) && workers.is_disjoint(&second));
 }

@@ -1,11 +1,13 @@
 //! Running a model. The seam behind which ONNX Runtime stands: nothing else knows it.
 
+mod by_size;
 mod onnx;
 mod run_time;
 mod runtime;
 
 use oip::{Datatype, Shape, Tensor};
 
+pub use by_size::BySize;
 pub use onnx::OnnxExecutor;
 pub use run_time::RunTime;
 pub use runtime::{Runtime, RuntimeError, SessionOptions};

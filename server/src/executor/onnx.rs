@@ -25,6 +25,7 @@ pub struct OnnxExecutor {
     sparing: Option<RunOptions>,
     /// Bytes of inputs up to which it keeps its memory.
     usual_bytes: usize,
+    on_gpu: bool,
 }
 
 impl fmt::Debug for OnnxExecutor {
@@ -43,12 +44,17 @@ impl OnnxExecutor {
         path: &Path,
         options: &SessionOptions,
     ) -> Result<(Self, Signature), RuntimeError> {
-        let session = runtime.session(path, options)?;
+        let (session, on_gpu) = runtime.session(path, options)?;
         let inputs = session.inputs().iter().map(spec_of).collect::<Result<Vec<_>, _>>()?;
         let outputs = session.outputs().iter().map(spec_of).collect::<Result<Vec<_>, _>>()?;
-        let executor =
-            Self { session, outputs: outputs.len(), sparing: runtime.sparing(), usual_bytes: usize::MAX };
+        let sparing = if on_gpu { None } else { Runtime::sparing() };
+        let executor = Self { session, outputs: outputs.len(), sparing, usual_bytes: usize::MAX, on_gpu };
         Ok((executor, Signature { inputs, outputs }))
+    }
+
+    /// Whether it runs on a GPU.
+    pub fn is_on_gpu(&self) -> bool {
+        self.on_gpu
     }
 
     /// Runs a batch that is as large as they usually get, and gives back its memory: it is taken when there are

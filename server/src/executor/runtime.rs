@@ -8,7 +8,7 @@ use std::{
 };
 
 use ort::{
-    ep::{CUDA, ExecutionProvider},
+    ep::{CUDA, ExecutionProvider, cuda::ConvAlgorithmSearch},
     logging::LogLevel,
     session::{
         RunOptions, Session,
@@ -108,11 +108,6 @@ impl Runtime {
         &self.library
     }
 
-    /// The device that models run on.
-    pub fn device(&self) -> Device {
-        self.device
-    }
-
     /// The library's version, as in `1.32.0`. The library itself says which commit it was built from, its file's
     /// name which version that is: `libonnxruntime.so.1.32.0`.
     pub fn version(&self) -> &str {
@@ -120,17 +115,20 @@ impl Runtime {
         name.and_then(|name| name.split_once(".so.")).map_or("unknown", |(_, version)| version)
     }
 
-    /// Loads the model at `path`. External data is looked for beside it, as ONNX lays down.
+    /// Loads the model at `path`, and says whether it runs on a GPU. External data is looked for beside it, as ONNX
+    /// lays down.
     ///
     /// # Errors
     /// [`RuntimeError::Model`] with ONNX Runtime's reason; [`RuntimeError::CudaFailed`].
-    pub fn session(&self, path: &Path, options: &SessionOptions) -> Result<Session, RuntimeError> {
+    pub fn session(&self, path: &Path, options: &SessionOptions) -> Result<(Session, bool), RuntimeError> {
+        let on_cpu = || Ok((self.cpu_session(path, options)?, false));
+        let on_gpu = |index| Ok((self.cuda_session(path, options, index)?, true));
         match self.device {
-            Device::Cpu => self.cpu_session(path, options),
-            Device::Cuda(index) => self.cuda_session(path, options, index),
-            Device::Auto => self.cuda_session(path, options, 0).or_else(|error| {
+            Device::Cpu => on_cpu(),
+            Device::Cuda(index) => on_gpu(index),
+            Device::Auto => on_gpu(0).or_else(|error: RuntimeError| {
                 tracing::warn!(%error, "running on the CPU instead");
-                self.cpu_session(path, options)
+                on_cpu()
             }),
         }
     }
@@ -149,6 +147,8 @@ impl Runtime {
         let failed = |error: String| RuntimeError::CudaFailed { device: self.device, reason: error };
         let provider = CUDA::default()
             .with_device_id(i32::try_from(index).unwrap_or(i32::MAX))
+            // Trying all algorithms takes three to six times as long, and found no faster ones.
+            .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
             .build()
             .error_on_failure();
         let mut builder = self
@@ -159,9 +159,9 @@ impl Runtime {
         builder.commit_from_file(path).map_err(|error| refused(&error, path))
     }
 
-    /// Options of a run that gives back the memory of its arena; none on a GPU, where that would wait for it.
-    pub(super) fn sparing(&self) -> Option<RunOptions> {
-        let mut options = RunOptions::new().ok().filter(|_| self.device == Device::Cpu)?;
+    /// Options of a run on the CPU that gives back the memory of its arena. On a GPU that would wait for it.
+    pub(super) fn sparing() -> Option<RunOptions> {
+        let mut options = RunOptions::new().ok()?;
         options.set("memory.enable_memory_arena_shrinkage", "cpu:0").ok()?;
         Some(options)
     }

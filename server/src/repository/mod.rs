@@ -3,6 +3,7 @@
 mod control;
 mod describe;
 mod error;
+mod instances;
 mod layout;
 mod load;
 mod plan;

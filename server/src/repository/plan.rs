@@ -1,8 +1,8 @@
 //! What a model gets by how long its runs take: sessions, their threads, rows of a batch.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, iter, time::Duration};
 
-use crate::executor::RunTime;
+use crate::{executor::RunTime, model::InstanceGroup};
 
 /// Time of a row that is worth another thread; shared among threads, shorter rows take longer in all.
 const WORTH_A_THREAD: Duration = Duration::from_millis(2);
@@ -23,6 +23,12 @@ const JOINED_ROWS: usize = 16;
 
 /// The same where rows are cheap together: most of a run is reading the weights, once for all of them.
 const CHEAP_JOINED_ROWS: usize = 64;
+
+/// The same on a GPU, which many at once keep busy.
+pub(super) const GPU_JOINED_ROWS: usize = 64;
+
+/// Batches that run at once on a GPU: while it computes one, the next is brought to it.
+const GPU_INSTANCES: usize = 2;
 
 /// Whether a run is so long that sharing it among threads may pay.
 pub(super) fn is_worth_sharing(time: RunTime) -> bool {
@@ -52,6 +58,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// On a GPU, which leaves hardly anything to the threads of a session. A large model is there but once.
+    pub(super) fn on_gpu(is_large: bool, group: &InstanceGroup) -> Self {
+        let count = group.count.unwrap_or(if is_large { 1 } else { GPU_INSTANCES });
+        Self { count, intra_op_threads: group.intra_op_threads.unwrap_or(1), solo_threads: 0 }
+    }
+
     /// For a model whose runs take so long on one of `threads`.
     pub(super) fn for_run(threads: usize, time: RunTime) -> Self {
         let worth = |thread: Duration| (time.first_row.as_nanos() / thread.as_nanos()) as usize;
@@ -64,6 +76,17 @@ impl Plan {
         let solo_threads = if solo > intra_op_threads { solo } else { 0 };
         Self { count: threads / intra_op_threads, intra_op_threads, solo_threads }
     }
+}
+
+/// The sizes of batches where a session runs only one: powers of two up to `full` rows, or the sizes that the
+/// configuration prefers.
+pub(super) fn sizes(full: usize, preferred: &[usize]) -> Vec<usize> {
+    let powers =
+        iter::successors(Some(1), |size: &usize| size.checked_mul(2)).take_while(|&size| size < full);
+    let mut sizes: BTreeSet<_> =
+        if preferred.is_empty() { powers.collect() } else { preferred.iter().copied().collect() };
+    sizes.extend([1, full]);
+    sizes.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -118,5 +141,13 @@ mod tests {
         assert_eq!(plan(2, cheap(300)), (2, 1, 0));
         assert_eq!(joined_rows(cheap(400)), 64);
         assert_eq!([even(400), even(80_000), cheap(300)].map(joined_rows), [16; 3]);
+    }
+
+    #[test]
+    fn sessions_of_one_size_reach_up_to_the_full_batch() {
+        assert_eq!(sizes(32, &[]), [1, 2, 4, 8, 16, 32]);
+        assert_eq!(sizes(12, &[]), [1, 2, 4, 8, 12]);
+        assert_eq!(sizes(64, &[48, 16, 64]), [1, 16, 48, 64]);
+        assert_eq!(sizes(1, &[]), [1]);
     }
 }

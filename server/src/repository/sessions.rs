@@ -2,7 +2,7 @@
 
 use std::{
     iter,
-    path::Path,
+    path::PathBuf,
     thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use super::{
     plan::{self, Plan},
 };
 use crate::{
-    executor::{BatchInput, ExecuteError, Executor, OnnxExecutor, RunTime, Runtime, SessionOptions},
+    executor::{BatchInput, BySize, ExecuteError, Executor, OnnxExecutor, RunTime, Runtime, SessionOptions},
     model::{Dimension, Signature, TensorSpec},
 };
 
@@ -24,14 +24,26 @@ const SHOWING_ROWS: usize = 4;
 /// Warm-up runs only what is expected to take no longer than this, but for the very first row.
 const LONGEST_WARM_UP: Duration = Duration::from_millis(500);
 
+/// What takes less than this beside a run is no planning for its size.
+const PLANNING: Duration = Duration::from_millis(1);
+
 /// Where a model's sessions come from, and what warms them.
-pub(super) struct Sessions<'a> {
-    pub(super) runtime: &'a Runtime,
-    pub(super) path: &'a Path,
-    pub(super) warm_up: WarmUp<'a>,
+#[derive(Clone)]
+pub(super) struct Sessions {
+    pub(super) runtime: Runtime,
+    pub(super) path: PathBuf,
+    pub(super) warm_up: WarmUp,
 }
 
-impl Sessions<'_> {
+impl Sessions {
+    /// One more session, cold.
+    ///
+    /// # Errors
+    /// ONNX Runtime refuses the model.
+    pub(super) fn another(&self, options: &SessionOptions) -> Result<OnnxExecutor, LoadError> {
+        Ok(OnnxExecutor::load(&self.runtime, &self.path, options)?.0)
+    }
+
     /// Loads and warms, with up to `full` rows, what the plan asks for beside `first`: all sessions that run side by
     /// side, it among them, and the one for requests that are alone.
     ///
@@ -48,10 +60,7 @@ impl Sessions<'_> {
             self.warm_up.warm(&mut session, full);
             session
         };
-        let another = |threads| {
-            let (session, _) = OnnxExecutor::load(self.runtime, self.path, &options.with_threads(threads))?;
-            Ok::<_, LoadError>(warm(session))
-        };
+        let another = |threads| self.another(&options.with_threads(threads)).map(warm);
         // A thread each: together they take hardly longer than one.
         let all = thread::scope(|scope| {
             let another = || another(plan.intra_op_threads);
@@ -63,15 +72,41 @@ impl Sessions<'_> {
         let solo = (plan.solo_threads > 0).then(|| another(plan.solo_threads)).transpose()?;
         Ok((all, solo))
     }
+
+    /// Loads and warms what an instance on a GPU runs: a session for batches of all sizes up to `full`, or one for each of
+    /// the `sizes`, if there are any.
+    ///
+    /// # Errors
+    /// ONNX Runtime refuses the model.
+    pub(super) fn load_for_gpu(
+        &self,
+        options: &SessionOptions,
+        full: usize,
+        sizes: &[usize],
+    ) -> Result<Box<dyn Executor>, LoadError> {
+        if sizes.is_empty() {
+            let mut session = self.another(options)?;
+            self.warm_up.warm(&mut session, full);
+            return Ok(Box::new(session));
+        }
+        let session = |&rows: &usize| {
+            let mut session = self.another(options)?;
+            // However long that takes: it is planning, which else the first client waits for.
+            self.warm_up.run(rows, Duration::ZERO, |inputs| session.execute(inputs).map(drop));
+            Ok::<_, LoadError>((rows, session))
+        };
+        Ok(Box::new(BySize::new(sizes.iter().map(session).collect::<Result<Vec<_>, _>>()?)))
+    }
 }
 
 /// What runs through a session before clients' requests do.
-pub(super) struct WarmUp<'a> {
-    pub(super) signature: &'a Signature,
+#[derive(Clone)]
+pub(super) struct WarmUp {
+    pub(super) signature: Signature,
     pub(super) batch_axis: bool,
 }
 
-impl WarmUp<'_> {
+impl WarmUp {
     /// How long runs take on a session that is new, with one row and with up to `most_rows`. 0 where zeros fail; rows
     /// of a size that requests choose are taken to cost the same each, which the smallest of them would not show.
     pub(super) fn time(&self, session: &mut OnnxExecutor, most_rows: usize) -> RunTime {
@@ -88,6 +123,18 @@ impl WarmUp<'_> {
             let further_row = several.saturating_sub(first_row) / (rows as u32 - 1);
             RunTime { first_row, further_row }
         })
+    }
+
+    /// Whether a run takes much longer where the one before had another number of rows, as if the session planned for
+    /// each anew.
+    pub(super) fn plans_by_size(&self, session: &mut OnnxExecutor) -> bool {
+        let is_sized = |spec: &TensorSpec| spec.datatype.size().is_some();
+        if !self.rows_are_alike() || !self.signature.inputs.iter().all(is_sized) {
+            return false;
+        }
+        let mut run = |rows| self.run(rows, Duration::ZERO, |inputs| session.execute(inputs).map(drop));
+        let [Some(_), Some(same), Some(_), Some(changed)] = [1, 1, 2, 1].map(&mut run) else { return false };
+        changed > 2 * same + PLANNING
     }
 
     /// Whether every row is of the same size.

@@ -1,10 +1,16 @@
 //! Batching: everyone gets their own answer, whoever else is about.
 
 use std::{
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
+use decima_server::{
+    config::Device,
+    executor::{BatchInput, BySize, Executor as _, OnnxExecutor, Runtime, SessionOptions},
+    ort_library,
+};
 use oip::{Datatype, Shape, Tensor};
 use smallvec::smallvec;
 
@@ -175,4 +181,29 @@ fn a_request_beyond_the_model_s_batch_size_is_told_the_limit() {
     assert_eq!(rows("free", 100).status, 200);
     let error = rows("free", 101).error();
     assert!(error.contains("at most 100") && error.contains("--max-queue-rows"), "{error}");
+}
+
+#[test]
+fn sessions_of_one_size_answer_as_one_for_all_sizes_does() {
+    let library = ort_library::find(&|name| std::env::var(name).ok()).unwrap();
+    let runtime = Runtime::load(&library, Device::Cpu).unwrap();
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/digits/1/model.onnx"));
+    let load = || OnnxExecutor::load(&runtime, path, &SessionOptions::new(1)).unwrap();
+    let (mut one, signature) = load();
+    let mut by_size = BySize::new([1, 4, 16].map(|rows| (rows, load().0)));
+    for rows in [1, 2, 3, 4, 5, 11, 16, 17, 40] {
+        let mut shape = Shape(signature.inputs[0].shape().iter().map(|&size| size.max(1) as usize).collect());
+        shape.0[0] = rows;
+        let pixels: Vec<f32> =
+            (0..shape.elements().unwrap()).map(|pixel| (pixel * 37 % 256) as f32 / 255.0).collect();
+        let input =
+            BatchInput { datatype: Datatype::Fp32, shape: &shape, data: bytemuck::cast_slice(&pixels) };
+        let (expected, answers) = (one.execute(&[input]).unwrap(), by_size.execute(&[input]).unwrap());
+        assert_eq!(answers.len(), expected.len());
+        for (answer, expected) in answers.iter().zip(&expected) {
+            assert_eq!((answer.datatype, &answer.shape), (expected.datatype, &expected.shape));
+            let near = |(one, other): (&f32, &f32)| (one - other).abs() < 1e-5;
+            assert!(values(answer).iter().zip(&values(expected)).all(near), "{rows} rows");
+        }
+    }
 }

@@ -1,0 +1,192 @@
+//! Sessions of one model that each run batches of one size.
+//!
+//! On a GPU, ONNX Runtime plans a convolution anew whenever a run's shape is not that of the run before, which takes
+//! up to hundreds of times as long as the run. A session that only ever sees one shape plans once.
+
+use oip::{Shape, Tensor};
+use smallvec::SmallVec;
+
+use super::{BatchInput, ExecuteError, Executor};
+
+/// Runs each batch on the session of the next larger size, filled up with rows whose outputs nobody sees.
+#[derive(Debug)]
+pub struct BySize<E> {
+    /// The smallest size first.
+    sessions: Vec<OneSize<E>>,
+}
+
+#[derive(Debug)]
+struct OneSize<E> {
+    rows: usize,
+    executor: E,
+    /// A batch that had to be filled up, input by input, in words so that every datatype is aligned.
+    filled: Vec<Vec<u64>>,
+}
+
+impl<E: Executor> BySize<E> {
+    /// Of at least one session, each with the rows of its batches.
+    pub fn new(sessions: impl IntoIterator<Item = (usize, E)>) -> Self {
+        let session = |(rows, executor)| OneSize { rows, executor, filled: Vec::new() };
+        let mut sessions: Vec<_> = sessions.into_iter().map(session).collect();
+        sessions.sort_by_key(|session| session.rows);
+        Self { sessions }
+    }
+
+    fn most_rows(&self) -> usize {
+        self.sessions.last().map_or(1, |largest| largest.rows)
+    }
+
+    /// Runs so many rows, at most those of the largest session.
+    fn run(&mut self, inputs: &[BatchInput<'_>], rows: usize) -> Result<Vec<Tensor>, ExecuteError> {
+        let fitting = self.sessions.partition_point(|session| session.rows < rows);
+        let session = &mut self.sessions[fitting];
+        let size = session.rows;
+        let outputs = session.run(inputs, rows)?;
+        let own_rows = |output: &Tensor| {
+            let own = if output.rows() == Some(size) { output.slice_rows(0, rows) } else { None };
+            own.ok_or_else(|| {
+                ExecuteError(format!("an output has shape {} for a batch of {size} rows", output.shape))
+            })
+        };
+        outputs.iter().map(own_rows).collect()
+    }
+}
+
+impl<E: Executor> OneSize<E> {
+    fn run(&mut self, inputs: &[BatchInput<'_>], rows: usize) -> Result<Vec<Tensor>, ExecuteError> {
+        let size = self.rows;
+        if rows == size {
+            return self.executor.execute(inputs);
+        }
+        self.filled.resize_with(inputs.len(), Vec::new);
+        let shapes: SmallVec<[Shape; 4]> = inputs.iter().map(|input| with_rows(input.shape, size)).collect();
+        for (input, filled) in inputs.iter().zip(&mut self.filled) {
+            fill(filled, input.data, rows, size);
+        }
+        let filled = inputs.iter().zip(&shapes).zip(&self.filled).map(|((input, shape), filled)| {
+            let bytes = input.data.len() / rows * size;
+            BatchInput { datatype: input.datatype, shape, data: &bytemuck::cast_slice(filled)[..bytes] }
+        });
+        let filled: SmallVec<[BatchInput<'_>; 4]> = filled.collect();
+        self.executor.execute(&filled)
+    }
+}
+
+impl<E: Executor> Executor for BySize<E> {
+    /// Every input has the batch as its first axis, and elements of a fixed size; more rows than the largest size has
+    /// are run in parts, one after the other.
+    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+        let rows = inputs.first().and_then(|input| input.shape.0.first()).copied().unwrap_or(0);
+        if (1..=self.most_rows()).contains(&rows) {
+            return self.run(inputs, rows);
+        }
+        if rows == 0 {
+            // There is no row to fill up with, and no plan for none.
+            return self.sessions[0].executor.execute(inputs);
+        }
+        let mut parts = Vec::new();
+        for start in (0..rows).step_by(self.most_rows()) {
+            let count = self.most_rows().min(rows - start);
+            let shapes: SmallVec<[Shape; 4]> =
+                inputs.iter().map(|input| with_rows(input.shape, count)).collect();
+            let part = inputs.iter().zip(&shapes).map(|(input, shape)| {
+                let row = input.data.len() / rows;
+                let data = &input.data[start * row..(start + count) * row];
+                BatchInput { datatype: input.datatype, shape, data }
+            });
+            let part: SmallVec<[BatchInput<'_>; 4]> = part.collect();
+            parts.push(self.run(&part, count)?);
+        }
+        Ok(joined(&parts, rows))
+    }
+}
+
+fn with_rows(shape: &Shape, rows: usize) -> Shape {
+    let mut shape = shape.clone();
+    shape.0[0] = rows;
+    shape
+}
+
+/// Writes the rows into the buffer, then the first of them again until there are `size`: what is computed with them
+/// fails on no value that was not asked for.
+fn fill(buffer: &mut Vec<u64>, data: &[u8], rows: usize, size: usize) {
+    let row = data.len() / rows;
+    buffer.resize((row * size).div_ceil(size_of::<u64>()), 0);
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(buffer);
+    bytes[..data.len()].copy_from_slice(data);
+    for free in rows..size {
+        bytes[free * row..(free + 1) * row].copy_from_slice(&data[..row]);
+    }
+}
+
+/// The outputs of parts of a batch, one after the other.
+fn joined(parts: &[Vec<Tensor>], rows: usize) -> Vec<Tensor> {
+    let first = parts.first().map_or(&[][..], |first| first);
+    let join = |(index, output): (usize, &Tensor)| Tensor {
+        datatype: output.datatype,
+        shape: with_rows(&output.shape, rows),
+        data: parts.iter().map(|part| &part[index].data[..]).collect::<Vec<_>>().concat().into(),
+    };
+    first.iter().enumerate().map(join).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use oip::Datatype;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Adds the two columns of each row, and remembers the rows of its batches.
+    #[derive(Debug)]
+    struct Adds {
+        seen: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Executor for Adds {
+        fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+            let rows = inputs[0].shape.0[0];
+            self.seen.lock().unwrap().push(rows);
+            let columns: Vec<&[f32]> = inputs.iter().map(|input| bytemuck::cast_slice(input.data)).collect();
+            let sums: Vec<f32> =
+                (0..rows).map(|row| columns.iter().map(|column| column[row]).sum()).collect();
+            assert!(sums.iter().all(|sum| *sum > 0.0), "a row that nobody sent");
+            let data = bytemuck::cast_slice(&sums).to_vec().into();
+            Ok(vec![Tensor { datatype: Datatype::Fp32, shape: [rows, 1][..].into(), data }])
+        }
+    }
+
+    fn sums(sessions: &mut BySize<Adds>, rows: usize, start: f32) -> Vec<f32> {
+        let column: Vec<f32> = (0..rows).map(|row| start + row as f32).collect();
+        let shape: Shape = [rows, 1][..].into();
+        let input =
+            BatchInput { datatype: Datatype::Fp32, shape: &shape, data: bytemuck::cast_slice(&column) };
+        let outputs = sessions.execute(&[input, input]).unwrap();
+        assert_eq!(outputs[0].shape, shape);
+        outputs[0].data.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
+    }
+
+    fn expected(rows: usize, start: f32) -> Vec<f32> {
+        (0..rows).map(|row| 2.0 * (start + row as f32)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_every_session_sees_one_size_and_every_row_its_output(
+            sizes in prop::collection::vec(1..20_usize, 1..6),
+            batches in prop::collection::vec(0..70_usize, 1..10),
+        ) {
+            let seen: Vec<_> = sizes.iter().map(|_| Arc::default()).collect();
+            let session = |(&rows, seen): (&usize, &Arc<_>)| (rows, Adds { seen: Arc::clone(seen) });
+            let mut sessions = BySize::new(sizes.iter().zip(&seen).map(session));
+            for rows in batches {
+                prop_assert_eq!(sums(&mut sessions, rows, 1.0), expected(rows, 1.0));
+            }
+            for (size, seen) in sizes.iter().zip(seen) {
+                prop_assert!(seen.lock().unwrap().iter().all(|rows| rows == size || *rows == 0));
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The instances that a model gets, and how their batches are formed: by how long its runs take, on the CPU or a GPU.
+
+use std::{path::Path, sync::mpsc::Receiver, time::Duration};
+
+use super::{
+    error::LoadError,
+    plan::{self, Plan},
+    sessions::{Sessions, WarmUp},
+};
+use crate::{
+    batcher::{BatchPolicy, Instance, InstanceThread},
+    executor::{OnnxExecutor, RunTime, Runtime, SessionOptions},
+    model::{InstanceGroup, ModelConfig, Signature},
+    validate::Rules,
+};
+
+/// A model larger than this has one instance, which on the CPU uses every thread, instead of an instance a thread.
+const LARGE_MODEL_BYTES: u64 = 100 << 20;
+
+/// A model's first session, before it is known what it is for.
+pub(super) struct FirstSession {
+    executor: OnnxExecutor,
+    options: SessionOptions,
+    /// As the model's file says, or a thread for each session, unless the model is large.
+    plan: Plan,
+    is_large: bool,
+}
+
+impl FirstSession {
+    /// Loads the model at `path`, for a server of so many threads.
+    ///
+    /// # Errors
+    /// ONNX Runtime refuses the model, or the file cannot be read.
+    pub(super) fn load(
+        runtime: &Runtime,
+        path: &Path,
+        threads: usize,
+        group: &InstanceGroup,
+    ) -> Result<(Self, Signature), LoadError> {
+        let is_large = path.metadata()?.len() > LARGE_MODEL_BYTES;
+        let intra_op_threads = group.intra_op_threads.unwrap_or(if is_large { threads } else { 1 });
+        let count = group.count.unwrap_or_else(|| (threads / intra_op_threads).max(1));
+        let plan = Plan { count, intra_op_threads, solo_threads: 0 };
+        let options = SessionOptions::new(intra_op_threads);
+        let (executor, signature) = OnnxExecutor::load(runtime, path, &options)?;
+        Ok((Self { executor, options, plan, is_large }, signature))
+    }
+}
+
+/// What a model got.
+pub(super) struct Instances {
+    pub(super) all: Vec<Instance>,
+    /// For requests that are alone.
+    pub(super) solo: Option<Instance>,
+    pub(super) plan: Plan,
+    pub(super) time: RunTime,
+    pub(super) policy: BatchPolicy,
+    pub(super) on_gpu: bool,
+    /// Rows of the batches of each session, where each runs one size.
+    pub(super) sizes: Vec<usize>,
+}
+
+/// What they depend on.
+pub(super) struct Needs<'a> {
+    pub(super) runtime: &'a Runtime,
+    pub(super) path: &'a Path,
+    pub(super) threads: usize,
+    pub(super) max_queue_rows: usize,
+    pub(super) config: &'a ModelConfig,
+    pub(super) rules: &'a Rules,
+}
+
+impl Needs<'_> {
+    /// Loads and warms what the model gets beside its first session.
+    ///
+    /// # Errors
+    /// ONNX Runtime refuses the model, or loading panicked.
+    pub(super) fn load(&self, first: FirstSession) -> Result<Instances, LoadError> {
+        let Rules { signature, batch_axis, .. } = self.rules;
+        let warm_up = WarmUp { signature: signature.clone(), batch_axis: *batch_axis };
+        let sessions = Sessions { runtime: self.runtime.clone(), path: self.path.to_owned(), warm_up };
+        if first.executor.is_on_gpu() { self.on_gpu(first, &sessions) } else { self.on_cpu(first, &sessions) }
+    }
+
+    fn on_cpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
+        let FirstSession { mut executor, mut options, mut plan, .. } = first;
+        let time = sessions.warm_up.time(&mut executor, self.rules.max_rows.0);
+        if plan.count > 1 && self.config.instance_group == InstanceGroup::default() {
+            plan = Plan::for_run(self.threads, time);
+            if plan.intra_op_threads > 1 {
+                options = options.with_threads(plan.intra_op_threads);
+                executor = sessions.another(&options)?;
+            }
+        }
+        let policy = self.policy(plan::joined_rows(time));
+        let (all, solo) = sessions.load(executor, plan, &options, policy.max_joined_rows)?;
+        let instance = |executor| Instance::new(Box::new(executor));
+        let all = all.into_iter().map(instance).collect();
+        let solo = solo.map(instance);
+        Ok(Instances { all, solo, plan, time, policy, on_gpu: false, sizes: Vec::new() })
+    }
+
+    fn on_gpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
+        let FirstSession { mut executor, options, is_large, .. } = first;
+        // The very first run starts cuDNN, which says nothing of the model.
+        sessions.warm_up.time(&mut executor, 1);
+        let time = sessions.warm_up.time(&mut executor, 1);
+        let plan = Plan::on_gpu(is_large, &self.config.instance_group);
+        let policy = self.policy(plan::GPU_JOINED_ROWS);
+        let full = policy.max_joined_rows;
+        let by_size = full > 1 && sessions.warm_up.plans_by_size(&mut executor);
+        let sizes = if by_size { plan::sizes(full, &policy.preferred_batch_size) } else { Vec::new() };
+        // It has run on this thread.
+        drop(executor);
+        let threads = (0..plan.count).map(|_| InstanceThread::start()).collect::<Result<Vec<_>, _>>()?;
+        let load = |thread: &InstanceThread| {
+            let (sessions, options, sizes) = (sessions.clone(), options.clone(), sizes.clone());
+            thread.call(move || sessions.load_for_gpu(&options, full, &sizes))
+        };
+        let loading: Vec<_> = threads.iter().map(load).collect();
+        let instance = |(loaded, thread): (Receiver<_>, _)| {
+            let executor = loaded.recv().map_err(|_| LoadError::Panicked)??;
+            Ok::<_, LoadError>(Instance::on_thread(executor, thread))
+        };
+        let all = loading.into_iter().zip(threads).map(instance).collect::<Result<_, _>>()?;
+        Ok(Instances { all, solo: None, plan, time, policy, on_gpu: true, sizes })
+    }
+
+    fn policy(&self, joined_rows: usize) -> BatchPolicy {
+        let joined = self.config.max_batch_size.unwrap_or(joined_rows.min(self.max_queue_rows));
+        let batching = &self.config.dynamic_batching;
+        BatchPolicy {
+            max_joined_rows: if self.rules.batch_axis { joined } else { 1 },
+            max_queue_rows: self.max_queue_rows,
+            max_queue_delay: Duration::from_micros(batching.max_queue_delay_microseconds),
+            preferred_batch_size: batching.preferred_batch_size.clone(),
+        }
+    }
+}
