@@ -40,24 +40,18 @@ impl<E: Executor> BySize<E> {
     fn run(&mut self, inputs: &[BatchInput<'_>], rows: usize) -> Result<Vec<Tensor>, ExecuteError> {
         let fitting = self.sessions.partition_point(|session| session.rows < rows);
         let session = &mut self.sessions[fitting];
-        let size = session.rows;
-        let outputs = session.run(inputs, rows)?;
-        let own_rows = |output: &Tensor| {
-            let own = if output.rows() == Some(size) { output.slice_rows(0, rows) } else { None };
-            own.ok_or_else(|| {
-                ExecuteError(format!("an output has shape {} for a batch of {size} rows", output.shape))
-            })
-        };
-        outputs.iter().map(own_rows).collect()
+        if rows == session.rows {
+            return session.executor.execute(inputs);
+        }
+        let outputs = session.run_filled(inputs, rows)?;
+        first_rows(&outputs, session.rows, rows)
     }
 }
 
 impl<E: Executor> OneSize<E> {
-    fn run(&mut self, inputs: &[BatchInput<'_>], rows: usize) -> Result<Vec<Tensor>, ExecuteError> {
+    /// Runs a batch of its size that begins with these rows.
+    fn run_filled(&mut self, inputs: &[BatchInput<'_>], rows: usize) -> Result<Vec<Tensor>, ExecuteError> {
         let size = self.rows;
-        if rows == size {
-            return self.executor.execute(inputs);
-        }
         self.filled.resize_with(inputs.len(), Vec::new);
         let shapes: SmallVec<[Shape; 4]> = inputs.iter().map(|input| with_rows(input.shape, size)).collect();
         for (input, filled) in inputs.iter().zip(&mut self.filled) {
@@ -95,7 +89,7 @@ impl<E: Executor> Executor for BySize<E> {
                 BatchInput { datatype: input.datatype, shape, data }
             });
             let part: SmallVec<[BatchInput<'_>; 4]> = part.collect();
-            parts.push(self.run(&part, count)?);
+            parts.push(first_rows(&self.run(&part, count)?, count, count)?);
         }
         Ok(joined(&parts, rows))
     }
@@ -117,6 +111,18 @@ fn fill(buffer: &mut Vec<u64>, data: &[u8], rows: usize, size: usize) {
     for free in rows..size {
         bytes[free * row..(free + 1) * row].copy_from_slice(&data[..row]);
     }
+}
+
+/// The first `rows` of outputs for a batch of `size`, unless the model does not keep the batch axis that its file
+/// promises.
+fn first_rows(outputs: &[Tensor], size: usize, rows: usize) -> Result<Vec<Tensor>, ExecuteError> {
+    let first = |output: &Tensor| {
+        let first = if output.rows() == Some(size) { output.slice_rows(0, rows) } else { None };
+        first.ok_or_else(|| {
+            ExecuteError(format!("an output has shape {} for a batch of {size} rows", output.shape))
+        })
+    };
+    outputs.iter().map(first).collect()
 }
 
 /// The outputs of parts of a batch, one after the other.
@@ -187,6 +193,29 @@ mod tests {
             for (size, seen) in sizes.iter().zip(seen) {
                 prop_assert!(seen.lock().unwrap().iter().all(|rows| rows == size || *rows == 0));
             }
+        }
+    }
+
+    /// Gives one number, whatever it gets.
+    struct Sums;
+
+    impl Executor for Sums {
+        fn execute(&mut self, _: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+            let (shape, data) = (Shape::from(&[][..]), vec![0; 4].into());
+            Ok(vec![Tensor { datatype: Datatype::Fp32, shape, data }])
+        }
+    }
+
+    #[test]
+    fn an_output_without_rows_is_an_error_where_rows_would_be_taken_from_it() {
+        let mut sessions = BySize::new([(1, Sums), (4, Sums)]);
+        let mut run = |rows: usize| {
+            let (shape, data) = ([rows][..].into(), vec![0; rows]);
+            sessions.execute(&[BatchInput { datatype: Datatype::Uint8, shape: &shape, data: &data }])
+        };
+        assert!(run(1).is_ok() && run(4).is_ok());
+        for rows in [3, 5, 8] {
+            assert!(run(rows).unwrap_err().0.contains("an output has shape []"));
         }
     }
 }
