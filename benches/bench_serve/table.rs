@@ -25,14 +25,15 @@ struct Row {
 }
 
 impl Row {
-    fn new(samples: &[Sample]) -> Self {
+    /// `raw` is raw ONNX Runtime's share of the limit.
+    fn new(samples: &[Sample], raw: f64) -> Self {
         let each = |of: &dyn Fn(&Sample) -> f64| median(samples.iter().map(of).collect());
         let known = |of: &dyn Fn(&Sample) -> Option<f64>| {
             let values: Vec<f64> = samples.iter().filter_map(of).collect();
             (!values.is_empty()).then(|| median(values))
         };
         Self {
-            limit: each(&limit),
+            limit: raw + each(&|sample| sample.floor),
             server: each(&|sample| sample.server),
             computing_floor: known(&|sample| sample.computing_floor),
             requests_per_second: each(&|sample| sample.load.requests_per_second),
@@ -61,11 +62,6 @@ impl Row {
     }
 }
 
-/// The least CPU time that the request could take, as this round found it.
-fn limit(sample: &Sample) -> f64 {
-    sample.raw + sample.floor
-}
-
 /// What the rounds came to.
 #[derive(Clone, Debug)]
 pub(crate) struct Report<'a> {
@@ -80,8 +76,17 @@ pub(crate) struct Report<'a> {
 impl<'a> Report<'a> {
     pub(crate) fn new(plan: &Plan, rounds: &'a [Round], onnxruntime: &str) -> Self {
         let samples = |index: usize| rounds.iter().map(|round| round.samples[index]).collect::<Vec<_>>();
-        let cases = plan.cases.iter().enumerate();
-        let rows = cases.map(|(index, case)| (*case, Row::new(&samples(index)))).collect();
+        // One figure for all rows that run the same batch of the same model, each round of which has measured it.
+        let raw = |case: &Case| {
+            let alike = |other: &Case| (other.model, other.raw_rows()) == (case.model, case.raw_rows());
+            let alike = plan.cases.iter().enumerate().filter(|(_, other)| alike(other));
+            let a_picture = alike.flat_map(|(index, other)| {
+                samples(index).into_iter().map(|sample| sample.raw / other.pictures as f64)
+            });
+            median(a_picture.collect()) * case.pictures as f64
+        };
+        let row = |(index, case): (usize, &Case)| (*case, Row::new(&samples(index), raw(case)));
+        let rows = plan.cases.iter().enumerate().map(row).collect();
         let about = format!(
             "{}; commit {}; ONNX Runtime {onnxruntime}; {} worker threads; medians of {} rounds, {} s a load.",
             machine(),
@@ -225,7 +230,7 @@ fn round_json(sample: &Sample) -> Value {
         "floor_us": sample.floor,
         "server_us": sample.server,
         "computing_floor_us": sample.computing_floor,
-        "ratio": sample.server / limit(sample),
+        "ratio": sample.server / (sample.raw + sample.floor),
         "requests": sample.load.requests,
     })
 }
