@@ -13,7 +13,7 @@ use decima_server::executor::Runtime;
 use tempfile::TempDir;
 
 use crate::{
-    cases::{Case, Model},
+    cases::{BATCH, Case, Model},
     distance,
     load::{self, Load},
     models,
@@ -24,9 +24,6 @@ use crate::{
     say,
     verify::{self, Metrics},
 };
-
-/// Rows of the runs that show what cores take from each other.
-const CROWDING_ROWS: usize = 16;
 
 /// How long and how often.
 #[derive(Clone, Debug)]
@@ -125,11 +122,9 @@ impl Bench<'_> {
     fn round(&self, number: usize) -> anyhow::Result<Round> {
         let core_round_trip = distance::round_trip();
         let load = |model| Raw::load(&self.runtime, &model_path(self.folder, model));
-        let mut sessions: Vec<_> =
-            (0..self.plan.threads).map(|_| load(Model::Small)).collect::<Result<_, _>>()?;
-        let crowding = raw::crowding(&mut sessions, &pictures(CROWDING_ROWS), self.raw_wall())?;
-        drop(sessions);
         let (mut small, mut mlp) = (load(Model::Small)?, load(Model::Mlp)?);
+        let others = (1..self.plan.threads).map(|_| load(Model::Small)).collect::<Result<_, _>>()?;
+        let crowding = raw::crowding(&mut small, others, &pictures(BATCH), self.raw_wall())?;
         let echo = Server::echo(self.plan.threads, 0)?;
         let server = Server::decima(&self.plan.server, &repository(self.folder), self.plan.threads)?;
         let (case, call) = (&self.plan.cases[0], &self.calls[0]);

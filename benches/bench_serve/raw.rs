@@ -1,6 +1,7 @@
 //! Raw ONNX Runtime: the model alone, on one thread, with nothing before it and nothing after.
 
 use std::{
+    iter,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -66,17 +67,22 @@ impl Raw {
     }
 }
 
-/// What a run takes where every session runs the same at once, each on a core of its own, over what it takes alone: 1 if
+/// What a run takes where all sessions run the same at once, each on a core of its own, over what `one` takes alone: 1 if
 /// cores share nothing that a run needs. A server that is busy on all of them pays that, the limit does not.
 ///
 /// # Errors
 /// ONNX Runtime's own.
-pub(crate) fn crowding(sessions: &mut [Raw], pictures: &Tensor, wall: Duration) -> anyhow::Result<f64> {
-    let Some(first) = sessions.first_mut() else { return Ok(1.0) };
-    let alone = first.micros(pictures.clone(), wall)?;
+pub(crate) fn crowding(
+    one: &mut Raw,
+    mut others: Vec<Raw>,
+    pictures: &Tensor,
+    wall: Duration,
+) -> anyhow::Result<f64> {
+    let alone = one.micros(pictures.clone(), wall)?;
     let together = thread::scope(|scope| {
         let run = |session: &mut Raw| session.micros(pictures.clone(), wall);
-        let runs: Vec<_> = sessions.iter_mut().map(|session| scope.spawn(move || run(session))).collect();
+        let sessions = iter::once(one).chain(&mut others);
+        let runs: Vec<_> = sessions.map(|session| scope.spawn(move || run(session))).collect();
         let join = |run: thread::ScopedJoinHandle<'_, anyhow::Result<f64>>| {
             run.join().map_err(|_| anyhow!("a run panicked"))?
         };
