@@ -3,14 +3,15 @@
 
 use std::{
     convert::Infallible,
-    future::{Ready, ready},
     mem,
-    pin::pin,
+    pin::{Pin, pin},
+    task::{Context, Poll},
 };
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
-use http_body_util::{BodyExt as _, Either, Empty, Full, combinators::WithTrailers};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt as _;
 use oip::grpc::{
     decode_message,
     frame::{Encoding, PREFIX_BYTES, Prefix, framed},
@@ -19,9 +20,42 @@ use tonic::{Status, codegen::StdError};
 
 use super::{Service, metadata::timeout};
 
-/// An answer's message and the status after it, or nothing: then the status is in the head.
-pub type Reply =
-    Either<WithTrailers<Full<Bytes>, Ready<Option<Result<HeaderMap, Infallible>>>>, Empty<Bytes>>;
+/// What is left of an answer's body. Its length is told to nobody: no client of gRPC asks for it.
+#[derive(Debug)]
+pub enum Reply {
+    /// A message, and that all went well.
+    Message(Bytes),
+    /// That all went well.
+    Status,
+    /// Nothing, as where the status is in the head.
+    End,
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let (frame, rest) = match mem::replace(&mut *self, Self::End) {
+            Self::Message(message) => (Frame::data(message), Self::Status),
+            Self::Status => {
+                let mut trailers = HeaderMap::with_capacity(1);
+                trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+                (Frame::trailers(trailers), Self::End)
+            }
+            Self::End => return Poll::Ready(None),
+        };
+        *self = rest;
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::End)
+    }
+}
 
 const ENCODING: &str = "grpc-encoding";
 const ACCEPTED: &str = "grpc-accept-encoding";
@@ -38,18 +72,18 @@ impl ModelInfer {
     /// Answers a call, whatever becomes of it.
     pub async fn answer<B>(&self, call: Request<B>) -> Response<Reply>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: Body<Data = Bytes>,
         B::Error: Into<StdError>,
     {
         match self.try_answer(call).await {
             Ok(response) => response,
-            Err(status) => status.into_http::<()>().map(|()| Either::Right(Empty::new())),
+            Err(status) => status.into_http::<()>().map(|()| Reply::End),
         }
     }
 
     async fn try_answer<B>(&self, call: Request<B>) -> Result<Response<Reply>, Status>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: Body<Data = Bytes>,
         B::Error: Into<StdError>,
     {
         let (head, body) = call.into_parts();
@@ -65,7 +99,7 @@ impl ModelInfer {
     /// Reads the call's only message. One that arrived in one piece stays where it is.
     async fn read<B>(&self, body: B, encoding: Option<Encoding>) -> Result<Bytes, Status>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: Body<Data = Bytes>,
         B::Error: Into<StdError>,
     {
         let mut body = pin!(body);
@@ -149,10 +183,7 @@ fn accepted(head: &HeaderMap) -> Option<Encoding> {
 }
 
 fn reply(message: Bytes, encoding: Option<Encoding>) -> Response<Reply> {
-    let mut trailers = HeaderMap::with_capacity(1);
-    trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
-    let body = Full::new(message).with_trailers(ready(Some(Ok(trailers))));
-    let mut response = Response::new(Either::Left(body));
+    let mut response = Response::new(Reply::Message(message));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     if let Some(encoding) = encoding {
@@ -166,7 +197,6 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use futures_util::stream;
-    use http_body::Frame;
     use http_body_util::StreamBody;
     use oip::grpc::messages::ModelInferRequest;
     use proptest::prelude::*;
