@@ -18,7 +18,6 @@ use decima_server::{
 use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
 use oip::Encoded;
-use tower::ServiceExt as _;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc; // as the server has it
@@ -56,7 +55,7 @@ async fn infer(server: Envelope, encoded: Encoded) {
         request = request.header(oip::JSON_LENGTH_HEADER, length);
     }
     let request = request.body(Body::from(encoded.body())).expect("the request is a constant");
-    let response = server.oneshot(request).await.expect("the router never fails");
+    let response = server.answer(request).await;
     let status = response.status();
     let body = response.into_body().collect().await.expect("the body is in memory").to_bytes();
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));

@@ -150,10 +150,10 @@ impl Server<'_> {
         let mut grpc_address = None;
         if let Some(grpc) = http.grpc_address {
             let (listener, address) = self.bind(grpc, "--grpc-port").await?;
-            tasks.spawn(listener.serve(grpc_service(state.clone()), phases.clone(), self.workers.clone()));
+            tasks.spawn(grpc_service(state.clone()).serve(listener, phases.clone(), self.workers.clone()));
             grpc_address = Some(address);
         }
-        tasks.spawn(listener.serve(service(state), phases.clone(), self.workers.clone()));
+        tasks.spawn(service(state).serve(listener, phases.clone(), self.workers.clone()));
         tracing::info!(%address, "listening");
         if let Some(address) = grpc_address {
             tracing::info!(%address, "listening for gRPC alone");

@@ -13,13 +13,17 @@ use crate::{
 };
 
 /// The sizes that requests must share to be joined: every input's dimensions but the rows, in order.
-pub type Group = SmallVec<[usize; 8]>;
+pub type Group = SmallVec<[usize; 2]>;
+
+/// A tensor for each input of a model, in the model's order. Most models have one; room for more would be moved about
+/// with every request.
+pub type Inputs = SmallVec<[Tensor; 1]>;
 
 /// A request that fits its model in every respect.
 #[derive(Debug)]
 pub struct ValidRequest {
-    /// One tensor for each input of the model, in the model's order.
-    pub inputs: SmallVec<[Tensor; 2]>,
+    /// What the model is to compute with.
+    pub inputs: Inputs,
     /// Rows: the size of the batch axis; 1 for a model without one.
     pub rows: usize,
     /// What other requests must share to be joined with this one.
@@ -49,7 +53,7 @@ pub fn validate(request: InferRequest, rules: &Rules) -> Result<ValidRequest, Se
     let signature = &rules.signature;
     let schedule = Schedule::of(&request.parameters)?;
     // The common case, one input under its right name, needs no search.
-    let mut slots: SmallVec<[Option<Tensor>; 2]> = signature.inputs.iter().map(|_| None).collect();
+    let mut slots: SmallVec<[Option<Tensor>; 1]> = signature.inputs.iter().map(|_| None).collect();
     let mut rows = None;
     for input in request.inputs {
         let Some(index) = signature.inputs.iter().position(|spec| spec.name == input.name) else {
@@ -99,11 +103,11 @@ pub struct Selected {
 pub fn select_outputs(
     requested: &[RequestedOutput],
     signature: &Signature,
-) -> Result<SmallVec<[Selected; 4]>, ServeError> {
+) -> Result<SmallVec<[Selected; 2]>, ServeError> {
     if requested.is_empty() {
         return Ok((0..signature.outputs.len()).map(|index| Selected { index, classes: None }).collect());
     }
-    let mut selected = SmallVec::<[Selected; 4]>::new();
+    let mut selected = SmallVec::<[Selected; 2]>::new();
     for output in requested {
         let Some(index) = signature.outputs.iter().position(|spec| spec.name == output.name) else {
             return Err(unknown("output", &output.name, &signature.outputs));

@@ -38,13 +38,19 @@ impl Lease {
         Self { shared: Arc::clone(shared), owner, instance: Some(instance), forming: Some(home) }
     }
 
-    /// Forms a batch of `own` and of what waits in its lane, `home`, and runs it. Every member, `own` too, is
-    /// answered by its channel.
-    pub(super) async fn lead(mut self, home: usize, own: Entry<Waiting>) {
+    /// Gives others the time to join `own` in its lane, `home`, as far as that is worth it.
+    pub(super) async fn wait_for_others(&self, home: usize, own: &Entry<Waiting>) {
         self.look_for_company(home, own.rows).await;
         self.wait_for_regulars(home, own.rows).await;
-        let delay_ends = own.payload.work.arrived + self.shared.policy.max_queue_delay;
-        self.wait_for_rows(home, &own, delay_ends).await;
+        if !self.shared.policy.max_queue_delay.is_zero() {
+            // In a box, or every request would be larger by its timer.
+            Box::pin(self.wait_for_rows(home, own)).await;
+        }
+    }
+
+    /// Forms a batch of `own` and of what waits in its lane, `home`, and runs it. Every member, `own` too, is
+    /// answered by its channel.
+    pub(super) fn lead(mut self, home: usize, own: Entry<Waiting>) {
         let helpers = self.helpers(home);
         let most = self.batch_rows(home, &own, 1 + helpers.len());
         let batch = self.form(home, own, most);
@@ -110,12 +116,10 @@ impl Lease {
         regulars.company.looked(there().saturating_sub(before), regulars.saved(row), patience);
     }
 
-    /// Waits until enough rows are there for the batch to go, at most until `delay_ends`.
-    async fn wait_for_rows(&self, home: usize, own: &Entry<Waiting>, delay_ends: Instant) {
+    /// Waits until enough rows are there for the batch to go, at most for the delay that is allowed.
+    async fn wait_for_rows(&self, home: usize, own: &Entry<Waiting>) {
         let (policy, lane) = (&self.shared.policy, self.shared.lanes.get(home));
-        if policy.max_queue_delay.is_zero() {
-            return;
-        }
+        let delay_ends = own.payload.work.arrived + policy.max_queue_delay;
         let smallest = policy.preferred_batch_size.iter().min().copied();
         let enough = smallest.unwrap_or(policy.max_joined_rows).min(policy.max_joined_rows);
         loop {

@@ -27,7 +27,6 @@ mod thread;
 use std::{sync::Arc, time::Duration};
 
 use oip::Tensor;
-use smallvec::SmallVec;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
@@ -47,7 +46,7 @@ use crate::{
     executor::RunTime,
     schedule::Priority,
     telemetry::{BatchRun, BatchTimes, ModelMetrics},
-    validate::ValidRequest,
+    validate::{Inputs, ValidRequest},
 };
 
 /// Requests whose rows take so long are served in order of arrival by whichever instance is free first: what
@@ -73,7 +72,7 @@ pub type Answer = Vec<Tensor>;
 /// A request on its way through the batcher.
 #[derive(Debug)]
 struct Work {
-    inputs: SmallVec<[Tensor; 2]>,
+    inputs: Inputs,
     arrived: Instant,
     deadline: Instant,
 }
@@ -168,12 +167,21 @@ impl Batcher {
         let entry = Entry { rows, group, payload: Waiting { work, turn: sender } };
         let home = self.shared.lanes.home();
         let mut place = Place { shared: &self.shared, lane: home, ticket: None };
-        match self.admit(home, entry, schedule.priority) {
-            Admission::Lead(lease, entry) => lease.lead(home, entry).await,
-            Admission::Wait(ticket) => place.ticket = Some(ticket),
+        let mut leader = match self.admit(home, entry, schedule.priority) {
+            Admission::Lead(lease, entry) => Some((lease, entry)),
+            Admission::Wait(ticket) => {
+                place.ticket = Some(ticket);
+                None
+            }
             Admission::Full(_) => return Err(self.overloaded(rows)),
-        }
+        };
         loop {
+            if let Some((lease, entry)) = &leader {
+                lease.wait_for_others(home, entry).await;
+            }
+            if let Some((lease, entry)) = leader.take() {
+                lease.lead(home, entry);
+            }
             match timeout_at(deadline, &mut turn).await {
                 Ok(Ok(Turn::Answer(answer))) => return answer,
                 Ok(Ok(Turn::Lead(appointment))) => {
@@ -182,7 +190,7 @@ impl Batcher {
                     let (sender, next_turn) = oneshot::channel();
                     turn = next_turn;
                     let Entry { rows, group, payload: work } = entry;
-                    lease.lead(home, Entry { rows, group, payload: Waiting { work, turn: sender } }).await;
+                    leader = Some((lease, Entry { rows, group, payload: Waiting { work, turn: sender } }));
                 }
                 Ok(Err(_)) => return Err(ServeError::internal("the batch was lost")),
                 Err(_) => return Err(expired()),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
 use oip::grpc::{
@@ -70,28 +70,27 @@ pub struct ModelInfer {
 
 impl ModelInfer {
     /// Answers a call, whatever becomes of it.
-    pub async fn answer<B>(&self, call: Request<B>) -> Response<Reply>
+    pub async fn answer<B>(&self, head: &HeaderMap, body: B) -> Response<Reply>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<StdError>,
     {
-        match self.try_answer(call).await {
+        match self.try_answer(head, body).await {
             Ok(response) => response,
             Err(status) => status.into_http::<()>().map(|()| Reply::End),
         }
     }
 
-    async fn try_answer<B>(&self, call: Request<B>) -> Result<Response<Reply>, Status>
+    async fn try_answer<B>(&self, head: &HeaderMap, body: B) -> Result<Response<Reply>, Status>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<StdError>,
     {
-        let (head, body) = call.into_parts();
-        let encoding = encoding(&head.headers)?;
-        let message = self.read(body, encoding).await?;
-        let answer = self.service.infer(decode_message(message)?, timeout(&head.headers)).await?;
+        let encoding = encoding(head)?;
+        let mut message = decode_message(self.read(body, encoding).await?)?;
+        let answer = self.service.infer(&mut message, timeout(head)).await?;
         // Most clients say of themselves that they read gzip, few gain from it.
-        let encoding = encoding.and_then(|_| accepted(&head.headers));
+        let encoding = encoding.and_then(|_| accepted(head));
         let too_large = || Status::internal("the answer is larger than a message can be");
         Ok(reply(framed(&answer, encoding).ok_or_else(too_large)?, encoding))
     }

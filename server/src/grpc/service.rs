@@ -42,10 +42,10 @@ fn version(text: &str) -> Option<&str> {
 }
 
 impl Service {
-    /// Answers a request within `timeout` or the server's own, whichever is shorter.
+    /// Answers a request within `timeout` or the server's own, whichever is shorter. The message is taken.
     pub(super) async fn infer(
         &self,
-        mut message: ModelInferRequest,
+        message: &mut ModelInferRequest,
         timeout: Option<Duration>,
     ) -> Result<ModelInferResponse, ServeError> {
         let (model, wanted) = (mem::take(&mut message.model_name), mem::take(&mut message.model_version));
@@ -62,10 +62,11 @@ impl Service {
 
 async fn answer(
     inference: &Inference<'_>,
-    message: ModelInferRequest,
+    message: &mut ModelInferRequest,
 ) -> Result<ModelInferResponse, ServeError> {
     let metrics = &inference.model.metrics;
     let reading = metrics.time(Stage::Preprocess);
+    let message = mem::take(message);
     let size: usize = message.raw_input_contents.iter().map(bytes::Bytes::len).sum();
     let (request, form) = if workers::is_long_to_decode(0, size) {
         workers::apart(move || decode_request(message)).await?
@@ -130,9 +131,9 @@ impl GrpcInferenceService for Service {
         let compressed = is_compressed(request.metadata());
         let (metadata, _, requests) = request.into_parts();
         let service = self.clone();
-        let infer = move |request| {
+        let infer = move |mut request| {
             let service = service.clone();
-            async move { service.infer(request, None).await }
+            async move { service.infer(&mut request, None).await }
         };
         let answers = stream::answer(Arc::clone(&self.data_plane), infer, &metadata, requests);
         Ok(reply(answers, compressed))

@@ -1,30 +1,23 @@
 //! What every request passes through, once and around all routes: its id, its span, the line for its failure,
 //! the shape of errors. As layers around each route they would cost boxes, copies and locks a request.
 
-use std::{
-    convert::Infallible,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{pin::pin, sync::Arc};
 
 use axum::{
     body::Body,
     http::{Request, Version},
     response::Response,
 };
-use futures_util::future::BoxFuture;
-use tower::Service;
 use tracing::{Instrument as _, Span};
 
 use super::{
-    listener::MAX_HEAD_BYTES,
+    listener::{Listener, MAX_HEAD_BYTES, Phases},
     reply,
     routes::Routes,
     shape::shaped,
     trace::{Line, NumberedRequests, REQUEST_ID},
 };
-use crate::grpc;
+use crate::{grpc, workers::Workers};
 
 /// Routes, and around them what every request passes through.
 #[derive(Clone, Debug)]
@@ -40,31 +33,23 @@ impl Envelope {
     pub(super) fn new(routes: Routes) -> Self {
         Self(Arc::new(Inner { routes, numbers: NumberedRequests::default() }))
     }
-}
 
-impl Service<Request<Body>> for Envelope {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+    /// Answers what comes to `listener`, as [`Listener::serve`] has it.
+    pub async fn serve(self, listener: Listener, phases: Phases, workers: Workers) {
+        listener.serve(move |request| self.clone().answer(request), phases, workers).await;
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(inner.answer(request).await) })
-    }
-}
-
-impl Inner {
-    async fn answer(&self, mut request: Request<Body>) -> Response {
-        let Self { routes, numbers } = self;
-        let line = Line::of(&mut request, numbers);
+    /// Answers a request, whatever becomes of it.
+    pub async fn answer(self, mut request: Request<Body>) -> Response {
+        let Inner { routes, numbers } = &*self.0;
+        let line = Line::of(&request, numbers);
+        if routes.state.traces.is_some() {
+            line.tell(&mut request);
+        }
         // Where nothing is said on the way, a span around it would be made for nothing.
         let is_followed = routes.state.traces.is_some() || tracing::enabled!(tracing::Level::DEBUG);
         let span = if is_followed { line.span() } else { Span::none() };
-        let answer = pin!(shaped_answer(routes, request));
+        let answer = pin!(shaped_answer(routes, &mut request));
         let mut response = answer.instrument(span.clone()).await;
         line.log(&response, span);
         response.headers_mut().entry(REQUEST_ID).or_insert(line.into_id());
@@ -72,8 +57,8 @@ impl Inner {
     }
 }
 
-async fn shaped_answer(routes: &Routes, request: Request<Body>) -> Response {
-    if request.version() == Version::HTTP_2 && head_bytes(&request) > MAX_HEAD_BYTES {
+async fn shaped_answer(routes: &Routes, request: &mut Request<Body>) -> Response {
+    if request.version() == Version::HTTP_2 && head_bytes(request) > MAX_HEAD_BYTES {
         return reply::head_too_large();
     }
     let is_call = grpc::is_grpc(request.headers());
@@ -93,7 +78,6 @@ mod tests {
     use std::time::Duration;
 
     use axum::{Router, http::header, routing::post};
-    use tower::ServiceExt as _;
 
     use super::*;
     use crate::{data_plane::DataPlane, http::AppState, repository::Registry, telemetry::Metrics};
@@ -110,7 +94,7 @@ mod tests {
         routes.router = Router::new().route("/broken", post(broken));
         let request = Request::post("/broken").header(header::CONTENT_TYPE, content_type);
         let request = request.header("x-request-id", "7").body(Body::empty()).unwrap();
-        Envelope::new(routes).oneshot(request).await.unwrap()
+        Envelope::new(routes).answer(request).await
     }
 
     #[tokio::test]

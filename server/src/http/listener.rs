@@ -32,7 +32,6 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt as _};
 
 use super::{explained::Explained, hushed::Hushed, timer::ConnectionTimer, unread::Watched};
 use crate::workers::Workers;
@@ -102,16 +101,16 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Serves on `workers` until `phases.closing`, then closes the socket and lets requests in flight finish. What
+    /// Has `answer` answer requests on `workers` until `phases.closing`, then closes the socket and lets requests in flight finish. What
     /// is left when the future is dropped ends with the process.
-    pub async fn serve<S>(self, service: S, phases: Phases, workers: Workers)
+    pub async fn serve<A, F>(self, answer: A, phases: Phases, workers: Workers)
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
-        S: Clone + Send + Sync + 'static,
+        A: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
     {
         let graceful = GracefulShutdown::new();
         while let Some((stream, permit)) = self.next(&phases.closing).await {
-            let (service, phases, watcher) = (service.clone(), phases.clone(), graceful.watcher());
+            let (answer, phases, watcher) = (answer.clone(), phases.clone(), graceful.watcher());
             let (mut http1, http2, keep_alive) = (self.http1.clone(), self.http2.clone(), self.keep_alive);
             http1.timer(ConnectionTimer::default());
             workers.spawn(async move {
@@ -122,8 +121,10 @@ impl Listener {
                     spoken = timeout(keep_alive, is_http2(&stream)) => spoken,
                 };
                 let Ok(Ok(is_http2)) = spoken else { return };
-                let service =
-                    service_fn(move |request| answer(service.clone(), request, Arc::clone(&phases.draining)));
+                // hyper moves the future about, ten times for each request of HTTP/2, and its kilobytes with it.
+                let service = service_fn(move |request| {
+                    Box::pin(respond(answer.clone(), request, Arc::clone(&phases.draining)))
+                });
                 let ended = if is_http2 {
                     let io = TokioIo::new(BufReader::with_capacity(HTTP2_READ_BYTES, stream));
                     watcher.watch(http2.serve_connection(io, service)).await
@@ -188,23 +189,23 @@ async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn answer<S>(
-    mut service: S,
+async fn respond<F: Future<Output = Response<Body>>>(
+    answer: impl Fn(Request<Body>) -> F,
     request: Request<Incoming>,
     draining: Arc<AtomicBool>,
-) -> Result<Response<Body>, Infallible>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
-    let service = service.ready().await?;
-    let closable = request.version() <= Version::HTTP_11;
+) -> Result<Response<Body>, Infallible> {
     let (head, body) = request.into_parts();
-    let (mut response, reusable) = if body.is_end_stream() {
-        (service.call(Request::from_parts(head, Body::empty())).await?, true)
+    let closable = head.version <= Version::HTTP_11;
+    let (body, rest) = if body.is_end_stream() {
+        (Body::empty(), None)
     } else {
         let (watched, rest) = Watched::new(body);
-        let response = service.call(Request::from_parts(head, Body::new(watched))).await?;
-        (response, rest.discard().await)
+        (Body::new(watched), Some(rest))
+    };
+    let mut response = answer(Request::from_parts(head, body)).await;
+    let reusable = match rest {
+        Some(rest) => rest.discard().await,
+        None => true,
     };
     if closable && (!reusable || draining.load(Ordering::Relaxed)) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

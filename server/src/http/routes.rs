@@ -1,6 +1,6 @@
 //! Which handler a path has. Requests for inference that need nothing of the router's do not pass through it.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use axum::{
     Router,
@@ -61,22 +61,23 @@ impl Routes {
         Self { state, model_infer, has_rest, router }
     }
 
-    /// Answers a request, by the shortest way to who does.
-    pub(super) async fn answer(&self, request: Request<Body>) -> Response {
-        let (head, body) = request.into_parts();
-        let is_direct = self.state.traces.is_none() && head.method == Method::POST;
-        if is_direct && head.uri.path() == MODEL_INFER {
+    /// Answers a request, by the shortest way to who does. Its body is taken, or all of it.
+    pub(super) async fn answer(&self, request: &mut Request<Body>) -> Response {
+        let body = mem::take(request.body_mut());
+        let is_direct = self.state.traces.is_none() && *request.method() == Method::POST;
+        if is_direct && request.uri().path() == MODEL_INFER {
             let body = Awaited::new(body, self.state.body_read_timeout);
-            return self.model_infer.answer(Request::from_parts(head, body)).await.map(Body::new);
+            return self.model_infer.answer(request.headers(), body).await.map(Body::new);
         }
         if is_direct
             && self.has_rest
-            && !is_coded(&head.headers)
-            && let Some(target) = Target::of(head.uri.path())
+            && !is_coded(request.headers())
+            && let Some(target) = Target::of(request.uri().path())
         {
-            return infer::infer(&self.state, target, &head.headers, body).await.into_response();
+            return infer::infer(&self.state, target, request.headers(), body).await.into_response();
         }
-        let Ok(response) = self.router.clone().call(Request::from_parts(head, body)).await;
+        *request.body_mut() = body;
+        let Ok(response) = self.router.clone().call(mem::take(request)).await;
         response
     }
 }
@@ -88,7 +89,10 @@ fn is_coded(headers: &HeaderMap) -> bool {
 
 fn grpc_calls(state: &AppState, model_infer: grpc::ModelInfer) -> Router {
     let inference = grpc::inference(Arc::clone(&state.data_plane), state.max_body_bytes);
-    let infer = |request: Request<Body>| async move { model_infer.answer(request).await.map(Body::new) };
+    let infer = |request: Request<Body>| async move {
+        let (head, body) = request.into_parts();
+        model_infer.answer(&head.headers, body).await.map(Body::new)
+    };
     let plane = || Arc::clone(&state.data_plane);
     // A stream may be idle for as long as it likes; a single message must arrive.
     let patience = state.body_read_timeout;

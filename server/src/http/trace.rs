@@ -9,7 +9,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{MatchedPath, State},
-    http::{HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header},
+    http::{HeaderName, HeaderValue, Method, Request, Response, Version, header, uri::PathAndQuery},
     middleware::Next,
 };
 use opentelemetry::{KeyValue, TraceId};
@@ -54,19 +54,24 @@ impl NumberedRequests {
 pub(super) struct Line {
     id: HeaderValue,
     method: Method,
-    uri: Uri,
+    path: Option<PathAndQuery>,
     trace: Option<TraceId>,
     started: Instant,
 }
 
 impl Line {
-    /// The line of a request, which is given an id if it came without.
-    pub(super) fn of(request: &mut Request<Body>, numbers: &NumberedRequests) -> Self {
-        let id = request.headers_mut().entry(REQUEST_ID).or_insert_with(|| numbers.next()).clone();
+    /// The line of a request. One that came without an id is given the next.
+    pub(super) fn of(request: &Request<Body>, numbers: &NumberedRequests) -> Self {
+        let id = request.headers().get(REQUEST_ID).cloned().unwrap_or_else(|| numbers.next());
         // The caller's trace, which other services log too, is the request's own where that is exported.
         let trace = traces::parent(request.headers()).map(|parent| parent.trace_id());
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        Self { id, method, uri, trace, started: Instant::now() }
+        let (method, path) = (request.method().clone(), request.uri().path_and_query().cloned());
+        Self { id, method, path, trace, started: Instant::now() }
+    }
+
+    /// Tells the request its id, for the span that is exported.
+    pub(super) fn tell(&self, request: &mut Request<Body>) {
+        request.headers_mut().insert(REQUEST_ID, self.id.clone());
     }
 
     /// The span that puts the request's id on every line.
@@ -75,7 +80,7 @@ impl Line {
             "request",
             request_id = self.id.to_str().unwrap_or_default(),
             method = self.method.as_str(),
-            path = self.uri.path(),
+            path = self.path.as_ref().map_or("", PathAndQuery::path),
             trace_id = self.trace.map(field::display),
         )
     }

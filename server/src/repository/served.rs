@@ -4,19 +4,26 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use oip::{InferRequest, InferResponse, ModelConfiguration, ModelMetadata, TensorMetadata};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::{
-    batcher::Batcher,
+    batcher::{Answer, Batcher},
     classify::classify,
     error::ServeError,
     model::TensorSpec,
     telemetry::{ModelMetrics, Stage},
-    validate::{Rules, Selected, select_outputs, validate},
+    validate::{Rules, Selected, ValidRequest, select_outputs, validate},
 };
 
 /// What `platform` says in the metadata: Triton's word for ONNX on ONNX Runtime.
 pub(super) const PLATFORM: &str = "onnxruntime_onnx";
+
+/// What a request wants of its answer.
+struct Wanted {
+    id: Option<CompactString>,
+    outputs: SmallVec<[Selected; 2]>,
+}
 
 /// One version of a model, loaded and warm.
 #[derive(Debug)]
@@ -41,18 +48,23 @@ impl ServedModel {
     ///
     /// # Errors
     /// The request does not fit the model, the queue is full, `deadline` passes or ONNX Runtime fails.
-    pub async fn infer(
-        &self,
-        mut request: InferRequest,
-        deadline: Instant,
-    ) -> Result<InferResponse, ServeError> {
+    pub async fn infer(&self, request: InferRequest, deadline: Instant) -> Result<InferResponse, ServeError> {
         let _timed = self.metrics.time(Stage::Predict);
-        let signature = &self.rules.signature;
-        let selected = select_outputs(&request.outputs, signature)?;
+        let (wanted, valid) = self.check(request)?;
+        let answer = self.batcher.submit(valid, deadline).await?;
+        self.response(wanted, answer)
+    }
+
+    fn check(&self, mut request: InferRequest) -> Result<(Wanted, ValidRequest), ServeError> {
+        let outputs = select_outputs(&request.outputs, &self.rules.signature)?;
         let id = request.id.take();
-        let valid = validate(request, &self.rules)?;
-        let mut answer: Vec<_> = self.batcher.submit(valid, deadline).await?.into_iter().map(Some).collect();
-        let outputs = selected
+        Ok((Wanted { id, outputs }, validate(request, &self.rules)?))
+    }
+
+    fn response(&self, wanted: Wanted, answer: Answer) -> Result<InferResponse, ServeError> {
+        let mut answer: Vec<_> = answer.into_iter().map(Some).collect();
+        let outputs = wanted
+            .outputs
             .into_iter()
             .map(|Selected { index, classes }| {
                 let tensor = answer.get_mut(index).and_then(Option::take);
@@ -61,10 +73,11 @@ impl ServedModel {
                 if let Some(count) = classes {
                     tensor = classify(&tensor, self.rules.batch_axis, count, &self.labels);
                 }
-                Ok((signature.outputs[index].name.clone(), tensor))
+                Ok((self.rules.signature.outputs[index].name.clone(), tensor))
             })
             .collect::<Result<_, ServeError>>()?;
-        Ok(InferResponse { model_name: self.name.clone(), model_version: self.version.clone(), id, outputs })
+        let (model_name, model_version) = (self.name.clone(), self.version.clone());
+        Ok(InferResponse { model_name, model_version, id: wanted.id, outputs })
     }
 
     /// Requests that wait for it now.

@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, body::Body};
 use decima_server::{
     http::{Listener, Phases},
     workers::Workers,
 };
+use http::Request;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -20,7 +21,8 @@ use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, KeyValue, any_value::Value},
     trace::v1::Span,
 };
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Response, Status, async_trait};
+use tower::ServiceExt as _;
 
 /// The path of OTLP's one call for traces.
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -59,7 +61,11 @@ impl Collector {
         let address = listener.address().unwrap().to_string();
         let router = Router::new().route_service(EXPORT, service);
         thread::spawn(move || {
-            runtime.block_on(listener.serve(router, Phases::default(), Workers::default()));
+            let answer = move |request: Request<Body>| {
+                let router = router.clone();
+                async move { router.oneshot(request).await.unwrap() }
+            };
+            runtime.block_on(listener.serve(answer, Phases::default(), Workers::default()));
         });
         Self { address, received }
     }
@@ -84,7 +90,7 @@ struct Service {
 impl TraceService for Service {
     async fn export(
         &self,
-        request: Request<ExportTraceServiceRequest>,
+        request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         for resource in request.into_inner().resource_spans {
             let service = resource.resource.map(|resource| texts(&resource.attributes)).unwrap_or_default();
