@@ -33,7 +33,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{explained::Explained, hushed::Hushed, timer::ConnectionTimer, unread::Watched};
+use super::{explained::Explained, hushed::Hushed, socket::Socket, timer::ConnectionTimer, unread::Watched};
 use crate::workers::Workers;
 
 /// Heads larger than this are refused; a request for inference has a few hundred bytes of them.
@@ -125,12 +125,13 @@ impl Listener {
                 let service = service_fn(move |request| {
                     Box::pin(respond(answer.clone(), request, Arc::clone(&phases.draining)))
                 });
+                let socket = Socket::new(stream);
                 let ended = if is_http2 {
-                    let io = TokioIo::new(BufReader::with_capacity(HTTP2_READ_BYTES, stream));
+                    let io = TokioIo::new(BufReader::with_capacity(HTTP2_READ_BYTES, socket));
                     watcher.watch(http2.serve_connection(io, service)).await
                 } else {
                     // HTTP/2's streams have tasks of their own, which wake the connection's for good reason.
-                    let io = Explained::new(TokioIo::new(stream));
+                    let io = Explained::new(TokioIo::new(socket));
                     Hushed::new(watcher.watch(http1.serve_connection(io, service))).await
                 };
                 if let Err(error) = ended {

@@ -16,6 +16,7 @@ mod reply;
 mod repository;
 mod routes;
 mod shape;
+mod socket;
 mod timer;
 mod trace;
 mod unread;
