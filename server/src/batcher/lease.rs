@@ -20,6 +20,10 @@ use crate::{error::ServeError, executor::ExecuteError, telemetry::BatchTimes, wo
 /// What a helper is given takes at least so long: to wake a worker costs a tenth of that.
 const WORTH_WAKING: Duration = Duration::from_micros(50);
 
+/// So many looks in a row bring nobody before a leader takes it that nobody comes. The first may only start the tasks of
+/// HTTP/2's streams, and two are over before a client that is sending has sent the next request.
+const IN_VAIN: u32 = 3;
+
 /// The right to run batches on an instance. When it ends, however it ends, the instance goes to the
 /// request that waited longest in its lane, or rests when nobody waits.
 #[derive(Debug)]
@@ -66,8 +70,8 @@ impl Lease {
     }
 
     /// Lets every connection with bytes ready decode and join, and whoever shares this core send, if that is worth it:
-    /// batches without delay. It takes a second look, since the first only starts the tasks of HTTP/2's streams, and
-    /// looks on for as long as that brings somebody and the batch, of `rows` so far, is not full.
+    /// batches without delay. It looks on until the batch, of `rows` so far, is full or [`IN_VAIN`] looks in a row have
+    /// brought nobody.
     async fn look_for_company(&self, home: usize, rows: usize) {
         let (shared, lane) = (&self.shared, self.shared.lanes.get(home));
         if !lane.company.is_worth_a_look() {
@@ -77,7 +81,7 @@ impl Lease {
         let is_full = |waiting| rows + waiting >= shared.policy.max_joined_rows;
         let mut waiting = 0;
         let mut in_vain = 0;
-        while in_vain < 2 && !is_full(waiting) {
+        while in_vain < IN_VAIN && !is_full(waiting) {
             if in_vain == 0 {
                 make_way();
             }
