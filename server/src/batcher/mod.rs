@@ -176,6 +176,7 @@ impl Batcher {
             Admission::Full(_) => return Err(self.overloaded(rows)),
         };
         loop {
+            // Lent, not given: the future of a request would have room for both twice.
             if let Some((lease, entry)) = &leader {
                 lease.wait_for_others(home, entry).await;
             }

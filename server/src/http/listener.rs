@@ -101,8 +101,8 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Has `answer` answer requests on `workers` until `phases.closing`, then closes the socket and lets requests in flight finish. What
-    /// is left when the future is dropped ends with the process.
+    /// Has `answer` answer requests on `workers` until `phases.closing`, then closes the socket and lets requests in
+    /// flight finish. What is left when the future is dropped ends with the process.
     pub async fn serve<A, F>(self, answer: A, phases: Phases, workers: Workers)
     where
         A: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,

@@ -61,7 +61,8 @@ impl Routes {
         Self { state, model_infer, has_rest, router }
     }
 
-    /// Answers a request, by the shortest way to who does. Its body is taken, or all of it.
+    /// Answers a request, by the shortest way to who does. Its body is taken, or all of it: what is only lent takes no
+    /// room in the futures on its way.
     pub(super) async fn answer(&self, request: &mut Request<Body>) -> Response {
         let body = mem::take(request.body_mut());
         let is_direct = self.state.traces.is_none() && *request.method() == Method::POST;
