@@ -43,11 +43,12 @@ impl Envelope {
     pub async fn answer(self, mut request: Request<Body>) -> Response {
         let Inner { routes, numbers } = &*self.0;
         let line = Line::of(&request, numbers);
-        if routes.state.traces.is_some() {
+        let is_traced = routes.state.traces.is_some();
+        if is_traced {
             line.tell(&mut request);
         }
         // Where nothing is said on the way, a span around it would be made for nothing.
-        let is_followed = routes.state.traces.is_some() || tracing::enabled!(tracing::Level::DEBUG);
+        let is_followed = is_traced || tracing::enabled!(tracing::Level::DEBUG);
         let span = if is_followed { line.span() } else { Span::none() };
         let answer = pin!(shaped_answer(routes, &mut request));
         let mut response = answer.instrument(span.clone()).await;
@@ -62,7 +63,7 @@ async fn shaped_answer(routes: &Routes, request: &mut Request<Body>) -> Response
         return reply::head_too_large();
     }
     let is_call = grpc::is_grpc(request.headers());
-    // A future that is given to another one takes its room twice: nine kilobytes to be moved for each request.
+    // A future that is given to another one takes its room twice, in what is copied for each request.
     let answer = pin!(routes.answer(request));
     shaped(is_call, answer).await
 }
