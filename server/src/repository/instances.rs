@@ -92,7 +92,7 @@ impl Needs<'_> {
                 executor = sessions.another(&options)?;
             }
         }
-        let policy = self.policy(plan::joined_rows(time));
+        let policy = self.policy(plan::joined_rows(time, sessions.warm_up.rows_are_alike()));
         let (all, solo) = sessions.load(executor, plan, &options, policy.max_joined_rows)?;
         let instance = |executor| Instance::new(Box::new(executor));
         let all = all.into_iter().map(instance).collect();

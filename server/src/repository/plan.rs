@@ -21,6 +21,12 @@ const CHEAP_PART: u32 = 6;
 /// longer where what is computed leaves the cache, and everyone in the batch waits for all of it.
 const JOINED_ROWS: usize = 16;
 
+/// The same where rows are so short that a run costs more than they do: what it costs is shared by more of them.
+const SHORT_JOINED_ROWS: usize = 32;
+
+/// Rows that are so short.
+const SHORT_ROW: Duration = Duration::from_micros(40);
+
 /// The same where rows are cheap together: most of a run is reading the weights, once for all of them.
 const CHEAP_JOINED_ROWS: usize = 64;
 
@@ -41,9 +47,21 @@ fn are_cheap_together(time: RunTime) -> bool {
     is_worth_sharing(time) && time.further_row * CHEAP_PART <= time.first_row
 }
 
+/// Whether rows take next to nothing, as far as that is known: the smallest of rows of many sizes says nothing of the
+/// others, and no time is one that was not measured.
+fn are_short(time: RunTime, rows_are_alike: bool) -> bool {
+    rows_are_alike && !time.first_row.is_zero() && time.first_row < SHORT_ROW
+}
+
 /// Rows that a batch grows to on the CPU where the model's configuration says nothing.
-pub(super) fn joined_rows(time: RunTime) -> usize {
-    if are_cheap_together(time) { CHEAP_JOINED_ROWS } else { JOINED_ROWS }
+pub(super) fn joined_rows(time: RunTime, rows_are_alike: bool) -> usize {
+    if are_cheap_together(time) {
+        CHEAP_JOINED_ROWS
+    } else if are_short(time, rows_are_alike) {
+        SHORT_JOINED_ROWS
+    } else {
+        JOINED_ROWS
+    }
 }
 
 /// How many sessions a model gets, and how many threads each.
@@ -139,8 +157,15 @@ mod tests {
         assert_eq!([400, 2_000, 80_000].map(|row| plan(2, cheap(row))), [(1, 2, 0); 3]);
         assert_eq!(plan(16, cheap(1_000)), (3, 5, 0));
         assert_eq!(plan(2, cheap(300)), (2, 1, 0));
-        assert_eq!(joined_rows(cheap(400)), 64);
-        assert_eq!([even(400), even(80_000), cheap(300)].map(joined_rows), [16; 3]);
+        assert_eq!(joined_rows(cheap(400), true), 64);
+        assert_eq!([even(400), even(80_000), cheap(300)].map(|time| joined_rows(time, true)), [16; 3]);
+    }
+
+    #[test]
+    fn more_rows_share_a_run_where_they_take_next_to_nothing() {
+        assert_eq!([1, 39, 40].map(|row| joined_rows(even(row), true)), [32, 32, 16]);
+        assert_eq!(joined_rows(even(1), false), 16, "other rows may take long");
+        assert_eq!(joined_rows(even(0), true), 16, "not measured");
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl WarmUp {
     }
 
     /// Whether every row is of the same size.
-    fn rows_are_alike(&self) -> bool {
+    pub(super) fn rows_are_alike(&self) -> bool {
         let is_fixed = |dim: &Dimension| matches!(dim, Dimension::Fixed(_));
         self.batch_axis && self.signature.inputs.iter().all(|spec| spec.dims[1..].iter().all(is_fixed))
     }
