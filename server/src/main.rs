@@ -21,6 +21,11 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "before logging is set up")]
 fn start() -> Exit {
+    // SAFETY: no thread has been started yet.
+    #[expect(unsafe_code, reason = "before there is a thread that it could disturb")]
+    unsafe {
+        process::settle_libraries();
+    }
     #[cfg(target_os = "linux")]
     process::huge_pages_off();
     let args = match cli::Args::parse(std::env::args_os()) {
@@ -50,13 +55,9 @@ fn start() -> Exit {
 
 #[expect(clippy::print_stderr, reason = "before logging is set up")]
 fn serve(resolved: Resolved, variable: &impl Fn(&str) -> Option<String>) -> Exit {
-    let settled = process::settle_environment();
     if let Err(error) = telemetry::log::init(&resolved.config.log) {
         eprintln!("cannot set up logging: {error}");
         return Exit::Failure;
-    }
-    if let Err(error) = settled {
-        tracing::warn!(%error, "cannot start anew: ONNX Runtime may report to its makers and take more memory");
     }
     for warning in &resolved.warnings {
         tracing::warn!("{warning}");

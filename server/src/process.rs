@@ -1,6 +1,6 @@
 //! The process itself: what it asks of the system and of its libraries.
 
-use std::{env, io, os::unix::process::CommandExt as _, path::Path, process::Command};
+use std::{env, io, path::Path};
 
 #[cfg(target_os = "linux")]
 use {
@@ -9,32 +9,36 @@ use {
     std::{ops::Range, path::PathBuf},
 };
 
-/// What libraries read from the environment before any code of ours runs, as this server wants it.
-const READ_AT_LOAD: [(&str, &str); 2] = [
-    // ONNX Runtime's builds for Linux report to their makers otherwise: a thread, a database in the home
-    // directory and 2 MiB of memory, which are there before a program can tell it not to.
-    ("ORT_DISABLE_TELEMETRY", "1"),
-    // glibc, which ONNX Runtime alone uses, keeps 2 MiB that loading a model has freed.
-    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+/// ONNX Runtime's builds for Linux report to their makers otherwise: a thread, a database in the home directory and 2 MiB
+/// of memory, which are there before a program can tell it not to.
+const NO_REPORTS: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
+
+/// What glibc's `malloc`, which ONNX Runtime alone uses, is told, and the variables that say otherwise.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const MALLOC: [(&str, libc::c_int, libc::c_int); 2] = [
+    // It keeps 2 MiB that loading a model has freed.
+    ("MALLOC_TRIM_THRESHOLD_", libc::M_TRIM_THRESHOLD, 128 << 10),
+    // The memory of all threads but the first grows by a page at a time, with a system call for each, 2,200 of them for a
+    // small model. What a run needs comes from the caches of its thread.
+    ("MALLOC_ARENA_MAX", libc::M_ARENA_MAX, 1),
 ];
 
-/// Starts the program anew in the same process, with the variables that its libraries read when they are
-/// loaded. Returns where they are set already, to this or to something else.
+/// Settles how libraries behave that do not ask the program. What the environment says of it holds.
 ///
-/// # Errors
-/// The system does not say where the program is, or does not start it; it can go on without.
-pub fn settle_environment() -> io::Result<()> {
-    let missing = READ_AT_LOAD.iter().filter(|(name, _)| env::var_os(name).is_none());
-    let mut missing = missing.peekable();
-    if missing.peek().is_none() {
-        return Ok(());
+/// # Safety
+/// The process has no other thread yet, which might read the environment or allocate meanwhile.
+#[expect(unsafe_code, clippy::disallowed_methods, reason = "nobody else is there, and a library reads it")]
+pub unsafe fn settle_libraries() {
+    let (name, value) = NO_REPORTS;
+    if env::var_os(name).is_none() {
+        // SAFETY: as the caller promises, no other thread reads it.
+        unsafe { env::set_var(name, value) };
     }
-    let mut args = env::args_os();
-    let mut command = Command::new(env::current_exe()?);
-    if let Some(name) = args.next() {
-        command.arg0(name);
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    for (_, parameter, value) in MALLOC.iter().filter(|(name, ..)| env::var_os(name).is_none()) {
+        // SAFETY: it takes two numbers, and as the caller promises, no other thread allocates.
+        let _otherwise_as_it_was = unsafe { libc::mallopt(*parameter, *value) };
     }
-    Err(command.args(args).envs(missing.copied()).exec())
 }
 
 /// A page of 2 MiB for a few small buffers of each thread is most of what an idle server would occupy.
