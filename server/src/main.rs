@@ -21,11 +21,7 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "before logging is set up")]
 fn start() -> Exit {
-    // SAFETY: no thread has been started yet.
-    #[expect(unsafe_code, reason = "before there is a thread that it could disturb")]
-    unsafe {
-        process::settle_libraries();
-    }
+    let settled = process::settle_libraries(); // first of all: before there are threads
     #[cfg(target_os = "linux")]
     process::huge_pages_off();
     let args = match cli::Args::parse(std::env::args_os()) {
@@ -50,14 +46,21 @@ fn start() -> Exit {
         let _closed_pipe = writeln!(std::io::stdout(), "{}", resolved.to_toml());
         return Exit::Drained;
     }
-    serve(resolved, &variable)
+    serve(resolved, &variable, settled)
 }
 
 #[expect(clippy::print_stderr, reason = "before logging is set up")]
-fn serve(resolved: Resolved, variable: &impl Fn(&str) -> Option<String>) -> Exit {
+fn serve(
+    resolved: Resolved,
+    variable: &impl Fn(&str) -> Option<String>,
+    settled: std::io::Result<()>,
+) -> Exit {
     if let Err(error) = telemetry::log::init(&resolved.config.log) {
         eprintln!("cannot set up logging: {error}");
         return Exit::Failure;
+    }
+    if let Err(error) = settled {
+        tracing::warn!(%error, "ONNX Runtime may report to its makers and take more memory");
     }
     for warning in &resolved.warnings {
         tracing::warn!("{warning}");

@@ -6,11 +6,12 @@ use std::{env, io, path::Path};
 use {
     procfs::process::{MMPermissions, MMapPath, MemoryMap, Process},
     rustix::mm::{Advice, madvise},
-    std::{ops::Range, path::PathBuf},
+    std::{fs, ops::Range, path::PathBuf},
 };
 
 /// ONNX Runtime's builds for Linux report to their makers otherwise: a thread, a database in the home directory and 2 MiB
 /// of memory, which are there before a program can tell it not to.
+#[cfg(target_os = "linux")]
 const NO_REPORTS: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
 
 /// What glibc's `malloc`, which ONNX Runtime alone uses, is told, and the variables that say otherwise.
@@ -25,20 +26,31 @@ const MALLOC: [(&str, libc::c_int, libc::c_int); 2] = [
 
 /// Settles how libraries behave that do not ask the program. What the environment says of it holds.
 ///
-/// # Safety
-/// The process has no other thread yet, which might read the environment or allocate meanwhile.
+/// # Errors
+/// The process has a second thread already, which might read what is settled here, or the system does not say.
+#[cfg(target_os = "linux")]
 #[expect(unsafe_code, clippy::disallowed_methods, reason = "nobody else is there, and a library reads it")]
-pub unsafe fn settle_libraries() {
+pub fn settle_libraries() -> io::Result<()> {
+    if fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("threads have been started"));
+    }
     let (name, value) = NO_REPORTS;
     if env::var_os(name).is_none() {
-        // SAFETY: as the caller promises, no other thread reads it.
+        // SAFETY: no other thread reads it meanwhile, since there is none.
         unsafe { env::set_var(name, value) };
     }
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[cfg(target_env = "gnu")]
     for (_, parameter, value) in MALLOC.iter().filter(|(name, ..)| env::var_os(name).is_none()) {
-        // SAFETY: it takes two numbers, and as the caller promises, no other thread allocates.
+        // SAFETY: it takes two numbers, and there is no thread that allocates meanwhile.
         let _otherwise_as_it_was = unsafe { libc::mallopt(*parameter, *value) };
     }
+    Ok(())
+}
+
+/// Elsewhere libraries stay as they are.
+#[cfg(not(target_os = "linux"))]
+pub fn settle_libraries() -> io::Result<()> {
+    Ok(())
 }
 
 /// A page of 2 MiB for a few small buffers of each thread is most of what an idle server would occupy.
@@ -107,6 +119,11 @@ Anonymous: 0 kB
 50000-60000 r--p 00000000 00:00 0 [heap]
 Anonymous: 0 kB
 ";
+
+    #[test]
+    fn nothing_is_settled_beside_other_threads() {
+        assert!(std::thread::spawn(settle_libraries).join().unwrap().is_err());
+    }
 
     #[test]
     fn only_what_nobody_has_written_or_may_write_is_unchanged() {
