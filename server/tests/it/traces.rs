@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::{span::SpanKind, status::StatusCode};
 use serde_json::Value;
 use tonic::{Code, Request};
 
-use crate::support::{Collector, Grpc, Received, Server, ServerBuilder, get, models, post};
+use crate::support::{Collector, Grpc, Received, Server, ServerBuilder, eventually, get, models, post};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
@@ -179,7 +179,7 @@ fn a_grpc_call_is_a_child_of_its_caller_s_span() {
 #[test]
 fn a_stream_is_one_span_until_its_status() {
     let collector = Collector::start();
-    let server = exporting(&collector).start();
+    let server = exporting(&collector).envs([("OTEL_BSP_SCHEDULE_DELAY", "10")]).start();
     let grpc = Grpc::connect(&server.url());
     let two = || stream::iter([ModelInferRequest { model_name: "m".into(), ..vector() }, vector()]);
     let mut whole = Request::new(two());
@@ -197,6 +197,7 @@ fn a_stream_is_one_span_until_its_status() {
         answers.message().await.unwrap().unwrap();
     });
     drop(grpc);
+    eventually(|| requests(&collector).len() == 3); // a drain would end a stream that is not known to be given up
     stop(server);
 
     let spans = requests(&collector);
