@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build release serve test test-clients bench bench-serve e2e fmt lint doc
+.PHONY: help build release serve test test-clients bench bench-serve bench-beside bench-programs e2e fmt lint doc
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,10 +35,18 @@ bench: ## measure the parts of a request (criterion)
 	@scripts/setup onnxruntime
 	$(CARGO) bench --package benches --locked
 
-bench-serve: release ## measure the server beside its limit under load (wrk, h2load); ARGS=--check: a short look
+bench-serve: release bench-programs ## measure the server beside its limit under load (wrk, h2load); ARGS=--check: a short look
+	@target=$${CARGO_TARGET_DIR:-target} && "$$target/release/bench-serve" --server "$$target/guided/decima-server" $(ARGS)
+
+bench-beside: release bench-programs ## measure it beside furnace-server; FURNACE='--features tuned', ARGS=--check
+	@target=$${CARGO_TARGET_DIR:-target} && \
+	$(CARGO) build --release --locked --manifest-path benches/furnace/Cargo.toml --target-dir "$$target/furnace" $(FURNACE) && \
+	"$$target/release/bench-serve" --server "$$target/guided/decima-server" \
+		--beside "$$target/furnace/release/furnace-peer" $(ARGS)
+
+bench-programs:
 	$(CARGO) build --release --locked --package benches --bin bench-serve
 	$(CARGO) build --release --locked --package decima-loadtest
-	@target=$${CARGO_TARGET_DIR:-target} && "$$target/release/bench-serve" --server "$$target/guided/decima-server" $(ARGS)
 
 e2e: ## train, publish to MinIO, serve from it and predict, as a user would
 	@scripts/setup onnxruntime minio
@@ -47,9 +55,11 @@ e2e: ## train, publish to MinIO, serve from it and predict, as a user would
 
 fmt: ## format the code
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path benches/furnace/Cargo.toml
 
 lint: ## what CI demands of the code's form
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path benches/furnace/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 doc: ## build the documentation of the code

@@ -47,14 +47,20 @@ pub fn response(rows: usize) -> InferResponse {
     InferResponse { model_name: "digits".into(), model_version: "1".into(), id: None, outputs }
 }
 
-/// ONNX Runtime on the CPU, from where `scripts/setup onnxruntime` puts it.
+/// ONNX Runtime's library, where `scripts/setup onnxruntime` puts it.
 ///
 /// # Errors
-/// The library is missing or cannot be loaded; the message says what to do.
+/// It is missing; the message says what to do.
+pub fn library() -> Result<PathBuf, String> {
+    ort_library::find(&|name| std::env::var(name).ok()).map_err(|missing| missing.to_string())
+}
+
+/// ONNX Runtime on the CPU.
+///
+/// # Errors
+/// Its library is missing or cannot be loaded; the message says what to do.
 pub fn runtime() -> Result<Runtime, String> {
-    let library =
-        ort_library::find(&|name| std::env::var(name).ok()).map_err(|missing| missing.to_string())?;
-    Runtime::load(&library, Device::Cpu).map_err(|error| error.to_string())
+    Runtime::load(&library()?, Device::Cpu).map_err(|error| error.to_string())
 }
 
 /// The ONNX file of the digits model that the repository ships.

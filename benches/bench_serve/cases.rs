@@ -66,11 +66,17 @@ pub(crate) struct Case {
     /// Connections, with one request in flight on each.
     pub(crate) connections: usize,
     pub(crate) goal: Goal,
+    /// The least rate that it is meant to reach, over that of another server.
+    pub(crate) least_rate: Option<f64>,
 }
 
 impl Case {
     const fn new(model: Model, wire: Wire, pictures: usize, connections: usize, goal: Goal) -> Self {
-        Self { model, wire, pictures, connections, goal }
+        Self { model, wire, pictures, connections, goal, least_rate: None }
+    }
+
+    const fn at_rate(self, least: f64) -> Self {
+        Self { least_rate: Some(least), ..self }
     }
 
     /// What it is called in the table.
@@ -111,17 +117,17 @@ fn names() -> Vec<String> {
 
 /// Every row of the table.
 const CASES: [Case; 12] = [
-    Case::new(Model::Small, Wire::Binary, 1, 64, Goal::Ratio(1.10)),
-    Case::new(Model::Small, Wire::Json, 1, 64, Goal::Ratio(1.15)),
-    Case::new(Model::Small, Wire::Grpc, 1, 64, Goal::Ratio(1.15)),
+    Case::new(Model::Small, Wire::Binary, 1, 64, Goal::Ratio(1.10)).at_rate(1.2),
+    Case::new(Model::Small, Wire::Json, 1, 64, Goal::Ratio(1.15)).at_rate(1.3),
+    Case::new(Model::Small, Wire::Grpc, 1, 64, Goal::Ratio(1.15)).at_rate(1.2),
     Case::new(Model::Small, Wire::Binary, 1, 1, Goal::Ratio(1.18)),
     Case::new(Model::Small, Wire::Json, 1, 1, Goal::Ratio(1.25)),
     Case::new(Model::Small, Wire::Grpc, 1, 1, Goal::Ratio(1.28)),
     Case::new(Model::Small, Wire::Binary, BATCH, 8, Goal::Ratio(1.02)),
     Case::new(Model::Small, Wire::Json, BATCH, 8, Goal::Ratio(1.10)),
-    Case::new(Model::Mlp, Wire::Binary, 1, 64, Goal::Ratio(1.7)),
-    Case::new(Model::Mlp, Wire::Json, 1, 64, Goal::Ratio(2.1)),
-    Case::new(Model::Mlp, Wire::Grpc, 1, 64, Goal::Ratio(2.0)),
+    Case::new(Model::Mlp, Wire::Binary, 1, 64, Goal::Ratio(1.7)).at_rate(1.6),
+    Case::new(Model::Mlp, Wire::Json, 1, 64, Goal::Ratio(2.1)).at_rate(2.2),
+    Case::new(Model::Mlp, Wire::Grpc, 1, 64, Goal::Ratio(2.0)).at_rate(1.4),
     Case::new(Model::Mlp, Wire::Json, BATCH, 8, Goal::Micros(120.0)),
 ];
 

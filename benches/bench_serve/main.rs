@@ -1,6 +1,7 @@
 //! `bench-serve`: how much CPU time `decima-server` takes for a request beside the least that it could take, raw
 //! ONNX Runtime and a bare axum server. `docs/PERFORMANCE.md` says how and why.
 
+mod beside;
 mod cases;
 mod distance;
 mod echo;
@@ -48,6 +49,9 @@ struct Args {
     /// Writes the same figures here, with those of each round.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Another server: compares rates with it, in rows that have such a goal, instead of the time with the limit.
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "json")]
+    beside: Option<PathBuf>,
     /// The server's program [default: the one beside this program].
     #[arg(long, value_name = "PROGRAM")]
     server: Option<PathBuf>,
@@ -82,7 +86,7 @@ fn start(args: Args) -> anyhow::Result<()> {
     }
     let beside = |program: &str| anyhow::Ok(std::env::current_exe()?.with_file_name(program));
     let (rounds, seconds) = if args.check { (1, 1) } else { (args.rounds, args.seconds) };
-    let plan = Plan {
+    let mut plan = Plan {
         rounds: rounds as usize,
         seconds,
         threads: args.threads as usize,
@@ -90,6 +94,11 @@ fn start(args: Args) -> anyhow::Result<()> {
         server: args.server.map_or_else(|| beside("decima-server"), Ok)?,
         loadtest: beside("decima-loadtest")?,
     };
+    if let Some(program) = &args.beside {
+        plan.cases.retain(|case| case.least_rate.is_some());
+        write!(std::io::stdout(), "{}", beside::run(&plan, program)?)?;
+        return Ok(());
+    }
     let (rounds, onnxruntime) = measure::run(&plan)?;
     let report = Report::new(&plan, &rounds, &onnxruntime);
     if let Some(file) = &args.json {

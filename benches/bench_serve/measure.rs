@@ -1,11 +1,7 @@
 //! Rounds: in each, every kind of load meets raw ONNX Runtime, the bare server and `decima-server` in turn, one
 //! right after the other, so that a machine that changes its pace changes it for all three.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use benches::{pictures, runtime};
@@ -74,12 +70,13 @@ pub(crate) struct Round {
     pub(crate) resident_mib: f64,
 }
 
-/// What the rounds need.
-struct Bench<'a> {
+/// What loads need.
+pub(crate) struct Bench<'a> {
     plan: &'a Plan,
     /// Takes the models and what the load programs read.
-    folder: &'a Path,
+    folder: TempDir,
     runtime: Runtime,
+    /// One for each of [`Plan::cases`], in their order.
     calls: Vec<Call>,
 }
 
@@ -88,51 +85,102 @@ struct Bench<'a> {
 /// # Errors
 /// Something does not start, fails, or answers wrongly.
 pub(crate) fn run(plan: &Plan) -> anyhow::Result<(Vec<Round>, String)> {
-    load::check_programs()?;
-    for (program, package) in [(&plan.server, "decima-server"), (&plan.loadtest, "decima-loadtest")] {
-        ensure!(
-            program.is_file(),
-            "{} is missing: cargo build --release --package {package}",
-            program.display()
-        );
-    }
-    let folder = TempDir::new()?;
-    for model in Model::ALL {
-        let path = model_path(folder.path(), model);
-        fs::create_dir_all(path.parent().context("the path has folders")?)?;
-        fs::write(path, models::encode(model))?;
-    }
-    let calls = plan.cases.iter().map(Call::of).collect::<Result<_, _>>()?;
-    let runtime = runtime().map_err(anyhow::Error::msg)?;
-    let version = runtime.version().to_owned();
-    let bench = Bench { plan, folder: folder.path(), runtime, calls };
+    let bench = Bench::prepare(plan)?;
     let rounds = (1..=plan.rounds).map(|number| bench.round(number)).collect::<Result<_, _>>()?;
-    Ok((rounds, version))
+    Ok((rounds, bench.onnxruntime().to_owned()))
 }
 
-fn repository(folder: &Path) -> PathBuf {
-    folder.join("models")
-}
+impl<'a> Bench<'a> {
+    /// Makes the models and the requests.
+    ///
+    /// # Errors
+    /// A program or ONNX Runtime's library is missing.
+    pub(crate) fn prepare(plan: &'a Plan) -> anyhow::Result<Self> {
+        load::check_programs()?;
+        for (program, package) in [(&plan.server, "decima-server"), (&plan.loadtest, "decima-loadtest")] {
+            ensure!(
+                program.is_file(),
+                "{} is missing: cargo build --release --package {package}",
+                program.display()
+            );
+        }
+        let calls = plan.cases.iter().map(Call::of).collect::<Result<_, _>>()?;
+        let runtime = runtime().map_err(anyhow::Error::msg)?;
+        let bench = Self { plan, folder: TempDir::new()?, runtime, calls };
+        for model in Model::ALL {
+            let path = bench.model_path(model);
+            fs::create_dir_all(path.parent().context("the path has folders")?)?;
+            fs::write(path, models::encode(model))?;
+        }
+        Ok(bench)
+    }
 
-fn model_path(folder: &Path, model: Model) -> PathBuf {
-    repository(folder).join(model.name()).join("1/model.onnx")
-}
+    /// The version of ONNX Runtime.
+    pub(crate) fn onnxruntime(&self) -> &str {
+        self.runtime.version()
+    }
 
-impl Bench<'_> {
+    /// Each kind of load, with its request.
+    pub(crate) fn loads(&self) -> impl Iterator<Item = (&Case, &Call)> {
+        self.plan.cases.iter().zip(&self.calls)
+    }
+
+    /// The model's file.
+    pub(crate) fn model_path(&self, model: Model) -> PathBuf {
+        self.repository().join(model.name()).join("1/model.onnx")
+    }
+
+    fn repository(&self) -> PathBuf {
+        self.folder.path().join("models")
+    }
+
+    /// The model in a session of raw ONNX Runtime.
+    ///
+    /// # Errors
+    /// ONNX Runtime refuses it.
+    pub(crate) fn raw(&self, model: Model) -> anyhow::Result<Raw> {
+        Raw::load(&self.runtime, &self.model_path(model))
+    }
+
+    /// Starts `decima-server` on the models.
+    ///
+    /// # Errors
+    /// It does not get ready.
+    pub(crate) fn server(&self) -> anyhow::Result<Server> {
+        Server::decima(&self.plan.server, &self.repository(), self.plan.threads)
+    }
+
+    /// Sends a second of requests that do not count.
+    ///
+    /// # Errors
+    /// A request is not answered with success.
+    pub(crate) fn warm_up(&self, case: &Case, call: &Call, server: &Server) -> anyhow::Result<()> {
+        load::run(case, call, &server.address, 1, self.folder.path()).map(drop)
+    }
+
+    /// Loads a server; gives its CPU time a request in microseconds.
+    ///
+    /// # Errors
+    /// A request is not answered with success.
+    pub(crate) fn load(&self, case: &Case, call: &Call, server: &Server) -> anyhow::Result<(f64, Load)> {
+        let before = server.cpu_time()?;
+        let load = load::run(case, call, &server.address, self.plan.seconds, self.folder.path())?;
+        let used = server.cpu_time()?.saturating_sub(before);
+        Ok((used.as_secs_f64() * 1e6 / load.requests as f64, load))
+    }
+
     fn round(&self, number: usize) -> anyhow::Result<Round> {
         let core_round_trip = distance::round_trip();
-        let load = |model| Raw::load(&self.runtime, &model_path(self.folder, model));
-        let (mut small, mut mlp) = (load(Model::Small)?, load(Model::Mlp)?);
-        let others = (1..self.plan.threads).map(|_| load(Model::Small)).collect::<Result<_, _>>()?;
+        let (mut small, mut mlp) = (self.raw(Model::Small)?, self.raw(Model::Mlp)?);
+        let others = (1..self.plan.threads).map(|_| self.raw(Model::Small)).collect::<Result<_, _>>()?;
         let crowding = raw::crowding(&mut small, others, &pictures(BATCH), self.raw_wall())?;
         let echo = Server::echo(self.plan.threads, 0)?;
-        let server = Server::decima(&self.plan.server, &repository(self.folder), self.plan.threads)?;
-        let (case, call) = (&self.plan.cases[0], &self.calls[0]);
+        let server = self.server()?;
         for warmed in [&echo, &server] {
-            load::run(case, call, &warmed.address, 1, self.folder)?;
+            self.warm_up(&self.plan.cases[0], &self.calls[0], warmed)?;
         }
         let mut samples = Vec::with_capacity(self.calls.len());
-        for (case, call) in self.plan.cases.iter().zip(&self.calls) {
+        for (case, call) in self.loads() {
             let raw = match case.model {
                 Model::Small => &mut small,
                 Model::Mlp => &mut mlp,
@@ -179,8 +227,7 @@ impl Bench<'_> {
         let open_loop = open_loop::is_measured(case).then(|| {
             open_loop::run(&self.plan.loadtest, case, server, load.requests_per_second, self.plan.seconds)
         });
-        let rejected = after.rejected();
-        ensure!(rejected == 0.0, "the server has counted {rejected} requests that failed");
+        after.ensure_all_answered()?;
         let batch_rows = after.mean_batch(&before, case.model.name());
         Ok(Sample {
             raw,
@@ -196,13 +243,5 @@ impl Bench<'_> {
     /// How long raw ONNX Runtime runs for a figure.
     fn raw_wall(&self) -> Duration {
         Duration::from_secs(self.plan.seconds.into()) / 4
-    }
-
-    /// Loads a server; gives its CPU time a request in microseconds.
-    fn load(&self, case: &Case, call: &Call, server: &Server) -> anyhow::Result<(f64, Load)> {
-        let before = server.cpu_time()?;
-        let load = load::run(case, call, &server.address, self.plan.seconds, self.folder)?;
-        let used = server.cpu_time()?.saturating_sub(before);
-        Ok((used.as_secs_f64() * 1e6 / load.requests as f64, load))
     }
 }

@@ -2,7 +2,7 @@
 
 use decima_trainer::onnx::{
     chain::{Chain, IR_VERSION, OPSET, ints, value},
-    export::{INPUT, OUTPUT},
+    export::OUTPUT,
     proto::{ModelProto, OperatorSetIdProto},
 };
 use fastrand::Rng;
@@ -10,10 +10,13 @@ use prost::Message as _;
 
 use crate::cases::Model;
 
+/// What the input is called: furnace-server knows no other name.
+pub(crate) const INPUT: &str = "input";
+
 const SIDE: i64 = 28;
 const DIGITS: i64 = 10;
 
-/// The ONNX file of a model: `image` FP32 `[batch, 28, 28, 1]` to `probabilities` FP32 `[batch, 10]`.
+/// The ONNX file of a model: `input` FP32 `[batch, 28, 28, 1]` to `probabilities` FP32 `[batch, 10]`.
 pub(crate) fn encode(model: Model) -> Vec<u8> {
     let layers = Layers { chain: Chain::new(INPUT), random: Rng::with_seed(1) };
     let chain = match model {

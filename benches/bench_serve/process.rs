@@ -3,18 +3,24 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
+
+use crate::cases::Wire;
 
 /// Ticks a second in which Linux tells processes their CPU time (`USER_HZ`, the same on every architecture that
 /// is served).
 const TICKS: f64 = 100.0;
+
+/// How long another server may take to listen.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server that runs; it ends with this value.
 #[derive(Debug)]
@@ -46,6 +52,33 @@ impl Server {
         Ok(running)
     }
 
+    /// Starts another server on the model at `path`, and waits until it listens. It is given the model's file and name
+    /// and the place of ONNX Runtime's library, and says where it will listen: for HTTP, and for gRPC.
+    ///
+    /// # Errors
+    /// It does not start, or ends at once.
+    pub(crate) fn other(program: &Path, path: &Path, name: &str, wire: Wire) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command.arg(path).arg(name).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.env("ORT_DYLIB_PATH", benches::library().map_err(anyhow::Error::msg)?);
+        let mut running = Self::spawn(&mut command)?;
+        let said = running.first_line()?;
+        let addresses = said.split_once(' ');
+        let (http, grpc) = addresses.with_context(|| format!("{} ended at once", program.display()))?;
+        running.address = if wire == Wire::Grpc { grpc.to_owned() } else { http.to_owned() };
+        let start = Instant::now();
+        while TcpStream::connect(&running.address).is_err() {
+            ensure!(
+                start.elapsed() < PATIENCE,
+                "{} does not listen at {}",
+                program.display(),
+                running.address
+            );
+            thread::yield_now();
+        }
+        Ok(running)
+    }
+
     /// Starts this program's own bare server, which works for so many microseconds before each answer.
     ///
     /// # Errors
@@ -55,13 +88,18 @@ impl Server {
         command.args(["echo", "--threads", &threads.to_string(), "--work", &work.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut running = Self::spawn(&mut command)?;
-        let output = running.process.stdout.take().context("standard output is piped")?;
-        BufReader::new(output).read_line(&mut running.address)?;
-        if running.address.is_empty() {
-            bail!("the echo server ended at once");
-        }
-        running.address.truncate(running.address.trim_end().len());
+        running.address = running.first_line()?;
+        ensure!(!running.address.is_empty(), "the echo server ended at once");
         Ok(running)
+    }
+
+    /// What it writes to standard output first; nothing if it ends before that.
+    fn first_line(&mut self) -> anyhow::Result<String> {
+        let output = self.process.stdout.take().context("standard output is piped")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        line.truncate(line.trim_end().len());
+        Ok(line)
     }
 
     fn spawn(command: &mut Command) -> anyhow::Result<Self> {

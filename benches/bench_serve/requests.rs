@@ -1,11 +1,16 @@
 //! Requests as they are sent: bodies, paths and headers.
 
 use anyhow::Context as _;
-use benches::{binary_request, request};
 use bytes::Bytes;
-use oip::grpc::{TensorForm, frame::framed, messages::ModelInferRequest};
+use oip::{
+    InferRequest,
+    grpc::{TensorForm, frame::framed, messages::ModelInferRequest},
+};
 
-use crate::cases::{Case, Model, Wire};
+use crate::{
+    cases::{Case, Model, Wire},
+    models::INPUT,
+};
 
 /// A POST.
 #[derive(Clone, Debug)]
@@ -23,10 +28,13 @@ impl Call {
     pub(crate) fn of(case: &Case) -> anyhow::Result<Self> {
         let (encoded, content_type) = match case.wire {
             Wire::Grpc => return Ok(Self::grpc(&grpc_message(case.model, case.pictures))),
-            Wire::Binary => {
-                (oip::encode_request(&binary_request(case.pictures), &[true]), "application/octet-stream")
+            Wire::Binary => (
+                oip::encode_request(&named(benches::binary_request(case.pictures)), &[true]),
+                "application/octet-stream",
+            ),
+            Wire::Json => {
+                (oip::encode_request(&named(benches::request(case.pictures)), &[]), "application/json")
             }
-            Wire::Json => (oip::encode_request(&request(case.pictures), &[]), "application/json"),
         };
         let encoded = encoded.context("the request cannot be written")?;
         let mut headers = vec![("content-type", content_type.to_owned())];
@@ -45,5 +53,11 @@ impl Call {
 
 /// A request about `pictures` pictures as gRPC has it, its tensor as packed bytes.
 pub(crate) fn grpc_message(model: Model, pictures: usize) -> ModelInferRequest {
-    oip::grpc::encode_request(&request(pictures), model.name(), "", TensorForm::Raw)
+    oip::grpc::encode_request(&named(benches::request(pictures)), model.name(), "", TensorForm::Raw)
+}
+
+/// The request with its tensor as the models call it.
+fn named(mut request: InferRequest) -> InferRequest {
+    request.inputs[0].name = INPUT.into();
+    request
 }

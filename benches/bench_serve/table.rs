@@ -87,21 +87,13 @@ impl<'a> Report<'a> {
         };
         let row = |(index, case): (usize, &Case)| (*case, Row::new(&samples(index), raw(case)));
         let rows = plan.cases.iter().enumerate().map(row).collect();
-        let about = format!(
-            "{}; commit {}; ONNX Runtime {onnxruntime}; {} worker threads; medians of {} rounds, {} s a load.",
-            machine(),
-            commit(),
-            plan.threads,
-            plan.rounds,
-            plan.seconds
-        );
         Self {
             rounds,
             rows,
             core_round_trips: rounds.iter().filter_map(|round| round.core_round_trip).collect(),
             ready_ms: median(rounds.iter().map(|round| round.ready_after.as_secs_f64() * 1e3).collect()),
             resident_mib: median(rounds.iter().map(|round| round.resident_mib).collect()),
-            about,
+            about: about(plan, onnxruntime),
         }
     }
 
@@ -235,8 +227,20 @@ fn round_json(sample: &Sample) -> Value {
     })
 }
 
+/// What was measured, where and how: the line above a table.
+pub(crate) fn about(plan: &Plan, onnxruntime: &str) -> String {
+    format!(
+        "{}; commit {}; ONNX Runtime {onnxruntime}; {} worker threads; medians of {} rounds, {} s a load.",
+        machine(),
+        commit(),
+        plan.threads,
+        plan.rounds,
+        plan.seconds
+    )
+}
+
 /// The middle one, or the mean of the middle two.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let (below, above) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
     f64::midpoint(below, above)

@@ -82,9 +82,14 @@ impl Metrics {
         self.0.lines().filter_map(value).sum()
     }
 
-    /// Requests that were not answered with success; `h2load` does not look at gRPC's status.
-    pub(crate) fn rejected(&self) -> f64 {
-        self.sum("decima_rejected_total", "")
+    /// `h2load` does not look at gRPC's status.
+    ///
+    /// # Errors
+    /// Requests were not answered with success.
+    pub(crate) fn ensure_all_answered(&self) -> anyhow::Result<()> {
+        let rejected = self.sum("decima_rejected_total", "");
+        ensure!(rejected == 0.0, "the server has counted {rejected} requests that failed");
+        Ok(())
     }
 
     /// Mean rows of the batches that `model` ran since `before`.
@@ -107,7 +112,8 @@ mod tests {
                     decima_batch_rows_count{model=\"mlp\",version=\"1\"} 3\n\
                     decima_batch_rows_count{model=\"small\",version=\"1\"} 7\n";
         let (before, after) = (Metrics(String::new()), Metrics(text.to_owned()));
-        assert_eq!(after.rejected().to_bits(), 3.0_f64.to_bits());
+        before.ensure_all_answered().unwrap();
+        assert!(after.ensure_all_answered().unwrap_err().to_string().contains("3 requests"));
         assert_eq!(after.mean_batch(&before, "mlp").to_bits(), 30.0_f64.to_bits());
     }
 }
