@@ -17,7 +17,7 @@ mod verify;
 
 use std::{fs, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
 use measure::Plan;
 use table::Report;
@@ -96,6 +96,10 @@ fn start(args: Args) -> anyhow::Result<()> {
     };
     if let Some(program) = &args.beside {
         plan.cases.retain(|case| case.least_rate.is_some());
+        ensure!(
+            !plan.cases.is_empty(),
+            "--only: rates are compared in rows of one picture at 64 connections"
+        );
         write!(std::io::stdout(), "{}", beside::run(&plan, program)?)?;
         return Ok(());
     }
