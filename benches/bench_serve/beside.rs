@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What a server did under a load.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Figures {
     /// CPU time of a request in microseconds.
     micros: f64,
