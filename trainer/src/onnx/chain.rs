@@ -1,8 +1,8 @@
 //! A graph of ONNX that is a chain: each node reads the output of the one before.
 
-use super::proto::{
-    ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, Dimension, DimensionValue, FLOAT, GraphProto, INT64,
-    NodeProto, TensorProto, TensorShapeProto, TensorType, TypeProto, ValueInfoProto,
+use onnx_graph::proto::{
+    AttributeProto, Dimension, DimensionValue, GraphProto, NodeProto, TensorProto, TensorShapeProto,
+    TensorType, TypeProto, ValueInfoProto, attribute_type, data_type,
 };
 
 /// Name of the batch axis, shared by input and output.
@@ -35,6 +35,7 @@ impl Chain {
             initializer: self.initializers,
             input: vec![input],
             output: vec![output],
+            ..GraphProto::default()
         }
     }
 
@@ -48,18 +49,30 @@ impl Chain {
         let mut input = vec![self.branch(name)];
         input.extend(others.iter().map(|&other| other.to_owned()));
         let (name, output) = (name.to_owned(), vec![name.to_owned()]);
-        self.nodes.push(NodeProto { input, output, name, op_type: op_type.to_owned(), attribute });
+        self.nodes.push(NodeProto {
+            input,
+            output,
+            name,
+            op_type: op_type.to_owned(),
+            attribute,
+            ..NodeProto::default()
+        });
     }
 
     /// Adds a constant of shape `dims`.
     pub fn floats(&mut self, name: &str, dims: &[i64], values: &[f32]) {
-        self.initializer(name, dims, FLOAT, values.iter().flat_map(|value| value.to_le_bytes()).collect());
+        self.initializer(
+            name,
+            dims,
+            data_type::FLOAT,
+            values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        );
     }
 
     /// Adds a constant of one axis.
     pub fn integers(&mut self, name: &str, values: &[i64]) {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.initializer(name, &[values.len() as i64], INT64, data);
+        self.initializer(name, &[values.len() as i64], data_type::INT64, data);
     }
 
     fn initializer(&mut self, name: &str, dims: &[i64], data_type: i32, raw_data: Vec<u8>) {
@@ -67,20 +80,21 @@ impl Chain {
             dims: dims.to_vec(),
             data_type,
             name: name.to_owned(),
-            raw_data,
+            raw_data: raw_data.into(),
+            ..TensorProto::default()
         });
     }
 }
 
 /// An attribute that is a number.
 pub fn int(name: &str, i: i64) -> AttributeProto {
-    AttributeProto { name: name.to_owned(), i, r#type: ATTRIBUTE_INT, ..AttributeProto::default() }
+    AttributeProto { name: name.to_owned(), i, r#type: attribute_type::INT, ..AttributeProto::default() }
 }
 
 /// An attribute that is a list of numbers.
 pub fn ints(name: &str, ints: &[i64]) -> AttributeProto {
     let (name, ints) = (name.to_owned(), ints.to_vec());
-    AttributeProto { name, ints, r#type: ATTRIBUTE_INTS, ..AttributeProto::default() }
+    AttributeProto { name, ints, r#type: attribute_type::INTS, ..AttributeProto::default() }
 }
 
 /// A tensor of floats with the batch axis before `dims`.
@@ -88,10 +102,10 @@ pub fn value(name: &str, dims: &[i64], doc_string: &str) -> ValueInfoProto {
     let batch = DimensionValue::DimParam(BATCH_AXIS.to_owned());
     let dims = dims.iter().map(|&dim| DimensionValue::DimValue(dim));
     let dim = std::iter::once(batch).chain(dims).map(|value| Dimension { value: Some(value) }).collect();
-    let tensor_type = TensorType { elem_type: FLOAT, shape: Some(TensorShapeProto { dim }) };
+    let tensor_type = TensorType { elem_type: data_type::FLOAT, shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto {
         name: name.to_owned(),
-        r#type: Some(TypeProto { tensor_type: Some(tensor_type) }),
+        r#type: Some(TypeProto { tensor_type: Some(tensor_type), ..TypeProto::default() }),
         doc_string: doc_string.to_owned(),
     }
 }

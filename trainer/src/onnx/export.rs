@@ -4,10 +4,10 @@
 //! and gives `probabilities` FP32 `[batch, 10]`. Every convolution is followed by its rectifier and then its
 //! pool, the order in which runtimes fuse them.
 
+use onnx_graph::proto::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use prost::Message;
 
 use super::chain::{Chain, IR_VERSION, OPSET, int, ints, value};
-use super::proto::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use crate::nn::architecture::Block;
 use crate::nn::folded::{DARKEST, Folded};
 
@@ -48,6 +48,7 @@ pub fn encode(folded: &Folded, metadata: &Metadata) -> Vec<u8> {
             entry("seed", metadata.seed.to_string()),
             entry("test_accuracy", format!("{:.4}", metadata.test_accuracy)),
         ],
+        ..ModelProto::default()
     }
     .encode_to_vec()
 }

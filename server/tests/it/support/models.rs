@@ -2,24 +2,23 @@
 
 use std::{fs, path::Path};
 
-use decima_trainer::onnx::proto::{
-    ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, Dimension, DimensionValue, FLOAT, GraphProto, INT64,
-    ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType, TypeProto,
-    ValueInfoProto,
-};
 use oip::Datatype;
+use onnx_graph::proto::{
+    AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    TensorProto, TensorShapeProto, TensorType, TypeProto, ValueInfoProto, attribute_type, data_type,
+};
 use prost::Message;
 
 /// The number of a datatype in the ONNX format.
 fn element_type(datatype: Datatype) -> i32 {
     match datatype {
-        Datatype::Fp32 => FLOAT,
+        Datatype::Fp32 => data_type::FLOAT,
         Datatype::Uint8 => 2,
         Datatype::Int8 => 3,
         Datatype::Uint16 => 4,
         Datatype::Int16 => 5,
         Datatype::Int32 => 6,
-        Datatype::Int64 => INT64,
+        Datatype::Int64 => data_type::INT64,
         Datatype::Bytes => 8,
         Datatype::Bool => 9,
         Datatype::Fp16 => 10,
@@ -39,7 +38,11 @@ fn tensor(name: &str, datatype: Datatype, dims: &[&str]) -> ValueInfoProto {
     };
     let shape = Some(TensorShapeProto { dim: dims.iter().map(dimension).collect() });
     let tensor_type = Some(TensorType { elem_type: element_type(datatype), shape });
-    ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type }), doc_string: String::new() }
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto { tensor_type, ..TypeProto::default() }),
+        doc_string: String::new(),
+    }
 }
 
 fn node(operator: &str, inputs: &[&str], output: &str) -> NodeProto {
@@ -52,8 +55,14 @@ fn node(operator: &str, inputs: &[&str], output: &str) -> NodeProto {
 }
 
 fn constant(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
-    let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    TensorProto { dims: dims.to_vec(), data_type: FLOAT, name: name.to_owned(), raw_data }
+    let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into();
+    TensorProto {
+        dims: dims.to_vec(),
+        data_type: data_type::FLOAT,
+        name: name.to_owned(),
+        raw_data,
+        ..TensorProto::default()
+    }
 }
 
 fn model(graph: GraphProto) -> Vec<u8> {
@@ -96,11 +105,13 @@ pub(crate) fn two_inputs() -> Vec<u8> {
 pub(crate) fn sum_of_rows() -> Vec<u8> {
     let axes = TensorProto {
         dims: vec![1],
-        data_type: INT64,
+        data_type: data_type::INT64,
         name: "axes".into(),
-        raw_data: 0_i64.to_le_bytes().to_vec(),
+        raw_data: 0_i64.to_le_bytes().to_vec().into(),
+        ..TensorProto::default()
     };
-    let keep = AttributeProto { name: "keepdims".into(), i: 0, ints: vec![], r#type: ATTRIBUTE_INT };
+    let keep =
+        AttributeProto { name: "keepdims".into(), r#type: attribute_type::INT, ..AttributeProto::default() };
     model(GraphProto {
         node: vec![NodeProto { attribute: vec![keep], ..node("ReduceSum", &["x", "axes"], "total") }],
         initializer: vec![axes],
@@ -141,7 +152,12 @@ pub(crate) fn slow() -> Vec<u8> {
     for product in 0..PRODUCTS {
         nodes.push(node("MatMul", &[&format!("m{product}"), "mixing"], &format!("m{}", product + 1)));
     }
-    let axes = AttributeProto { name: "axes".into(), i: 0, ints: vec![1, 2], r#type: ATTRIBUTE_INTS };
+    let axes = AttributeProto {
+        name: "axes".into(),
+        ints: vec![1, 2],
+        r#type: attribute_type::INTS,
+        ..AttributeProto::default()
+    };
     let mean = node("ReduceMean", &[&format!("m{PRODUCTS}")], "y");
     nodes.push(NodeProto { attribute: vec![axes], ..mean });
     model(GraphProto {

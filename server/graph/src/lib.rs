@@ -1,0 +1,3 @@
+//! ONNX graphs: the messages of the file format.
+
+pub mod proto;
