@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use oip::InferRequest;
-use onnx_graph::NotProven;
+use onnx_graph::{Declared, Interface, NotProven};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     batcher::Batcher,
     executor::Runtime,
-    model::{Batching, ModelConfig, RowAxes},
+    model::{Batching, ModelConfig, RowAxes, Signature},
     telemetry::{Metrics, ModelMetrics},
     validate::Rules,
 };
@@ -57,11 +57,12 @@ impl Loader {
     ) -> Result<ServedModel, LoadError> {
         let started = Instant::now();
         check_digest(path, config)?;
-        let proof = prove_rows(path)?;
+        let graph = Graph::read(path)?;
         let group = &config.instance_group;
-        let (mut first, signature) = FirstSession::load(&self.runtime, path, self.threads, group)?;
+        let (mut first, mut signature) = FirstSession::load(&self.runtime, path, self.threads, group)?;
+        graph.open_shapes(&mut signature);
         let batching =
-            Batching::decide(&signature, config.max_batch_size, proof).map_err(LoadError::Config)?;
+            Batching::decide(&signature, config.max_batch_size, graph.rows).map_err(LoadError::Config)?;
         let rules = Rules::new(signature, batching, config.max_batch_size.filter(|&size| size > 0));
         let rules = verified(name, version, &mut first, rules, example);
         let (threads, max_queue_rows) = (self.threads, self.max_queue_rows);
@@ -101,14 +102,42 @@ impl Loader {
     }
 }
 
-/// What the graph at `path` shows of its rows.
-fn prove_rows(path: &Path) -> std::io::Result<Result<RowAxes, NotProven>> {
-    let file = Bytes::from(std::fs::read(path)?);
-    Ok(match onnx_graph::read(file) {
-        Ok(model) => onnx_graph::analyse(&model).rows,
-        // ONNX Runtime says what is wrong with it.
-        Err(error) => Err(NotProven { node: None, reason: error.to_string() }),
-    })
+/// What the file itself shows of a model.
+struct Graph {
+    /// The axes of its rows, where they are independent.
+    rows: Result<RowAxes, NotProven>,
+    /// Inputs and outputs as declared.
+    interface: Interface,
+}
+
+impl Graph {
+    fn read(path: &Path) -> std::io::Result<Self> {
+        let file = Bytes::from(std::fs::read(path)?);
+        Ok(match onnx_graph::read(file) {
+            Ok(model) => {
+                let rows = onnx_graph::analyse(&model).rows;
+                Self { rows, interface: onnx_graph::interface(&model) }
+            }
+            // ONNX Runtime says what is wrong with it.
+            Err(error) => {
+                let reason = error.to_string();
+                Self { rows: Err(NotProven { node: None, reason }), interface: Interface::default() }
+            }
+        })
+    }
+
+    /// Marks the tensors that the file declares without a shape: ONNX Runtime gives them as scalars.
+    fn open_shapes(&self, signature: &mut Signature) {
+        let interface = &self.interface;
+        let is_open = |declared: Option<&Declared>| declared.is_some_and(|declared| declared.shape.is_none());
+        let inputs = signature.inputs.iter_mut().map(|spec| (interface.input(&spec.name), spec));
+        let outputs = signature.outputs.iter_mut().map(|spec| (interface.output(&spec.name), spec));
+        for (declared, spec) in inputs.chain(outputs) {
+            if is_open(declared) && spec.dims.as_ref().is_some_and(Vec::is_empty) {
+                spec.dims = None;
+            }
+        }
+    }
 }
 
 /// The rules, after rows have been run alone and joined; says in the log what came of it.
