@@ -10,7 +10,10 @@ use super::{
 pub(crate) type Operand<'a> = (&'a [Size], Option<Layout>);
 
 /// The shape of the result, and where its rows lie. Axes are aligned from the right.
-pub(crate) fn broadcast(sizes: &mut Sizes, operands: &[Operand<'_>]) -> Result<(Vec<Size>, Option<Layout>), Mixes> {
+pub(crate) fn broadcast(
+    sizes: &mut Sizes,
+    operands: &[Operand<'_>],
+) -> Result<(Vec<Size>, Option<Layout>), Mixes> {
     let rank = operands.iter().map(|(shape, _)| shape.len()).max().unwrap_or(0);
     let mut rows: Option<Layout> = None;
     for (shape, layout) in operands {

@@ -28,7 +28,12 @@ impl<'m> Functions<'m> {
 }
 
 impl Function<'_> {
-    pub(crate) fn outputs(self, walk: &mut Walk<'_>, call: &NodeProto, inputs: Vec<Option<Value>>) -> Vec<Value> {
+    pub(crate) fn outputs(
+        self,
+        walk: &mut Walk<'_>,
+        call: &NodeProto,
+        inputs: Vec<Option<Value>>,
+    ) -> Vec<Value> {
         let Self(function) = self;
         let named = function.input.iter().zip(inputs);
         let scope = named.filter_map(|(name, value)| value.map(|value| (name.clone(), value))).collect();

@@ -70,7 +70,12 @@ impl<'m> Walk<'m> {
     }
 
     /// The outputs of a node that mixes rows.
-    pub(crate) fn mixed(&mut self, node: &NodeProto, reason: impl Into<String>, from_data: bool) -> Vec<Value> {
+    pub(crate) fn mixed(
+        &mut self,
+        node: &NodeProto,
+        reason: impl Into<String>,
+        from_data: bool,
+    ) -> Vec<Value> {
         let state = self.blame(node, reason);
         let value = Value { from_data, ..Value::unknown().with_state(state) };
         vec![value; node.output.len()]
@@ -210,11 +215,13 @@ impl<'m> Walk<'m> {
         };
         outputs.resize(node.output.len(), Value::unknown());
         let shape_only = rule.is_some_and(|rule| rule.shape_only);
+        let any_state = rule.is_some_and(|rule| rule.any_state);
         for output in &mut outputs {
             output.from_data = from_data && !shape_only;
             let state = match output.state {
                 State::Rows(_) | State::Numbers { .. } | State::Places { .. } => output.state,
                 State::Mixed(_) => continue,
+                State::Free | State::Count if any_state => output.state,
                 State::Free | State::Count if has_rows && !shape_only => {
                     self.blame(node, "has an output in which the rows are not kept apart")
                 }

@@ -39,8 +39,11 @@ pub(crate) fn batch(node: &Node<'_>, input: usize) -> Result<Option<Layout>, Mix
 }
 
 pub(crate) fn conv(node: &mut Node<'_>, data: usize, weights: usize) -> Outcome {
-    node.others_free(&[data])?;
-    let rows = batch(node, data)?;
+    let kernels = kernels(node);
+    if kernels.is_none() {
+        node.others_free(&[data])?;
+    }
+    let rows = batch(node, data)?.or(kernels);
     let (shape, kernel) = (node.shape(data)?, node.value(weights)?.shape.clone());
     let mut target = vec![shape[0]];
     target.push(match kernel.as_deref() {
@@ -53,6 +56,14 @@ pub(crate) fn conv(node: &mut Node<'_>, data: usize, weights: usize) -> Outcome 
         target.push(dim);
     }
     Ok(vec![result(target, rows)])
+}
+
+/// Where each row is a kernel with its bias, it gives a channel of its own.
+fn kernels(node: &Node<'_>) -> Option<Layout> {
+    let rows = node.layout(1).filter(|rows| rows.axis == 0)?;
+    let plain = node.proto.op_type == "Conv" && node.int("group", 1) == 1 && node.optional(0)?.is_free();
+    let biased = node.optional(2).is_none_or(|bias| bias.layout() == Some(rows));
+    (plain && biased).then(|| rows.on(1))
 }
 
 /// How many windows fit along a spatial axis.

@@ -19,14 +19,14 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
         | "Cos" | "Cosh" | "Elu" | "Erf" | "Exp" | "Floor" | "Gelu" | "HardSigmoid" | "HardSwish"
         | "LeakyRelu" | "Log" | "Mish" | "Neg" | "Reciprocal" | "Relu" | "Round" | "Selu" | "Shrink"
         | "Sigmoid" | "Sign" | "Sin" | "Sinh" | "Softplus" | "Softsign" | "Sqrt" | "Swish" | "Tan"
-        | "Tanh" | "ThresholdedRelu" | "IsInf" | "IsNaN" | "Not" | "Cast" | "RegexFullMatch" | "Affine"
-        | "ParametricSoftplus" | "ScaledTanh" | "Scale" | "ImageScaler" => entry(elementwise),
+        | "Tanh" | "ThresholdedRelu" | "BitCast" | "IsInf" | "IsNaN" | "Not" | "Cast" | "RegexFullMatch"
+        | "Affine" | "ParametricSoftplus" | "ScaledTanh" | "Scale" | "ImageScaler" => entry(elementwise),
         "Add" | "And" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "Div" | "Equal"
         | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Max" | "Mean" | "Min" | "Mod" | "Mul"
-        | "Or" | "PRelu" | "Pow" | "StringConcat" | "Sub" | "Sum" | "Where" | "Xor" | "Clip" => {
+        | "Or" | "PRelu" | "Pow" | "StringConcat" | "Sub" | "Sum" | "Where" | "Xor" | "Clip" | "SwiGLU" => {
             entry(elementwise)
         }
-        "CastLike" => entry(cast_like),
+        "CastLike" => entry(cast_like).any_state(),
         "Dropout" => entry(dropout),
         _ => return None,
     })
@@ -185,7 +185,9 @@ fn dropout(node: &mut Node<'_>) -> Outcome {
         7..12 => false,
         _ => match node.optional(2) {
             None => false,
-            Some(mode) => mode.contents.as_deref() != Some(&[Size::ZERO]),
+            Some(mode) => {
+                mode.contents.as_deref() != Some(&[Size::ZERO]) && node.contents(1) != Some(&[Size::ZERO])
+            }
         },
     };
     if trains {

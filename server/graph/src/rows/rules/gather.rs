@@ -66,8 +66,13 @@ fn gather_elements(node: &mut Node<'_>) -> Outcome {
     if !node.has_rows() {
         return Ok(vec![Value::shaped(shape).with_type(data.data_type)]);
     }
-    let rows = side_by_side(&[data, indices]).ok_or_else(|| mixes(PLACE))?;
-    if rows.axis == axis {
+    let along = indices.layout().filter(|rows| rows.axis == axis && data.is_free());
+    let rows = match along {
+        // along the axis of the indices it is their values that count, not their places
+        Some(rows) => rows,
+        None => side_by_side(&[data, indices]).ok_or_else(|| mixes(PLACE))?,
+    };
+    if rows.axis == axis && along.is_none() {
         return Err(mixes(PICKS));
     }
     Ok(vec![Value::rows(shape, rows).with_type(data.data_type)])

@@ -35,7 +35,11 @@ pub(crate) fn result(shape: Vec<Size>, rows: Option<Layout>) -> Value {
 }
 
 /// The shape and rows of the product of two inputs, as `numpy.matmul` has them.
-pub(crate) fn product(node: &mut Node<'_>, left: usize, right: usize) -> Result<(Vec<Size>, Option<Layout>), Mixes> {
+pub(crate) fn product(
+    node: &mut Node<'_>,
+    left: usize,
+    right: usize,
+) -> Result<(Vec<Size>, Option<Layout>), Mixes> {
     let (a, b) = (node.shape(left)?.to_vec(), node.shape(right)?.to_vec());
     product_of(node, (&a, node.layout(left)), (&b, node.layout(right)))
 }

@@ -19,6 +19,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
         "MeanVarianceNormalization" => entry(mean_variance),
         "BatchNormalization" => entry(batch),
         "LRN" => entry(lrn),
+        "NegativeLogLikelihoodLoss" | "SoftmaxCrossEntropyLoss" => entry(loss),
         _ => return None,
     })
 }
@@ -137,4 +138,22 @@ fn lrn(node: &mut Node<'_>) -> Outcome {
         return Err(mixes("takes the rows for channels"));
     }
     like_first(node)
+}
+
+/// The loss of each element; sums and means are over the batch.
+fn loss(node: &mut Node<'_>) -> Outcome {
+    node.others_free(&[0, 1])?;
+    if !node.has_rows() {
+        return Ok(node.repeat(&Value::unknown()));
+    }
+    if node.text("reduction") != "none" {
+        return Err(mixes("reduces the loss over the batch"));
+    }
+    let rows = node.layout(0).filter(|rows| rows.axis != 1 && node.layout(1).is_some());
+    let rows = rows.ok_or_else(|| mixes("compares the rows with a tensor that is the same for all rows"))?;
+    let of_labels = rows.on(if rows.axis == 0 { 0 } else { rows.axis - 1 });
+    if node.layout(1) != Some(of_labels) {
+        return Err(mixes("lines up the rows of one input with another axis of the other"));
+    }
+    Ok(vec![Value::rows(node.shape(1)?.clone(), of_labels), Value::rows(node.shape(0)?.clone(), rows)])
 }

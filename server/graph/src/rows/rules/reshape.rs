@@ -41,7 +41,12 @@ fn reshaped(node: &mut Node<'_>, value: &Value, target: &[Size]) -> Result<State
 
 /// Where rows lie in a new shape. In row-major order an element is `(p * rows + row) * q + i`: the axis of the rows is the
 /// one before which as many elements lie as `p` counts, but for a factor that becomes the new outer size.
-pub(crate) fn place(node: &mut Node<'_>, shape: &[Size], own: Layout, target: &[Size]) -> Result<Layout, Mixes> {
+pub(crate) fn place(
+    node: &mut Node<'_>,
+    shape: &[Size],
+    own: Layout,
+    target: &[Size],
+) -> Result<Layout, Mixes> {
     let sizes = &mut *node.sizes;
     let lead = sizes.product(&shape[..own.axis]);
     let lead = sizes.mul(lead, own.outer);

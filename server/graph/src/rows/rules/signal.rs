@@ -15,6 +15,8 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
         "MelWeightMatrix" => entry(window).grows(0b11),
         "RotaryEmbedding" => entry(rotary),
         "Attention" => entry(attention),
+        "LinearAttention" => entry(|node| stateful(node, &[0, 1, 2, 3, 4, 5], 3)),
+        "CausalConvWithState" => entry(|node| stateful(node, &[0, 3], 2)),
         _ => return None,
     })
 }
@@ -119,4 +121,28 @@ fn attention(node: &mut Node<'_>) -> Outcome {
         outputs.push(cache(node));
     }
     Ok(outputs)
+}
+
+/// Steps of a sequence with the batch first, after a state for each row. `widest` is the axis whose size is not that of the
+/// input.
+fn stateful(node: &mut Node<'_>, batched: &[usize], widest: usize) -> Outcome {
+    node.others_free(batched)?;
+    let rows = node.layout(0);
+    for &input in batched {
+        if node.optional(input).is_some()
+            && (node.layout(input) != rows || rows.is_some_and(|rows| rows.axis != 0))
+        {
+            return Err(mixes("continues the states of other rows"));
+        }
+    }
+    let mut shape = node.shape(0)?.to_vec();
+    let Some(&batch) = shape.first() else { return Err(mixes("has a scalar as input")) };
+    if widest == shape.len() {
+        shape[widest - 1] = node.fresh();
+    }
+    let mut state = vec![batch, node.fresh(), node.fresh()];
+    if widest == 3 {
+        state.push(node.fresh());
+    }
+    Ok(vec![result(shape, rows), result(state, rows)])
 }
