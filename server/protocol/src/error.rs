@@ -1,6 +1,6 @@
 //! What can be wrong with a body, told to the one who sent it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use compact_str::{CompactString, ToCompactString, format_compact};
 
@@ -348,7 +348,24 @@ pub enum EncodeError {
 /// The start of `text`, for a message.
 pub(crate) fn excerpt(text: &str) -> CompactString {
     match text.char_indices().nth(EXCERPT) {
-        None => text.to_compact_string(),
-        Some((end, _)) => format_compact!("{}…", &text[..end]),
+        None => on_one_line(text).to_compact_string(),
+        Some((end, _)) => format_compact!("{}…", on_one_line(&text[..end])),
     }
 }
+
+/// Writes a client's text for a message: with escapes where it would end the line, or steer a terminal that shows it.
+pub fn on_one_line(text: &str) -> Cow<'_, str> {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    if !text.contains(breaks) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if breaks(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+}
+    Cow::Owned(line)

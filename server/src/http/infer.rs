@@ -154,8 +154,7 @@ fn binary_outputs(request: &InferRequest, model: &ServedModel) -> Vec<bool> {
 }
 
 fn encode(response: &InferResponse, binary: &[bool]) -> Result<Response, ServeError> {
-    let Encoded { pieces, json_length } =
-        oip::encode_response(response, binary).map_err(|error| ServeError::invalid(error.to_string()))?;
+    let Encoded { pieces, json_length } = oip::encode_response(response, binary)?;
     let mut reply = Response::new(Body::new(Pieces::new(pieces)));
     let headers = reply.headers_mut();
     match json_length {

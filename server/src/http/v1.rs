@@ -99,8 +99,7 @@ async fn predict(inference: &Inference<'_>, state: &AppState, body: Body) -> Res
     drop(reading);
     let response = model.infer(infer, inference.deadline).await?;
     let _writing = model.metrics.time(Stage::Postprocess);
-    let body =
-        v1::encode_response(&response, form).map_err(|error| ServeError::invalid(error.to_string()))?;
+    let body = v1::encode_response(&response, form)?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
