@@ -116,6 +116,23 @@ pub enum Problem {
         /// The tensor's datatype.
         datatype: Datatype,
     },
+    /// `null` in a tensor whose datatype has nothing like it.
+    #[error("at byte {offset}: null is no element of {datatype}")]
+    Null {
+        /// Where it stands.
+        offset: usize,
+        /// The tensor's datatype.
+        datatype: Datatype,
+    },
+    /// `null` in a floating point tensor, of which nobody has said that it is NaN.
+    #[error(
+        "at byte {offset}: null is no number: send NaN, or set nulls = \"nan\" in the model's config.toml to have \
+         null read as NaN"
+    )]
+    NullFloat {
+        /// Where it stands.
+        offset: usize,
+    },
     /// A tensor with neither `data` nor `binary_data_size`.
     #[error("has no data: give 'data' or the parameter 'binary_data_size'")]
     NoData,
@@ -244,6 +261,14 @@ pub enum Problem {
         /// The start of it.
         value: CompactString,
     },
+    /// An element that is said to be base64 and is not.
+    #[error("element {index} is '{value}', which is not base64 with padding (content_type is base64)")]
+    Base64Element {
+        /// Which element, in row-major order.
+        index: usize,
+        /// The start of it.
+        value: CompactString,
+    },
     /// A negative size along an axis.
     #[error("dimension {0} of the shape is negative")]
     NegativeDim(i64),
@@ -367,5 +392,5 @@ pub fn on_one_line(text: &str) -> Cow<'_, str> {
             line.push(c);
         }
     }
-}
     Cow::Owned(line)
+}

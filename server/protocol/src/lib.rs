@@ -32,7 +32,7 @@ pub use extensions::{
     InstanceGroupConfiguration, MemoryUsage, ModelConfiguration, ModelState, ModelStatistics,
     ReshapeConfiguration, TensorConfiguration, VersionPolicyConfiguration,
 };
-pub use json::v1;
+pub use json::{Nulls, v1};
 pub use message::{InferRequest, InferResponse, InputTensor, RequestedOutput};
 pub use metadata::{ModelMetadata, ServerMetadata, TensorMetadata, error_body};
 pub use parameter::{Parameter, Parameters};

@@ -126,8 +126,8 @@ impl Form {
 
 fn decode(body: &Bytes, form: Form, model: &ServedModel) -> Result<InferRequest, ServeError> {
     match form {
-        Form::Json => Ok(oip::json::decode_request(body)?),
-        Form::Binary(json_length) => Ok(oip::binary::decode_request(body, json_length)?),
+        Form::Json => Ok(oip::json::decode_request(body, model.nulls)?),
+        Form::Binary(json_length) => Ok(oip::binary::decode_request(body, json_length, model.nulls)?),
         Form::Raw => raw(body, model),
     }
 }

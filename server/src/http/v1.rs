@@ -108,7 +108,7 @@ fn decode(body: &Bytes, model: &ServedModel) -> Result<v1::Request, ServeError> 
     let inputs: Vec<_> = inputs
         .map(|spec| v1::Input { name: &spec.name, datatype: spec.datatype, dims: spec.shape() })
         .collect();
-    Ok(v1::decode_request(body, &inputs)?)
+    Ok(v1::decode_request(body, &inputs, model.nulls)?)
 }
 
 fn not_allowed(allowed: &'static str, message: &'static str) -> Response {

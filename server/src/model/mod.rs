@@ -3,5 +3,5 @@
 mod config;
 mod signature;
 
-pub use config::{ConfigError, DynamicBatching, InstanceGroup, ModelConfig, VersionPolicy};
+pub use config::{ConfigError, DynamicBatching, InstanceGroup, ModelConfig, Nulls, VersionPolicy};
 pub use signature::{Dimension, Signature, TensorSpec};
