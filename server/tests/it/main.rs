@@ -11,6 +11,7 @@ mod bucket;
 mod classification;
 mod datatypes;
 mod extensions;
+mod elements;
 mod grpc;
 mod lifecycle;
 mod limits;
