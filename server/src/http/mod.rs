@@ -4,7 +4,6 @@ mod body;
 mod call;
 mod docs;
 mod envelope;
-mod explained;
 mod health;
 mod hushed;
 mod infer;

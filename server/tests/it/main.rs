@@ -19,6 +19,7 @@ mod metrics_compat;
 mod model_control;
 mod openapi;
 mod protocol;
+mod preface;
 mod repository;
 mod scheduling;
 mod support;
