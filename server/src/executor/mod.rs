@@ -4,6 +4,7 @@ mod by_size;
 mod onnx;
 mod run_time;
 mod runtime;
+mod strings;
 
 use oip::{Datatype, Shape, Tensor};
 

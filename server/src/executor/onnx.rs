@@ -7,14 +7,11 @@ use half::{bf16, f16};
 use oip::{Datatype, Shape, Tensor};
 use ort::{
     session::{RunOptions, Session, SessionInputValue},
-    value::{
-        DynValue, Outlet, PrimitiveTensorElementType, Tensor as OrtTensor, TensorElementType, TensorRef,
-        ValueType,
-    },
+    value::{DynValue, Outlet, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType},
 };
 use smallvec::SmallVec;
 
-use super::{BatchInput, ExecuteError, Executor, Runtime, RuntimeError, SessionOptions};
+use super::{BatchInput, ExecuteError, Executor, Runtime, RuntimeError, SessionOptions, strings};
 use crate::model::{Dimension, Signature, TensorSpec};
 
 /// One session of a model. Runs one batch at a time.
@@ -144,7 +141,7 @@ fn input_value<'a>(input: &BatchInput<'a>) -> Result<SessionInputValue<'a>, Exec
         Datatype::Bf16 => view::<bf16>(input, cast(input.data)?),
         Datatype::Fp32 => view::<f32>(input, cast(input.data)?),
         Datatype::Fp64 => view::<f64>(input, cast(input.data)?),
-        Datatype::Bytes => strings(input),
+        Datatype::Bytes => strings::input(input),
     }
 }
 
@@ -161,16 +158,6 @@ fn view<'a, T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
     elements: &'a [T],
 ) -> Result<SessionInputValue<'a>, ExecuteError> {
     TensorRef::from_array_view((&input.shape.0[..], elements))
-        .map(Into::into)
-        .map_err(|error| ExecuteError(error.to_string()))
-}
-
-fn strings<'a>(input: &BatchInput<'_>) -> Result<SessionInputValue<'a>, ExecuteError> {
-    let elements = oip::bytes_elements(input.data)
-        .map(|element| std::str::from_utf8(element).map(str::to_owned))
-        .collect::<Result<Vec<String>, _>>()
-        .map_err(|error| ExecuteError(error.to_string()))?;
-    OrtTensor::from_string_array((&input.shape.0[..], &elements[..]))
         .map(Into::into)
         .map_err(|error| ExecuteError(error.to_string()))
 }
@@ -197,7 +184,7 @@ fn output_tensor(value: &DynValue) -> Result<Tensor, ExecuteError> {
         TensorElementType::Bfloat16 => packed::<bf16>(value, Datatype::Bf16),
         TensorElementType::Float32 => packed::<f32>(value, Datatype::Fp32),
         TensorElementType::Float64 => packed::<f64>(value, Datatype::Fp64),
-        TensorElementType::String => string_tensor(value),
+        TensorElementType::String => strings::output(value),
         other => Err(ExecuteError(format!("an output is a tensor of {other}"))),
     }
 }
@@ -216,15 +203,6 @@ fn packed<T: PrimitiveTensorElementType + bytemuck::Pod>(
     Ok(Tensor { datatype, shape, data: Bytes::copy_from_slice(bytemuck::cast_slice(elements)) })
 }
 
-fn string_tensor(value: &DynValue) -> Result<Tensor, ExecuteError> {
-    let (shape, strings) = value.try_extract_strings().map_err(|error| ExecuteError(error.to_string()))?;
-    let mut data = Vec::with_capacity(strings.iter().map(|string| 4 + string.len()).sum());
-    for string in &strings {
-        oip::push_bytes_element(&mut data, string.as_bytes());
-    }
-    Ok(Tensor { datatype: Datatype::Bytes, shape: shape_of(shape), data: data.into() })
-}
-
-fn shape_of(shape: &ort::value::Shape) -> Shape {
+pub(super) fn shape_of(shape: &ort::value::Shape) -> Shape {
     Shape(shape.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect())
 }

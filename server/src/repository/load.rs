@@ -95,6 +95,7 @@ impl Loader {
             version: version.into(),
             rules,
             labels: config.labels.clone(),
+            nulls: config.nulls.into(),
             configuration,
             metrics,
             batcher,

@@ -36,6 +36,8 @@ pub struct ServedModel {
     pub rules: Rules,
     /// Names of its classes, by index.
     pub labels: Vec<String>,
+    /// What `null` means as an element in JSON.
+    pub nulls: oip::Nulls,
     /// What the configuration extension says of it.
     pub configuration: ModelConfiguration,
     /// Its metrics.

@@ -9,7 +9,9 @@
 mod batching;
 mod bucket;
 mod classification;
+mod cors;
 mod datatypes;
+mod elements;
 mod extensions;
 mod grpc;
 mod lifecycle;
@@ -17,6 +19,7 @@ mod limits;
 mod metrics_compat;
 mod model_control;
 mod openapi;
+mod preface;
 mod protocol;
 mod repository;
 mod scheduling;
