@@ -31,7 +31,7 @@ impl Raw {
     /// # Errors
     /// ONNX Runtime refuses it.
     pub(crate) fn load(runtime: &Runtime, path: &Path) -> anyhow::Result<Self> {
-        let (executor, _) = OnnxExecutor::load(runtime, path, &SessionOptions::new(1))?;
+        let (executor, _) = OnnxExecutor::load(runtime, path, &SessionOptions::new("", 1))?;
         Ok(Self(executor))
     }
 

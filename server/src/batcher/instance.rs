@@ -1,6 +1,9 @@
 //! One instance of a model: an executor and the buffers of its batches.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use oip::Tensor;
 use tokio::time::Instant;
@@ -11,7 +14,7 @@ use super::{
     thread::InstanceThread,
 };
 use crate::{
-    executor::{ExecuteError, Executor},
+    executor::{ExecuteError, Executor, Stop},
     telemetry::BatchTimes,
 };
 
@@ -20,6 +23,8 @@ pub struct Instance {
     executor: Box<dyn Executor>,
     gatherer: Gatherer,
     thread: Option<InstanceThread>,
+    /// For runs that would hold up whoever forms them, from the first of them on.
+    apart: Option<InstanceThread>,
 }
 
 impl std::fmt::Debug for Instance {
@@ -31,7 +36,7 @@ impl std::fmt::Debug for Instance {
 impl Instance {
     /// An instance that runs batches on `executor`.
     pub fn new(executor: Box<dyn Executor>) -> Self {
-        Self { executor, gatherer: Gatherer::default(), thread: None }
+        Self { executor, gatherer: Gatherer::default(), thread: None, apart: None }
     }
 
     /// An instance whose batches run on that thread alone, not where they are formed.
@@ -44,8 +49,16 @@ impl Instance {
         self.thread.as_ref()
     }
 
+    /// The thread that its batches run on if not where they are formed.
+    pub(super) fn thread_apart(&mut self) -> io::Result<InstanceThread> {
+        if let Some(thread) = self.thread.as_ref().or(self.apart.as_ref()) {
+            return Ok(thread.clone());
+        }
+        Ok(self.apart.insert(InstanceThread::start()?).clone())
+    }
+
     /// Runs the requests as one batch that began at `started`, and gives each its outputs, in order, and
-    /// where the time went. `rows` are those of each.
+    /// where the time went. `rows` are those of each; `stop` ends it before.
     ///
     /// # Errors
     /// The executor's error, or its panic: the instance stays usable after both.
@@ -54,17 +67,18 @@ impl Instance {
         requests: &ExecutionInputs<'_>,
         rows: &[usize],
         started: Instant,
+        stop: Option<&Stop>,
     ) -> Result<(Vec<Vec<Tensor>>, BatchTimes), ExecuteError> {
         let executor = &mut self.executor;
         let gatherer = &mut self.gatherer;
         let execute = || {
             gatherer.gather(requests, |inputs| {
                 let joined = Instant::now();
-                executor.execute(inputs).map(|outputs| (outputs, joined))
+                executor.execute(inputs, stop).map(|outputs| (outputs, joined))
             })
         };
         let (outputs, joined) = catch_unwind(AssertUnwindSafe(execute))
-            .unwrap_or_else(|_| Err(ExecuteError("the executor panicked".into())))?;
+            .unwrap_or_else(|_| Err(ExecuteError::server("the executor panicked")))?;
         let executed = Instant::now();
         let answers = scatter(outputs, rows)?;
         let times =

@@ -17,7 +17,7 @@ pub fn scatter(outputs: Vec<Tensor>, rows: &[usize]) -> Result<Vec<Vec<Tensor>>,
     let total: usize = rows.iter().sum();
     let broken = |output: &Tensor| {
         let shape = &output.shape;
-        ExecuteError(format!("an output has shape {shape} for a batch of {total} rows"))
+        ExecuteError::server(format!("an output has shape {shape} for a batch of {total} rows"))
     };
     if let Some(output) = outputs.iter().find(|output| output.rows() != Some(total)) {
         return Err(broken(output));

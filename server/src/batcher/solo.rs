@@ -60,14 +60,13 @@ mod tests {
     use std::{
         ptr,
         sync::{Arc, atomic::AtomicUsize},
-        time::Duration,
     };
 
     use super::*;
     use crate::{
         batcher::{
             Batcher,
-            tests::{AddOne, numbers, policy, request, soon},
+            tests::{AddOne, SHORT, numbers, policy, request, soon},
         },
         executor::RunTime,
         telemetry::Metrics,
@@ -114,7 +113,7 @@ mod tests {
             Some(solo),
             1,
             policy(),
-            RunTime::of_rows(Duration::ZERO),
+            RunTime::of_rows(SHORT),
             metrics,
         );
         let submit = |number| {

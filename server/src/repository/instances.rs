@@ -8,8 +8,8 @@ use super::{
     sessions::{Sessions, WarmUp},
 };
 use crate::{
-    batcher::{BatchPolicy, Instance, InstanceThread},
-    executor::{OnnxExecutor, RunTime, Runtime, SessionOptions},
+    batcher::{BatchPolicy, Instance, InstanceThread, Replacement, TimeDependsOn},
+    executor::{Executor, OnnxExecutor, RunTime, Runtime, SessionOptions},
     model::{InstanceGroup, ModelConfig, Signature},
     validate::Rules,
 };
@@ -27,12 +27,13 @@ pub(super) struct FirstSession {
 }
 
 impl FirstSession {
-    /// Loads the model at `path`, for a server of so many threads.
+    /// Loads the model at `path`, which the log calls `name`, for a server of so many threads.
     ///
     /// # Errors
     /// ONNX Runtime refuses the model, or the file cannot be read.
     pub(super) fn load(
         runtime: &Runtime,
+        name: &str,
         path: &Path,
         threads: usize,
         group: &InstanceGroup,
@@ -41,7 +42,7 @@ impl FirstSession {
         let intra_op_threads = group.intra_op_threads.unwrap_or(if is_large { threads } else { 1 });
         let count = group.count.unwrap_or_else(|| (threads / intra_op_threads).max(1));
         let plan = Plan { count, intra_op_threads, solo_threads: 0 };
-        let options = SessionOptions::new(intra_op_threads);
+        let options = SessionOptions::new(name, intra_op_threads);
         let (executor, signature) = OnnxExecutor::load(runtime, path, &options)?;
         Ok((Self { executor, options, plan, is_large }, signature))
     }
@@ -58,6 +59,8 @@ pub(super) struct Instances {
     pub(super) on_gpu: bool,
     /// Rows of the batches of each session, where each runs one size.
     pub(super) sizes: Vec<usize>,
+    /// Loads one more of them.
+    pub(super) replacement: Replacement,
 }
 
 /// What they depend on.
@@ -68,6 +71,8 @@ pub(super) struct Needs<'a> {
     pub(super) max_queue_rows: usize,
     pub(super) config: &'a ModelConfig,
     pub(super) rules: &'a Rules,
+    /// Whether how long a run takes depends on the values of its inputs.
+    pub(super) value_dependent_time: bool,
 }
 
 impl Needs<'_> {
@@ -77,7 +82,7 @@ impl Needs<'_> {
     /// ONNX Runtime refuses the model, or loading panicked.
     pub(super) fn load(&self, first: FirstSession) -> Result<Instances, LoadError> {
         let Rules { signature, batch_axis, .. } = self.rules;
-        let warm_up = WarmUp { signature: signature.clone(), batch_axis: *batch_axis };
+        let warm_up = WarmUp::new(signature.clone(), *batch_axis);
         let sessions = Sessions { runtime: self.runtime.clone(), path: self.path.to_owned(), warm_up };
         if first.executor.is_on_gpu() { self.on_gpu(first, &sessions) } else { self.on_cpu(first, &sessions) }
     }
@@ -92,12 +97,17 @@ impl Needs<'_> {
                 executor = sessions.another(&options)?;
             }
         }
-        let policy = self.policy(plan::joined_rows(time, sessions.warm_up.rows_are_alike()));
+        let policy = self.policy(plan::joined_rows(time, sessions.warm_up.rows_are_alike()), sessions);
         let (all, solo) = sessions.load(executor, plan, &options, policy.max_joined_rows)?;
         let instance = |executor| Instance::new(Box::new(executor));
         let all = all.into_iter().map(instance).collect();
         let solo = solo.map(instance);
-        Ok(Instances { all, solo, plan, time, policy, on_gpu: false, sizes: Vec::new() })
+        let (sessions, full) = (sessions.clone(), policy.max_joined_rows);
+        let replacement = Box::new(move || {
+            let session = sessions.warm_one(&options, full).map_err(|error| error.to_string())?;
+            Ok(Instance::new(Box::new(session)))
+        });
+        Ok(Instances { all, solo, plan, time, policy, on_gpu: false, sizes: Vec::new(), replacement })
     }
 
     fn on_gpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
@@ -106,27 +116,30 @@ impl Needs<'_> {
         sessions.warm_up.time(&mut executor, 1);
         let time = sessions.warm_up.time(&mut executor, 1);
         let plan = Plan::on_gpu(is_large, &self.config.instance_group);
-        let policy = self.policy(plan::GPU_JOINED_ROWS);
+        let policy = self.policy(plan::GPU_JOINED_ROWS, sessions);
         let full = policy.max_joined_rows;
         let by_size = full > 1 && sessions.warm_up.plans_by_size(&mut executor);
         let sizes = if by_size { plan::sizes(full, &policy.preferred_batch_size) } else { Vec::new() };
         // It has run on this thread.
         drop(executor);
         let threads = (0..plan.count).map(|_| InstanceThread::start()).collect::<Result<Vec<_>, _>>()?;
-        let load = |thread: &InstanceThread| {
-            let (sessions, options, sizes) = (sessions.clone(), options.clone(), sizes.clone());
-            thread.call(move || sessions.load_for_gpu(&options, full, &sizes))
+        let load = {
+            let (sessions, sizes) = (sessions.clone(), sizes.clone());
+            move |thread: &InstanceThread| {
+                let (sessions, options, sizes) = (sessions.clone(), options.clone(), sizes.clone());
+                thread.call(move || sessions.load_for_gpu(&options, full, &sizes))
+            }
         };
-        let loading: Vec<_> = threads.iter().map(load).collect();
-        let instance = |(loaded, thread): (Receiver<_>, _)| {
-            let executor = loaded.recv().map_err(|_| LoadError::Panicked)??;
-            Ok::<_, LoadError>(Instance::on_thread(executor, thread))
-        };
-        let all = loading.into_iter().zip(threads).map(instance).collect::<Result<_, _>>()?;
-        Ok(Instances { all, solo: None, plan, time, policy, on_gpu: true, sizes })
+        let loading: Vec<_> = threads.iter().map(&load).collect();
+        let all = loading.into_iter().zip(threads).map(on_thread).collect::<Result<_, _>>()?;
+        let replacement = Box::new(move || {
+            let thread = InstanceThread::start().map_err(|error| error.to_string())?;
+            on_thread((load(&thread), thread)).map_err(|error| error.to_string())
+        });
+        Ok(Instances { all, solo: None, plan, time, policy, on_gpu: true, sizes, replacement })
     }
 
-    fn policy(&self, joined_rows: usize) -> BatchPolicy {
+    fn policy(&self, joined_rows: usize, sessions: &Sessions) -> BatchPolicy {
         let joined = self.config.max_batch_size.unwrap_or(joined_rows.min(self.max_queue_rows));
         let batching = &self.config.dynamic_batching;
         BatchPolicy {
@@ -134,6 +147,21 @@ impl Needs<'_> {
             max_queue_rows: self.max_queue_rows,
             max_queue_delay: Duration::from_micros(batching.max_queue_delay_microseconds),
             preferred_batch_size: batching.preferred_batch_size.clone(),
+            time_depends_on: if self.value_dependent_time {
+                TimeDependsOn::Values
+            } else if sessions.warm_up.rows_are_alike() && sessions.warm_up.elements_are_sized() {
+                TimeDependsOn::Rows
+            } else {
+                TimeDependsOn::Sizes
+            },
         }
     }
+}
+
+/// An instance of what is being loaded on its thread.
+fn on_thread(
+    (loaded, thread): (Receiver<Result<Box<dyn Executor>, LoadError>>, InstanceThread),
+) -> Result<Instance, LoadError> {
+    let executor = loaded.recv().map_err(|_| LoadError::Panicked)??;
+    Ok(Instance::on_thread(executor, thread))
 }

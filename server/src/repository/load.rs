@@ -55,15 +55,24 @@ impl Loader {
         let started = Instant::now();
         check_digest(path, config)?;
         let group = &config.instance_group;
-        let (first, signature) = FirstSession::load(&self.runtime, path, self.threads, group)?;
+        let (first, signature) = FirstSession::load(&self.runtime, name, path, self.threads, group)?;
         let rules = self.rules(signature, config)?;
         let (threads, max_queue_rows) = (self.threads, self.max_queue_rows);
-        let needs = Needs { runtime: &self.runtime, path, threads, max_queue_rows, config, rules: &rules };
-        let Instances { all, solo, plan, time, policy, on_gpu, sizes } = needs.load(first)?;
+        let needs = Needs {
+            runtime: &self.runtime,
+            path,
+            threads,
+            max_queue_rows,
+            config,
+            rules: &rules,
+            value_dependent_time: value_dependent_time(path)?,
+        };
+        let Instances { all, solo, plan, time, policy, on_gpu, sizes, replacement } = needs.load(first)?;
         let configuration = describe(name, &rules, config, plan.count, on_gpu);
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
         let joined_rows = policy.max_joined_rows;
-        let batcher = Batcher::new(all, solo, threads, policy, time, Arc::clone(&metrics));
+        let batcher = Batcher::new(all, solo, threads, policy, time, Arc::clone(&metrics))
+            .with_replacement(replacement);
         let took = started.elapsed();
         metrics.ready(took);
         tracing::info!(

@@ -80,6 +80,11 @@ impl ServedModel {
         Ok(InferResponse { model_name, model_version, id: wanted.id, outputs })
     }
 
+    /// How many of its runs do not stop, where they are too many to go on.
+    pub fn stuck(&self) -> Option<usize> {
+        self.batcher.stuck()
+    }
+
     /// Requests that wait for it now.
     pub fn pending(&self) -> usize {
         self.batcher.waiting()

@@ -3,6 +3,11 @@
 use std::{
     iter,
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
     thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
@@ -14,7 +19,9 @@ use super::{
     plan::{self, Plan},
 };
 use crate::{
-    executor::{BatchInput, BySize, ExecuteError, Executor, OnnxExecutor, RunTime, Runtime, SessionOptions},
+    executor::{
+        BatchInput, BySize, ExecuteError, Executor, Fault, OnnxExecutor, RunTime, Runtime, SessionOptions, Stop,
+    },
     model::{Dimension, Signature, TensorSpec},
 };
 
@@ -23,6 +30,9 @@ const SHOWING_ROWS: usize = 4;
 
 /// Warm-up runs only what is expected to take no longer than this, but for the very first row.
 const LONGEST_WARM_UP: Duration = Duration::from_millis(500);
+
+/// A model may compute for ever on zeros, and well on data: what takes longer than this is stopped, the very first row too.
+const LAST_WARM_UP: Duration = Duration::from_secs(30);
 
 /// What takes less than this beside a run is no planning for its size.
 const PLANNING: Duration = Duration::from_millis(1);
@@ -44,6 +54,16 @@ impl Sessions {
         Ok(OnnxExecutor::load(&self.runtime, &self.path, options)?.0)
     }
 
+    /// One more session, warm for up to `full` rows.
+    ///
+    /// # Errors
+    /// ONNX Runtime refuses the model.
+    pub(super) fn warm_one(&self, options: &SessionOptions, full: usize) -> Result<OnnxExecutor, LoadError> {
+        let mut session = self.another(options)?;
+        self.warm_up.warm(&mut session, full);
+        Ok(session)
+    }
+
     /// Loads and warms, with up to `full` rows, what the plan asks for beside `first`: all sessions that run side by
     /// side, it among them, and the one for requests that are alone.
     ///
@@ -60,7 +80,7 @@ impl Sessions {
             self.warm_up.warm(&mut session, full);
             session
         };
-        let another = |threads| self.another(&options.with_threads(threads)).map(warm);
+        let another = |threads| self.warm_one(&options.with_threads(threads), full);
         // A thread each: together they take hardly longer than one.
         let all = thread::scope(|scope| {
             let another = || another(plan.intra_op_threads);
@@ -85,14 +105,12 @@ impl Sessions {
         sizes: &[usize],
     ) -> Result<Box<dyn Executor>, LoadError> {
         if sizes.is_empty() {
-            let mut session = self.another(options)?;
-            self.warm_up.warm(&mut session, full);
-            return Ok(Box::new(session));
+            return Ok(Box::new(self.warm_one(options, full)?));
         }
         let session = |&rows: &usize| {
             let mut session = self.another(options)?;
             // However long that takes: it is planning, which else the first client waits for.
-            self.warm_up.run(rows, Duration::ZERO, |inputs| session.execute(inputs).map(drop));
+            self.warm_up.run(rows, Duration::ZERO, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
             Ok::<_, LoadError>((rows, session))
         };
         Ok(Box::new(BySize::new(sizes.iter().map(session).collect::<Result<Vec<_>, _>>()?)))
@@ -102,15 +120,22 @@ impl Sessions {
 /// What runs through a session before clients' requests do.
 #[derive(Clone)]
 pub(super) struct WarmUp {
-    pub(super) signature: Signature,
-    pub(super) batch_axis: bool,
+    signature: Signature,
+    batch_axis: bool,
+    /// Whether a run was stopped since it took too long: no other is tried then.
+    is_endless: Arc<AtomicBool>,
 }
 
 impl WarmUp {
+    /// Of a model with these inputs.
+    pub(super) fn new(signature: Signature, batch_axis: bool) -> Self {
+        Self { signature, batch_axis, is_endless: Arc::default() }
+    }
+
     /// How long runs take on a session that is new, with one row and with up to `most_rows`. 0 where zeros fail; rows
     /// of a size that requests choose are taken to cost the same each, which the smallest of them would not show.
     pub(super) fn time(&self, session: &mut OnnxExecutor, most_rows: usize) -> RunTime {
-        let mut run = |rows, row| self.run(rows, row, |inputs| session.execute(inputs).map(drop));
+        let mut run = |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
         let time = RunTime::of_rows(first_row(&mut run).unwrap_or_default());
         if !plan::is_worth_sharing(time) {
             return time;
@@ -128,11 +153,10 @@ impl WarmUp {
     /// Whether a run takes much longer where the one before had another number of rows, as if the session planned for
     /// each anew.
     pub(super) fn plans_by_size(&self, session: &mut OnnxExecutor) -> bool {
-        let is_sized = |spec: &TensorSpec| spec.datatype.size().is_some();
-        if !self.rows_are_alike() || !self.signature.inputs.iter().all(is_sized) {
+        if !self.rows_are_alike() || !self.elements_are_sized() {
             return false;
         }
-        let mut run = |rows| self.run(rows, Duration::ZERO, |inputs| session.execute(inputs).map(drop));
+        let mut run = |rows| self.run(rows, Duration::ZERO, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
         let [Some(_), Some(same), Some(two), Some(one)] = [1, 1, 2, 1].map(&mut run) else { return false };
         // Both came after another size; one of them may have been slow by chance.
         two.min(one) > 2 * same + PLANNING
@@ -144,12 +168,17 @@ impl WarmUp {
         self.batch_axis && self.signature.inputs.iter().all(|spec| spec.dims[1..].iter().all(is_fixed))
     }
 
+    /// Whether every element is of a size that its datatype tells: texts are not.
+    pub(super) fn elements_are_sized(&self) -> bool {
+        self.signature.inputs.iter().all(|spec| spec.datatype.size().is_some())
+    }
+
     /// Runs what clients may send through the session, so that the first of them does not pay for lazy initialisation:
     /// one row and then a batch of `full` rows.
     fn warm(&self, session: &mut OnnxExecutor, full: usize) {
-        let run = |rows, row| self.run(rows, row, |inputs| session.execute(inputs).map(drop));
+        let run = |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
         if let Some(row) = first_row(run) {
-            self.run(full, row, |inputs| session.rehearse(inputs));
+            self.run(full, row, |inputs, stop| session.rehearse(inputs, Some(stop)));
         }
     }
 
@@ -159,9 +188,9 @@ impl WarmUp {
         &self,
         rows: usize,
         row: Duration,
-        run: impl FnOnce(&[BatchInput<'_>]) -> Result<(), ExecuteError>,
+        run: impl FnOnce(&[BatchInput<'_>], &Stop) -> Result<(), ExecuteError>,
     ) -> Option<Duration> {
-        if row * rows as u32 > LONGEST_WARM_UP {
+        if row * rows as u32 > LONGEST_WARM_UP || self.is_endless.load(Ordering::Relaxed) {
             return None;
         }
         let inputs = self.signature.inputs.iter();
@@ -175,9 +204,32 @@ impl WarmUp {
             })
             .collect();
         let started = Instant::now();
-        let failed = |error| tracing::debug!(%error, "warm-up with zeros failed");
-        run(&inputs).map_err(failed).ok().map(|()| started.elapsed())
+        let failed = |error: ExecuteError| {
+            if error.fault == Fault::Stopped {
+                self.is_endless.store(true, Ordering::Relaxed);
+                tracing::warn!("a run with zeros was stopped after {LAST_WARM_UP:?}: the model is served without warm-up");
+            } else {
+                tracing::debug!(%error, "warm-up with zeros failed");
+            }
+        };
+        in_time(|stop| run(&inputs, stop)).map_err(failed).ok().map(|()| started.elapsed())
     }
+}
+
+/// Runs what is asked to stop when it takes too long.
+fn in_time<R>(run: impl FnOnce(&Stop) -> R) -> R {
+    let (stop, (ended, end)) = (Stop::default(), mpsc::channel::<()>());
+    thread::scope(|scope| {
+        let stop = &stop;
+        scope.spawn(move || {
+            if end.recv_timeout(LAST_WARM_UP) == Err(RecvTimeoutError::Timeout) {
+                stop.ask();
+            }
+        });
+        let result = run(stop);
+        drop(ended);
+        result
+    })
 }
 
 /// How long one row takes, which `run` runs: the second time, unless the first took long.

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramTimer, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    GaugeVec, Histogram, HistogramOpts, HistogramTimer, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use super::{
@@ -50,6 +50,9 @@ pub struct Metrics {
     compute_duration: HistogramVec,
     batch_rows: HistogramVec,
     queue_rows: IntGaugeVec,
+    runs_stopped: IntCounterVec,
+    runs_not_stopped: IntCounterVec,
+    unstopped_runs: IntGaugeVec,
     rejected: IntCounterVec,
     model_ready: IntGaugeVec,
     model_load_duration: GaugeVec,
@@ -76,6 +79,12 @@ pub struct ModelMetrics {
     pub batch_rows: Histogram,
     /// Rows that wait, as of the last time that somebody asked.
     pub queue_rows: IntGauge,
+    /// Runs that were stopped, since nobody waited for them any more.
+    pub runs_stopped: IntCounter,
+    /// Runs that did not stop then.
+    pub runs_not_stopped: IntCounter,
+    /// Of these, those that still go on.
+    pub unstopped_runs: IntGauge,
     stages: Option<ModelStages>,
     /// The same counts as the statistics extension wants them.
     pub statistics: Statistics,
@@ -101,6 +110,8 @@ impl Metrics {
             let options = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
             register(&registry, HistogramVec::new(options, labels)?)
         };
+        let counters =
+            |name: &str, help: &str| register(&registry, IntCounterVec::new(Opts::new(name, help), &model)?);
         Ok(Self {
             request_duration: seconds(
                 "decima_request_duration_seconds",
@@ -128,6 +139,21 @@ impl Metrics {
             queue_rows: register(
                 &registry,
                 IntGaugeVec::new(Opts::new("decima_queue_rows", "Rows that wait in the queue."), &model)?,
+            )?,
+            runs_stopped: counters(
+                "decima_runs_stopped_total",
+                "Runs that were stopped, since nobody waited for them any more.",
+            )?,
+            runs_not_stopped: counters(
+                "decima_runs_not_stopped_total",
+                "Runs that went on though nobody waited for them any more.",
+            )?,
+            unstopped_runs: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("decima_unstopped_runs", "Runs that go on now though nobody waits for them."),
+                    &model,
+                )?,
             )?,
             rejected: register(
                 &registry,
@@ -197,6 +223,9 @@ impl Metrics {
             compute_duration: self.compute_duration.with_label_values(&labels),
             batch_rows: self.batch_rows.with_label_values(&labels),
             queue_rows: self.queue_rows.with_label_values(&labels),
+            runs_stopped: self.runs_stopped.with_label_values(&labels),
+            runs_not_stopped: self.runs_not_stopped.with_label_values(&labels),
+            unstopped_runs: self.unstopped_runs.with_label_values(&labels),
             stages: self.stages.as_ref().map(|stages| stages.model(name)),
             statistics: Statistics::default(),
         })
@@ -224,6 +253,11 @@ pub struct Timed {
 }
 
 impl ModelMetrics {
+    /// The model and its version.
+    pub fn names(&self) -> [&str; 2] {
+        self.labels.each_ref().map(String::as_str)
+    }
+
     /// Times a stage until the value is dropped, where anyone wants to know.
     pub fn time(&self, stage: Stage) -> Timed {
         let timer = self.stages.as_ref().map(|stages| stages[stage as usize].start_timer());
@@ -246,15 +280,19 @@ impl ModelMetrics {
 
     /// Says that the version is ready after `took`.
     pub fn ready(&self, took: Duration) {
-        let labels = self.labels.each_ref().map(String::as_str);
+        let labels = self.names();
         self.all.model_ready.with_label_values(&labels).set(1);
         self.all.model_load_duration.with_label_values(&labels).set(took.as_secs_f64());
     }
 
+    /// Says whether the version answers, which it did before.
+    pub fn answers(&self, answers: bool) {
+        self.all.model_ready.with_label_values(&self.names()).set(i64::from(answers));
+    }
+
     /// Says that the version no longer answers.
     pub fn gone(&self) {
-        let labels = self.labels.each_ref().map(String::as_str);
-        self.all.model_ready.with_label_values(&labels).set(0);
+        self.answers(false);
         self.queue_rows.set(0);
     }
 }
