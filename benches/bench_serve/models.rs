@@ -3,9 +3,9 @@
 use decima_trainer::onnx::{
     chain::{Chain, IR_VERSION, OPSET, ints, value},
     export::OUTPUT,
-    proto::{ModelProto, OperatorSetIdProto},
 };
 use fastrand::Rng;
+use onnx_graph::proto::{ModelProto, OperatorSetIdProto};
 use prost::Message as _;
 
 use crate::cases::Model;
