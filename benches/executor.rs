@@ -20,7 +20,7 @@ fn execute(criterion: &mut Criterion) {
         group.bench_with_input(BenchmarkId::from_parameter(rows), &inputs, |bencher, inputs| {
             // The executor takes its batches aligned, as gathering leaves them.
             Gatherer::default().gather(&[&inputs[..]], |batch| {
-                bencher.iter(|| executor.execute(black_box(batch)).expect("the model takes pictures"));
+                bencher.iter(|| executor.execute(black_box(batch), None).expect("the model takes pictures"));
             });
         });
     }

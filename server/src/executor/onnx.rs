@@ -81,14 +81,11 @@ impl Executor for OnnxExecutor {
         stop: Option<&Stop>,
     ) -> Result<Vec<Tensor>, ExecuteError> {
         let values = inputs.iter().map(input_value).collect::<Result<SmallVec<[_; 4]>, _>>()?;
-        let is_unusual = self.sparing.is_some() && bytes(inputs) > self.usual_bytes;
-        let results = match (stop, self.sparing.as_ref().filter(|_| is_unusual)) {
-            (None, None) => self.session.run(&values[..]),
-            (None, Some(options)) => self.session.run_with_options(&values[..], options),
-            (Some(stop), _) => {
-                let options = stoppable(stop, is_unusual)?;
-                self.session.run_with_options(&values[..], &*options)
-            }
+        let sparing = self.sparing.as_ref().filter(|_| bytes(inputs) > self.usual_bytes);
+        let stoppable = stop.map(|stop| stoppable(stop, sparing.is_some())).transpose()?;
+        let results = match stoppable.as_deref().or(sparing) {
+            None => self.session.run(&values[..]),
+            Some(options) => self.session.run_with_options(&values[..], options),
         };
         let results = results.map_err(|error| ExecuteError::of_run(&error))?;
         let mut tensors = Vec::with_capacity(self.outputs);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use onnx_graph::proto::NodeProto;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -118,6 +119,22 @@ impl Loader {
         };
         Ok(Rules { signature, batch_axis, max_rows })
     }
+}
+
+/// Whether how long a run takes depends on the values of its inputs, not on their sizes alone.
+///
+/// The one place that says so: a graph that is taken apart more thoroughly can say it better.
+fn value_dependent_time(path: &Path) -> Result<bool, LoadError> {
+    /// Both take as long as a value says.
+    const BY_VALUE: [&str; 2] = ["Loop", "Range"];
+    fn any(nodes: &[NodeProto]) -> bool {
+        nodes.iter().any(|node| {
+            let graphs = node.attribute.iter().flat_map(|attribute| attribute.g.as_deref().into_iter().chain(&attribute.graphs));
+            BY_VALUE.contains(&node.op_type.as_str()) || graphs.into_iter().any(|graph| any(&graph.node))
+        })
+    }
+    let Ok(model) = onnx_graph::read(Bytes::from(std::fs::read(path)?)) else { return Ok(true) };
+    Ok(model.graph.is_some_and(|graph| any(&graph.node)) || model.functions.iter().any(|function| any(&function.node)))
 }
 
 fn check_digest(path: &Path, config: &ModelConfig) -> Result<(), LoadError> {
