@@ -66,6 +66,7 @@ pub(super) struct Instances {
 /// What they depend on.
 pub(super) struct Needs<'a> {
     pub(super) runtime: &'a Runtime,
+    pub(super) name: &'a str,
     pub(super) path: &'a Path,
     pub(super) threads: usize,
     pub(super) max_queue_rows: usize,
@@ -82,7 +83,7 @@ impl Needs<'_> {
     /// ONNX Runtime refuses the model, or loading panicked.
     pub(super) fn load(&self, first: FirstSession) -> Result<Instances, LoadError> {
         let Rules { signature, batch_axis, .. } = self.rules;
-        let warm_up = WarmUp::new(signature.clone(), *batch_axis);
+        let warm_up = WarmUp::new(self.name, signature.clone(), *batch_axis);
         let sessions = Sessions { runtime: self.runtime.clone(), path: self.path.to_owned(), warm_up };
         if first.executor.is_on_gpu() { self.on_gpu(first, &sessions) } else { self.on_cpu(first, &sessions) }
     }

@@ -61,6 +61,7 @@ impl Loader {
         let (threads, max_queue_rows) = (self.threads, self.max_queue_rows);
         let needs = Needs {
             runtime: &self.runtime,
+            name,
             path,
             threads,
             max_queue_rows,

@@ -120,6 +120,8 @@ impl Sessions {
 /// What runs through a session before clients' requests do.
 #[derive(Clone)]
 pub(super) struct WarmUp {
+    /// Its name.
+    model: Arc<str>,
     signature: Signature,
     batch_axis: bool,
     /// Whether a run was stopped since it took too long: no other is tried then.
@@ -128,8 +130,8 @@ pub(super) struct WarmUp {
 
 impl WarmUp {
     /// Of a model with these inputs.
-    pub(super) fn new(signature: Signature, batch_axis: bool) -> Self {
-        Self { signature, batch_axis, is_endless: Arc::default() }
+    pub(super) fn new(model: &str, signature: Signature, batch_axis: bool) -> Self {
+        Self { model: model.into(), signature, batch_axis, is_endless: Arc::default() }
     }
 
     /// How long runs take on a session that is new, with one row and with up to `most_rows`. 0 where zeros fail; rows
@@ -207,7 +209,11 @@ impl WarmUp {
         let failed = |error: ExecuteError| {
             if error.fault == Fault::Stopped {
                 self.is_endless.store(true, Ordering::Relaxed);
-                tracing::warn!("a run with zeros was stopped after {LAST_WARM_UP:?}: the model is served without warm-up");
+                let model = &*self.model;
+                tracing::warn!(
+                    model,
+                    "a run with zeros was stopped after {LAST_WARM_UP:?}: the model is served without warm-up"
+                );
             } else {
                 tracing::debug!(%error, "warm-up with zeros failed");
             }

@@ -62,7 +62,7 @@ fn two_bad_clients_fail_none_of_eight_good_ones() {
             (r#"{"inputs":[{"name":"index","datatype":"FP32","shape":[1],"data":[1]}]}"#, 400),
             (r#"{"inputs":[{"name":"index","datatype":"INT64","shape":[1],"data":[NaN]}]}"#, 400),
             (r#"{"inputs":[{"name":"index","datatype":"INT64","shape":[1],"data":[1"#, 400),
-            (r#"{"inputs":[{"name":"index","datatype":"INT64","shape":[2],"data":[1,99]}]}"#, 500),
+            (r#"{"inputs":[{"name":"index","datatype":"INT64","shape":[2],"data":[1,99]}]}"#, 400),
         ] {
             let url = &url;
             scope.spawn(move || {
