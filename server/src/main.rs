@@ -4,7 +4,7 @@ use std::{collections::HashMap, io::Write, path::Path, process::ExitCode};
 
 use decima_server::{
     app::{self, AppError},
-    cli,
+    batcher, cli,
     config::{Config, Host, Resolved},
     exit::{Exit, TERMINATION_LOG, report_fatal},
     process,
@@ -16,7 +16,11 @@ use decima_server::{
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    start().into()
+    let exit = start();
+    if batcher::runs_go_on() {
+        process::end_at_once(exit as u8);
+    }
+    exit.into()
 }
 
 #[expect(clippy::print_stderr, reason = "before logging is set up")]

@@ -47,7 +47,7 @@ use queue::{Admission, Entry, Room, Ticket};
 use regulars::Regulars;
 use solo::Solo;
 pub use thread::InstanceThread;
-pub use watch::Replacement;
+pub use watch::{Replacement, runs_go_on};
 use watch::Unstopped;
 
 use crate::{

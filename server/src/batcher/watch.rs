@@ -24,6 +24,14 @@ const GRACE: Duration = Duration::from_secs(2);
 /// but the last are replaced.
 pub(super) const MOST_UNSTOPPED: usize = 4;
 
+/// Runs that go on apart, of all models.
+static GOING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether runs go on apart from the threads that serve, of any model.
+pub fn runs_go_on() -> bool {
+    GOING.load(Ordering::Acquire) > 0
+}
+
 /// Loads one more instance of a model.
 pub type Replacement = Box<dyn Fn() -> Result<Instance, String> + Send + Sync>;
 
@@ -84,6 +92,7 @@ impl Run {
             part: Mutex::new(part),
             fate: AtomicU8::new(fate::GOING),
         });
+        GOING.fetch_add(1, Ordering::AcqRel);
         WATCH.add(Arc::clone(&run));
         Going(run)
     }
@@ -198,6 +207,7 @@ impl Drop for Going {
 impl Run {
     fn end(&self) -> (Vec<Entry<Waiting>>, bool) {
         let fate = self.fate.swap(fate::ENDED, Ordering::AcqRel);
+        GOING.fetch_sub(1, Ordering::AcqRel);
         let Shared { unstopped, metrics, .. } = &*self.shared;
         if fate != fate::GOING {
             unstopped.going.fetch_sub(1, Ordering::Relaxed);
