@@ -4,8 +4,9 @@ use std::{collections::HashMap, io::Write, path::Path, process::ExitCode};
 
 use decima_server::{
     app::{self, AppError},
-    batcher, cli,
+    cli,
     config::{Config, Host, Resolved},
+    executor,
     exit::{Exit, TERMINATION_LOG, report_fatal},
     process,
     telemetry::{self, Traces},
@@ -17,7 +18,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let exit = start();
-    if batcher::runs_go_on() {
+    if executor::runs_go_on() {
         process::end_at_once(exit as u8);
     }
     exit.into()

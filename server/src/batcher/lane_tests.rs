@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use super::{
-    tests::{AddOne, SHORT, Gated, numbers, policy, request, soon},
+    tests::{AddOne, Gated, SHORT, numbers, policy, request, soon},
     *,
 };
 use crate::{executor::RunTime, telemetry::Metrics, workers::Workers};

@@ -47,7 +47,7 @@ use queue::{Admission, Entry, Room, Ticket};
 use regulars::Regulars;
 use solo::Solo;
 pub use thread::InstanceThread;
-pub use watch::{Replacement, runs_go_on};
+pub use watch::Replacement;
 use watch::Unstopped;
 
 use crate::{
@@ -311,6 +311,9 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 #[path = "lane_tests.rs"]
 mod lane_tests;
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod run_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -34,7 +34,8 @@ impl Size {
     /// Of the bytes of each input and of every one of its dimensions, in order: none of them alone says how long a run takes.
     pub(super) fn of(sizes: impl IntoIterator<Item = usize>) -> Self {
         // FNV-1a's offset, and a multiplier of Knuth's.
-        let mix = |hash: u64, size| (hash ^ half_octave(size)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
+        let mix =
+            |hash: u64, size| (hash ^ half_octave(size)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
         Self(sizes.into_iter().fold(0xCBF2_9CE4_8422_2325, mix))
     }
 

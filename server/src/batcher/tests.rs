@@ -34,11 +34,7 @@ pub(super) struct AddOne {
 }
 
 impl Executor for AddOne {
-    fn execute(
-        &mut self,
-        inputs: &[BatchInput<'_>],
-        _: Option<&Stop>,
-    ) -> Result<Vec<Tensor>, ExecuteError> {
+    fn execute(&mut self, inputs: &[BatchInput<'_>], _: Option<&Stop>) -> Result<Vec<Tensor>, ExecuteError> {
         self.runs.fetch_add(1, Ordering::Relaxed);
         let numbers: &[i32] = bytemuck::cast_slice(inputs[0].data);
         if numbers.contains(&13) {
@@ -229,11 +225,7 @@ pub(super) struct Gated {
 }
 
 impl Executor for Gated {
-    fn execute(
-        &mut self,
-        inputs: &[BatchInput<'_>],
-        _: Option<&Stop>,
-    ) -> Result<Vec<Tensor>, ExecuteError> {
+    fn execute(&mut self, inputs: &[BatchInput<'_>], _: Option<&Stop>) -> Result<Vec<Tensor>, ExecuteError> {
         self.gate.lock().unwrap().recv().map_err(ExecuteError::server)?;
         self.order.lock().unwrap().push(bytemuck::cast_slice(inputs[0].data)[0]);
         AddOne::default().execute(inputs, None)
@@ -348,11 +340,7 @@ struct Located {
 }
 
 impl Executor for Located {
-    fn execute(
-        &mut self,
-        inputs: &[BatchInput<'_>],
-        _: Option<&Stop>,
-    ) -> Result<Vec<Tensor>, ExecuteError> {
+    fn execute(&mut self, inputs: &[BatchInput<'_>], _: Option<&Stop>) -> Result<Vec<Tensor>, ExecuteError> {
         self.threads.lock().unwrap().insert(thread::current().id());
         AddOne::default().execute(inputs, None)
     }

@@ -24,14 +24,6 @@ const GRACE: Duration = Duration::from_secs(2);
 /// but the last are replaced.
 pub(super) const MOST_UNSTOPPED: usize = 4;
 
-/// Runs that go on apart, of all models.
-static GOING: AtomicUsize = AtomicUsize::new(0);
-
-/// Whether runs go on apart from the threads that serve, of any model.
-pub fn runs_go_on() -> bool {
-    GOING.load(Ordering::Acquire) > 0
-}
-
 /// Loads one more instance of a model.
 pub type Replacement = Box<dyn Fn() -> Result<Instance, String> + Send + Sync>;
 
@@ -92,7 +84,6 @@ impl Run {
             part: Mutex::new(part),
             fate: AtomicU8::new(fate::GOING),
         });
-        GOING.fetch_add(1, Ordering::AcqRel);
         WATCH.add(Arc::clone(&run));
         Going(run)
     }
@@ -161,7 +152,11 @@ impl Run {
         let loaded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(load));
         match loaded {
             Ok(Some(Ok(instance))) if self.turns(fate::UNSTOPPED, fate::REPLACED) => {
-                tracing::info!(model, version, "another instance has the place of the one that does not stop");
+                tracing::info!(
+                    model,
+                    version,
+                    "another instance has the place of the one that does not stop"
+                );
                 drop(Lease::replacing(&self.shared, self.owner, Box::new(instance)));
                 return;
             }
@@ -207,7 +202,6 @@ impl Drop for Going {
 impl Run {
     fn end(&self) -> (Vec<Entry<Waiting>>, bool) {
         let fate = self.fate.swap(fate::ENDED, Ordering::AcqRel);
-        GOING.fetch_sub(1, Ordering::AcqRel);
         let Shared { unstopped, metrics, .. } = &*self.shared;
         if fate != fate::GOING {
             unstopped.going.fetch_sub(1, Ordering::Relaxed);

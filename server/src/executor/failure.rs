@@ -162,7 +162,8 @@ fn function(text: &str, is_whole: bool) -> usize {
             '(' | '[' | '<' => depth += 1,
             ')' | ']' | '>' => depth = depth.saturating_sub(1),
             ' ' if depth == 0 => {
-                let goes_on = ["const ", "noexcept ", "[with "].iter().any(|next| text[at + 1..].starts_with(next));
+                let goes_on =
+                    ["const ", "noexcept ", "[with "].iter().any(|next| text[at + 1..].starts_with(next));
                 if !is_whole || (has_parameters && !goes_on) {
                     return at + 1;
                 }
@@ -195,32 +196,94 @@ mod tests {
     /// Texts of ONNX Runtime 1.32, and of 1.27 on a GPU.
     #[test]
     fn whose_fault_it_is_and_what_is_left_of_the_text() {
-        use ErrorCode::{ExecutionProviderFailure, GenericFailure, InvalidArgument, NotImplemented, RuntimeException};
+        use ErrorCode::{
+            ExecutionProviderFailure, GenericFailure, InvalidArgument, NotImplemented, RuntimeException,
+        };
         let cases = [
-            (InvalidArgument, "Gather node. Name:'emb' Status Message: indices element out of data bounds, idx=9 must be within the inclusive range [-2,1]",
-             Fault::Request, "Gather node 'emb': indices element out of data bounds, idx=9 must be within the inclusive range [-2,1]"),
-            (GenericFailure, "Add node. Name:'plus' Status Message: /onnxruntime_src/onnxruntime/core/providers/cpu/math/element_wise_ops.h:563 void onnxruntime::BroadcastIterator::Init(ptrdiff_t, ptrdiff_t) axis == 1 || axis == largest was false. Attempting to broadcast an axis by a dimension other than 1. 2 by 3\n",
-             Fault::Request, "Add node 'plus': Attempting to broadcast an axis by a dimension other than 1. 2 by 3"),
-            (GenericFailure, "GatherElements node. Name:'' Status Message: /onnxruntime_src/onnxruntime/core/providers/cpu/tensor/gather_elements.cc:150 void onnxruntime::core_impl(const Tensor*, const Tensor*, Tensor*, int64_t, concurrency::ThreadPool*) [with Tin = long int; int64_t = long int] GatherElements op: Out of range value in index tensor\n",
-             Fault::Request, "GatherElements node: GatherElements op: Out of range value in index tensor"),
-            (GenericFailure, "TreeEnsembleRegressor node. Name:'' Status Message: /onnxruntime_src/onnxruntime/core/providers/cpu/ml/tree_ensemble_common.h:649 void onnxruntime::ml::detail::TreeEnsembleCommon<InputType, ThresholdType, OutputType>::ComputeAgg(onnxruntime::concurrency::ThreadPool*, const AGG&) const [with AGG = onnxruntime::ml::detail::TreeAggregatorSum<float, float, float>; InputType = float] One path in the graph requests feature 7 but input tensor has 5 features.\n",
-             Fault::Request, "TreeEnsembleRegressor node: One path in the graph requests feature 7 but input tensor has 5 features."),
-            (GenericFailure, "MatMul node. Name:'m' Status Message: matmul_helper.h:59 Compute MatMul dimension mismatch",
-             Fault::Request, "MatMul node 'm': MatMul dimension mismatch"),
-            (GenericFailure, "Pad node. Name:'' Status Message: /onnxruntime_src/onnxruntime/core/framework/op_kernel.cc:87 virtual OrtValue* onnxruntime::OpKernelContext::OutputMLValue(int, const onnxruntime::TensorShape&) [ONNXRuntimeError] : 1 : FAIL : tensor.cc:57 CalculateTensorStorageSize Tensor shape.Size() must be >= 0\n",
-             Fault::Request, "Pad node: Tensor shape.Size() must be >= 0"),
-            (GenericFailure, "OneHotEncoder node. Name:'' Status Message: Unknown Category and zeros = 0.",
-             Fault::Request, "OneHotEncoder node: Unknown Category and zeros = 0."),
-            (RuntimeException, "Cast node. Name:'' Status Message: stod", Fault::Request, "Cast node: a text is not a number"),
-            (RuntimeException, "ArgMax node. Name:'' Status Message: ", Fault::Server, "ArgMax node: failed without a reason"),
-            (GenericFailure, "Range node. Name:'' Status Message: /onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:360 void* onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, onnxruntime::Stream*) Failed to allocate memory for requested buffer of size 4000000000000000\n",
-             Fault::Server, "Range node: Failed to allocate memory for requested buffer of size 4000000000000000"),
-            (GenericFailure, "MatMul node. Name:'' Status Message: CUDA failure 2: out of memory ; GPU=0 ; hostname=gpu-7 ; file=/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc ; line=66 ; expr=cudaMalloc(&p, size)",
-             Fault::Server, "MatMul node: CUDA failure 2: out of memory; GPU=0; expr=cudaMalloc(&p, size)"),
-            (NotImplemented, "Conv node. Name:'' Status Message: 4-D only", Fault::Server, "Conv node: 4-D only"),
-            (ExecutionProviderFailure, "Conv node. Name:'' Status Message: lost", Fault::Server, "Conv node: lost"),
-            (GenericFailure, "Loop node. Name:'l' Status Message: Exiting due to terminate flag being set to true.",
-             Fault::Stopped, "Loop node 'l': Exiting due to terminate flag being set to true."),
+            (
+                InvalidArgument,
+                "Gather node. Name:'emb' Status Message: indices element out of data bounds, idx=9 must be within the inclusive range [-2,1]",
+                Fault::Request,
+                "Gather node 'emb': indices element out of data bounds, idx=9 must be within the inclusive range [-2,1]",
+            ),
+            (
+                GenericFailure,
+                "Add node. Name:'plus' Status Message: /onnxruntime_src/onnxruntime/core/providers/cpu/math/element_wise_ops.h:563 void onnxruntime::BroadcastIterator::Init(ptrdiff_t, ptrdiff_t) axis == 1 || axis == largest was false. Attempting to broadcast an axis by a dimension other than 1. 2 by 3\n",
+                Fault::Request,
+                "Add node 'plus': Attempting to broadcast an axis by a dimension other than 1. 2 by 3",
+            ),
+            (
+                GenericFailure,
+                "GatherElements node. Name:'' Status Message: /onnxruntime_src/onnxruntime/core/providers/cpu/tensor/gather_elements.cc:150 void onnxruntime::core_impl(const Tensor*, const Tensor*, Tensor*, int64_t, concurrency::ThreadPool*) [with Tin = long int; int64_t = long int] GatherElements op: Out of range value in index tensor\n",
+                Fault::Request,
+                "GatherElements node: GatherElements op: Out of range value in index tensor",
+            ),
+            (
+                GenericFailure,
+                "TreeEnsembleRegressor node. Name:'' Status Message: /onnxruntime_src/onnxruntime/core/providers/cpu/ml/tree_ensemble_common.h:649 void onnxruntime::ml::detail::TreeEnsembleCommon<InputType, ThresholdType, OutputType>::ComputeAgg(onnxruntime::concurrency::ThreadPool*, const AGG&) const [with AGG = onnxruntime::ml::detail::TreeAggregatorSum<float, float, float>; InputType = float] One path in the graph requests feature 7 but input tensor has 5 features.\n",
+                Fault::Request,
+                "TreeEnsembleRegressor node: One path in the graph requests feature 7 but input tensor has 5 features.",
+            ),
+            (
+                GenericFailure,
+                "MatMul node. Name:'m' Status Message: matmul_helper.h:59 Compute MatMul dimension mismatch",
+                Fault::Request,
+                "MatMul node 'm': MatMul dimension mismatch",
+            ),
+            (
+                GenericFailure,
+                "Pad node. Name:'' Status Message: /onnxruntime_src/onnxruntime/core/framework/op_kernel.cc:87 virtual OrtValue* onnxruntime::OpKernelContext::OutputMLValue(int, const onnxruntime::TensorShape&) [ONNXRuntimeError] : 1 : FAIL : tensor.cc:57 CalculateTensorStorageSize Tensor shape.Size() must be >= 0\n",
+                Fault::Request,
+                "Pad node: Tensor shape.Size() must be >= 0",
+            ),
+            (
+                GenericFailure,
+                "OneHotEncoder node. Name:'' Status Message: Unknown Category and zeros = 0.",
+                Fault::Request,
+                "OneHotEncoder node: Unknown Category and zeros = 0.",
+            ),
+            (
+                RuntimeException,
+                "Cast node. Name:'' Status Message: stod",
+                Fault::Request,
+                "Cast node: a text is not a number",
+            ),
+            (
+                RuntimeException,
+                "ArgMax node. Name:'' Status Message: ",
+                Fault::Server,
+                "ArgMax node: failed without a reason",
+            ),
+            (
+                GenericFailure,
+                "Range node. Name:'' Status Message: /onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:360 void* onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, onnxruntime::Stream*) Failed to allocate memory for requested buffer of size 4000000000000000\n",
+                Fault::Server,
+                "Range node: Failed to allocate memory for requested buffer of size 4000000000000000",
+            ),
+            (
+                GenericFailure,
+                "MatMul node. Name:'' Status Message: CUDA failure 2: out of memory ; GPU=0 ; hostname=gpu-7 ; file=/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc ; line=66 ; expr=cudaMalloc(&p, size)",
+                Fault::Server,
+                "MatMul node: CUDA failure 2: out of memory; GPU=0; expr=cudaMalloc(&p, size)",
+            ),
+            (
+                NotImplemented,
+                "Conv node. Name:'' Status Message: 4-D only",
+                Fault::Server,
+                "Conv node: 4-D only",
+            ),
+            (
+                ExecutionProviderFailure,
+                "Conv node. Name:'' Status Message: lost",
+                Fault::Server,
+                "Conv node: lost",
+            ),
+            (
+                GenericFailure,
+                "Loop node. Name:'l' Status Message: Exiting due to terminate flag being set to true.",
+                Fault::Stopped,
+                "Loop node 'l': Exiting due to terminate flag being set to true.",
+            ),
         ];
         for (code, text, fault, told) in cases {
             assert_eq!(of(code, &format!("{NODE_FAILED}{text}")), (fault, told.to_owned()), "{text}");
@@ -229,7 +292,9 @@ mod tests {
 
     #[test]
     fn the_innermost_node_is_named_and_what_no_node_says_stays() {
-        let inner = format!("{NODE_FAILED}Loop node. Name:'l' Status Message: {NODE_FAILED}Add node. Name:'a' Status Message: no");
+        let inner = format!(
+            "{NODE_FAILED}Loop node. Name:'l' Status Message: {NODE_FAILED}Add node. Name:'a' Status Message: no"
+        );
         assert_eq!(of(ErrorCode::GenericFailure, &inner), (Fault::Request, "Add node 'a': no".into()));
         let text = "Got invalid dimensions for input: x";
         assert_eq!(of(ErrorCode::InvalidArgument, text), (Fault::Request, text.into()));
@@ -238,9 +303,18 @@ mod tests {
 
     #[test]
     fn a_text_of_any_length_and_form_becomes_one_short_line() {
-        for text in ["é".repeat(5000), "a\n b\tStacktrace:\nmore".into(), "x.cc:1".into(), "x.cc:1 f(".into(), String::new()] {
+        for text in [
+            "é".repeat(5000),
+            "a\n b\tStacktrace:\nmore".into(),
+            "x.cc:1".into(),
+            "x.cc:1 f(".into(),
+            String::new(),
+        ] {
             let (_, line) = of(ErrorCode::GenericFailure, &text);
-            assert!(!line.is_empty() && line.len() <= LONGEST_TEXT + '…'.len_utf8() && !line.contains('\n'), "{line}");
+            assert!(
+                !line.is_empty() && line.len() <= LONGEST_TEXT + '…'.len_utf8() && !line.contains('\n'),
+                "{line}"
+            );
         }
     }
 }

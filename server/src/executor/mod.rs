@@ -15,7 +15,7 @@ pub use failure::{ExecuteError, Fault};
 pub use onnx::OnnxExecutor;
 pub use run_time::RunTime;
 pub use runtime::{Runtime, RuntimeError, SessionOptions};
-pub use stop::Stop;
+pub use stop::{Stop, runs_go_on};
 
 /// One input of a batch: the rows of all its requests, one after the other.
 #[derive(Clone, Copy, Debug)]

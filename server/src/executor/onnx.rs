@@ -14,7 +14,7 @@ use ort::{
 };
 use smallvec::SmallVec;
 
-use super::{BatchInput, ExecuteError, Executor, Runtime, RuntimeError, SessionOptions, Stop};
+use super::{BatchInput, ExecuteError, Executor, Runtime, RuntimeError, SessionOptions, Stop, stop::Going};
 use crate::model::{Dimension, Signature, TensorSpec};
 
 /// One session of a model. Runs one batch at a time.
@@ -81,6 +81,7 @@ impl Executor for OnnxExecutor {
         stop: Option<&Stop>,
     ) -> Result<Vec<Tensor>, ExecuteError> {
         let values = inputs.iter().map(input_value).collect::<Result<SmallVec<[_; 4]>, _>>()?;
+        let _going = stop.map(|_| Going::new());
         let sparing = self.sparing.as_ref().filter(|_| bytes(inputs) > self.usual_bytes);
         let stoppable = stop.map(|stop| stoppable(stop, sparing.is_some())).transpose()?;
         let results = match stoppable.as_deref().or(sparing) {
@@ -174,16 +175,15 @@ fn cast<T: bytemuck::Pod>(data: &[u8]) -> Result<&[T], ExecuteError> {
 }
 
 fn cast_bool(data: &[u8]) -> Result<&[bool], ExecuteError> {
-    bytemuck::checked::try_cast_slice(data).map_err(|error| ExecuteError::server(format!("not a BOOL: {error}")))
+    bytemuck::checked::try_cast_slice(data)
+        .map_err(|error| ExecuteError::server(format!("not a BOOL: {error}")))
 }
 
 fn view<'a, T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
     input: &BatchInput<'a>,
     elements: &'a [T],
 ) -> Result<SessionInputValue<'a>, ExecuteError> {
-    TensorRef::from_array_view((&input.shape.0[..], elements))
-        .map(Into::into)
-        .map_err(ExecuteError::server)
+    TensorRef::from_array_view((&input.shape.0[..], elements)).map(Into::into).map_err(ExecuteError::server)
 }
 
 fn strings<'a>(input: &BatchInput<'_>) -> Result<SessionInputValue<'a>, ExecuteError> {
@@ -224,8 +224,7 @@ fn output_tensor(value: &DynValue) -> Result<Tensor, ExecuteError> {
 }
 
 fn extracted<T: PrimitiveTensorElementType>(value: &DynValue) -> Result<(Shape, &[T]), ExecuteError> {
-    let (shape, elements) =
-        value.try_extract_tensor::<T>().map_err(ExecuteError::server)?;
+    let (shape, elements) = value.try_extract_tensor::<T>().map_err(ExecuteError::server)?;
     Ok((shape_of(shape), elements))
 }
 

@@ -58,9 +58,8 @@ mod tests {
     #[test]
     fn the_first_is_told_at_once_and_then_one_a_minute_with_how_many_there_were() {
         let (repeated, start) = (Repeated::default(), Instant::now());
-        let told = |model, location, second| {
-            repeated.told(model, location, start + Duration::from_secs(second))
-        };
+        let told =
+            |model, location, second| repeated.told(model, location, start + Duration::from_secs(second));
         assert_eq!(told("a", "x.cc:1", 0), Some(0));
         assert_eq!(told("b", "x.cc:1", 0), Some(0));
         assert_eq!(told("a", "y.cc:1", 0), Some(0));

@@ -1,6 +1,9 @@
 //! Ending a run before it ends by itself.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// How an engine ends a run that goes on.
 type End = Box<dyn Fn() + Send>;
@@ -50,6 +53,30 @@ impl Stop {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs that go on now and can be stopped, of all models.
+static GOING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a run goes on that can be stopped, of any model, a client's or one that warms a model. All others are short.
+pub fn runs_go_on() -> bool {
+    GOING.load(Ordering::Acquire) > 0
+}
+
+/// A run as long as it goes on.
+pub(super) struct Going(());
+
+impl Going {
+    pub(super) fn new() -> Self {
+        GOING.fetch_add(1, Ordering::AcqRel);
+        Self(())
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        GOING.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

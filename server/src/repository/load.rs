@@ -130,12 +130,16 @@ fn value_dependent_time(path: &Path) -> Result<bool, LoadError> {
     const BY_VALUE: [&str; 2] = ["Loop", "Range"];
     fn any(nodes: &[NodeProto]) -> bool {
         nodes.iter().any(|node| {
-            let graphs = node.attribute.iter().flat_map(|attribute| attribute.g.as_deref().into_iter().chain(&attribute.graphs));
+            let graphs = node
+                .attribute
+                .iter()
+                .flat_map(|attribute| attribute.g.as_deref().into_iter().chain(&attribute.graphs));
             BY_VALUE.contains(&node.op_type.as_str()) || graphs.into_iter().any(|graph| any(&graph.node))
         })
     }
     let Ok(model) = onnx_graph::read(Bytes::from(std::fs::read(path)?)) else { return Ok(true) };
-    Ok(model.graph.is_some_and(|graph| any(&graph.node)) || model.functions.iter().any(|function| any(&function.node)))
+    Ok(model.graph.is_some_and(|graph| any(&graph.node))
+        || model.functions.iter().any(|function| any(&function.node)))
 }
 
 fn check_digest(path: &Path, config: &ModelConfig) -> Result<(), LoadError> {

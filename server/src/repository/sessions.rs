@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     executor::{
-        BatchInput, BySize, ExecuteError, Executor, Fault, OnnxExecutor, RunTime, Runtime, SessionOptions, Stop,
+        BatchInput, BySize, ExecuteError, Executor, Fault, OnnxExecutor, RunTime, Runtime, SessionOptions,
+        Stop,
     },
     model::{Dimension, Signature, TensorSpec},
 };
@@ -110,7 +111,8 @@ impl Sessions {
         let session = |&rows: &usize| {
             let mut session = self.another(options)?;
             // However long that takes: it is planning, which else the first client waits for.
-            self.warm_up.run(rows, Duration::ZERO, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
+            self.warm_up
+                .run(rows, Duration::ZERO, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
             Ok::<_, LoadError>((rows, session))
         };
         Ok(Box::new(BySize::new(sizes.iter().map(session).collect::<Result<Vec<_>, _>>()?)))
@@ -137,7 +139,8 @@ impl WarmUp {
     /// How long runs take on a session that is new, with one row and with up to `most_rows`. 0 where zeros fail; rows
     /// of a size that requests choose are taken to cost the same each, which the smallest of them would not show.
     pub(super) fn time(&self, session: &mut OnnxExecutor, most_rows: usize) -> RunTime {
-        let mut run = |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
+        let mut run =
+            |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
         let time = RunTime::of_rows(first_row(&mut run).unwrap_or_default());
         if !plan::is_worth_sharing(time) {
             return time;
@@ -158,7 +161,9 @@ impl WarmUp {
         if !self.rows_are_alike() || !self.elements_are_sized() {
             return false;
         }
-        let mut run = |rows| self.run(rows, Duration::ZERO, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
+        let mut run = |rows| {
+            self.run(rows, Duration::ZERO, |inputs, stop| session.execute(inputs, Some(stop)).map(drop))
+        };
         let [Some(_), Some(same), Some(two), Some(one)] = [1, 1, 2, 1].map(&mut run) else { return false };
         // Both came after another size; one of them may have been slow by chance.
         two.min(one) > 2 * same + PLANNING
@@ -178,7 +183,8 @@ impl WarmUp {
     /// Runs what clients may send through the session, so that the first of them does not pay for lazy initialisation:
     /// one row and then a batch of `full` rows.
     fn warm(&self, session: &mut OnnxExecutor, full: usize) {
-        let run = |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
+        let run =
+            |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
         if let Some(row) = first_row(run) {
             self.run(full, row, |inputs, stop| session.rehearse(inputs, Some(stop)));
         }

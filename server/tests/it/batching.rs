@@ -198,7 +198,8 @@ fn sessions_of_one_size_answer_as_one_for_all_sizes_does() {
             (0..shape.elements().unwrap()).map(|pixel| (pixel * 37 % 256) as f32 / 255.0).collect();
         let input =
             BatchInput { datatype: Datatype::Fp32, shape: &shape, data: bytemuck::cast_slice(&pixels) };
-        let (expected, answers) = (one.execute(&[input], None).unwrap(), by_size.execute(&[input], None).unwrap());
+        let (expected, answers) =
+            (one.execute(&[input], None).unwrap(), by_size.execute(&[input], None).unwrap());
         assert_eq!(answers.len(), expected.len());
         for (answer, expected) in answers.iter().zip(&expected) {
             assert_eq!((answer.datatype, &answer.shape), (expected.datatype, &expected.shape));

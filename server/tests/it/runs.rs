@@ -14,7 +14,9 @@ use oip::{
 };
 use tonic::Code;
 
-use crate::support::{Answer, Grpc, Server, ServerBuilder, eventually, get, infer, infer_binary, long, models, post};
+use crate::support::{
+    Answer, Grpc, Server, ServerBuilder, eventually, get, infer, infer_binary, long, models, post,
+};
 
 /// Turns that no machine makes in a day.
 const ENDLESS: i64 = 1_000_000_000_000_000;
@@ -60,7 +62,8 @@ fn boxes(url: &str, count: usize) -> Answer {
 fn ask_meanwhile(url: &str, goes_on: impl Fn() -> bool) -> Duration {
     let mut longest = Duration::ZERO;
     while goes_on() {
-        for path in ["/v2/health/live", "/v2/health/ready", "/v2/models/m", "/v2/models/m/ready", "/metrics"] {
+        for path in ["/v2/health/live", "/v2/health/ready", "/v2/models/m", "/v2/models/m/ready", "/metrics"]
+        {
             let asked = Instant::now();
             assert_eq!(get(&format!("{url}{path}")).status, 200, "{path}");
             longest = longest.max(asked.elapsed());
@@ -75,7 +78,8 @@ fn ask_meanwhile(url: &str, goes_on: impl Fn() -> bool) -> Duration {
 /// The value of a metric of a model.
 fn metric(server: &Server, name: &str, model: &str) -> u64 {
     let text = String::from_utf8(get(&format!("{}/metrics", server.url())).body.to_vec()).unwrap();
-    let of_model = |line: &&str| line.starts_with(&format!("{name}{{")) && line.contains(&format!("model=\"{model}\""));
+    let of_model =
+        |line: &&str| line.starts_with(&format!("{name}{{")) && line.contains(&format!("model=\"{model}\""));
     let line = text.lines().find(of_model).unwrap_or_else(|| panic!("no {name} of {model} in {text}"));
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
@@ -99,7 +103,11 @@ fn endless_runs_end_with_their_requests_and_hold_nobody_up() {
             let url = url.clone();
             thread::spawn(move || {
                 let grpc = Grpc::connect(&url);
-                let input = InferInputTensor { name: "n".into(), datatype: "INT64".into(), ..InferInputTensor::default() };
+                let input = InferInputTensor {
+                    name: "n".into(),
+                    datatype: "INT64".into(),
+                    ..InferInputTensor::default()
+                };
                 let request = ModelInferRequest {
                     model_name: "counts".into(),
                     inputs: vec![input],
@@ -196,8 +204,16 @@ fn an_instance_that_does_not_stop_is_replaced() {
 #[test]
 fn a_server_that_is_told_to_stop_ends_in_time_whatever_runs() {
     for (drain, code) in [("1s", 1), ("20s", 0)] {
-        let mut server =
-            counter(&["--threads", "1", "--request-timeout", "2s", "--drain-delay", "0s", "--drain-timeout", drain]);
+        let mut server = counter(&[
+            "--threads",
+            "1",
+            "--request-timeout",
+            "2s",
+            "--drain-delay",
+            "0s",
+            "--drain-timeout",
+            drain,
+        ]);
         let url = server.url();
         let client = thread::spawn(move || {
             let agent = ureq::Agent::config_builder().http_status_as_error(false).build();
@@ -234,11 +250,19 @@ fn what_the_model_cannot_compute_is_said_in_one_line_without_paths() {
     let (three, two) = (tensor(Datatype::Fp32, &[3], &[1_f32; 3]), tensor(Datatype::Fp32, &[2], &[1_f32; 2]));
     let sum = infer(&url, "sum", &[("left", three.clone()), ("right", two)]);
     let beyond = infer(&url, "table", &[("index", tensor(Datatype::Int64, &[1], &[9_i64]))]);
-    for (answer, named) in [(sum, "Add node 'plus': "), (beyond, "Gather node: indices element out of data bounds, idx=9")] {
+    for (answer, named) in
+        [(sum, "Add node 'plus': "), (beyond, "Gather node: indices element out of data bounds, idx=9")]
+    {
         let error = answer.error();
         assert_eq!(answer.status, 400, "{error}");
-        assert!(error.starts_with("the model cannot compute this request: ") && error.contains(named), "{error}");
-        assert!(!["onnxruntime", ".h:", ".cc:", "::", "\n", "Status"].iter().any(|code| error.contains(code)), "{error}");
+        assert!(
+            error.starts_with("the model cannot compute this request: ") && error.contains(named),
+            "{error}"
+        );
+        assert!(
+            !["onnxruntime", ".h:", ".cc:", "::", "\n", "Status"].iter().any(|code| error.contains(code)),
+            "{error}"
+        );
     }
     assert_eq!(infer(&url, "sum", &[("left", three.clone()), ("right", three)]).status, 200);
 }
@@ -253,7 +277,8 @@ fn a_warning_at_every_run_is_logged_once_with_the_model_s_name() {
     for _ in 0..20 {
         assert_eq!(infer(&server.url(), "repeats", &inputs).status, 200);
     }
-    let about_the_shape = |line: &&String| line.contains("onnxruntime") && line.contains("does not match actual shape");
+    let about_the_shape =
+        |line: &&String| line.contains("onnxruntime") && line.contains("does not match actual shape");
     let log = server.log();
     let lines: Vec<_> = log.iter().filter(about_the_shape).collect();
     assert!(lines.iter().all(|line| line.contains(r#""model":"repeats""#)), "{lines:?}");

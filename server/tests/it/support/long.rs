@@ -1,9 +1,7 @@
 //! ONNX models whose runs take as long as a client says.
 
 use oip::Datatype;
-use onnx_graph::proto::{
-    AttributeProto, GraphProto, NodeProto, TensorProto, attribute_type, data_type,
-};
+use onnx_graph::proto::{AttributeProto, GraphProto, NodeProto, TensorProto, attribute_type, data_type};
 
 use super::models::{constant, model, node, tensor};
 
