@@ -141,7 +141,7 @@ impl Shared {
     /// Learns from a run of these requests that did not succeed, and counts it where it was stopped.
     fn failed(&self, entries: &[Entry<Waiting>], started: Instant, error: &ExecuteError) {
         if error.fault == Fault::Stopped {
-            self.metrics.runs_stopped.inc();
+            self.metrics.runs.stopped.inc();
             self.pace.learn(run::rows_of(entries), || run::size_of(entries), started.elapsed());
         }
     }

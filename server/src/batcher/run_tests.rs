@@ -136,7 +136,7 @@ async fn a_run_stops_when_its_last_member_is_gone_and_not_before() {
     until(|| orders.stopped.load(Ordering::SeqCst) == 1).await;
     assert_eq!(orders.runs.load(Ordering::SeqCst), 1, "what was stopped is not run again");
     assert_eq!(ask(&batcher, 1, MOMENT * 100).await, Ok(vec![2]), "its instance is free");
-    assert_eq!(batcher.shared.metrics.runs_stopped.get(), 1);
+    assert_eq!(batcher.shared.metrics.runs.stopped.get(), 1);
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn instances_that_do_not_stop_are_replaced_until_they_are_too_many() {
         assert_eq!(batcher.stuck(), None);
         assert_eq!(ask(&batcher, 1, MOMENT * 100).await, Ok(vec![2]), "one is free");
         assert_eq!(ask(&batcher, 2000, MOMENT).await, Err(ErrorCode::DeadlineExceeded));
-        until(|| metrics.unstopped_runs.get() == unstopped as i64).await;
+        until(|| metrics.runs.unstopped.get() == unstopped as i64).await;
         let idle = || batcher.shared.lanes.get(0).queue().idle();
         let left = if unstopped < watch::MOST_UNSTOPPED { 2 } else { 1 };
         until(|| idle() == left).await;
@@ -184,8 +184,8 @@ async fn instances_that_do_not_stop_are_replaced_until_they_are_too_many() {
     orders.may_end.store(1, Ordering::SeqCst);
     until(|| batcher.stuck().is_none()).await;
     orders.may_end.store(watch::MOST_UNSTOPPED, Ordering::SeqCst);
-    until(|| metrics.unstopped_runs.get() == 0).await;
+    until(|| metrics.runs.unstopped.get() == 0).await;
     until(|| batcher.shared.lanes.get(0).queue().idle() == 2).await;
-    assert_eq!(metrics.runs_not_stopped.get(), watch::MOST_UNSTOPPED as u64);
+    assert_eq!(metrics.runs.not_stopped.get(), watch::MOST_UNSTOPPED as u64);
     assert_eq!(ask(&batcher, 1, MOMENT * 100).await, Ok(vec![2]));
 }

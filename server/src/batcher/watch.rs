@@ -112,13 +112,13 @@ impl Run {
     fn does_not_stop(&self) {
         let Shared { unstopped, metrics, .. } = &*self.shared;
         unstopped.going.fetch_add(1, Ordering::Relaxed);
-        metrics.unstopped_runs.inc();
+        metrics.runs.unstopped.inc();
         if !self.turns(fate::GOING, fate::UNSTOPPED) {
             unstopped.going.fetch_sub(1, Ordering::Relaxed);
-            metrics.unstopped_runs.dec();
+            metrics.runs.unstopped.dec();
             return;
         }
-        metrics.runs_not_stopped.inc();
+        metrics.runs.not_stopped.inc();
         let [model, version] = metrics.names();
         let seconds = self.started.elapsed().as_secs();
         tracing::warn!(
@@ -205,7 +205,7 @@ impl Run {
         let Shared { unstopped, metrics, .. } = &*self.shared;
         if fate != fate::GOING {
             unstopped.going.fetch_sub(1, Ordering::Relaxed);
-            metrics.unstopped_runs.dec();
+            metrics.runs.unstopped.dec();
             let [model, version] = metrics.names();
             let seconds = self.started.elapsed().as_secs();
             tracing::info!(model, version, seconds, "a run that did not stop has ended");

@@ -159,10 +159,11 @@ impl Needs<'_> {
     }
 }
 
+/// What loading on an instance's thread gives.
+type Loaded = Result<Box<dyn Executor>, LoadError>;
+
 /// An instance of what is being loaded on its thread.
-fn on_thread(
-    (loaded, thread): (Receiver<Result<Box<dyn Executor>, LoadError>>, InstanceThread),
-) -> Result<Instance, LoadError> {
+fn on_thread((loaded, thread): (Receiver<Loaded>, InstanceThread)) -> Result<Instance, LoadError> {
     let executor = loaded.recv().map_err(|_| LoadError::Panicked)??;
     Ok(Instance::on_thread(executor, thread))
 }

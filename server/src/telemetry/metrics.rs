@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramTimer, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    GaugeVec, Histogram, HistogramOpts, HistogramTimer, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 use super::{
     metrics_compat::{ModelCounts, ModelStages, Stage, StageDurations, triton},
     metrics_registry::{DURATION_BUCKETS, register},
+    metrics_runs::{ModelRuns, Runs},
     statistics::Statistics,
     traces::{Phase, phase},
 };
@@ -50,9 +51,7 @@ pub struct Metrics {
     compute_duration: HistogramVec,
     batch_rows: HistogramVec,
     queue_rows: IntGaugeVec,
-    runs_stopped: IntCounterVec,
-    runs_not_stopped: IntCounterVec,
-    unstopped_runs: IntGaugeVec,
+    runs: Runs,
     rejected: IntCounterVec,
     model_ready: IntGaugeVec,
     model_load_duration: GaugeVec,
@@ -79,12 +78,8 @@ pub struct ModelMetrics {
     pub batch_rows: Histogram,
     /// Rows that wait, as of the last time that somebody asked.
     pub queue_rows: IntGauge,
-    /// Runs that were stopped, since nobody waited for them any more.
-    pub runs_stopped: IntCounter,
-    /// Runs that did not stop then.
-    pub runs_not_stopped: IntCounter,
-    /// Of these, those that still go on.
-    pub unstopped_runs: IntGauge,
+    /// Runs that did not end by themselves.
+    pub runs: ModelRuns,
     stages: Option<ModelStages>,
     /// The same counts as the statistics extension wants them.
     pub statistics: Statistics,
@@ -110,8 +105,6 @@ impl Metrics {
             let options = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
             register(&registry, HistogramVec::new(options, labels)?)
         };
-        let counters =
-            |name: &str, help: &str| register(&registry, IntCounterVec::new(Opts::new(name, help), &model)?);
         Ok(Self {
             request_duration: seconds(
                 "decima_request_duration_seconds",
@@ -140,21 +133,7 @@ impl Metrics {
                 &registry,
                 IntGaugeVec::new(Opts::new("decima_queue_rows", "Rows that wait in the queue."), &model)?,
             )?,
-            runs_stopped: counters(
-                "decima_runs_stopped_total",
-                "Runs that were stopped, since nobody waited for them any more.",
-            )?,
-            runs_not_stopped: counters(
-                "decima_runs_not_stopped_total",
-                "Runs that went on though nobody waited for them any more.",
-            )?,
-            unstopped_runs: register(
-                &registry,
-                IntGaugeVec::new(
-                    Opts::new("decima_unstopped_runs", "Runs that go on now though nobody waits for them."),
-                    &model,
-                )?,
-            )?,
+            runs: Runs::new(&registry)?,
             rejected: register(
                 &registry,
                 IntCounterVec::new(
@@ -223,9 +202,7 @@ impl Metrics {
             compute_duration: self.compute_duration.with_label_values(&labels),
             batch_rows: self.batch_rows.with_label_values(&labels),
             queue_rows: self.queue_rows.with_label_values(&labels),
-            runs_stopped: self.runs_stopped.with_label_values(&labels),
-            runs_not_stopped: self.runs_not_stopped.with_label_values(&labels),
-            unstopped_runs: self.unstopped_runs.with_label_values(&labels),
+            runs: self.runs.model(&labels),
             stages: self.stages.as_ref().map(|stages| stages.model(name)),
             statistics: Statistics::default(),
         })

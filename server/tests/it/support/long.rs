@@ -88,6 +88,16 @@ pub(crate) fn repeats_otherwise_than_declared() -> Vec<u8> {
     })
 }
 
+/// `zeros` FP32, as many as `n` INT64 `[1]` says: more than there is memory for, perhaps.
+pub(crate) fn zeros() -> Vec<u8> {
+    model(GraphProto {
+        node: vec![node("ConstantOfShape", &["n"], "zeros")],
+        input: vec![tensor("n", Datatype::Int64, &["1"])],
+        output: vec![tensor("zeros", Datatype::Fp32, &["count"])],
+        ..GraphProto::default()
+    })
+}
+
 /// `sum` = `left` + `right`, FP32 `[N]` and `[M]`: it fails unless they have as many elements.
 pub(crate) fn sum_of_any_lengths() -> Vec<u8> {
     model(GraphProto {
