@@ -85,7 +85,13 @@ impl Needs<'_> {
         let Rules { signature, batch_axis, .. } = self.rules;
         let warm_up = WarmUp::new(self.name, signature.clone(), *batch_axis);
         let sessions = Sessions { runtime: self.runtime.clone(), path: self.path.to_owned(), warm_up };
-        if first.executor.is_on_gpu() { self.on_gpu(first, &sessions) } else { self.on_cpu(first, &sessions) }
+        sessions.warm_up.watched(|| {
+            if first.executor.is_on_gpu() {
+                self.on_gpu(first, &sessions)
+            } else {
+                self.on_cpu(first, &sessions)
+            }
+        })
     }
 
     fn on_cpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
@@ -105,7 +111,8 @@ impl Needs<'_> {
         let solo = solo.map(instance);
         let (sessions, full) = (sessions.clone(), policy.max_joined_rows);
         let replacement = Box::new(move || {
-            let session = sessions.warm_one(&options, full).map_err(|error| error.to_string())?;
+            let load = || sessions.warm_one(&options, full);
+            let session = sessions.warm_up.watched(load).map_err(|error| error.to_string())?;
             Ok(Instance::new(Box::new(session)))
         });
         Ok(Instances { all, solo, plan, time, policy, on_gpu: false, sizes: Vec::new(), replacement })
@@ -133,9 +140,11 @@ impl Needs<'_> {
         };
         let loading: Vec<_> = threads.iter().map(&load).collect();
         let all = loading.into_iter().zip(threads).map(on_thread).collect::<Result<_, _>>()?;
+        let warm_up = sessions.warm_up.clone();
         let replacement = Box::new(move || {
             let thread = InstanceThread::start().map_err(|error| error.to_string())?;
-            on_thread((load(&thread), thread)).map_err(|error| error.to_string())
+            let load = || on_thread((load(&thread), thread.clone()));
+            warm_up.watched(load).map_err(|error| error.to_string())
         });
         Ok(Instances { all, solo: None, plan, time, policy, on_gpu: true, sizes, replacement })
     }

@@ -4,7 +4,7 @@ use std::{
     iter,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
@@ -34,6 +34,9 @@ const LONGEST_WARM_UP: Duration = Duration::from_millis(500);
 
 /// A model may compute for ever on zeros, and well on data: what takes longer than this is stopped, the very first row too.
 const LAST_WARM_UP: Duration = Duration::from_secs(30);
+
+/// How often is looked whether one does.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What takes less than this beside a run is no planning for its size.
 const PLANNING: Duration = Duration::from_millis(1);
@@ -126,6 +129,8 @@ pub(super) struct WarmUp {
     model: Arc<str>,
     signature: Signature,
     batch_axis: bool,
+    /// Runs that go on, and since when.
+    going: Arc<Mutex<Vec<(Arc<Stop>, Instant)>>>,
     /// Whether a run was stopped since it took too long: no other is tried then.
     is_endless: Arc<AtomicBool>,
 }
@@ -133,7 +138,29 @@ pub(super) struct WarmUp {
 impl WarmUp {
     /// Of a model with these inputs.
     pub(super) fn new(model: &str, signature: Signature, batch_axis: bool) -> Self {
-        Self { model: model.into(), signature, batch_axis, is_endless: Arc::default() }
+        Self { model: model.into(), signature, batch_axis, going: Arc::default(), is_endless: Arc::default() }
+    }
+
+    /// Loads and warms what `load` does; runs that take too long meanwhile are stopped. A thread looks now and then: one
+    /// that was woken for each run would count in what the run takes.
+    pub(super) fn watched<R>(&self, load: impl FnOnce() -> R) -> R {
+        let (loading, end) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                    let is_late = |(_, started): &&(_, Instant)| started.elapsed() >= LAST_WARM_UP;
+                    let late: Vec<Arc<Stop>> =
+                        self.going().iter().filter(is_late).map(|(stop, _)| Arc::clone(stop)).collect();
+                    late.iter().for_each(|stop| stop.ask());
+                }
+            });
+            let _loading = loading;
+            load()
+        })
+    }
+
+    fn going(&self) -> MutexGuard<'_, Vec<(Arc<Stop>, Instant)>> {
+        self.going.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long runs take on a session that is new, with one row and with up to `most_rows`. 0 where zeros fail; rows
@@ -211,7 +238,6 @@ impl WarmUp {
                 data: &bytemuck::cast_slice(words)[..byte_size(*datatype, shape)],
             })
             .collect();
-        let started = Instant::now();
         let failed = |error: ExecuteError| {
             if error.fault == Fault::Stopped {
                 self.is_endless.store(true, Ordering::Relaxed);
@@ -224,24 +250,14 @@ impl WarmUp {
                 tracing::debug!(%error, "warm-up with zeros failed");
             }
         };
-        in_time(|stop| run(&inputs, stop)).map_err(failed).ok().map(|()| started.elapsed())
+        let stop = Arc::<Stop>::default();
+        self.going().push((Arc::clone(&stop), Instant::now()));
+        let started = Instant::now();
+        let result = run(&inputs, &stop);
+        let took = started.elapsed();
+        self.going().retain(|(going, _)| !Arc::ptr_eq(going, &stop));
+        result.map_err(failed).ok().map(|()| took)
     }
-}
-
-/// Runs what is asked to stop when it takes too long.
-fn in_time<R>(run: impl FnOnce(&Stop) -> R) -> R {
-    let (stop, (ended, end)) = (Stop::default(), mpsc::channel::<()>());
-    thread::scope(|scope| {
-        let stop = &stop;
-        scope.spawn(move || {
-            if end.recv_timeout(LAST_WARM_UP) == Err(RecvTimeoutError::Timeout) {
-                stop.ask();
-            }
-        });
-        let result = run(stop);
-        drop(ended);
-        result
-    })
 }
 
 /// How long one row takes, which `run` runs: the second time, unless the first took long.

@@ -125,7 +125,7 @@ async def states(wire):
 
 async def repository(wire):
     before = await states(wire)
-    assert len(before) == len(SAMPLES) + 8, before
+    assert len(before) == len(SAMPLES) + 9, before
     assert {state for state, _ in before.values()} == {"READY"}, before
     await wire.call("unload_model", "UINT16")
     assert (await states(wire))[("UINT16", "1")] == ("UNAVAILABLE", "unloaded")
