@@ -1,8 +1,10 @@
-//! ONNX graphs: the messages of the file format, and what a graph says of the rows of its batch.
+//! ONNX graphs: the messages of the file format, what a model declares, and what a graph says of the rows of its batch.
 
+mod interface;
 pub mod proto;
 mod read;
 pub mod rows;
 
+pub use interface::{Declared, Dim, Interface, Kind, interface};
 pub use read::{ReadError, read};
 pub use rows::{Analysis, NodeName, NotProven, RowAxes, analyse};

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     executor::{ExecuteError, Executor, Stop},
+    model::RowAxes,
     telemetry::BatchTimes,
 };
 
@@ -22,6 +23,8 @@ use crate::{
 pub struct Instance {
     executor: Box<dyn Executor>,
     gatherer: Gatherer,
+    /// The axis that counts rows in each output; the first where it has none here.
+    output_axes: Vec<usize>,
     thread: Option<InstanceThread>,
     /// For runs that would hold up whoever forms them, from the first of them on.
     apart: Option<InstanceThread>,
@@ -36,7 +39,15 @@ impl std::fmt::Debug for Instance {
 impl Instance {
     /// An instance that runs batches on `executor`.
     pub fn new(executor: Box<dyn Executor>) -> Self {
-        Self { executor, gatherer: Gatherer::default(), thread: None, apart: None }
+        let gatherer = Gatherer::default();
+        Self { executor, gatherer, output_axes: Vec::new(), thread: None, apart: None }
+    }
+
+    /// The same where requests are joined along these axes, not along the first of every tensor.
+    #[must_use]
+    pub fn along(self, axes: &RowAxes) -> Self {
+        let gatherer = Gatherer::along(axes.inputs.clone());
+        Self { gatherer, output_axes: axes.outputs.clone(), ..self }
     }
 
     /// An instance whose batches run on that thread alone, not where they are formed.
@@ -80,7 +91,7 @@ impl Instance {
         let (outputs, joined) = catch_unwind(AssertUnwindSafe(execute))
             .unwrap_or_else(|_| Err(ExecuteError::server("the executor panicked")))?;
         let executed = Instant::now();
-        let answers = scatter(outputs, rows)?;
+        let answers = scatter(outputs, rows, &self.output_axes)?;
         let times =
             BatchTimes { input: joined - started, infer: executed - joined, output: executed.elapsed() };
         Ok((answers, times))

@@ -132,7 +132,7 @@ impl Lease {
             let arrival = lane.arrivals.notified();
             tokio::pin!(arrival);
             arrival.as_mut().enable(); // or an arrival between the check and the wait would go unseen
-            let rows = own.rows + lane.queue().joinable_rows(&own.group);
+            let rows = own.rows + lane.queue().joinable_rows(own.group.as_ref());
             if rows >= enough || timeout_at(delay_ends, arrival).await.is_err() {
                 return;
             }
@@ -157,7 +157,7 @@ impl Lease {
     /// Rows of a batch where so many batches are to be formed at once.
     fn batch_rows(&self, home: usize, own: &Entry<Waiting>, batches: usize) -> usize {
         let policy = &self.shared.policy;
-        let available = own.rows + self.shared.lanes.get(home).queue().joinable_rows(&own.group);
+        let available = own.rows + self.shared.lanes.get(home).queue().joinable_rows(own.group.as_ref());
         let preferred = policy.preferred_batch_size.iter().copied().filter(|&size| size <= available).max();
         preferred
             .unwrap_or(policy.max_joined_rows)
@@ -168,7 +168,7 @@ impl Lease {
     fn form(&mut self, home: usize, own: Entry<Waiting>, most: usize) -> Vec<Entry<Waiting>> {
         let lane = self.shared.lanes.get(home);
         let mut queue = lane.queue();
-        let joined = queue.join(&own.group, most.saturating_sub(own.rows));
+        let joined = queue.join(own.group.as_ref(), most.saturating_sub(own.rows));
         queue.formed();
         self.forming = None;
         drop(queue);
@@ -182,7 +182,7 @@ impl Lease {
     fn form_another(&self, home: usize, most: usize) -> Option<Vec<Entry<Waiting>>> {
         let mut queue = self.shared.lanes.get(home).queue();
         let mut batch = vec![queue.first()?];
-        batch.extend(queue.join(&batch[0].group.clone(), most.saturating_sub(batch[0].rows)));
+        batch.extend(queue.join(batch[0].group.as_ref(), most.saturating_sub(batch[0].rows)));
         Some(batch)
     }
 }

@@ -26,8 +26,8 @@ use crate::{schedule::Priority, validate::Group};
 pub struct Entry<P> {
     /// Rows that it brings.
     pub rows: usize,
-    /// What others must share to be joined with it.
-    pub group: Group,
+    /// What others must share to be joined with it; `None` where it goes alone.
+    pub group: Option<Group>,
     /// The request itself and the way back to who brought it.
     pub payload: P,
 }
@@ -173,12 +173,13 @@ impl<P, I> BatchQueue<P, I> {
 
     /// Takes the entries that join a batch of `group` with room for `room` rows: the first of them first, others
     /// of the group that do not fit and all of other groups stay where they are.
-    pub fn join(&mut self, group: &Group, mut room: usize) -> Vec<Entry<P>> {
+    pub fn join(&mut self, group: Option<&Group>, mut room: usize) -> Vec<Entry<P>> {
+        let Some(group) = group else { return Vec::new() };
         let mut joined = Vec::with_capacity(self.waiting.len().min(room));
         let (mut index, before) = (0, room);
         while room > 0 && index < self.waiting.len() {
             let entry = &self.waiting[index].1;
-            if entry.group != *group {
+            if entry.group.as_ref() != Some(group) {
                 index += 1;
                 continue;
             }
@@ -193,8 +194,9 @@ impl<P, I> BatchQueue<P, I> {
     }
 
     /// Rows that a batch of `group` could have now besides its leader's.
-    pub fn joinable_rows(&self, group: &Group) -> usize {
-        self.waiting.iter().filter(|(_, entry)| entry.group == *group).map(|(_, entry)| entry.rows).sum()
+    pub fn joinable_rows(&self, group: Option<&Group>) -> usize {
+        let joins = |entry: &Entry<P>| group.is_some() && entry.group.as_ref() == group;
+        self.waiting.iter().filter(|(_, entry)| joins(entry)).map(|(_, entry)| entry.rows).sum()
     }
 
     /// A leader hands its instance back.

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use oip::Tensor;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{
-    Answer, Instance, Shared, Turn, Waiting, expired, lease::Lease, pace::Size, queue::Entry, watch::Run,
+    Answer, Instance, Shared, Turn, Waiting, expired, gather::RequestInputs, lease::Lease, pace::Size,
+    queue::Entry, watch::Run,
 };
 use crate::{
     error::ServeError,
@@ -133,8 +133,8 @@ fn run_together(
     started: Instant,
     stop: Option<&Stop>,
 ) -> Result<(Vec<Answer>, BatchTimes), ExecuteError> {
-    let inputs: SmallVec<[&[Tensor]; 32]> =
-        entries.iter().map(|entry| &entry.payload.work.inputs[..]).collect();
+    let inputs: SmallVec<[RequestInputs<'_>; 32]> =
+        entries.iter().map(|entry| entry.payload.work.inputs()).collect();
     let rows: SmallVec<[usize; 32]> = entries.iter().map(|entry| entry.rows).collect();
     instance.run(&inputs, &rows, started, stop)
 }
@@ -168,12 +168,14 @@ pub(super) fn rows_of(entries: &[Entry<Waiting>]) -> usize {
     entries.iter().map(|entry| entry.rows).sum()
 }
 
-/// How large the inputs of all of them are together. The first dimension follows from the others and the bytes.
+/// How large the inputs of all of them are together, and which there are. The first dimension follows from the others and
+/// the bytes.
 pub(super) fn size_of(entries: &[Entry<Waiting>]) -> Size {
-    let first = entries.first().map_or(&[][..], |entry| &entry.payload.work.inputs);
-    let sizes = first.iter().enumerate().flat_map(|(index, tensor)| {
+    let first = entries.first().map(|entry| entry.payload.work.inputs());
+    let RequestInputs { tensors, optional } = first.unwrap_or(RequestInputs { tensors: &[], optional: &[] });
+    let sizes = tensors.iter().enumerate().flat_map(|(index, tensor)| {
         let bytes = entries.iter().map(|entry| entry.payload.work.inputs[index].data.len()).sum();
         std::iter::once(bytes).chain(tensor.shape.0.iter().skip(1).copied())
     });
-    Size::of(sizes)
+    Size::of(sizes.chain(optional.iter().copied()))
 }

@@ -1,7 +1,10 @@
 //! What a model is: its signature, its configuration, its place in the repository.
 
+mod batching;
 mod config;
 mod signature;
 
+pub use batching::Batching;
 pub use config::{ConfigError, DynamicBatching, InstanceGroup, ModelConfig, VersionPolicy};
-pub use signature::{Dimension, Signature, TensorSpec};
+pub use onnx_graph::RowAxes;
+pub use signature::{Dimension, SharedSize, Signature, TensorSpec};

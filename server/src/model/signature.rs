@@ -21,35 +21,42 @@ pub struct TensorSpec {
     pub name: CompactString,
     /// Its elements' datatype.
     pub datatype: Datatype,
-    /// Its dimensions, the batch axis included.
-    pub dims: Vec<Dimension>,
+    /// Its dimensions, the rows included; `None` where the file declares no shape, and any will do.
+    pub dims: Option<Vec<Dimension>>,
+    /// Whether an input may be left out, since the file has a default for it.
+    pub optional: bool,
 }
 
 impl TensorSpec {
-    /// The shape as the protocol writes it: -1 for a dynamic dimension.
+    /// A tensor that is not optional, with this declared shape.
+    pub fn new(name: impl Into<CompactString>, datatype: Datatype, dims: Vec<Dimension>) -> Self {
+        Self { name: name.into(), datatype, dims: Some(dims), optional: false }
+    }
+
+    /// The shape as the protocol writes it: -1 for a dynamic dimension, and `[-1]` where no shape is declared.
     pub fn shape(&self) -> Vec<i64> {
-        self.dims
-            .iter()
-            .map(|dim| match dim {
-                Dimension::Fixed(size) => i64::try_from(*size).unwrap_or(i64::MAX),
-                Dimension::Dynamic(_) => -1,
-            })
-            .collect()
+        let size = |dim: &Dimension| match dim {
+            Dimension::Fixed(size) => i64::try_from(*size).unwrap_or(i64::MAX),
+            Dimension::Dynamic(_) => -1,
+        };
+        self.dims.as_ref().map_or_else(|| vec![-1], |dims| dims.iter().map(size).collect())
     }
 
     /// Whether `shape` fits the declared one.
     pub fn accepts(&self, shape: &[usize]) -> bool {
-        shape.len() == self.dims.len()
-            && shape.iter().zip(&self.dims).all(|(&size, dim)| match dim {
+        let Some(dims) = &self.dims else { return true };
+        shape.len() == dims.len()
+            && shape.iter().zip(dims).all(|(&size, dim)| match dim {
                 Dimension::Fixed(expected) => size == *expected,
                 Dimension::Dynamic(_) => true,
             })
     }
 
-    fn batch_symbol(&self) -> Option<&str> {
-        match self.dims.first() {
-            Some(Dimension::Dynamic(symbol)) => Some(symbol),
-            Some(Dimension::Fixed(_)) | None => None,
+    /// The dimension along `axis`, where it is declared and may have any size.
+    pub fn dynamic(&self, axis: usize) -> Option<&str> {
+        match self.dims.as_ref()?.get(axis)? {
+            Dimension::Dynamic(symbol) => Some(symbol),
+            Dimension::Fixed(_) => None,
         }
     }
 }
@@ -57,40 +64,71 @@ impl TensorSpec {
 /// Writes the declared shape as `[-1,28,28,1]`.
 impl fmt::Display for TensorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.dims.is_none() {
+            return f.write_str("of any shape");
+        }
         let dims: Vec<String> = self.shape().iter().map(ToString::to_string).collect();
         write!(f, "[{}]", dims.join(","))
     }
 }
 
+/// Two axes of inputs that the file gives one name: requests must give them one size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedSize {
+    /// The name, such as `seq`.
+    pub symbol: CompactString,
+    /// Input and axis where the name occurs first.
+    pub first: (usize, usize),
+    /// Input and axis where it occurs again.
+    pub other: (usize, usize),
+}
+
 /// Everything that a model takes and gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// Inputs in the graph's order.
+    /// Inputs in the graph's order, those that are optional last.
     pub inputs: Vec<TensorSpec>,
     /// Outputs in the graph's order.
     pub outputs: Vec<TensorSpec>,
 }
 
 impl Signature {
-    /// Whether the graph says itself that rows may be joined: the first dimension of every input and
-    /// every output is the same named symbol.
-    pub fn has_batch_axis(&self) -> bool {
-        let mut symbols = self.inputs.iter().chain(&self.outputs).map(TensorSpec::batch_symbol);
+    /// The inputs that every request must give.
+    pub fn required(&self) -> &[TensorSpec] {
+        let optional = self.inputs.iter().position(|spec| spec.optional);
+        &self.inputs[..optional.unwrap_or(self.inputs.len())]
+    }
+
+    /// Whether the first dimension of every input and every output is the same named symbol, as exporters call
+    /// the batch. That says which axis counts rows, not that they are independent.
+    pub fn names_rows(&self) -> bool {
+        let mut symbols = self.required().iter().chain(&self.outputs).map(|spec| spec.dynamic(0));
         let Some(Some(first)) = symbols.next() else { return false };
-        !self.inputs.is_empty() && !first.is_empty() && symbols.all(|symbol| symbol == Some(first))
+        !self.required().is_empty() && !first.is_empty() && symbols.all(|symbol| symbol == Some(first))
     }
 
     /// Whether every first dimension is dynamic, whatever its name: what a configured `max_batch_size` needs.
     pub fn could_batch(&self) -> bool {
-        let mut tensors = self.inputs.iter().chain(&self.outputs);
-        !self.inputs.is_empty() && tensors.all(|tensor| tensor.batch_symbol().is_some())
+        let mut tensors = self.required().iter().chain(&self.outputs);
+        !self.required().is_empty() && tensors.all(|tensor| tensor.dynamic(0).is_some())
     }
 
-    /// Whether inputs may differ in more than their rows, so that not every two requests can be joined.
-    pub fn has_dynamic_rows(&self) -> bool {
-        self.inputs
-            .iter()
-            .any(|input| input.dims.iter().skip(1).any(|dim| matches!(dim, Dimension::Dynamic(_))))
+    /// The sizes that the inputs of a request must agree on.
+    pub fn shared_sizes(&self) -> Vec<SharedSize> {
+        let mut first: Vec<(&str, (usize, usize))> = Vec::new();
+        let mut shared = Vec::new();
+        for (input, spec) in self.inputs.iter().enumerate() {
+            for axis in 0..spec.dims.as_ref().map_or(0, Vec::len) {
+                let Some(symbol) = spec.dynamic(axis).filter(|symbol| !symbol.is_empty()) else { continue };
+                match first.iter().find(|(known, _)| *known == symbol) {
+                    Some(&(_, first)) => {
+                        shared.push(SharedSize { symbol: symbol.into(), first, other: (input, axis) });
+                    }
+                    None => first.push((symbol, (input, axis))),
+                }
+            }
+        }
+        shared
     }
 }
 
@@ -103,24 +141,43 @@ mod tests {
             .iter()
             .map(|dim| dim.parse().map_or_else(|_| Dimension::Dynamic((*dim).into()), Dimension::Fixed))
             .collect();
-        TensorSpec { name: "x".into(), datatype: Datatype::Fp32, dims }
+        TensorSpec::new("x", Datatype::Fp32, dims)
     }
 
-    fn batches(inputs: &[&[&str]], outputs: &[&[&str]]) -> bool {
+    fn signature(inputs: &[&[&str]], outputs: &[&[&str]]) -> Signature {
         let side = |tensors: &[&[&str]]| tensors.iter().map(|dims| spec(dims)).collect();
-        Signature { inputs: side(inputs), outputs: side(outputs) }.has_batch_axis()
+        Signature { inputs: side(inputs), outputs: side(outputs) }
     }
 
     #[test]
-    fn the_batch_axis_is_one_named_symbol_that_every_tensor_shares() {
-        assert!(batches(&[&["N", "28"]], &[&["N", "10"]]));
-        assert!(batches(&[&["N", "28"], &["N"]], &[&["N", "10"], &["N", "seq"]]));
-        assert!(!batches(&[&["N", "28"]], &[&["10"]]), "an output without the axis");
-        assert!(!batches(&[&["N", "28"]], &[&["M", "10"]]), "another symbol");
-        assert!(!batches(&[&["1", "28"]], &[&["1", "10"]]), "a fixed first dimension");
-        assert!(!batches(&[&["", "28"]], &[&["", "10"]]), "dimensions without a name");
-        assert!(!batches(&[&[]], &[&[]]), "scalars");
-        assert!(!batches(&[], &[&["N"]]), "no input");
+    fn rows_are_named_by_one_symbol_that_every_tensor_shares() {
+        let names = |inputs, outputs| signature(inputs, outputs).names_rows();
+        assert!(names(&[&["N", "28"]], &[&["N", "10"]]));
+        assert!(names(&[&["N", "28"], &["N"]], &[&["N", "10"], &["N", "seq"]]));
+        assert!(!names(&[&["N", "28"]], &[&["10"]]), "an output without the axis");
+        assert!(!names(&[&["N", "28"]], &[&["M", "10"]]), "another symbol");
+        assert!(!names(&[&["1", "28"]], &[&["1", "10"]]), "a fixed first dimension");
+        assert!(!names(&[&["", "28"]], &[&["", "10"]]), "dimensions without a name");
+        assert!(!names(&[&[]], &[&[]]), "scalars");
+        assert!(!names(&[], &[&["N"]]), "no input");
+    }
+
+    #[test]
+    fn inputs_with_a_default_come_last_and_are_not_required() {
+        let mut signature = signature(&[&["N", "2"], &["1"]], &[&["N", "2"]]);
+        assert_eq!(signature.required().len(), 2);
+        signature.inputs[1].optional = true;
+        assert_eq!(signature.required().len(), 1);
+        assert!(signature.names_rows() && signature.could_batch());
+    }
+
+    #[test]
+    fn axes_of_one_name_share_their_size() {
+        let shared = signature(&[&["N", "seq"], &["N", "seq", "4"], &["", ""]], &[&["N"]]).shared_sizes();
+        let expected = [("N", (0, 0), (1, 0)), ("seq", (0, 1), (1, 1))]
+            .map(|(symbol, first, other)| SharedSize { symbol: symbol.into(), first, other });
+        assert_eq!(shared, expected);
+        assert_eq!(signature(&[&["nodes", "nodes"]], &[]).shared_sizes()[0].other, (0, 1));
     }
 
     #[test]
@@ -131,5 +188,8 @@ mod tests {
         assert!(!image.accepts(&[7, 28, 28]));
         assert!(!image.accepts(&[7, 28, 27, 1]));
         assert_eq!(image.to_string(), "[-1,28,28,1]");
+        let any = TensorSpec { dims: None, ..image };
+        assert!(any.accepts(&[]) && any.accepts(&[3, 1]));
+        assert_eq!(any.shape(), [-1]);
     }
 }

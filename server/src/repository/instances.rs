@@ -2,15 +2,19 @@
 
 use std::{path::Path, sync::mpsc::Receiver, time::Duration};
 
+use oip::InferRequest;
+
 use super::{
+    check_rows::check_rows,
     error::LoadError,
     plan::{self, Plan},
     sessions::{Sessions, WarmUp},
+    time_limit::{Limited, TimeLimit},
 };
 use crate::{
     batcher::{BatchPolicy, Instance, InstanceThread, Replacement, TimeDependsOn},
     executor::{Executor, OnnxExecutor, RunTime, Runtime, SessionOptions},
-    model::{InstanceGroup, ModelConfig, Signature},
+    model::{Batching, InstanceGroup, ModelConfig, Signature, TensorSpec},
     validate::Rules,
 };
 
@@ -24,6 +28,7 @@ pub(super) struct FirstSession {
     /// As the model's file says, or a thread for each session, unless the model is large.
     plan: Plan,
     is_large: bool,
+    limit: TimeLimit,
 }
 
 impl FirstSession {
@@ -44,7 +49,18 @@ impl FirstSession {
         let plan = Plan { count, intra_op_threads, solo_threads: 0 };
         let options = SessionOptions::new(name, intra_op_threads);
         let (executor, signature) = OnnxExecutor::load(runtime, path, &options)?;
-        Ok((Self { executor, options, plan, is_large }, signature))
+        let limit = TimeLimit::new(name);
+        Ok((Self { executor, options, plan, is_large, limit }, signature))
+    }
+
+    /// Whether rows that are joined give what they give alone: see [`check_rows`].
+    pub(super) fn check_rows(
+        &mut self,
+        rules: &Rules,
+        example: Option<InferRequest>,
+    ) -> Option<Result<(), String>> {
+        let Self { executor, limit, .. } = self;
+        limit.watched(|| check_rows(&mut Limited { limit, executor }, rules, example))
     }
 }
 
@@ -66,7 +82,6 @@ pub(super) struct Instances {
 /// What they depend on.
 pub(super) struct Needs<'a> {
     pub(super) runtime: &'a Runtime,
-    pub(super) name: &'a str,
     pub(super) path: &'a Path,
     pub(super) threads: usize,
     pub(super) max_queue_rows: usize,
@@ -82,10 +97,10 @@ impl Needs<'_> {
     /// # Errors
     /// ONNX Runtime refuses the model, or loading panicked.
     pub(super) fn load(&self, first: FirstSession) -> Result<Instances, LoadError> {
-        let Rules { signature, batch_axis, .. } = self.rules;
-        let warm_up = WarmUp::new(self.name, signature.clone(), *batch_axis);
+        let limit = first.limit.clone();
+        let warm_up = WarmUp { rules: self.rules.clone(), limit: limit.clone() };
         let sessions = Sessions { runtime: self.runtime.clone(), path: self.path.to_owned(), warm_up };
-        sessions.warm_up.watched(|| {
+        limit.watched(|| {
             if first.executor.is_on_gpu() {
                 self.on_gpu(first, &sessions)
             } else {
@@ -96,7 +111,7 @@ impl Needs<'_> {
 
     fn on_cpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
         let FirstSession { mut executor, mut options, mut plan, .. } = first;
-        let time = sessions.warm_up.time(&mut executor, self.rules.max_rows.0);
+        let time = sessions.warm_up.time(&mut executor, self.rules.max_rows.unwrap_or(usize::MAX));
         if plan.count > 1 && self.config.instance_group == InstanceGroup::default() {
             plan = Plan::for_run(self.threads, time);
             if plan.intra_op_threads > 1 {
@@ -104,16 +119,16 @@ impl Needs<'_> {
                 executor = sessions.another(&options)?;
             }
         }
-        let policy = self.policy(plan::joined_rows(time, sessions.warm_up.rows_are_alike()), sessions);
+        let policy = self.policy(plan::joined_rows(time, self.rules.rows_are_alike()));
         let (all, solo) = sessions.load(executor, plan, &options, policy.max_joined_rows)?;
-        let instance = |executor| Instance::new(Box::new(executor));
-        let all = all.into_iter().map(instance).collect();
-        let solo = solo.map(instance);
+        let joining = self.joining();
+        let instance = move |executor| joining(Instance::new(Box::new(executor)));
+        let all = all.into_iter().map(&instance).collect();
+        let solo = solo.map(&instance);
         let (sessions, full) = (sessions.clone(), policy.max_joined_rows);
         let replacement = Box::new(move || {
             let load = || sessions.warm_one(&options, full);
-            let session = sessions.warm_up.watched(load).map_err(|error| error.to_string())?;
-            Ok(Instance::new(Box::new(session)))
+            sessions.warm_up.limit.watched(load).map(&instance).map_err(|error| error.to_string())
         });
         Ok(Instances { all, solo, plan, time, policy, on_gpu: false, sizes: Vec::new(), replacement })
     }
@@ -124,9 +139,11 @@ impl Needs<'_> {
         sessions.warm_up.time(&mut executor, 1);
         let time = sessions.warm_up.time(&mut executor, 1);
         let plan = Plan::on_gpu(is_large, &self.config.instance_group);
-        let policy = self.policy(plan::GPU_JOINED_ROWS, sessions);
+        let policy = self.policy(plan::GPU_JOINED_ROWS);
         let full = policy.max_joined_rows;
-        let by_size = full > 1 && sessions.warm_up.plans_by_size(&mut executor);
+        // To fill a batch up is to join rows.
+        let is_proven = matches!(self.rules.batching, Batching::Proven(_));
+        let by_size = full > 1 && is_proven && sessions.warm_up.plans_by_size(&mut executor);
         let sizes = if by_size { plan::sizes(full, &policy.preferred_batch_size) } else { Vec::new() };
         // It has run on this thread.
         drop(executor);
@@ -139,31 +156,50 @@ impl Needs<'_> {
             }
         };
         let loading: Vec<_> = threads.iter().map(&load).collect();
-        let all = loading.into_iter().zip(threads).map(on_thread).collect::<Result<_, _>>()?;
-        let warm_up = sessions.warm_up.clone();
+        let instances = loading.into_iter().zip(threads).map(on_thread).collect::<Result<Vec<_>, _>>()?;
+        let joining = self.joining();
+        let all = instances.into_iter().map(&joining).collect();
+        let limit = sessions.warm_up.limit.clone();
         let replacement = Box::new(move || {
             let thread = InstanceThread::start().map_err(|error| error.to_string())?;
             let load = || on_thread((load(&thread), thread.clone()));
-            warm_up.watched(load).map_err(|error| error.to_string())
+            limit.watched(load).map(&joining).map_err(|error| error.to_string())
         });
         Ok(Instances { all, solo: None, plan, time, policy, on_gpu: true, sizes, replacement })
     }
 
-    fn policy(&self, joined_rows: usize, sessions: &Sessions) -> BatchPolicy {
+    /// What gives an instance the axes along which requests are joined.
+    fn joining(&self) -> impl Fn(Instance) -> Instance + Send + Sync + use<> {
+        let axes = self.rules.batching.axes().cloned();
+        move |instance| match &axes {
+            Some(axes) => instance.along(axes),
+            None => instance,
+        }
+    }
+
+    /// What must be known of a batch to tell how long it takes.
+    fn time_depends_on(&self) -> TimeDependsOn {
+        let Rules { signature, .. } = self.rules;
+        let is_sized = |spec: &TensorSpec| spec.dims.is_some() && spec.datatype.size().is_some();
+        let has_optional = signature.required().len() < signature.inputs.len();
+        if self.value_dependent_time {
+            TimeDependsOn::Values
+        } else if self.rules.rows_are_alike() && !has_optional && signature.inputs.iter().all(is_sized) {
+            TimeDependsOn::Rows
+        } else {
+            TimeDependsOn::Sizes
+        }
+    }
+
+    fn policy(&self, joined_rows: usize) -> BatchPolicy {
         let joined = self.config.max_batch_size.unwrap_or(joined_rows.min(self.max_queue_rows));
         let batching = &self.config.dynamic_batching;
         BatchPolicy {
-            max_joined_rows: if self.rules.batch_axis { joined } else { 1 },
+            max_joined_rows: if self.rules.batching.axes().is_some() { joined } else { 1 },
             max_queue_rows: self.max_queue_rows,
             max_queue_delay: Duration::from_micros(batching.max_queue_delay_microseconds),
             preferred_batch_size: batching.preferred_batch_size.clone(),
-            time_depends_on: if self.value_dependent_time {
-                TimeDependsOn::Values
-            } else if sessions.warm_up.rows_are_alike() && sessions.warm_up.elements_are_sized() {
-                TimeDependsOn::Rows
-            } else {
-                TimeDependsOn::Sizes
-            },
+            time_depends_on: self.time_depends_on(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The model repository: finding models, bringing them here, loading them, and which of them answer.
 
+mod check_rows;
 mod control;
 mod describe;
 mod error;
@@ -12,6 +13,7 @@ mod served;
 mod sessions;
 mod source;
 mod sync;
+mod time_limit;
 mod version;
 
 pub use control::{Commands, Control, control};

@@ -123,7 +123,7 @@ impl Registry {
             let (state, reason) = match state {
                 State::Loading => (ModelState::Loading, String::new()),
                 State::Ready(model) => match model.stuck() {
-                    None => (ModelState::Ready, String::new()),
+                    None => (ModelState::Ready, model.remark()),
                     Some(runs) => (ModelState::Unavailable, runs_do_not_stop(runs)),
                 },
                 State::Failed(reason) => (ModelState::Unavailable, reason.clone()),

@@ -71,7 +71,8 @@ impl ServedModel {
                 let missing = || ServeError::internal(format!("the model gave no output {index}"));
                 let mut tensor = tensor.ok_or_else(missing)?;
                 if let Some(count) = classes {
-                    tensor = classify(&tensor, self.rules.batch_axis, count, &self.labels);
+                    let has_rows = self.rules.output_rows(index) == Some(0);
+                    tensor = classify(&tensor, has_rows, count, &self.labels);
                 }
                 Ok((self.rules.signature.outputs[index].name.clone(), tensor))
             })
@@ -83,6 +84,12 @@ impl ServedModel {
     /// How many of its runs do not stop, where they are too many to go on.
     pub fn stuck(&self) -> Option<usize> {
         self.batcher.stuck()
+    }
+
+    /// What the index says of it beside that it is ready: why its requests are not joined; empty where they are.
+    pub fn remark(&self) -> String {
+        let batching = &self.rules.batching;
+        if batching.axes().is_some() { String::new() } else { format!("batching {batching}") }
     }
 
     /// Requests that wait for it now.
@@ -102,6 +109,7 @@ impl ServedModel {
                 name: spec.name.to_string(),
                 datatype: spec.datatype,
                 shape: spec.shape(),
+                optional: spec.optional,
             };
             specs.iter().map(tensor).collect()
         };

@@ -3,13 +3,8 @@
 use std::{
     iter,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, RecvTimeoutError},
-    },
     thread::{self, ScopedJoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use oip::{Datatype, Shape};
@@ -17,13 +12,14 @@ use oip::{Datatype, Shape};
 use super::{
     error::LoadError,
     plan::{self, Plan},
+    time_limit::TimeLimit,
 };
 use crate::{
     executor::{
-        BatchInput, BySize, ExecuteError, Executor, Fault, OnnxExecutor, RunTime, Runtime, SessionOptions,
-        Stop,
+        BatchInput, BySize, ExecuteError, Executor, OnnxExecutor, RunTime, Runtime, SessionOptions, Stop,
     },
-    model::{Dimension, Signature, TensorSpec},
+    model::{Dimension, TensorSpec},
+    validate::Rules,
 };
 
 /// So many rows show what each further one adds.
@@ -31,12 +27,6 @@ const SHOWING_ROWS: usize = 4;
 
 /// Warm-up runs only what is expected to take no longer than this, but for the very first row.
 const LONGEST_WARM_UP: Duration = Duration::from_millis(500);
-
-/// A model may compute for ever on zeros, and well on data: what takes longer than this is stopped, the very first row too.
-const LAST_WARM_UP: Duration = Duration::from_secs(30);
-
-/// How often is looked whether one does.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What takes less than this beside a run is no planning for its size.
 const PLANNING: Duration = Duration::from_millis(1);
@@ -125,44 +115,11 @@ impl Sessions {
 /// What runs through a session before clients' requests do.
 #[derive(Clone)]
 pub(super) struct WarmUp {
-    /// Its name.
-    model: Arc<str>,
-    signature: Signature,
-    batch_axis: bool,
-    /// Runs that go on, and since when.
-    going: Arc<Mutex<Vec<(Arc<Stop>, Instant)>>>,
-    /// Whether a run was stopped since it took too long: no other is tried then.
-    is_endless: Arc<AtomicBool>,
+    pub(super) rules: Rules,
+    pub(super) limit: TimeLimit,
 }
 
 impl WarmUp {
-    /// Of a model with these inputs.
-    pub(super) fn new(model: &str, signature: Signature, batch_axis: bool) -> Self {
-        Self { model: model.into(), signature, batch_axis, going: Arc::default(), is_endless: Arc::default() }
-    }
-
-    /// Loads and warms what `load` does; runs that take too long meanwhile are stopped. A thread looks now and then: one
-    /// that was woken for each run would count in what the run takes.
-    pub(super) fn watched<R>(&self, load: impl FnOnce() -> R) -> R {
-        let (loading, end) = mpsc::channel::<()>();
-        thread::scope(|scope| {
-            scope.spawn(move || {
-                while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                    let is_late = |(_, started): &&(_, Instant)| started.elapsed() >= LAST_WARM_UP;
-                    let late: Vec<Arc<Stop>> =
-                        self.going().iter().filter(is_late).map(|(stop, _)| Arc::clone(stop)).collect();
-                    late.iter().for_each(|stop| stop.ask());
-                }
-            });
-            let _loading = loading;
-            load()
-        })
-    }
-
-    fn going(&self) -> MutexGuard<'_, Vec<(Arc<Stop>, Instant)>> {
-        self.going.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// How long runs take on a session that is new, with one row and with up to `most_rows`. 0 where zeros fail; rows
     /// of a size that requests choose are taken to cost the same each, which the smallest of them would not show.
     pub(super) fn time(&self, session: &mut OnnxExecutor, most_rows: usize) -> RunTime {
@@ -174,7 +131,7 @@ impl WarmUp {
         }
         // Once more, since it may have been the machine that took so long.
         let first_row = run(1, time.first_row).unwrap_or(time.first_row);
-        let rows = if self.rows_are_alike() { SHOWING_ROWS.min(most_rows) } else { 1 };
+        let rows = if self.rules.rows_are_alike() { SHOWING_ROWS.min(most_rows) } else { 1 };
         let several = if rows > 1 { run(rows, first_row).and_then(|_| run(rows, first_row)) } else { None };
         several.map_or(RunTime::of_rows(first_row), |several| {
             let further_row = several.saturating_sub(first_row) / (rows as u32 - 1);
@@ -185,7 +142,10 @@ impl WarmUp {
     /// Whether a run takes much longer where the one before had another number of rows, as if the session planned for
     /// each anew.
     pub(super) fn plans_by_size(&self, session: &mut OnnxExecutor) -> bool {
-        if !self.rows_are_alike() || !self.elements_are_sized() {
+        let is_sized = |spec: &TensorSpec| spec.datatype.size().is_some();
+        let Rules { signature, batching, .. } = &self.rules;
+        let is_alike = batching.is_along_first_axes() && self.rules.rows_are_alike();
+        if !is_alike || !signature.required().iter().all(is_sized) {
             return false;
         }
         let mut run = |rows| {
@@ -194,17 +154,6 @@ impl WarmUp {
         let [Some(_), Some(same), Some(two), Some(one)] = [1, 1, 2, 1].map(&mut run) else { return false };
         // Both came after another size; one of them may have been slow by chance.
         two.min(one) > 2 * same + PLANNING
-    }
-
-    /// Whether every row is of the same size.
-    pub(super) fn rows_are_alike(&self) -> bool {
-        let is_fixed = |dim: &Dimension| matches!(dim, Dimension::Fixed(_));
-        self.batch_axis && self.signature.inputs.iter().all(|spec| spec.dims[1..].iter().all(is_fixed))
-    }
-
-    /// Whether every element is of a size that its datatype tells: texts are not.
-    pub(super) fn elements_are_sized(&self) -> bool {
-        self.signature.inputs.iter().all(|spec| spec.datatype.size().is_some())
     }
 
     /// Runs what clients may send through the session, so that the first of them does not pay for lazy initialisation:
@@ -225,38 +174,24 @@ impl WarmUp {
         row: Duration,
         run: impl FnOnce(&[BatchInput<'_>], &Stop) -> Result<(), ExecuteError>,
     ) -> Option<Duration> {
-        if row * rows as u32 > LONGEST_WARM_UP || self.is_endless.load(Ordering::Relaxed) {
+        if row * rows as u32 > LONGEST_WARM_UP {
             return None;
         }
-        let inputs = self.signature.inputs.iter();
-        let inputs: Vec<_> = inputs.map(|spec| zeros(spec, self.batch_axis, rows)).collect();
+        let inputs = self.rules.signature.required().iter().enumerate();
+        let inputs: Vec<_> =
+            inputs.map(|(index, spec)| zeros(spec, self.rules.input_rows(index), rows)).collect();
         let inputs: Vec<BatchInput<'_>> = inputs
             .iter()
-            .map(|(datatype, shape, words)| BatchInput {
+            .enumerate()
+            .map(|(position, (datatype, shape, words))| BatchInput {
+                position,
                 datatype: *datatype,
                 shape,
                 data: &bytemuck::cast_slice(words)[..byte_size(*datatype, shape)],
             })
             .collect();
-        let failed = |error: ExecuteError| {
-            if error.fault == Fault::Stopped {
-                self.is_endless.store(true, Ordering::Relaxed);
-                let model = &*self.model;
-                tracing::warn!(
-                    model,
-                    "a run with zeros was stopped after {LAST_WARM_UP:?}: the model is served without warm-up"
-                );
-            } else {
-                tracing::debug!(%error, "warm-up with zeros failed");
-            }
-        };
-        let stop = Arc::<Stop>::default();
-        self.going().push((Arc::clone(&stop), Instant::now()));
-        let started = Instant::now();
-        let result = run(&inputs, &stop);
-        let took = started.elapsed();
-        self.going().retain(|(going, _)| !Arc::ptr_eq(going, &stop));
-        result.map_err(failed).ok().map(|()| took)
+        let failed = |error| tracing::debug!(%error, "warm-up with zeros failed");
+        self.limit.run(|stop| run(&inputs, stop)).map_err(failed).ok().map(|((), took)| took)
     }
 }
 
@@ -267,14 +202,14 @@ fn first_row(mut run: impl FnMut(usize, Duration) -> Option<Duration>) -> Option
 }
 
 /// A tensor of zeros (or empty strings), its dynamic dimensions 1.
-fn zeros(spec: &TensorSpec, batch_axis: bool, rows: usize) -> (Datatype, Shape, Vec<u64>) {
+fn zeros(spec: &TensorSpec, row_axis: Option<usize>, rows: usize) -> (Datatype, Shape, Vec<u64>) {
     let size = |dim: &Dimension| match dim {
         Dimension::Fixed(size) => *size,
         Dimension::Dynamic(_) => 1,
     };
-    let mut shape = Shape(spec.dims.iter().map(size).collect());
-    if batch_axis {
-        shape.0[0] = rows;
+    let mut shape = Shape(spec.dims.iter().flatten().map(size).collect());
+    if let Some(axis) = row_axis {
+        shape.0[axis] = rows;
     }
     let words = byte_size(spec.datatype, &shape).div_ceil(size_of::<u64>());
     (spec.datatype, shape, vec![0; words])
