@@ -1,6 +1,6 @@
 //! One ONNX Runtime session: tensors in, tensors out.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use half::{bf16, f16};
@@ -11,7 +11,7 @@ use ort::{
 };
 use smallvec::SmallVec;
 
-use super::{BatchInput, ExecuteError, Executor, Runtime, RuntimeError, SessionOptions, strings};
+use super::{BatchInput, ExecuteError, Executor, Runtime, RuntimeError, SessionOptions, Stop, stop::Going, strings};
 use crate::model::{Dimension, Signature, TensorSpec};
 
 /// One session of a model. Runs one batch at a time.
@@ -59,9 +59,9 @@ impl OnnxExecutor {
     ///
     /// # Errors
     /// The engine's own error; the executor stays usable.
-    pub fn rehearse(&mut self, inputs: &[BatchInput<'_>]) -> Result<(), ExecuteError> {
+    pub fn rehearse(&mut self, inputs: &[BatchInput<'_>], stop: Option<&Stop>) -> Result<(), ExecuteError> {
         self.usual_bytes = 0;
-        self.execute(inputs)?;
+        self.execute(inputs, stop)?;
         self.usual_bytes = bytes(inputs);
         Ok(())
     }
@@ -72,19 +72,41 @@ fn bytes(inputs: &[BatchInput<'_>]) -> usize {
 }
 
 impl Executor for OnnxExecutor {
-    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+    fn execute(
+        &mut self,
+        inputs: &[BatchInput<'_>],
+        stop: Option<&Stop>,
+    ) -> Result<Vec<Tensor>, ExecuteError> {
         let values = inputs.iter().map(input_value).collect::<Result<SmallVec<[_; 4]>, _>>()?;
-        let results = match self.sparing.as_ref().filter(|_| bytes(inputs) > self.usual_bytes) {
+        let _going = stop.map(|_| Going::new());
+        let sparing = self.sparing.as_ref().filter(|_| bytes(inputs) > self.usual_bytes);
+        let stoppable = stop.map(|stop| stoppable(stop, sparing.is_some())).transpose()?;
+        let results = match stoppable.as_deref().or(sparing) {
             None => self.session.run(&values[..]),
             Some(options) => self.session.run_with_options(&values[..], options),
         };
-        let results = results.map_err(|error| ExecuteError(error.to_string()))?;
+        let results = results.map_err(|error| ExecuteError::of_run(&error))?;
         let mut tensors = Vec::with_capacity(self.outputs);
         for value in results.values() {
             tensors.push(output_tensor(&value)?);
         }
         Ok(tensors)
     }
+}
+
+/// Options of one run that `stop` ends. Those of another run would not do: the end that is asked for a moment too late
+/// would be that run's.
+fn stoppable(stop: &Stop, sparing: bool) -> Result<Arc<RunOptions>, ExecuteError> {
+    let sparing = if sparing { Runtime::sparing() } else { None };
+    let options = sparing.map_or_else(RunOptions::new, Ok).map_err(ExecuteError::server)?;
+    let options = Arc::new(options);
+    let end = Arc::clone(&options);
+    stop.is_done_by(move || {
+        if let Err(error) = end.terminate() {
+            tracing::warn!(%error, "cannot end a run");
+        }
+    });
+    Ok(options)
 }
 
 fn spec_of(outlet: &Outlet) -> Result<TensorSpec, RuntimeError> {
@@ -146,25 +168,24 @@ fn input_value<'a>(input: &BatchInput<'a>) -> Result<SessionInputValue<'a>, Exec
 }
 
 fn cast<T: bytemuck::Pod>(data: &[u8]) -> Result<&[T], ExecuteError> {
-    bytemuck::try_cast_slice(data).map_err(|error| ExecuteError(format!("misaligned batch: {error}")))
+    bytemuck::try_cast_slice(data).map_err(|error| ExecuteError::server(format!("misaligned batch: {error}")))
 }
 
 fn cast_bool(data: &[u8]) -> Result<&[bool], ExecuteError> {
-    bytemuck::checked::try_cast_slice(data).map_err(|error| ExecuteError(format!("not a BOOL: {error}")))
+    bytemuck::checked::try_cast_slice(data)
+        .map_err(|error| ExecuteError::server(format!("not a BOOL: {error}")))
 }
 
 fn view<'a, T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
     input: &BatchInput<'a>,
     elements: &'a [T],
 ) -> Result<SessionInputValue<'a>, ExecuteError> {
-    TensorRef::from_array_view((&input.shape.0[..], elements))
-        .map(Into::into)
-        .map_err(|error| ExecuteError(error.to_string()))
+    TensorRef::from_array_view((&input.shape.0[..], elements)).map(Into::into).map_err(ExecuteError::server)
 }
 
 fn output_tensor(value: &DynValue) -> Result<Tensor, ExecuteError> {
     let ValueType::Tensor { ty, .. } = value.dtype() else {
-        return Err(ExecuteError(format!("an output is a {}, not a tensor", value.dtype())));
+        return Err(ExecuteError::server(format!("an output is a {}, not a tensor", value.dtype())));
     };
     match ty {
         TensorElementType::Bool => {
@@ -185,13 +206,12 @@ fn output_tensor(value: &DynValue) -> Result<Tensor, ExecuteError> {
         TensorElementType::Float32 => packed::<f32>(value, Datatype::Fp32),
         TensorElementType::Float64 => packed::<f64>(value, Datatype::Fp64),
         TensorElementType::String => strings::output(value),
-        other => Err(ExecuteError(format!("an output is a tensor of {other}"))),
+        other => Err(ExecuteError::server(format!("an output is a tensor of {other}"))),
     }
 }
 
 fn extracted<T: PrimitiveTensorElementType>(value: &DynValue) -> Result<(Shape, &[T]), ExecuteError> {
-    let (shape, elements) =
-        value.try_extract_tensor::<T>().map_err(|error| ExecuteError(error.to_string()))?;
+    let (shape, elements) = value.try_extract_tensor::<T>().map_err(ExecuteError::server)?;
     Ok((shape_of(shape), elements))
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use oip::InferRequest;
-use onnx_graph::{Declared, Interface, NotProven};
+use onnx_graph::{Analysis, Declared, Interface, NotProven};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -59,20 +59,29 @@ impl Loader {
         check_digest(path, config)?;
         let graph = Graph::read(path)?;
         let group = &config.instance_group;
-        let (mut first, mut signature) = FirstSession::load(&self.runtime, path, self.threads, group)?;
+        let (mut first, mut signature) = FirstSession::load(&self.runtime, name, path, self.threads, group)?;
         graph.open_shapes(&mut signature);
         let batching =
             Batching::decide(&signature, config.max_batch_size, graph.rows).map_err(LoadError::Config)?;
         let rules = Rules::new(signature, batching, config.max_batch_size.filter(|&size| size > 0));
         let rules = verified(name, version, &mut first, rules, example);
         let (threads, max_queue_rows) = (self.threads, self.max_queue_rows);
-        let needs = Needs { runtime: &self.runtime, path, threads, max_queue_rows, config, rules: &rules };
-        let Instances { all, solo, plan, time, policy, on_gpu, sizes } = needs.load(first)?;
+        let needs = Needs {
+            runtime: &self.runtime,
+            path,
+            threads,
+            max_queue_rows,
+            config,
+            rules: &rules,
+            value_dependent_time: graph.value_dependent_time,
+        };
+        let Instances { all, solo, plan, time, policy, on_gpu, sizes, replacement } = needs.load(first)?;
         let chosen = Chosen { plan, joined_rows: policy.max_joined_rows, on_gpu };
         let configuration = describe(name, &rules, config, chosen);
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
         let joined_rows = policy.max_joined_rows;
-        let batcher = Batcher::new(all, solo, threads, policy, time, Arc::clone(&metrics));
+        let batcher = Batcher::new(all, solo, threads, policy, time, Arc::clone(&metrics))
+            .with_replacement(replacement);
         let took = started.elapsed();
         metrics.ready(took);
         tracing::info!(
@@ -109,6 +118,8 @@ struct Graph {
     rows: Result<RowAxes, NotProven>,
     /// Inputs and outputs as declared.
     interface: Interface,
+    /// Whether how long a run takes depends on values of the inputs.
+    value_dependent_time: bool,
 }
 
 impl Graph {
@@ -116,13 +127,15 @@ impl Graph {
         let file = Bytes::from(std::fs::read(path)?);
         Ok(match onnx_graph::read(file) {
             Ok(model) => {
-                let rows = onnx_graph::analyse(&model).rows;
-                Self { rows, interface: onnx_graph::interface(&model) }
+                let Analysis { rows, value_dependent } = onnx_graph::analyse(&model);
+                let interface = onnx_graph::interface(&model);
+                Self { rows, interface, value_dependent_time: value_dependent.is_some() }
             }
             // ONNX Runtime says what is wrong with it.
             Err(error) => {
                 let reason = error.to_string();
-                Self { rows: Err(NotProven { node: None, reason }), interface: Interface::default() }
+                let rows = Err(NotProven { node: None, reason });
+                Self { rows, interface: Interface::default(), value_dependent_time: true }
             }
         })
     }

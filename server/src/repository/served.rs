@@ -83,6 +83,11 @@ impl ServedModel {
         Ok(InferResponse { model_name, model_version, id: wanted.id, outputs })
     }
 
+    /// How many of its runs do not stop, where they are too many to go on.
+    pub fn stuck(&self) -> Option<usize> {
+        self.batcher.stuck()
+    }
+
     /// What the index says of it beside that it is ready: why its requests are not joined; empty where they are.
     pub fn remark(&self) -> String {
         let batching = &self.rules.batching;

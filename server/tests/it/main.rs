@@ -22,6 +22,7 @@ mod openapi;
 mod preface;
 mod protocol;
 mod repository;
+mod runs;
 mod scheduling;
 mod support;
 mod tidy;

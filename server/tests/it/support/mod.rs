@@ -3,6 +3,7 @@
 mod client;
 mod collector;
 mod grpc;
+pub(crate) mod long;
 pub(crate) mod models;
 mod server;
 
