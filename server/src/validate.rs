@@ -39,8 +39,8 @@ pub struct Rules {
     pub signature: Signature,
     /// Whether the first axis counts rows.
     pub batch_axis: bool,
-    /// Most rows of one request, and the name of the setting that says so.
-    pub max_rows: (usize, &'static str),
+    /// Most rows of one request, where the model's `config.toml` says so.
+    pub max_rows: Option<usize>,
 }
 
 /// Checks `request` against the model and brings its inputs into the model's order.
@@ -75,10 +75,9 @@ pub fn validate(request: InferRequest, rules: &Rules) -> Result<ValidRequest, Se
         inputs.push(slot.ok_or_else(missing)?);
     }
     let rows = rows.unwrap_or(1);
-    let (max_rows, setting) = rules.max_rows;
-    if rows > max_rows {
+    if let Some(max_rows) = rules.max_rows.filter(|&max_rows| rows > max_rows) {
         return Err(ServeError::invalid(format!(
-            "{rows} rows in one request: at most {max_rows} are accepted ({setting})"
+            "{rows} rows in one request: at most {max_rows} are accepted (max_batch_size of the model's config.toml)"
         )));
     }
     let group =

@@ -16,11 +16,13 @@ const BACKEND: &str = "onnxruntime";
 
 /// The configuration of a model that runs `instances` batches at once.
 ///
-/// `max_batch_size` is what one request may bring: clients that read it (`perf_analyzer`) refuse to send more.
+/// `max_batch_size` is what one request should bring at most: clients that read it (`perf_analyzer`) refuse to send
+/// more. Where the model's own file says nothing, that is what the queue has room for.
 pub(super) fn describe(
     name: &str,
     rules: &Rules,
     config: &ModelConfig,
+    max_queue_rows: usize,
     instances: usize,
     on_gpu: bool,
 ) -> ModelConfiguration {
@@ -31,7 +33,11 @@ pub(super) fn describe(
         platform: PLATFORM.to_owned(),
         backend: BACKEND.to_owned(),
         version_policy: version_policy(&config.version_policy),
-        max_batch_size: if rules.batch_axis { saturated(rules.max_rows.0) } else { 0 },
+        max_batch_size: if rules.batch_axis {
+            saturated(rules.max_rows.unwrap_or(max_queue_rows))
+        } else {
+            0
+        },
         input: side(&rules.signature.inputs),
         output: side(&rules.signature.outputs),
         instance_group: vec![InstanceGroupConfiguration {
@@ -93,7 +99,7 @@ mod tests {
             spec("weights", Datatype::Fp16, vec![batch(), Dimension::Fixed(3)]),
         ];
         let outputs = vec![spec("score", Datatype::Fp32, vec![batch()])];
-        Rules { signature: Signature { inputs, outputs }, batch_axis, max_rows: (64, "max_batch_size") }
+        Rules { signature: Signature { inputs, outputs }, batch_axis, max_rows: Some(64) }
     }
 
     #[test]
@@ -103,7 +109,7 @@ mod tests {
              [dynamic_batching]\npreferred_batch_size = [8, 16]\nmax_queue_delay_microseconds = 50",
         )
         .unwrap();
-        let described = serde_json::to_value(describe("m", &rules(true), &config, 2, true)).unwrap();
+        let described = serde_json::to_value(describe("m", &rules(true), &config, 100, 2, true)).unwrap();
         let expected = json!({
             "name": "m",
             "platform": "onnxruntime_onnx",
@@ -124,7 +130,7 @@ mod tests {
     #[test]
     fn without_a_batch_axis_dims_are_whole_shapes() {
         let config = ModelConfig::default();
-        let described = serde_json::to_value(describe("m", &rules(false), &config, 1, false)).unwrap();
+        let described = serde_json::to_value(describe("m", &rules(false), &config, 100, 1, false)).unwrap();
         assert_eq!(described["max_batch_size"], 0);
         assert_eq!(described["input"][1]["dims"], json!([-1, 3]));
         assert_eq!(described["output"][0]["dims"], json!([-1]));

@@ -60,7 +60,7 @@ impl Loader {
         let (threads, max_queue_rows) = (self.threads, self.max_queue_rows);
         let needs = Needs { runtime: &self.runtime, path, threads, max_queue_rows, config, rules: &rules };
         let Instances { all, solo, plan, time, policy, on_gpu, sizes } = needs.load(first)?;
-        let configuration = describe(name, &rules, config, plan.count, on_gpu);
+        let configuration = describe(name, &rules, config, max_queue_rows, plan.count, on_gpu);
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
         let joined_rows = policy.max_joined_rows;
         let batcher = Batcher::new(all, solo, threads, policy, time, Arc::clone(&metrics));
@@ -103,10 +103,7 @@ impl Loader {
             Some(_) => true,
             None => signature.has_batch_axis(),
         };
-        let max_rows = match config.max_batch_size {
-            Some(size) if batch_axis => (size, "max_batch_size of the model's config.toml"),
-            Some(_) | None => (self.max_queue_rows, "--max-queue-rows"),
-        };
+        let max_rows = config.max_batch_size.filter(|_| batch_axis);
         Ok(Rules { signature, batch_axis, max_rows })
     }
 }
