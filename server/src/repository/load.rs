@@ -56,7 +56,7 @@ impl Loader {
         check_digest(path, config)?;
         let group = &config.instance_group;
         let (first, signature) = FirstSession::load(&self.runtime, path, self.threads, group)?;
-        let rules = self.rules(signature, config)?;
+        let rules = Self::rules(signature, config)?;
         let (threads, max_queue_rows) = (self.threads, self.max_queue_rows);
         let needs = Needs { runtime: &self.runtime, path, threads, max_queue_rows, config, rules: &rules };
         let Instances { all, solo, plan, time, policy, on_gpu, sizes } = needs.load(first)?;
@@ -92,7 +92,7 @@ impl Loader {
         })
     }
 
-    fn rules(&self, signature: Signature, config: &ModelConfig) -> Result<Rules, LoadError> {
+    fn rules(signature: Signature, config: &ModelConfig) -> Result<Rules, LoadError> {
         let batch_axis = match config.max_batch_size {
             Some(0) => false,
             Some(size) if !signature.could_batch() => {

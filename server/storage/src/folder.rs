@@ -42,7 +42,7 @@ pub(crate) async fn list(root: &Path) -> Result<Listing> {
         let mut entries = match fs::read_dir(&folder).await {
             Err(error) if depth > 0 && error.kind() == io::ErrorKind::NotFound => continue, // gone meanwhile
             Err(error) if depth > 0 && error.kind() == io::ErrorKind::PermissionDenied => {
-                listing.unreadable.push(Unreadable::new(prefix, error));
+                listing.unreadable.push(Unreadable::new(&prefix, error));
                 continue;
             }
             entries => entries.map_err(StorageError::io(&folder, "read"))?,
@@ -58,7 +58,7 @@ pub(crate) async fn list(root: &Path) -> Result<Listing> {
                 Ok(metadata) => metadata,
                 Err(error) if depth > 0 && error.kind() == io::ErrorKind::PermissionDenied => {
                     // its names may be read, and nothing else
-                    listing.unreadable.push(Unreadable::new(prefix, error));
+                    listing.unreadable.push(Unreadable::new(&prefix, error));
                     break;
                 }
                 Err(_) => continue,

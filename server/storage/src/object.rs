@@ -46,7 +46,7 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    pub(crate) fn new(prefix: String, error: io::Error) -> Self {
+    pub(crate) fn new(prefix: &str, error: io::Error) -> Self {
         Self { key: prefix.trim_end_matches('/').to_owned(), error }
     }
 }
