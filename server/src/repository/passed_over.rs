@@ -1,8 +1,13 @@
 //! Folders that look like models and are none: which, and why. Pure.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use super::layout::{FoundModel, MODEL_FILE, Tree, file_name, is_number, is_onnx};
+use super::layout::{
+    CONFIG_FILE, FoundModel, MODEL_FILE, TRITON_CONFIG_FILE, Tree, file_name, is_number, is_onnx,
+};
 
 /// Files of other formats than ONNX, by name or by the end of it, and what they are.
 const FOREIGN: [(&str, &str); 17] = [
@@ -77,6 +82,8 @@ pub(super) enum Reason {
     OrtFormat(String),
     /// A file of another format, and which.
     Foreign(String, &'static str),
+    /// A configuration, and nothing that it is for.
+    NoFile(String),
 }
 
 impl Reason {
@@ -118,6 +125,7 @@ impl fmt::Display for Reason {
             Self::Foreign(name, format) => {
                 write!(f, "has {name} ({format}), and no ONNX file: export it to ONNX")
             }
+            Self::NoFile(name) => write!(f, "has {name}, and no ONNX file"),
         }
     }
 }
@@ -133,7 +141,11 @@ fn enumerated(names: &[String]) -> String {
 
 /// What looks like a model beside the `models` that there are.
 pub(super) fn find(tree: &Tree<'_>, models: &[FoundModel]) -> Vec<PassedOver> {
-    let versioned = |path: &[&str]| models.iter().any(|model| has(model, path));
+    let versions = models.iter().flat_map(|model| model.versions.values());
+    let versions: BTreeSet<&str> =
+        versions.map(|version| version.model.rsplit_once('/').map_or("", |(folder, _)| folder)).collect();
+    let folders: BTreeSet<&str> = models.iter().map(FoundModel::folder).collect();
+    let versioned = |path: &[&str]| versions.contains(path.join("/").as_str());
     let whole_place = models.iter().find(|model| model.name.is_none());
     let mut found: BTreeMap<String, Reason> = BTreeMap::new();
     let mut note = |folder: String, reason: Reason| {
@@ -148,7 +160,7 @@ pub(super) fn find(tree: &Tree<'_>, models: &[FoundModel]) -> Vec<PassedOver> {
         let folder = path.join("/");
         match path.first() {
             None if models.is_empty() || reason.is_of_names() => note(folder, reason),
-            Some(name) if whole_place.is_none() && !models.iter().any(|model| model.folder() == *name) => {
+            Some(name) if whole_place.is_none() && !folders.contains(name) => {
                 note(folder, reason);
             }
             // a version that is missing among others
@@ -158,7 +170,7 @@ pub(super) fn find(tree: &Tree<'_>, models: &[FoundModel]) -> Vec<PassedOver> {
     }
     for key in &tree.deep {
         let Some(name) = key.split('/').next() else { continue };
-        let is_free = whole_place.is_none() && !models.iter().any(|model| model.folder() == name);
+        let is_free = whole_place.is_none() && !folders.contains(name);
         let reason = if is_onnx(key) {
             Some(Reason::TooDeep((*key).to_owned()))
         } else {
@@ -179,7 +191,7 @@ pub(super) fn find(tree: &Tree<'_>, models: &[FoundModel]) -> Vec<PassedOver> {
     let mut told: BTreeMap<String, PassedOver> = BTreeMap::new();
     for (folder, reason) in found {
         let passed = PassedOver { folder, reason };
-        let is_served = whole_place.is_some() || models.iter().any(|model| model.folder() == passed.model());
+        let is_served = whole_place.is_some() || folders.contains(passed.model());
         let key = if is_served { passed.folder.clone() } else { passed.model().to_owned() };
         let known = told.entry(key).or_insert_with(|| passed.clone());
         if passed.reason < known.reason {
@@ -187,14 +199,6 @@ pub(super) fn find(tree: &Tree<'_>, models: &[FoundModel]) -> Vec<PassedOver> {
         }
     }
     told.into_values().collect()
-}
-
-/// Whether this folder is a version of the model.
-fn has(model: &FoundModel, path: &[&str]) -> bool {
-    let folder = path.join("/");
-    model.versions.values().any(|version| {
-        version.model.rsplit_once('/').map_or("", |(version_folder, _)| version_folder) == folder
-    })
 }
 
 /// Why the files of a folder are no version, where they look like one.
@@ -215,7 +219,8 @@ fn reason(tree: &Tree<'_>, path: &[&str]) -> Option<Reason> {
     if let Some(name) = names().find(|name| ends_as(name, ".ort")) {
         return Some(Reason::OrtFormat(name.to_owned()));
     }
-    foreign(files)
+    let configuration = || names().find(|name| [CONFIG_FILE, TRITON_CONFIG_FILE].contains(name));
+    foreign(files).or_else(|| Some(Reason::NoFile(configuration()?.to_owned())))
 }
 
 /// The first of the files that is of another format.
@@ -272,6 +277,7 @@ mod tests {
             (&["tf/1/model.savedmodel/saved_model.pb"], "'tf'", "saved_model.pb (TensorFlow)"),
             (&["torch/1/model.pt"], "'torch/1'", "model.pt (PyTorch)"),
             (&["model.plan"], "the place itself", "TensorRT"),
+            (&["empty/config.toml", "empty/1/weights.bin"], "'empty'", "config.toml, and no ONNX file"),
             (&["a/b/c/model.onnx"], "'a'", "too deep, a/b/c/model.onnx"),
         ] {
             let lines = lines(keys);

@@ -187,11 +187,11 @@ impl Source {
         passed_over.retain(|passed| {
             let name = self.name_of(passed.model());
             let error = match configs.remove(passed.model()) {
-                Some(Err(fault)) => fault.of(&name),
+                Some(Err(fault)) if passed.reason.is_of_names() => fault.of(&name),
                 Some(Ok(_)) if matches!(passed.reason, Reason::NamedFileMissing(_)) => {
                     RepositoryError::Config { model: name.clone(), reason: passed.to_string() }
                 }
-                Some(Ok(_)) | None => return true,
+                Some(_) | None => return true,
             };
             if wanted(&name) && !served.contains(passed.model()) {
                 found.broken.push(Broken { name, version: version_of(passed), error });

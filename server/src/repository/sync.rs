@@ -106,17 +106,16 @@ impl Repository {
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 continue;
             }
-            if !self.settings.exit_on_error {
-                unsaid.for_each(|error| tracing::error!(%error, "cannot load"));
-                self.registry.set_started(self.settings.strict_readiness, owes_places);
-            } else {
+            if self.settings.exit_on_error {
                 let mut errors: Vec<_> = places.into_iter().chain(models).collect();
                 errors.sort_by_key(|error| may_come(&error));
                 if let Some(error) = errors.into_iter().next() {
                     return Err(error);
                 }
-                self.registry.set_started(self.settings.strict_readiness, false);
+            } else {
+                unsaid.for_each(|error| tracing::error!(%error, "cannot load"));
             }
+            self.registry.set_started(self.settings.strict_readiness, owes_places);
             self.kept.sweep();
             return Ok(());
         }
