@@ -7,6 +7,7 @@
 )]
 
 mod batching;
+mod broken_models;
 mod bucket;
 mod classification;
 mod cors;
@@ -18,8 +19,10 @@ mod lifecycle;
 mod limits;
 mod metrics_compat;
 mod model_control;
+mod model_names;
 mod openapi;
 mod preface;
+mod passed_over;
 mod protocol;
 mod repository;
 mod runs;
