@@ -8,6 +8,9 @@ use crate::proto::{TensorProto, data_type};
 
 /// A constant of the file.
 pub(crate) fn literal(tensor: &TensorProto, sizes: &mut Sizes) -> Value {
+    if tensor.dims.len() > 64 {
+        return Value::unknown().with_type(tensor.data_type);
+    }
     let shape: Vec<Size> = tensor.dims.iter().map(|&dim| sizes.constant(dim)).collect();
     let count = tensor.dims.iter().try_fold(1_i64, |count, &dim| count.checked_mul(dim));
     let small = count.and_then(|count| usize::try_from(count).ok()).filter(|&count| count <= MOST_CONTENTS);

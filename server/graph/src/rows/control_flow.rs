@@ -66,7 +66,7 @@ fn join(walk: &mut Walk<'_>, node: &NodeProto, a: &Value, b: &Value, widened: &m
     }
     let from_data = a.from_data || b.from_data;
     let data_type = if a.data_type == b.data_type { a.data_type } else { 0 };
-    let mut value = Value { from_data, data_type, ..Value::unknown() };
+    let mut value = Value { data_type, from_data, ..Value::unknown() };
     value.state = match (a.state, b.state) {
         (State::Mixed(_), _) => a.state,
         (_, State::Mixed(_)) => b.state,

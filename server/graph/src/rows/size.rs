@@ -37,7 +37,6 @@ pub(crate) enum Op {
     Round,
     Sqrt,
     Pow,
-    Abs,
     /// One of two equal sizes, or the one that is not 1.
     Broadcast,
     /// How long a slice is: of a size, with a pair of start and end.
@@ -61,9 +60,8 @@ struct Symbol {
 struct Entry {
     polynomial: Polynomial,
     constant: Option<i64>,
-    depends_on_rows: bool,
-    never_negative: bool,
-    whole: bool,
+    /// As its symbols have them together.
+    traits: Symbol,
     /// It is the size of an axis of some value, and so never negative.
     dimension: bool,
 }
@@ -102,6 +100,11 @@ impl Sizes {
         sizes
     }
 
+    /// How many sizes there are.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
     fn intern(&mut self, polynomial: Polynomial) -> Size {
         if let Some(&size) = self.polynomials.get(&polynomial) {
             return size;
@@ -115,9 +118,13 @@ impl Sizes {
             || polynomial.iter().flat_map(|(monomial, _)| monomial).map(|&s| self.symbols[s as usize]);
         let entry = Entry {
             constant,
-            depends_on_rows: symbols().any(|s| s.depends_on_rows),
-            never_negative: polynomial.iter().all(|(_, c)| *c >= 0) && symbols().all(|s| s.never_negative),
-            whole: symbols().all(|s| s.whole),
+            traits: Symbol {
+                depends_on_rows: symbols().any(|s| s.depends_on_rows),
+                never_negative: polynomial.iter().all(|(_, c)| *c >= 0)
+                    && symbols().all(|s| s.never_negative),
+                whole: symbols().all(|s| s.whole),
+                float: None,
+            },
             dimension: false,
             polynomial: polynomial.clone(),
         };
@@ -182,11 +189,6 @@ impl Sizes {
         self.symbol(Symbol { depends_on_rows, never_negative: true, whole: true, float: None })
     }
 
-    /// A number of which nothing is known.
-    pub(crate) fn unknown(&mut self, depends_on_rows: bool) -> Size {
-        self.symbol(Symbol { depends_on_rows, never_negative: false, whole: false, float: None })
-    }
-
     pub(crate) fn as_constant(&self, size: Size) -> Option<i64> {
         self.entry(size).constant
     }
@@ -202,11 +204,11 @@ impl Sizes {
 
     /// Whether the size is the same however many rows there are, and whatever is in them.
     pub(crate) fn is_free(&self, size: Size) -> bool {
-        !self.entry(size).depends_on_rows
+        !self.entry(size).traits.depends_on_rows
     }
 
     pub(crate) fn is_never_negative(&self, size: Size) -> bool {
-        self.entry(size).never_negative || self.entry(size).dimension
+        self.entry(size).traits.never_negative || self.entry(size).dimension
     }
 
     /// Notes that a value has an axis of this size.
@@ -215,14 +217,14 @@ impl Sizes {
     }
 
     pub(crate) fn is_whole(&self, size: Size) -> bool {
-        self.entry(size).whole
+        self.entry(size).traits.whole
     }
 
     /// Whether the size is 1 or more whatever the symbols stand for.
     pub(crate) fn is_positive(&self, size: Size) -> bool {
         let entry = self.entry(size);
-        entry.never_negative
-            && entry.whole
+        entry.traits.never_negative
+            && entry.traits.whole
             && entry.polynomial.last().is_some_and(|(monomial, _)| monomial.is_empty())
     }
 
@@ -235,11 +237,11 @@ impl Sizes {
         let (never_negative, whole) = match op {
             Op::Broadcast | Op::Slice | Op::Range | Op::Equal | Op::Less => (true, true),
             Op::Div => (positive, true),
-            Op::Rem => (positive, self.is_whole(a) && self.is_whole(b)),
             Op::Floor | Op::Ceil | Op::Round => (self.is_never_negative(a), true),
-            Op::Abs => (true, self.is_whole(a)),
             Op::FloatDiv | Op::Sqrt | Op::Pow => (positive, false),
-            Op::Add | Op::Mul | Op::Min | Op::Max => (positive, self.is_whole(a) && self.is_whole(b)),
+            Op::Add | Op::Mul | Op::Rem | Op::Min | Op::Max => {
+                (positive, self.is_whole(a) && self.is_whole(b))
+            }
             Op::Pair | Op::Where => (false, false),
         };
         let depends_on_rows = !self.is_free(a) || !self.is_free(b);

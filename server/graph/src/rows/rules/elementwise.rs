@@ -54,7 +54,8 @@ pub(crate) fn elementwise(node: &mut Node<'_>) -> Outcome {
     let (shape, rows) = broadcast(node.sizes, &operands)?;
     let data_type = result_type(node, &values);
     let contents = if rows.is_none() { fold(node, &values, &shape, data_type) } else { None };
-    let keeps = node.proto.op_type == "Cast";
+    // numbers in other types may be rounded
+    let keeps = node.proto.op_type == "Cast" && matches!(data_type, data_type::INT64 | data_type::INT32);
     let state = match (rows, values.first().map(|value| value.state)) {
         (Some(rows), _) => State::Rows(rows),
         (None, Some(state)) if keeps => state,
@@ -109,7 +110,6 @@ fn compute(node: &mut Node<'_>, elements: &[Size], from: i32, to: i32) -> Option
             None => sizes.opaque(op, a, b),
         };
     Some(match (node.proto.op_type.as_str(), elements) {
-        ("Identity", &[a]) => a,
         ("Cast", &[a]) => match to {
             data_type::FLOAT => a,
             data_type::BOOL => match sizes.equal(a, Size::ZERO) {
@@ -120,7 +120,7 @@ fn compute(node: &mut Node<'_>, elements: &[Size], from: i32, to: i32) -> Option
         },
         ("Add" | "Sum", &[a, b]) => sizes.add(a, b),
         ("Sub", &[a, b]) => sizes.sub(a, b),
-        ("Mul", &[a, b]) => sizes.mul(a, b),
+        ("Mul" | "And", &[a, b]) => sizes.mul(a, b),
         ("Neg", &[a]) => sizes.negate(a),
         ("Div", &[a, b]) => sizes.quotient(a, b, is_float)?,
         ("Mod", &[a, b]) if !is_float => sizes.opaque(Op::Rem, a, b),
@@ -151,8 +151,7 @@ fn compute(node: &mut Node<'_>, elements: &[Size], from: i32, to: i32) -> Option
             sizes.sub(Size::ONE, less)
         }
         ("Not", &[a]) => sizes.sub(Size::ONE, a),
-        ("And", &[a, b]) => sizes.mul(a, b),
-        ("Max", &[a]) | ("Min", &[a]) => a,
+        ("Max" | "Min", &[a]) => a,
         ("Max", &[a, b]) => sizes.most(a, b),
         ("Min", &[a, b]) => sizes.least(a, b),
         ("Where", &[condition, a, b]) => match sizes.as_constant(condition) {

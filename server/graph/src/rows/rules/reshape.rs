@@ -136,14 +136,13 @@ fn moved(state: State, target: impl Fn(usize) -> Option<usize>) -> Option<State>
 fn squeeze(node: &mut Node<'_>) -> Outcome {
     let value = node.value(0)?;
     let shape = node.shape(0)?;
-    let axes = match node.axes(1, shape.len())? {
-        Some(axes) => axes,
-        None => {
-            if shape.iter().any(|&dim| node.sizes.as_constant(dim).is_none()) {
-                return Err(mixes("drops every axis of size 1, that of a single row too"));
-            }
-            (0..shape.len()).filter(|&axis| shape[axis] == Size::ONE).collect()
+    let axes = if let Some(axes) = node.axes(1, shape.len())? {
+        axes
+    } else {
+        if shape.iter().any(|&dim| node.sizes.as_constant(dim).is_none()) {
+            return Err(mixes("drops every axis of size 1, that of a single row too"));
         }
+        (0..shape.len()).filter(|&axis| shape[axis] == Size::ONE).collect()
     };
     let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();
     let state = moved(value.state, |axis| kept.iter().position(|&kept| kept == axis))

@@ -15,7 +15,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     Some(match operator {
         "Shape" => entry(shape).shape_only(),
         "Size" => entry(size).shape_only(),
-        "Constant" => entry(constant),
+        "Constant" => entry(|node| Ok(vec![constant(node)])),
         "ConstantOfShape" => entry(constant_of_shape).sizes(1).grows(1),
         "Range" => entry(range).sizes(0b111).grows(0b111),
         "Expand" => entry(expand).sizes(0b10).grows(0b10).any_state(),
@@ -49,16 +49,16 @@ fn size(node: &mut Node<'_>) -> Outcome {
     Ok(vec![Value::shaped([]).with_type(data_type::INT64).with_contents(Some(vec![total]))])
 }
 
-fn constant(node: &mut Node<'_>) -> Outcome {
+fn constant(node: &mut Node<'_>) -> Value {
     let sizes = &mut *node.sizes;
     if let Some(tensor) = attribute::tensor(node.proto, "value") {
-        return Ok(vec![contents::literal(tensor, sizes)]);
+        return contents::literal(tensor, sizes);
     }
     let find = |name: &str| attribute::find(node.proto, name);
     let list = |sizes: &mut crate::rows::size::Sizes, length: usize| {
         Value::shaped([sizes.constant(i64::try_from(length).unwrap_or(0))])
     };
-    let value = if let Some(given) = find("value_int") {
+    if let Some(given) = find("value_int") {
         let value = sizes.constant(given.i);
         Value::shaped([]).with_type(data_type::INT64).with_contents(Some(vec![value]))
     } else if let Some(given) = find("value_float") {
@@ -76,8 +76,7 @@ fn constant(node: &mut Node<'_>) -> Outcome {
         Value::shaped([]).with_type(data_type::STRING)
     } else {
         Value::unknown()
-    };
-    Ok(vec![value])
+    }
 }
 
 /// A tensor with the same element everywhere: each axis whose size is a multiple of the rows has rows.
@@ -121,7 +120,9 @@ fn range(node: &mut Node<'_>) -> Outcome {
         let distance = i128::from(end) - i128::from(first);
         let count = (distance + i128::from(step) - i128::from(step.signum())) / i128::from(step);
         let count = i64::try_from(count.max(0)).unwrap_or(i64::MAX);
-        let elements = (count <= 64).then(|| (0..count).map(|i| sizes.constant(first + i * step)).collect());
+        let elements = (count <= 64).then(|| {
+            (0..count).map(|i| sizes.constant(first.saturating_add(i.saturating_mul(step)))).collect()
+        });
         let shape = [sizes.constant(count)];
         return Ok(vec![Value::shaped(shape).with_type(data_type).with_contents(elements)]);
     }
