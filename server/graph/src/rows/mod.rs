@@ -12,6 +12,8 @@ mod polynomial;
 mod reason;
 mod rules;
 mod size;
+#[cfg(test)]
+mod size_tests;
 mod value;
 mod walk;
 

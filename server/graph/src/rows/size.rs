@@ -100,6 +100,11 @@ impl Sizes {
         sizes
     }
 
+    #[cfg(test)]
+    pub(super) fn polynomial(&self, size: Size) -> &Polynomial {
+        &self.entry(size).polynomial
+    }
+
     /// How many sizes there are.
     pub(crate) fn count(&self) -> usize {
         self.entries.len()
