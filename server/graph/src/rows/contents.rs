@@ -40,6 +40,16 @@ fn elements(tensor: &TensorProto, count: usize, sizes: &mut Sizes) -> Option<Vec
             .chunks(4)
             .map(|c| four(c).map(|b| sizes.float(f32::from_le_bytes(b))))
             .collect::<Option<_>>()?,
+        data_type::FLOAT16 if is_raw => raw
+            .chunks(2)
+            .map(|c| {
+                <[u8; 2]>::try_from(c).ok().and_then(|b| half(u16::from_le_bytes(b))).map(|v| sizes.float(v))
+            })
+            .collect::<Option<_>>()?,
+        data_type::DOUBLE if is_raw => raw
+            .chunks(8)
+            .map(|c| wide(c).and_then(|b| narrow(f64::from_le_bytes(b))).map(|v| sizes.float(v)))
+            .collect::<Option<_>>()?,
         data_type::FLOAT => tensor.float_data.iter().map(|&value| sizes.float(value)).collect(),
         data_type::BOOL if is_raw => raw.iter().map(|&value| sizes.constant(i64::from(value != 0))).collect(),
         data_type::INT32 | data_type::BOOL => {
@@ -48,6 +58,24 @@ fn elements(tensor: &TensorProto, count: usize, sizes: &mut Sizes) -> Option<Vec
         _ => return None,
     };
     (found.len() == count).then_some(found)
+}
+
+/// A number of half precision, where it is normal.
+fn half(bits: u16) -> Option<f32> {
+    let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 0x1f, bits & 0x3ff);
+    if exponent == 0x1f || (exponent == 0 && fraction != 0) {
+        return None;
+    }
+    // the exponents are off by 15 and by 127
+    let exponent = if exponent == 0 { 0 } else { u32::from(exponent) + 112 };
+    Some(f32::from_bits(u32::from(sign) << 31 | exponent << 23 | u32::from(fraction) << 13))
+}
+
+/// A number that single precision has too.
+#[expect(clippy::cast_possible_truncation, reason = "checked: the number must come back")]
+fn narrow(value: f64) -> Option<f32> {
+    let narrow = value as f32;
+    (f64::from(narrow) == value).then_some(narrow)
 }
 
 /// The dimensions as numbers, where the tensor is small.

@@ -62,7 +62,7 @@ struct Entry {
     constant: Option<i64>,
     /// As its symbols have them together.
     traits: Symbol,
-    /// It is the size of an axis of some value, and so never negative.
+    /// It is the size of an axis of some value, or comes from such sizes, and so is never negative.
     dimension: bool,
 }
 
@@ -256,6 +256,19 @@ impl Sizes {
     }
 
     pub(crate) fn add(&mut self, a: Size, b: Size) -> Size {
+        let sum = self.sum(a, b);
+        self.inherit_sign(a, b, sum);
+        sum
+    }
+
+    /// What is computed from two sizes that are never negative, without a difference, is never negative either.
+    fn inherit_sign(&mut self, a: Size, b: Size, result: Size) {
+        if self.is_never_negative(a) && self.is_never_negative(b) {
+            self.mark_dimension(result);
+        }
+    }
+
+    fn sum(&mut self, a: Size, b: Size) -> Size {
         match (self.as_constant(a), self.as_constant(b)) {
             (Some(0), _) => return b,
             (_, Some(0)) => return a,
@@ -286,6 +299,12 @@ impl Sizes {
     }
 
     pub(crate) fn mul(&mut self, a: Size, b: Size) -> Size {
+        let product = self.times(a, b);
+        self.inherit_sign(a, b, product);
+        product
+    }
+
+    fn times(&mut self, a: Size, b: Size) -> Size {
         match (self.as_constant(a), self.as_constant(b)) {
             (Some(1), _) => return b,
             (_, Some(1)) => return a,
@@ -341,6 +360,8 @@ impl Sizes {
             rest = canonical(rest)?;
             quotient.push((monomial, coefficient));
         }
-        Some(self.intern(canonical(quotient)?))
+        let quotient = self.intern(canonical(quotient)?);
+        self.inherit_sign(a, b, quotient);
+        Some(quotient)
     }
 }

@@ -123,7 +123,7 @@ fn compute(node: &mut Node<'_>, elements: &[Size], from: i32, to: i32) -> Option
         ("Mul" | "And", &[a, b]) => sizes.mul(a, b),
         ("Neg", &[a]) => sizes.negate(a),
         ("Div", &[a, b]) => sizes.quotient(a, b, is_float)?,
-        ("Mod", &[a, b]) if !is_float => sizes.opaque(Op::Rem, a, b),
+        ("Mod", &[a, b]) if !is_float => sizes.remainder(a, b)?,
         ("Floor", &[a]) => sizes.round(a, Op::Floor),
         ("Ceil", &[a]) => sizes.round(a, Op::Ceil),
         ("Round", &[a]) => sizes.round(a, Op::Round),
