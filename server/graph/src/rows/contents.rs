@@ -6,6 +6,9 @@ use super::{
 };
 use crate::proto::{TensorProto, data_type};
 
+/// Elements of a table of places that are looked through.
+const LARGEST_TABLE: usize = 1 << 13;
+
 /// A constant of the file.
 pub(crate) fn literal(tensor: &TensorProto, sizes: &mut Sizes) -> Value {
     if tensor.dims.len() > 64 {
@@ -15,7 +18,21 @@ pub(crate) fn literal(tensor: &TensorProto, sizes: &mut Sizes) -> Value {
     let count = tensor.dims.iter().try_fold(1_i64, |count, &dim| count.checked_mul(dim));
     let small = count.and_then(|count| usize::try_from(count).ok()).filter(|&count| count <= MOST_CONTENTS);
     let contents = small.and_then(|count| elements(tensor, count, sizes));
-    Value::shaped(shape).with_type(tensor.data_type).with_contents(contents)
+    let bound = bound(tensor, sizes);
+    Value { bound, ..Value::shaped(shape).with_type(tensor.data_type).with_contents(contents) }
+}
+
+/// One more than the greatest element of a table of places, where none is negative.
+fn bound(tensor: &TensorProto, sizes: &mut Sizes) -> Option<Size> {
+    let count = tensor.int64_data.len().max(tensor.raw_data.len() / 8);
+    if tensor.data_type != data_type::INT64 || tensor.data_location != 0 || count > LARGEST_TABLE {
+        return None;
+    }
+    let raw =
+        tensor.raw_data.chunks_exact(8).filter_map(|c| <[u8; 8]>::try_from(c).ok()).map(i64::from_le_bytes);
+    let all = raw.chain(tensor.int64_data.iter().copied());
+    let (low, high) = all.fold((0, 0), |(low, high), value| (value.min(low), value.max(high)));
+    (low == 0).then(|| high.checked_add(1)).flatten().map(|bound| sizes.constant(bound))
 }
 
 fn elements(tensor: &TensorProto, count: usize, sizes: &mut Sizes) -> Option<Vec<Size>> {

@@ -206,7 +206,7 @@ fn finish(walk: &mut Walk<'_>, node: &NodeProto, outputs: Vec<Value>) -> Vec<Val
 
 /// The outputs of all turns, along a new axis.
 fn stack(walk: &mut Walk<'_>, node: &NodeProto, value: &Value, axis: i64, length: Size) -> Value {
-    let mut all = Value { contents: None, elements: None, ..value.clone() };
+    let mut all = Value { contents: None, bound: None, elements: None, ..value.clone() };
     let place = value.shape.as_deref().and_then(|shape| {
         let axis = node::axis(axis, shape.len() + 1).ok()?;
         let mut shape = shape.to_vec();

@@ -223,7 +223,7 @@ impl<'m> Walk<'m> {
         for output in &mut outputs {
             output.from_data = from_data && !shape_only;
             let state = match output.state {
-                State::Rows(_) | State::Numbers { .. } | State::Places { .. } => output.state,
+                State::Rows(_) | State::Numbers(_) | State::Places { .. } => output.state,
                 State::Mixed(_) => continue,
                 State::Free | State::Count if any_state => output.state,
                 State::Free | State::Count if has_rows && !shape_only => {
@@ -244,7 +244,7 @@ impl<'m> Walk<'m> {
                 Some(State::Rows(_)) if has_bit(rule.sizes, input) => {
                     return Err(mixes("takes a size from values of the rows"));
                 }
-                Some(State::Numbers { .. } | State::Places { .. }) if !has_bit(rule.sizes, input) => {
+                Some(State::Numbers(_) | State::Places { .. }) if !has_bit(rule.sizes, input) => {
                     return Err(mixes("takes in the numbers of the rows"));
                 }
                 Some(State::Count) if !has_bit(rule.sizes, input) => {
@@ -279,9 +279,16 @@ impl<'m> Walk<'m> {
                         self.blame(node, "has an output whose other axes depend on how many rows there are");
                 }
             }
-            State::Numbers { axis } | State::Places { axis } => {
+            State::Numbers(_) | State::Places { .. } => {
                 value.contents = None;
-                if !self.fits(value, Layout::plain(axis)) {
+                let (axis, free) = match value.state {
+                    State::Numbers(numbers) => {
+                        (numbers.axis, self.sizes.is_free(numbers.step) && self.sizes.is_free(numbers.bound))
+                    }
+                    State::Places { axis } => (axis, true),
+                    _ => return,
+                };
+                if !(free && self.fits(value, Layout::plain(axis))) {
                     value.state = State::Count;
                 }
             }

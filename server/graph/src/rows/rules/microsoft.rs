@@ -37,6 +37,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
         "Attention" => entry(|node| attention(node, &[1, 2])),
         "QAttention" => entry(|node| attention(node, &[1, 2, 3, 4, 6, 7])),
         "MultiHeadAttention" => entry(|node| attention(node, &[3])),
+        "RelativePositionBias" => entry(position_bias).sizes(0b110).grows(0b110),
         "CDist" => entry(distances),
         "RotaryEmbedding" => entry(rotary),
         "EmbedLayerNormalization" => entry(embed),
@@ -319,4 +320,33 @@ fn rotary(node: &mut Node<'_>) -> Outcome {
         return Err(mixes("takes the tokens of all rows one after another"));
     }
     like_first(node)
+}
+
+/// A bias for each head, query and key: the same for all rows.
+fn position_bias(node: &mut Node<'_>) -> Outcome {
+    node.others_free(&[])?;
+    Ok(vec![Value::shaped([Size::ONE, node.fresh(), node.fresh(), node.fresh()])])
+}
+
+/// Operators on images in blocks of channels: the first axis is always the batch.
+pub(crate) fn blocked(operator: &str) -> Option<Entry> {
+    Some(match operator {
+        "Conv" | "MaxPool" | "AveragePool" | "GlobalMaxPool" | "GlobalAveragePool" | "Upsample"
+        | "ReorderInput" | "ReorderOutput" => entry(in_blocks),
+        _ => return None,
+    })
+}
+
+fn in_blocks(node: &mut Node<'_>) -> Outcome {
+    let rows = convolution::batch(node, 0)?;
+    node.others_free(&[0, 3])?;
+    // the fourth input is added to what a convolution gives
+    if node.optional(3).is_some() && node.layout(3) != rows {
+        return Err(mixes("adds the rows of one input to other rows of the other"));
+    }
+    let mut shape = node.shape(0)?.to_vec();
+    for dim in shape.iter_mut().skip(1) {
+        *dim = node.fresh();
+    }
+    Ok(vec![matmul::result(shape, rows)])
 }

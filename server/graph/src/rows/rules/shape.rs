@@ -7,7 +7,7 @@ use crate::{
         attribute, contents,
         node::{Node, Outcome, mixes},
         size::{Op, Size},
-        value::{Layout, State, Value},
+        value::{Layout, Numbers, State, Value},
     },
 };
 
@@ -129,7 +129,7 @@ fn range(node: &mut Node<'_>) -> Outcome {
     if start == Size::ZERO && delta == Size::ONE && sizes.is_never_negative(limit) && sizes.is_whole(limit) {
         let value = Value::shaped([limit]).with_type(data_type);
         let numbers = limit == Size::ROWS;
-        return Ok(vec![if numbers { value.with_state(State::Numbers { axis: 0 }) } else { value }]);
+        return Ok(vec![if numbers { value.with_state(State::Numbers(Numbers::plain(0))) } else { value }]);
     }
     let ends = sizes.opaque(Op::Pair, start, limit);
     let count = sizes.opaque(Op::Range, ends, delta);
@@ -150,7 +150,7 @@ fn expand(node: &mut Node<'_>) -> Outcome {
         |dims: &[Size], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(Size::ONE, |i| dims[i]);
     let own = match value.state {
         State::Rows(layout) => Some(layout),
-        State::Numbers { axis } | State::Places { axis } => Some(Layout::plain(axis)),
+        State::Numbers(Numbers { axis, .. }) | State::Places { axis } => Some(Layout::plain(axis)),
         _ => None,
     };
     let mut rows = own.map(|layout| layout.on(layout.axis + rank - shape.len()));
@@ -175,7 +175,7 @@ fn expand(node: &mut Node<'_>) -> Outcome {
     let small = value.contents.as_deref().filter(|elements| elements.len() == 1).zip(node.small(&result));
     let contents = small.map(|(elements, dims)| vec![elements[0]; dims.iter().product()]);
     let state = match (value.state, rows) {
-        (State::Numbers { .. }, Some(rows)) => State::Numbers { axis: rows.axis },
+        (State::Numbers(numbers), Some(rows)) => State::Numbers(numbers.on(rows.axis)),
         (State::Places { .. }, Some(rows)) => State::Places { axis: rows.axis },
         (_, Some(rows)) => State::Rows(rows),
         _ => value.state,
