@@ -113,7 +113,9 @@ impl Changes {
         node: &NodeProto,
     ) -> Result<(), Malformed> {
         if let Some(nodes) = self.replaced(node) {
-            nodes.iter().for_each(|node| put(edited, tag, &node.encode_to_vec()));
+            for node in nodes {
+                put(edited, tag, &node.encode_to_vec());
+            }
             return Ok(());
         }
         if !self.concerns(node) {

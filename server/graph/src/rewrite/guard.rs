@@ -18,6 +18,9 @@ const DEEPEST_CALL: usize = 32;
 /// From this version of the standard operators on `Reshape` takes the shape as an input.
 const OPSET_OF_RESHAPE: i64 = 5;
 
+/// Types of elements, where they are known.
+type Types = Vec<Option<i32>>;
+
 /// What goes through a model's graphs and notes what has to be changed.
 pub(super) struct Guard<'a, 'c> {
     functions: HashMap<(&'a str, &'a str), &'a FunctionProto>,
@@ -25,7 +28,7 @@ pub(super) struct Guard<'a, 'c> {
     opset: i64,
     changes: &'c mut Changes,
     /// What calls of functions gave, by function and types, so that each is gone through once.
-    called: HashMap<(usize, Vec<Option<i32>>), Vec<Option<i32>>>,
+    called: HashMap<(usize, Types), Types>,
     depth: usize,
     /// Names of the nodes with their operators.
     pub(super) guarded: Vec<String>,
@@ -47,11 +50,7 @@ impl<'a, 'c> Guard<'a, 'c> {
     }
 
     /// Notes what has to be changed in a graph, and gives the types of its outputs.
-    pub(super) fn graph(
-        &mut self,
-        graph: &'a GraphProto,
-        around: Option<&Scope<'a, '_>>,
-    ) -> Vec<Option<i32>> {
+    pub(super) fn graph(&mut self, graph: &'a GraphProto, around: Option<&Scope<'a, '_>>) -> Types {
         let mut scope = Scope::of_graph(graph, around, self.has_defaults && around.is_none());
         self.nodes(&graph.node, &mut scope);
         graph.output.iter().map(|output| scope.of(&output.name).element).collect()
@@ -72,20 +71,15 @@ impl<'a, 'c> Guard<'a, 'c> {
     }
 
     /// The types that a node's graphs give it.
-    fn graphs(&mut self, node: &'a NodeProto, scope: &Scope<'a, '_>) -> Vec<Option<i32>> {
+    fn graphs(&mut self, node: &'a NodeProto, scope: &Scope<'a, '_>) -> Types {
         let given: Vec<_> = graphs_of(node).map(|graph| self.graph(graph, Some(scope))).collect();
         let first = given.into_iter().next().unwrap_or_default();
         // The body of a loop says first whether it goes on.
         if node.op_type == "Loop" { first.into_iter().skip(1).collect() } else { first }
     }
 
-    fn call(
-        &mut self,
-        function: &'a FunctionProto,
-        node: &NodeProto,
-        scope: &Scope<'a, '_>,
-    ) -> Vec<Option<i32>> {
-        let types: Vec<_> = (0..function.input.len()).map(|at| scope.input(node, at).element).collect();
+    fn call(&mut self, function: &'a FunctionProto, node: &NodeProto, scope: &Scope<'a, '_>) -> Types {
+        let types: Types = (0..function.input.len()).map(|at| scope.input(node, at).element).collect();
         let key = (std::ptr::from_ref(function).addr(), types);
         if let Some(given) = self.called.get(&key) {
             return given.clone();
@@ -100,7 +94,7 @@ impl<'a, 'c> Guard<'a, 'c> {
         self.depth += 1;
         self.nodes(&function.node, &mut inside);
         self.depth -= 1;
-        let given: Vec<_> = function.output.iter().map(|name| inside.of(name).element).collect();
+        let given: Types = function.output.iter().map(|name| inside.of(name).element).collect();
         self.called.insert(key, given.clone());
         given
     }

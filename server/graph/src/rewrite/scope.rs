@@ -99,7 +99,7 @@ impl<'a, 's> Scope<'a, 's> {
             }
             "Where" => of(1).or_else(|| of(2)),
             "Cast" => number("to"),
-            "CastLike" => of(1),
+            "CastLike" | "DequantizeLinear" => of(1),
             "Constant" => return vec![constant_element(node)],
             "ConstantOfShape" => Some(tensor("value").unwrap_or(FLOAT)),
             "RandomNormal" | "RandomUniform" => Some(number("dtype").unwrap_or(FLOAT)),
@@ -114,7 +114,6 @@ impl<'a, 's> Scope<'a, 's> {
             "Dropout" => return vec![of(0), Some(BOOL)],
             "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "And" | "Or" | "Xor"
             | "Not" | "IsNaN" | "IsInf" => Some(BOOL),
-            "DequantizeLinear" => of(1),
             "DynamicQuantizeLinear" => return vec![Some(UINT8), Some(FLOAT), Some(UINT8)],
             "MatMulInteger" | "ConvInteger" => Some(INT32),
             "StringNormalizer" => Some(STRING),

@@ -74,7 +74,7 @@ fn rows_of(graph: &GraphProto, probabilities: &str, position: usize) -> Option<D
 }
 
 fn matrix(rows: Option<DimensionValue>, columns: usize) -> TypeProto {
-    let columns = (columns > 0).then(|| DimensionValue::DimValue(columns as i64));
+    let columns = (columns > 0).then_some(DimensionValue::DimValue(columns as i64));
     let dim = [rows, columns].map(|value| Dimension { value }).to_vec();
     let tensor_type = TensorType { elem_type: data_type::FLOAT, shape: Some(TensorShapeProto { dim }) };
     TypeProto { tensor_type: Some(tensor_type), sequence_type: None }
