@@ -232,11 +232,7 @@ fn check_tensor(input: &InputTensor, spec: &TensorSpec) -> Result<(), ServeError
     }
     if !spec.accepts(&tensor.shape.0) {
         let rank = spec.dims.as_ref().map_or(0, Vec::len);
-        let hint = if tensor.shape.0.len() + 1 == rank {
-            "; is the batch dimension missing?"
-        } else {
-            ""
-        };
+        let hint = if tensor.shape.0.len() + 1 == rank { "; is the batch dimension missing?" } else { "" };
         return Err(ServeError::invalid(format!(
             "input '{name}' has shape {}, the model expects {spec}{hint}",
             tensor.shape

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Datatype;
+use crate::{Datatype, metadata::is_false};
 
 /// One version of a model in the answer of `POST /v2/repository/index`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +16,7 @@ pub struct IndexEntry {
     pub version: String,
     /// How far it is.
     pub state: ModelState,
-    /// Why it does not answer; empty where it does.
+    /// Why it does not answer; where it does, why its requests are not joined; else empty.
     pub reason: String,
 }
 
@@ -143,6 +143,16 @@ pub struct ModelConfiguration {
     /// How batches are formed, where they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dynamic_batching: Option<DynamicBatchingConfiguration>,
+    /// What was decided at load, by name: whether requests are joined and why, and what was measured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, ParameterConfiguration>,
+}
+
+/// A value of a model's configuration that has no field of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterConfiguration {
+    /// The value, as text.
+    pub string_value: String,
 }
 
 /// Which versions of a model are served.
@@ -176,6 +186,9 @@ pub struct TensorConfiguration {
     /// The shape that `dims` stands for, where that is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reshape: Option<ReshapeConfiguration>,
+    /// Whether an input may be left out, since the model has a default for it. Written where it is so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
 }
 
 /// A shape behind the `dims` of an input or output.

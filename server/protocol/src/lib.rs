@@ -30,7 +30,7 @@ pub use error::{DecodeError, EncodeError, Found, Problem};
 pub use extensions::{
     BatchStatistics, Durations, DynamicBatchingConfiguration, IndexEntry, InferenceStatistics,
     InstanceGroupConfiguration, MemoryUsage, ModelConfiguration, ModelState, ModelStatistics,
-    ReshapeConfiguration, TensorConfiguration, VersionPolicyConfiguration,
+    ParameterConfiguration, ReshapeConfiguration, TensorConfiguration, VersionPolicyConfiguration,
 };
 pub use json::v1;
 pub use message::{InferRequest, InferResponse, InputTensor, RequestedOutput};

@@ -40,6 +40,14 @@ pub struct TensorMetadata {
     pub datatype: Datatype,
     /// Size along each axis; -1 where it varies.
     pub shape: Vec<i64>,
+    /// Whether an input may be left out, since the model has a default for it. Written where it is so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The body of an answer that is an error: `{"error": "…"}`.

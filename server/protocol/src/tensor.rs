@@ -89,6 +89,26 @@ impl Tensor {
         Some(Self { datatype: self.datatype, shape, data: self.data.slice(range) })
     }
 
+    /// The part `start..start + count` along `axis` as a tensor of its own: of the first axis it shares this one's
+    /// memory, of others it is a copy.
+    ///
+    /// `None` where the tensor has no such part, or has BYTES and the axis is not the first.
+    pub fn slice_along(&self, axis: usize, start: usize, count: usize) -> Option<Self> {
+        if axis == 0 {
+            return self.slice_rows(start, count);
+        }
+        let size = *self.shape.0.get(axis)?;
+        let end = start.checked_add(count).filter(|&end| end <= size)?;
+        let inner = self.shape.0[axis + 1..].iter().product::<usize>() * self.datatype.size()?;
+        let mut shape = self.shape.clone();
+        shape.0[axis] = count;
+        let mut data = Vec::with_capacity(shape.elements()? * self.datatype.size()?);
+        for whole in self.data.chunks_exact((size * inner).max(1)) {
+            data.extend_from_slice(&whole[start * inner..end * inner]);
+        }
+        Some(Self { datatype: self.datatype, shape, data: data.into() })
+    }
+
     /// Where the BYTES element at `index` starts.
     fn offset_of(&self, index: usize) -> usize {
         let mut elements = bytes_elements(&self.data);

@@ -17,17 +17,24 @@ struct AlignedBuffer {
 }
 
 impl AlignedBuffer {
-    fn fill<'a>(&mut self, parts: impl Iterator<Item = &'a [u8]> + Clone) {
-        self.length = parts.clone().map(<[u8]>::len).sum();
+    /// Joins the tensors along `axis`: for each index of the axes before it, the parts of all tensors in turn.
+    fn fill<'a>(&mut self, tensors: impl Iterator<Item = &'a Tensor> + Clone, axis: usize) {
+        self.length = tensors.clone().map(|tensor| tensor.data.len()).sum();
         let words = self.length.div_ceil(size_of::<u64>());
         if self.words.len() < words {
             self.words.resize(words, 0);
         }
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
+        let before = |tensor: &Tensor| tensor.shape.0[..axis].iter().product::<usize>();
+        let turns = tensors.clone().next().map_or(0, before);
         let mut start = 0;
-        for part in parts {
-            bytes[start..start + part.len()].copy_from_slice(part);
-            start += part.len();
+        for turn in 0..turns {
+            for tensor in tensors.clone() {
+                let length = tensor.data.len() / turns;
+                bytes[start..start + length]
+                    .copy_from_slice(&tensor.data[turn * length..(turn + 1) * length]);
+                start += length;
+            }
         }
     }
 
@@ -42,42 +49,68 @@ impl AlignedBuffer {
     }
 }
 
-/// The input tensors of each request of a batch, each in the model's order.
-pub type ExecutionInputs<'a> = [&'a [Tensor]];
+/// The input tensors of one request of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestInputs<'a> {
+    /// Those that every request gives, in the model's order, then the optional ones.
+    pub tensors: &'a [Tensor],
+    /// Positions among the model's inputs of the optional ones. A request that gives any is alone.
+    pub optional: &'a [usize],
+}
+
+impl RequestInputs<'_> {
+    /// The position among the model's inputs of the tensor at `index`.
+    fn position(&self, index: usize) -> usize {
+        let required = self.tensors.len() - self.optional.len();
+        index.checked_sub(required).map_or(index, |index| self.optional[index])
+    }
+}
+
+/// The inputs of each request of a batch.
+pub type ExecutionInputs<'a> = [RequestInputs<'a>];
 
 /// An input of a request that is alone, where its elements lie as they must: no copy is made of it.
 fn own_data<'a>(requests: &ExecutionInputs<'a>, index: usize) -> Option<&'a [u8]> {
     let [only] = requests else { return None };
-    let Tensor { datatype, data, .. } = &only[index];
+    let Tensor { datatype, data, .. } = &only.tensors[index];
     data.as_ptr().addr().is_multiple_of(datatype.size().unwrap_or(1)).then_some(&data[..])
 }
 
 /// Joins the inputs of batches, reusing its buffers.
 #[derive(Debug, Default)]
 pub struct Gatherer {
+    /// The axis along which each input is joined; the first where it has none here.
+    axes: Vec<usize>,
     buffers: Vec<AlignedBuffer>,
     shapes: Vec<Shape>,
 }
 
 impl Gatherer {
-    /// Joins the requests' tensors input by input along the first axis and hands the batch to `run`.
-    /// A single request keeps its shape, whether the model has a batch axis or not.
+    /// Joins inputs along these axes.
+    pub fn along(axes: Vec<usize>) -> Self {
+        Self { axes, ..Self::default() }
+    }
+
+    /// Joins the requests' tensors input by input along their axes and hands the batch to `run`.
+    /// A single request keeps its shape, whether the model's requests can be joined or not.
     pub fn gather<R>(
         &mut self,
         requests: &ExecutionInputs<'_>,
         run: impl FnOnce(&[BatchInput<'_>]) -> R,
     ) -> R {
-        let Some(first) = requests.first() else { return run(&[]) };
+        let Some(request) = requests.first() else { return run(&[]) };
+        let first = request.tensors;
         self.buffers.resize_with(first.len(), AlignedBuffer::default);
         self.shapes.clear();
         for (index, buffer) in self.buffers.iter_mut().enumerate() {
-            let tensors = requests.iter().map(|inputs: &&[Tensor]| &inputs[index]);
+            let tensors = requests.iter().map(|request| &request.tensors[index]);
+            let axis = self.axes.get(index).copied().unwrap_or(0);
             if own_data(requests, index).is_none() {
-                buffer.fill(tensors.clone().map(|tensor| &tensor.data[..]));
+                buffer.fill(tensors.clone(), if requests.len() > 1 { axis } else { 0 });
             }
             let mut shape = first[index].shape.clone();
             if requests.len() > 1 {
-                shape.0[0] = tensors.map(|tensor| tensor.shape.0[0]).sum();
+                shape.0[axis] = tensors.map(|tensor| tensor.shape.0[axis]).sum();
             }
             self.shapes.push(shape);
         }
@@ -87,6 +120,7 @@ impl Gatherer {
             .zip(&self.shapes)
             .enumerate()
             .map(|(index, (buffer, shape))| BatchInput {
+                position: request.position(index),
                 datatype: first[index].datatype,
                 shape,
                 data: own_data(requests, index).unwrap_or_else(|| buffer.bytes()),
@@ -111,6 +145,10 @@ mod tests {
         [Tensor { datatype: Datatype::Fp64, shape: Shape(smallvec![1, data.len() / 8]), data }]
     }
 
+    fn inputs(tensors: &[Tensor]) -> RequestInputs<'_> {
+        RequestInputs { tensors, optional: &[] }
+    }
+
     #[test]
     fn a_request_alone_is_copied_only_where_its_elements_do_not_lie_as_they_must() {
         let mut gatherer = Gatherer::default();
@@ -118,15 +156,39 @@ mod tests {
         let aligned = data.as_ptr().addr().wrapping_neg() % 8;
         for offset in 0..8 {
             let only = tensor(data.slice(offset..offset + 80));
-            gatherer.gather(&[&only], |inputs| {
+            gatherer.gather(&[inputs(&only)], |inputs| {
                 assert_eq!(inputs[0].data, &only[0].data);
                 assert_eq!(inputs[0].data.as_ptr().addr() % 8, 0);
                 assert_eq!(inputs[0].data.as_ptr() == only[0].data.as_ptr(), offset == aligned);
             });
         }
         let two = tensor(data.slice(aligned..aligned + 80));
-        gatherer.gather(&[&two, &two], |inputs| {
+        gatherer.gather(&[inputs(&two), inputs(&two)], |inputs| {
             assert_eq!((inputs[0].data.len(), &inputs[0].shape.0[..]), (160, &[2, 10][..]));
         });
+    }
+
+    #[test]
+    fn tensors_are_joined_along_the_axis_of_their_rows() {
+        let part = |rows: usize, value: u8| Tensor {
+            datatype: Datatype::Uint8,
+            shape: Shape(smallvec![2, rows, 2]),
+            data: (0..4 * rows).map(|index| value + index as u8).collect::<Vec<_>>().into(),
+        };
+        let (one, two) = ([part(1, 0)], [part(2, 100)]);
+        Gatherer::along(vec![1]).gather(&[inputs(&one), inputs(&two)], |joined| {
+            assert_eq!(joined[0].shape.0[..], [2, 3, 2]);
+            assert_eq!(joined[0].data, [0, 1, 100, 101, 102, 103, 2, 3, 104, 105, 106, 107]);
+        });
+    }
+
+    #[test]
+    fn optional_inputs_keep_their_position() {
+        let data = Bytes::from(vec![0; 8]);
+        let tensors = [tensor(data.clone()), tensor(data.clone()), tensor(data)].concat();
+        let request = RequestInputs { tensors: &tensors, optional: &[3, 5] };
+        let positions = Gatherer::default()
+            .gather(&[request], |inputs| inputs.iter().map(|input| input.position).collect::<Vec<_>>());
+        assert_eq!(positions, [0, 3, 5]);
     }
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     executor::{ExecuteError, Executor},
+    model::RowAxes,
     telemetry::BatchTimes,
 };
 
@@ -19,6 +20,8 @@ use crate::{
 pub struct Instance {
     executor: Box<dyn Executor>,
     gatherer: Gatherer,
+    /// The axis that counts rows in each output; the first where it has none here.
+    output_axes: Vec<usize>,
     thread: Option<InstanceThread>,
 }
 
@@ -31,7 +34,14 @@ impl std::fmt::Debug for Instance {
 impl Instance {
     /// An instance that runs batches on `executor`.
     pub fn new(executor: Box<dyn Executor>) -> Self {
-        Self { executor, gatherer: Gatherer::default(), thread: None }
+        Self { executor, gatherer: Gatherer::default(), output_axes: Vec::new(), thread: None }
+    }
+
+    /// The same where requests are joined along these axes, not along the first of every tensor.
+    #[must_use]
+    pub fn along(self, axes: &RowAxes) -> Self {
+        let gatherer = Gatherer::along(axes.inputs.clone());
+        Self { gatherer, output_axes: axes.outputs.clone(), ..self }
     }
 
     /// An instance whose batches run on that thread alone, not where they are formed.
@@ -66,7 +76,7 @@ impl Instance {
         let (outputs, joined) = catch_unwind(AssertUnwindSafe(execute))
             .unwrap_or_else(|_| Err(ExecuteError("the executor panicked".into())))?;
         let executed = Instant::now();
-        let answers = scatter(outputs, rows)?;
+        let answers = scatter(outputs, rows, &self.output_axes)?;
         let times =
             BatchTimes { input: joined - started, infer: executed - joined, output: executed.elapsed() };
         Ok((answers, times))

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use oip::Tensor;
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
@@ -11,6 +10,7 @@ use super::{
     company::{self, LOOK},
     courtesy::make_way,
     expired,
+    gather::RequestInputs,
     lane::Helper,
     queue::{Entry, Handover},
     regulars::Regulars,
@@ -274,8 +274,8 @@ fn run_together(
     entries: &[Entry<Waiting>],
     started: Instant,
 ) -> Result<(Vec<Answer>, BatchTimes), ExecuteError> {
-    let inputs: SmallVec<[&[Tensor]; 32]> =
-        entries.iter().map(|entry| &entry.payload.work.inputs[..]).collect();
+    let inputs: SmallVec<[RequestInputs<'_>; 32]> =
+        entries.iter().map(|entry| entry.payload.work.inputs()).collect();
     let rows: SmallVec<[usize; 32]> = entries.iter().map(|entry| entry.rows).collect();
     instance.run(&inputs, &rows, started)
 }

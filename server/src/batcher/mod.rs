@@ -32,6 +32,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use gather::RequestInputs;
 pub use instance::Instance;
 use lane::Lanes;
 use lease::Lease;
@@ -46,7 +47,7 @@ use crate::{
     executor::RunTime,
     schedule::Priority,
     telemetry::{BatchRun, BatchTimes, ModelMetrics},
-    validate::{Inputs, ValidRequest},
+    validate::{Inputs, Optional, ValidRequest},
 };
 
 /// Requests whose rows take so long are served in order of arrival by whichever instance is free first: what
@@ -73,8 +74,16 @@ pub type Answer = Vec<Tensor>;
 #[derive(Debug)]
 struct Work {
     inputs: Inputs,
+    /// Positions of the optional inputs, which are the last.
+    optional: Optional,
     arrived: Instant,
     deadline: Instant,
+}
+
+impl Work {
+    fn inputs(&self) -> RequestInputs<'_> {
+        RequestInputs { tensors: &self.inputs, optional: &self.optional }
+    }
 }
 
 /// A request in the queue, with the way back to the task that brought it.
@@ -158,12 +167,12 @@ impl Batcher {
     /// [`ErrorCode::Overloaded`]: the queue is full. [`ErrorCode::DeadlineExceeded`]: no answer by
     /// `deadline`, or within the request's own timeout. [`ErrorCode::Internal`]: ONNX Runtime failed on this very request.
     pub async fn submit(&self, request: ValidRequest, deadline: Instant) -> Result<Answer, ServeError> {
-        let ValidRequest { inputs, rows, group, schedule } = request;
+        let ValidRequest { inputs, optional, rows, group, schedule } = request;
         let (sender, mut turn) = oneshot::channel();
         let arrived = Instant::now();
         let own_deadline = schedule.timeout.and_then(|timeout| arrived.checked_add(timeout));
         let deadline = own_deadline.map_or(deadline, |own| own.min(deadline));
-        let work = Work { inputs, arrived, deadline };
+        let work = Work { inputs, optional, arrived, deadline };
         let entry = Entry { rows, group, payload: Waiting { work, turn: sender } };
         let home = self.shared.lanes.home();
         let mut place = Place { shared: &self.shared, lane: home, ticket: None };

@@ -131,7 +131,7 @@ impl Model {
     fn arrive(&mut self, rows: usize, group: usize, priority: Priority, instances: usize) {
         let id = self.arrived;
         self.arrived += 1;
-        match self.queue.admit(Entry { rows, group: smallvec![group], payload: id }, priority) {
+        match self.queue.admit(Entry { rows, group: Some(smallvec![group]), payload: id }, priority) {
             Admission::Lead(instance, entry) => {
                 assert!(self.waiting.is_empty(), "nobody overtakes those who wait");
                 assert_eq!(entry.payload, id);
@@ -157,8 +157,8 @@ impl Model {
     }
 
     fn join(&mut self, group: usize, room: usize) {
-        let expected = self.queue.joinable_rows(&smallvec![group]);
-        let joined = self.queue.join(&smallvec![group], room);
+        let expected = self.queue.joinable_rows(Some(&smallvec![group]));
+        let joined = self.queue.join(Some(&smallvec![group]), room);
         let rows: usize = joined.iter().map(|entry| entry.rows).sum();
         assert!(rows <= room && rows <= expected);
         for entry in joined {
@@ -210,7 +210,7 @@ proptest! {
 #[test]
 fn a_request_that_left_cannot_leave_again() {
     let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(8)));
-    let entry = |payload| Entry { rows: 1, group: Group::new(), payload };
+    let entry = |payload| Entry { rows: 1, group: Some(Group::new()), payload };
     assert!(matches!(queue.admit(entry(0), Priority::DEFAULT), Admission::Lead((), _)));
     let Admission::Wait(ticket) = queue.admit(entry(1), Priority::DEFAULT) else {
         panic!("the only instance is led")
@@ -224,7 +224,7 @@ fn a_request_that_left_cannot_leave_again() {
 fn a_stream_of_urgent_requests_starves_nobody() {
     let most = 4;
     let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(most)));
-    let entry = |payload| Entry { rows: 1, group: Group::new(), payload };
+    let entry = |payload| Entry { rows: 1, group: Some(Group::new()), payload };
     assert!(matches!(queue.admit(entry(0), Priority::DEFAULT), Admission::Lead((), _)));
     assert!(matches!(queue.admit(entry(1), Priority::LOWEST), Admission::Wait(_)));
     for passed in 0..=Priority::LOWEST.levels_above() * most as u64 {

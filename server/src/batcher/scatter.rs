@@ -4,13 +4,18 @@ use oip::Tensor;
 
 use crate::executor::ExecuteError;
 
-/// Gives each request its rows of every output; `rows` are those of each request, in the batch's order.
-/// No element is copied: the tensors share the batch's buffers.
+/// Gives each request its rows of every output; `rows` are those of each request, in the batch's order, and `axes` the
+/// axis that counts them in each output, the first where there is none.
+/// Along the first axis no element is copied: the tensors share the batch's buffers.
 ///
 /// # Errors
-/// An output that does not have one row for each row of the batch: the model's file promised a batch
-/// axis that the model does not keep.
-pub fn scatter(outputs: Vec<Tensor>, rows: &[usize]) -> Result<Vec<Vec<Tensor>>, ExecuteError> {
+/// An output that does not have one row for each row of the batch: the model does not keep rows apart, though its
+/// configuration says so.
+pub fn scatter(
+    outputs: Vec<Tensor>,
+    rows: &[usize],
+    axes: &[usize],
+) -> Result<Vec<Vec<Tensor>>, ExecuteError> {
     if rows.len() == 1 {
         return Ok(vec![outputs]);
     }
@@ -19,13 +24,18 @@ pub fn scatter(outputs: Vec<Tensor>, rows: &[usize]) -> Result<Vec<Vec<Tensor>>,
         let shape = &output.shape;
         ExecuteError(format!("an output has shape {shape} for a batch of {total} rows"))
     };
-    if let Some(output) = outputs.iter().find(|output| output.rows() != Some(total)) {
+    let axis = |output: usize| axes.get(output).copied().unwrap_or(0);
+    let has_rows = |(index, output): &(usize, &Tensor)| output.shape.0.get(axis(*index)) == Some(&total);
+    if let Some((_, output)) = outputs.iter().enumerate().find(|output| !has_rows(output)) {
         return Err(broken(output));
     }
     let mut start = 0;
     let mut parts = Vec::with_capacity(rows.len());
     for &count in rows {
-        let part = outputs.iter().map(|output| output.slice_rows(start, count).ok_or_else(|| broken(output)));
+        let slice = |(index, output): (usize, &Tensor)| {
+            output.slice_along(axis(index), start, count).ok_or_else(|| broken(output))
+        };
+        let part = outputs.iter().enumerate().map(slice);
         parts.push(part.collect::<Result<_, _>>()?);
         start += count;
     }

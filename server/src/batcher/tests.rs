@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use oip::{Datatype, Shape};
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -80,7 +80,13 @@ pub(super) fn request(number: i32, rows: usize, width: usize) -> ValidRequest {
     let data = Bytes::copy_from_slice(bytemuck::cast_slice(&numbers));
     let tensor = Tensor { datatype: Datatype::Int32, shape: Shape(smallvec![rows, width]), data };
     let schedule = Schedule { priority: Priority::DEFAULT, timeout: None };
-    ValidRequest { inputs: smallvec![tensor], rows, group: smallvec![width], schedule }
+    ValidRequest {
+        inputs: smallvec![tensor],
+        optional: SmallVec::new(),
+        rows,
+        group: Some(smallvec![width]),
+        schedule,
+    }
 }
 
 pub(super) fn numbers(answer: &Answer) -> Vec<i32> {

@@ -64,7 +64,7 @@ fn nan_comes_last_and_integers_are_exact() {
 
 #[test]
 fn only_an_integer_above_zero_asks_for_classes_and_only_of_numbers() {
-    let spec = |datatype| TensorSpec { name: "y".into(), datatype, dims: Vec::new() };
+    let spec = |datatype| TensorSpec::new("y", datatype, Vec::new());
     let ask = |value, datatype| {
         classes_asked(&Parameters(vec![(PARAMETER.into(), value)]), &spec(datatype)).map_err(|error| {
             assert!(error.message.contains("'y'") && error.message.contains(PARAMETER), "{error}");

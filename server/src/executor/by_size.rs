@@ -59,7 +59,7 @@ impl<E: Executor> OneSize<E> {
         }
         let filled = inputs.iter().zip(&shapes).zip(&self.filled).map(|((input, shape), filled)| {
             let bytes = input.data.len() / rows * size;
-            BatchInput { datatype: input.datatype, shape, data: &bytemuck::cast_slice(filled)[..bytes] }
+            BatchInput { shape, data: &bytemuck::cast_slice(filled)[..bytes], ..*input }
         });
         let filled: SmallVec<[BatchInput<'_>; 4]> = filled.collect();
         self.executor.execute(&filled)
@@ -86,7 +86,7 @@ impl<E: Executor> Executor for BySize<E> {
             let part = inputs.iter().zip(&shapes).map(|(input, shape)| {
                 let row = input.data.len() / rows;
                 let data = &input.data[start * row..(start + count) * row];
-                BatchInput { datatype: input.datatype, shape, data }
+                BatchInput { shape, data, ..*input }
             });
             let part: SmallVec<[BatchInput<'_>; 4]> = part.collect();
             parts.push(first_rows(&self.run(&part, count)?, count, count)?);
@@ -167,8 +167,12 @@ mod tests {
     fn sums(sessions: &mut BySize<Adds>, rows: usize, start: f32) -> Vec<f32> {
         let column: Vec<f32> = (0..rows).map(|row| start + row as f32).collect();
         let shape: Shape = [rows, 1][..].into();
-        let input =
-            BatchInput { datatype: Datatype::Fp32, shape: &shape, data: bytemuck::cast_slice(&column) };
+        let input = BatchInput {
+            position: 0,
+            datatype: Datatype::Fp32,
+            shape: &shape,
+            data: bytemuck::cast_slice(&column),
+        };
         let outputs = sessions.execute(&[input, input]).unwrap();
         assert_eq!(outputs[0].shape, shape);
         outputs[0].data.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
@@ -211,7 +215,12 @@ mod tests {
         let mut sessions = BySize::new([(1, Sums), (4, Sums)]);
         let mut run = |rows: usize| {
             let (shape, data) = ([rows][..].into(), vec![0; rows]);
-            sessions.execute(&[BatchInput { datatype: Datatype::Uint8, shape: &shape, data: &data }])
+            sessions.execute(&[BatchInput {
+                position: 0,
+                datatype: Datatype::Uint8,
+                shape: &shape,
+                data: &data,
+            }])
         };
         assert!(run(1).is_ok() && run(4).is_ok());
         for rows in [3, 5, 8] {

@@ -15,6 +15,8 @@ pub use runtime::{Runtime, RuntimeError, SessionOptions};
 /// One input of a batch: the rows of all its requests, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchInput<'a> {
+    /// Its position among the model's inputs.
+    pub position: usize,
     /// What each element is.
     pub datatype: Datatype,
     /// Shape of the whole batch.

@@ -106,7 +106,7 @@ fn spec_of(outlet: &Outlet) -> Result<TensorSpec, RuntimeError> {
                 .map_or_else(|_| Dimension::Dynamic(symbol.as_str().into()), Dimension::Fixed)
         })
         .collect();
-    Ok(TensorSpec { name: name.into(), datatype, dims })
+    Ok(TensorSpec::new(name, datatype, dims))
 }
 
 fn datatype_of(element: TensorElementType) -> Option<Datatype> {

@@ -2,11 +2,11 @@
 
 use oip::{
     BatchStatistics, Durations, IndexEntry, InferenceStatistics, InstanceGroupConfiguration,
-    ModelConfiguration, ReshapeConfiguration, TensorConfiguration, TensorMetadata,
+    ModelConfiguration, ParameterConfiguration, ReshapeConfiguration, TensorConfiguration, TensorMetadata,
     VersionPolicyConfiguration,
     grpc::messages::{
         DataType, InferBatchStatistics, InferStatistics, MemoryUsage, ModelConfig, ModelDynamicBatching,
-        ModelInput, ModelInstanceGroup, ModelMetadataResponse, ModelOutput, ModelStatistics,
+        ModelInput, ModelInstanceGroup, ModelMetadataResponse, ModelOutput, ModelParameter, ModelStatistics,
         ModelTensorReshape, ModelVersionPolicy, ServerMetadataResponse, StatisticDuration,
         model_instance_group::Kind,
         model_metadata_response,
@@ -23,10 +23,8 @@ pub(super) fn server_metadata(metadata: oip::ServerMetadata) -> ServerMetadataRe
 }
 
 pub(super) fn model_metadata(metadata: oip::ModelMetadata) -> ModelMetadataResponse {
-    let tensor = |TensorMetadata { name, datatype, shape }| model_metadata_response::TensorMetadata {
-        name,
-        datatype: datatype.to_string(),
-        shape,
+    let tensor = |TensorMetadata { name, datatype, shape, optional: _ }| {
+        model_metadata_response::TensorMetadata { name, datatype: datatype.to_string(), shape }
     };
     ModelMetadataResponse {
         name: metadata.name,
@@ -52,7 +50,12 @@ pub(super) fn model_config(config: ModelConfiguration) -> ModelConfig {
             max_queue_delay_microseconds: batching.max_queue_delay_microseconds,
         }),
         backend: config.backend,
+        parameters: config.parameters.into_iter().map(parameter).collect(),
     }
+}
+
+fn parameter((name, parameter): (String, ParameterConfiguration)) -> (String, ModelParameter) {
+    (name, ModelParameter { string_value: parameter.string_value })
 }
 
 fn version_policy(policy: VersionPolicyConfiguration) -> ModelVersionPolicy {
@@ -65,12 +68,12 @@ fn version_policy(policy: VersionPolicyConfiguration) -> ModelVersionPolicy {
 }
 
 fn input(tensor: TensorConfiguration) -> ModelInput {
-    let TensorConfiguration { name, data_type, dims, reshape: shape } = tensor;
-    ModelInput { name, data_type: data_type_of(&data_type).into(), dims, reshape: reshape(shape) }
+    let TensorConfiguration { name, data_type, dims, reshape: shape, optional } = tensor;
+    ModelInput { name, data_type: data_type_of(&data_type).into(), dims, reshape: reshape(shape), optional }
 }
 
 fn output(tensor: TensorConfiguration) -> ModelOutput {
-    let TensorConfiguration { name, data_type, dims, reshape: shape } = tensor;
+    let TensorConfiguration { name, data_type, dims, reshape: shape, optional: _ } = tensor;
     ModelOutput { name, data_type: data_type_of(&data_type).into(), dims, reshape: reshape(shape) }
 }
 

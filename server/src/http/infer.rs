@@ -133,13 +133,13 @@ fn decode(body: &Bytes, form: Form, model: &ServedModel) -> Result<InferRequest,
 }
 
 fn raw(body: &Bytes, model: &ServedModel) -> Result<InferRequest, ServeError> {
-    let [input] = &model.rules.signature.inputs[..] else {
+    let [input] = model.rules.signature.required() else {
         let message = "a raw body (Inference-Header-Content-Length: 0) needs a model with one input";
         return Err(ServeError::invalid(message));
     };
     let mut dims = input.shape();
-    if model.rules.batch_axis {
-        dims[0] = 1;
+    if let Some(rows) = model.rules.input_rows(0) {
+        dims[rows] = 1;
     }
     Ok(oip::binary::decode_raw(body, &input.name, input.datatype, &dims)?)
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use onnx_graph::{NotProven, RowAxes};
 use oip::Datatype;
+use onnx_graph::{NotProven, RowAxes};
 
 use super::Signature;
 
@@ -64,11 +64,17 @@ impl fmt::Display for Batching {
         match self {
             Self::Proven(_) if self.is_along_first_axes() => f.write_str("on: the graph keeps rows apart"),
             Self::Proven(axes) => {
-                let list = |axes: &[usize]| axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let list =
+                    |axes: &[usize]| axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 let (inputs, outputs) = (list(&axes.inputs), list(&axes.outputs));
-                write!(f, "on: the graph keeps rows apart along axis {inputs} of the inputs and {outputs} of the outputs")
+                write!(
+                    f,
+                    "on: the graph keeps rows apart along axis {inputs} of the inputs and {outputs} of the outputs"
+                )
             }
-            Self::Asserted(_) => f.write_str("on: max_batch_size in config.toml says that rows are independent"),
+            Self::Asserted(_) => {
+                f.write_str("on: max_batch_size in config.toml says that rows are independent")
+            }
             Self::Off(reason) => write!(f, "off: {reason}"),
         }
     }
@@ -80,9 +86,13 @@ fn first_axes(signature: &Signature) -> RowAxes {
 
 /// Strings have no fixed size: they are joined along the first axis alone.
 fn joinable(axes: RowAxes, signature: &Signature) -> Result<RowAxes, String> {
-    let specs = signature.required().iter().zip(&axes.inputs).chain(signature.outputs.iter().zip(&axes.outputs));
+    let specs =
+        signature.required().iter().zip(&axes.inputs).chain(signature.outputs.iter().zip(&axes.outputs));
     match specs.into_iter().find(|(spec, axis)| spec.datatype == Datatype::Bytes && **axis != 0) {
-        Some((spec, axis)) => Err(format!("'{}' has its rows along axis {axis}, and strings are joined along the first", spec.name)),
+        Some((spec, axis)) => Err(format!(
+            "'{}' has its rows along axis {axis}, and strings are joined along the first",
+            spec.name
+        )),
         None => Ok(axes),
     }
 }
@@ -106,7 +116,7 @@ mod tests {
     }
 
     fn mixing() -> NotProven {
-        NotProven::new("node 'sort' (TopK) sorts across the batch")
+        NotProven { node: None, reason: "node 'sort' (TopK) sorts across the batch".into() }
     }
 
     #[test]
@@ -118,7 +128,10 @@ mod tests {
         assert_eq!(decide(Some(8), Err(mixing())), Batching::Asserted(along(0)));
         assert_eq!(decide(Some(0), Ok(along(0))).axes(), None);
         let off = decide(None, Err(mixing())).to_string();
-        assert!(off.starts_with("off: node 'sort' (TopK) sorts across the batch; set max_batch_size"), "{off}");
+        assert!(
+            off.starts_with("off: node 'sort' (TopK) sorts across the batch; set max_batch_size"),
+            "{off}"
+        );
     }
 
     #[test]

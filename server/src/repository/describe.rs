@@ -1,11 +1,13 @@
 //! A model in the terms of Triton's model configuration. Pure.
 
+use std::collections::BTreeMap;
+
 use oip::{
-    DynamicBatchingConfiguration, InstanceGroupConfiguration, ModelConfiguration, ReshapeConfiguration,
-    TensorConfiguration, VersionPolicyConfiguration,
+    DynamicBatchingConfiguration, InstanceGroupConfiguration, ModelConfiguration, ParameterConfiguration,
+    ReshapeConfiguration, TensorConfiguration, VersionPolicyConfiguration,
 };
 
-use super::served::PLATFORM;
+use super::{plan::Plan, served::PLATFORM};
 use crate::{
     model::{ModelConfig, TensorSpec, VersionPolicy},
     validate::Rules,
@@ -14,46 +16,80 @@ use crate::{
 /// What runs the models.
 const BACKEND: &str = "onnxruntime";
 
-/// The configuration of a model that runs `instances` batches at once.
+/// What was chosen for a model at load.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chosen {
+    /// Sessions that run side by side, and their threads.
+    pub(super) plan: Plan,
+    /// Most rows of a batch that requests are joined to.
+    pub(super) joined_rows: usize,
+    /// Whether it runs on a GPU.
+    pub(super) on_gpu: bool,
+}
+
+/// The configuration of a model, with what was chosen for it.
 ///
-/// `max_batch_size` is what one request may bring: clients that read it (`perf_analyzer`) refuse to send more.
+/// `max_batch_size` is what one request may bring: clients that read it (`perf_analyzer`) refuse to send more. The format
+/// knows a batch along the first axis alone: elsewhere it is 0, and `parameters` tell of the axes.
 pub(super) fn describe(
     name: &str,
     rules: &Rules,
     config: &ModelConfig,
-    instances: usize,
-    on_gpu: bool,
+    Chosen { plan, joined_rows, on_gpu }: Chosen,
 ) -> ModelConfiguration {
-    let side = |specs: &[TensorSpec]| specs.iter().map(|spec| tensor(spec, rules.batch_axis)).collect();
+    let has_rows = rules.batching.is_along_first_axes();
+    let side =
+        |specs: &[TensorSpec]| specs.iter().map(|spec| tensor(spec, has_rows && !spec.optional)).collect();
     let kind = if on_gpu { "KIND_GPU" } else { "KIND_CPU" };
     ModelConfiguration {
         name: name.to_owned(),
         platform: PLATFORM.to_owned(),
         backend: BACKEND.to_owned(),
         version_policy: version_policy(&config.version_policy),
-        max_batch_size: if rules.batch_axis { saturated(rules.max_rows.0) } else { 0 },
+        max_batch_size: if has_rows { saturated(rules.max_rows.unwrap_or(usize::MAX)) } else { 0 },
         input: side(&rules.signature.inputs),
         output: side(&rules.signature.outputs),
         instance_group: vec![InstanceGroupConfiguration {
             name: name.to_owned(),
             kind: kind.to_owned(),
-            count: saturated(instances),
+            count: saturated(plan.count),
         }],
-        dynamic_batching: rules.batch_axis.then(|| {
+        dynamic_batching: rules.batching.axes().map(|_| {
             let batching = &config.dynamic_batching;
             DynamicBatchingConfiguration {
                 preferred_batch_size: batching.preferred_batch_size.iter().copied().map(saturated).collect(),
                 max_queue_delay_microseconds: batching.max_queue_delay_microseconds,
             }
         }),
+        parameters: parameters(rules, plan, joined_rows),
     }
 }
 
-fn tensor(spec: &TensorSpec, batch_axis: bool) -> TensorConfiguration {
-    let dims = spec.shape().split_off(usize::from(batch_axis));
+fn parameters(rules: &Rules, plan: Plan, joined_rows: usize) -> BTreeMap<String, ParameterConfiguration> {
+    let mut parameters = vec![
+        ("batching", rules.batching.to_string()),
+        ("intra_op_threads", plan.intra_op_threads.to_string()),
+        ("solo_threads", plan.solo_threads.to_string()),
+    ];
+    if rules.batching.axes().is_some() {
+        parameters.push(("joined_rows", joined_rows.to_string()));
+    }
+    let entry =
+        |(name, value): (&str, String)| (name.to_owned(), ParameterConfiguration { string_value: value });
+    parameters.into_iter().map(entry).collect()
+}
+
+fn tensor(spec: &TensorSpec, has_rows: bool) -> TensorConfiguration {
+    let dims = spec.shape().split_off(usize::from(has_rows));
     let (dims, reshape) =
         if dims.is_empty() { (vec![1], Some(ReshapeConfiguration { shape: dims })) } else { (dims, None) };
-    TensorConfiguration { name: spec.name.to_string(), data_type: spec.datatype.config_name(), dims, reshape }
+    TensorConfiguration {
+        name: spec.name.to_string(),
+        data_type: spec.datatype.config_name(),
+        dims,
+        reshape,
+        optional: spec.optional,
+    }
 }
 
 fn version_policy(policy: &VersionPolicy) -> VersionPolicyConfiguration {
@@ -83,27 +119,33 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Dimension, Signature};
+    use crate::model::{Batching, Dimension, RowAxes, Signature};
 
-    fn rules(batch_axis: bool) -> Rules {
+    const CHOSEN: Chosen = Chosen {
+        plan: Plan { count: 2, intra_op_threads: 1, solo_threads: 0 },
+        joined_rows: 16,
+        on_gpu: true,
+    };
+
+    fn rules(batching: Batching) -> Rules {
         let batch = || Dimension::Dynamic("N".into());
-        let spec = |name: &str, datatype, dims| TensorSpec { name: name.into(), datatype, dims };
         let inputs = vec![
-            spec("words", Datatype::Bytes, vec![batch(), Dimension::Dynamic("length".into())]),
-            spec("weights", Datatype::Fp16, vec![batch(), Dimension::Fixed(3)]),
+            TensorSpec::new("words", Datatype::Bytes, vec![batch(), Dimension::Dynamic("length".into())]),
+            TensorSpec::new("weights", Datatype::Fp16, vec![batch(), Dimension::Fixed(3)]),
         ];
-        let outputs = vec![spec("score", Datatype::Fp32, vec![batch()])];
-        Rules { signature: Signature { inputs, outputs }, batch_axis, max_rows: (64, "max_batch_size") }
+        let outputs = vec![TensorSpec::new("score", Datatype::Fp32, vec![batch()])];
+        Rules::new(Signature { inputs, outputs }, batching, Some(64))
     }
 
     #[test]
-    fn the_batch_axis_is_left_out_of_dims() {
+    fn the_rows_are_left_out_of_dims() {
         let config = ModelConfig::parse(
             "version_policy = { specific = [\"v3\", \"7\", \"beta\"] }\nmax_batch_size = 64\n\
              [dynamic_batching]\npreferred_batch_size = [8, 16]\nmax_queue_delay_microseconds = 50",
         )
         .unwrap();
-        let described = serde_json::to_value(describe("m", &rules(true), &config, 2, true)).unwrap();
+        let rules = rules(Batching::Proven(RowAxes { inputs: vec![0, 0], outputs: vec![0] }));
+        let described = serde_json::to_value(describe("m", &rules, &config, CHOSEN)).unwrap();
         let expected = json!({
             "name": "m",
             "platform": "onnxruntime_onnx",
@@ -117,19 +159,30 @@ mod tests {
             "output": [{ "name": "score", "data_type": "TYPE_FP32", "dims": [1], "reshape": { "shape": [] } }],
             "instance_group": [{ "name": "m", "kind": "KIND_GPU", "count": 2 }],
             "dynamic_batching": { "preferred_batch_size": [8, 16], "max_queue_delay_microseconds": 50 },
+            "parameters": {
+                "batching": { "string_value": "on: the graph keeps rows apart" },
+                "intra_op_threads": { "string_value": "1" },
+                "joined_rows": { "string_value": "16" },
+                "solo_threads": { "string_value": "0" },
+            },
         });
         assert_eq!(described, expected);
     }
 
     #[test]
-    fn without_a_batch_axis_dims_are_whole_shapes() {
+    fn where_rows_are_not_joined_dims_are_whole_shapes_and_the_reason_is_told() {
         let config = ModelConfig::default();
-        let described = serde_json::to_value(describe("m", &rules(false), &config, 1, false)).unwrap();
+        let chosen = Chosen { on_gpu: false, ..CHOSEN };
+        let rules = rules(Batching::Off("node 'sort' (TopK) sorts across the batch".into()));
+        let described = serde_json::to_value(describe("m", &rules, &config, chosen)).unwrap();
         assert_eq!(described["max_batch_size"], 0);
         assert_eq!(described["input"][1]["dims"], json!([-1, 3]));
         assert_eq!(described["output"][0]["dims"], json!([-1]));
         assert_eq!(described["version_policy"], json!({ "latest": { "num_versions": 1 } }));
         assert_eq!(described["instance_group"][0]["kind"], "KIND_CPU");
         assert_eq!(described.get("dynamic_batching"), None);
+        let reason = "off: node 'sort' (TopK) sorts across the batch";
+        assert_eq!(described["parameters"]["batching"]["string_value"], reason);
+        assert_eq!(described["parameters"].get("joined_rows"), None);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{path::Path, sync::mpsc::Receiver, time::Duration};
 
+use oip::InferRequest;
+
 use super::{
+    check_rows::check_rows,
     error::LoadError,
     plan::{self, Plan},
     sessions::{Sessions, WarmUp},
@@ -10,7 +13,7 @@ use super::{
 use crate::{
     batcher::{BatchPolicy, Instance, InstanceThread},
     executor::{OnnxExecutor, RunTime, Runtime, SessionOptions},
-    model::{InstanceGroup, ModelConfig, Signature},
+    model::{Batching, InstanceGroup, ModelConfig, Signature},
     validate::Rules,
 };
 
@@ -45,6 +48,15 @@ impl FirstSession {
         let (executor, signature) = OnnxExecutor::load(runtime, path, &options)?;
         Ok((Self { executor, options, plan, is_large }, signature))
     }
+
+    /// Whether rows that are joined give what they give alone: see [`check_rows`].
+    pub(super) fn check_rows(
+        &mut self,
+        rules: &Rules,
+        example: Option<InferRequest>,
+    ) -> Option<Result<(), String>> {
+        check_rows(&mut self.executor, rules, example)
+    }
 }
 
 /// What a model got.
@@ -76,15 +88,14 @@ impl Needs<'_> {
     /// # Errors
     /// ONNX Runtime refuses the model, or loading panicked.
     pub(super) fn load(&self, first: FirstSession) -> Result<Instances, LoadError> {
-        let Rules { signature, batch_axis, .. } = self.rules;
-        let warm_up = WarmUp { signature: signature.clone(), batch_axis: *batch_axis };
+        let warm_up = WarmUp { rules: self.rules.clone() };
         let sessions = Sessions { runtime: self.runtime.clone(), path: self.path.to_owned(), warm_up };
         if first.executor.is_on_gpu() { self.on_gpu(first, &sessions) } else { self.on_cpu(first, &sessions) }
     }
 
     fn on_cpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
         let FirstSession { mut executor, mut options, mut plan, .. } = first;
-        let time = sessions.warm_up.time(&mut executor, self.rules.max_rows.0);
+        let time = sessions.warm_up.time(&mut executor, self.rules.max_rows.unwrap_or(usize::MAX));
         if plan.count > 1 && self.config.instance_group == InstanceGroup::default() {
             plan = Plan::for_run(self.threads, time);
             if plan.intra_op_threads > 1 {
@@ -92,9 +103,9 @@ impl Needs<'_> {
                 executor = sessions.another(&options)?;
             }
         }
-        let policy = self.policy(plan::joined_rows(time, sessions.warm_up.rows_are_alike()));
+        let policy = self.policy(plan::joined_rows(time, self.rules.rows_are_alike()));
         let (all, solo) = sessions.load(executor, plan, &options, policy.max_joined_rows)?;
-        let instance = |executor| Instance::new(Box::new(executor));
+        let instance = |executor| self.joining(Instance::new(Box::new(executor)));
         let all = all.into_iter().map(instance).collect();
         let solo = solo.map(instance);
         Ok(Instances { all, solo, plan, time, policy, on_gpu: false, sizes: Vec::new() })
@@ -108,7 +119,9 @@ impl Needs<'_> {
         let plan = Plan::on_gpu(is_large, &self.config.instance_group);
         let policy = self.policy(plan::GPU_JOINED_ROWS);
         let full = policy.max_joined_rows;
-        let by_size = full > 1 && sessions.warm_up.plans_by_size(&mut executor);
+        // To fill a batch up is to join rows.
+        let is_proven = matches!(self.rules.batching, Batching::Proven(_));
+        let by_size = full > 1 && is_proven && sessions.warm_up.plans_by_size(&mut executor);
         let sizes = if by_size { plan::sizes(full, &policy.preferred_batch_size) } else { Vec::new() };
         // It has run on this thread.
         drop(executor);
@@ -120,17 +133,25 @@ impl Needs<'_> {
         let loading: Vec<_> = threads.iter().map(load).collect();
         let instance = |(loaded, thread): (Receiver<_>, _)| {
             let executor = loaded.recv().map_err(|_| LoadError::Panicked)??;
-            Ok::<_, LoadError>(Instance::on_thread(executor, thread))
+            Ok::<_, LoadError>(self.joining(Instance::on_thread(executor, thread)))
         };
         let all = loading.into_iter().zip(threads).map(instance).collect::<Result<_, _>>()?;
         Ok(Instances { all, solo: None, plan, time, policy, on_gpu: true, sizes })
+    }
+
+    /// The instance with the axes along which requests are joined.
+    fn joining(&self, instance: Instance) -> Instance {
+        match self.rules.batching.axes() {
+            Some(axes) => instance.along(axes),
+            None => instance,
+        }
     }
 
     fn policy(&self, joined_rows: usize) -> BatchPolicy {
         let joined = self.config.max_batch_size.unwrap_or(joined_rows.min(self.max_queue_rows));
         let batching = &self.config.dynamic_batching;
         BatchPolicy {
-            max_joined_rows: if self.rules.batch_axis { joined } else { 1 },
+            max_joined_rows: if self.rules.batching.axes().is_some() { joined } else { 1 },
             max_queue_rows: self.max_queue_rows,
             max_queue_delay: Duration::from_micros(batching.max_queue_delay_microseconds),
             preferred_batch_size: batching.preferred_batch_size.clone(),

@@ -1,5 +1,6 @@
 //! The model repository: finding models, bringing them here, loading them, and which of them answer.
 
+mod check_rows;
 mod control;
 mod describe;
 mod error;

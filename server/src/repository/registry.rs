@@ -105,17 +105,12 @@ impl Registry {
         let snapshot = self.snapshot.load();
         let entry = |name: &str, version: &str, state: &State| {
             let (state, reason) = match state {
-                State::Loading => (ModelState::Loading, ""),
-                State::Ready(_) => (ModelState::Ready, ""),
-                State::Failed(reason) => (ModelState::Unavailable, reason.as_str()),
-                State::Unloaded => (ModelState::Unavailable, "unloaded"),
+                State::Loading => (ModelState::Loading, String::new()),
+                State::Ready(model) => (ModelState::Ready, model.remark()),
+                State::Failed(reason) => (ModelState::Unavailable, reason.clone()),
+                State::Unloaded => (ModelState::Unavailable, "unloaded".to_owned()),
             };
-            IndexEntry {
-                name: name.to_owned(),
-                version: version.to_owned(),
-                state,
-                reason: reason.to_owned(),
-            }
+            IndexEntry { name: name.to_owned(), version: version.to_owned(), state, reason }
         };
         let versions = snapshot.models.iter().flat_map(|(name, versions)| {
             versions.iter().map(move |(version, state)| entry(name, version, state))

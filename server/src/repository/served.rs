@@ -71,13 +71,20 @@ impl ServedModel {
                 let missing = || ServeError::internal(format!("the model gave no output {index}"));
                 let mut tensor = tensor.ok_or_else(missing)?;
                 if let Some(count) = classes {
-                    tensor = classify(&tensor, self.rules.batch_axis, count, &self.labels);
+                    let has_rows = self.rules.output_rows(index) == Some(0);
+                    tensor = classify(&tensor, has_rows, count, &self.labels);
                 }
                 Ok((self.rules.signature.outputs[index].name.clone(), tensor))
             })
             .collect::<Result<_, ServeError>>()?;
         let (model_name, model_version) = (self.name.clone(), self.version.clone());
         Ok(InferResponse { model_name, model_version, id: wanted.id, outputs })
+    }
+
+    /// What the index says of it beside that it is ready: why its requests are not joined; empty where they are.
+    pub fn remark(&self) -> String {
+        let batching = &self.rules.batching;
+        if batching.axes().is_some() { String::new() } else { format!("batching {batching}") }
     }
 
     /// Requests that wait for it now.
@@ -97,6 +104,7 @@ impl ServedModel {
                 name: spec.name.to_string(),
                 datatype: spec.datatype,
                 shape: spec.shape(),
+                optional: spec.optional,
             };
             specs.iter().map(tensor).collect()
         };

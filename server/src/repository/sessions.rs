@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     executor::{BatchInput, BySize, ExecuteError, Executor, OnnxExecutor, RunTime, Runtime, SessionOptions},
-    model::{Dimension, Signature, TensorSpec},
+    model::{Dimension, TensorSpec},
+    validate::Rules,
 };
 
 /// So many rows show what each further one adds.
@@ -102,8 +103,7 @@ impl Sessions {
 /// What runs through a session before clients' requests do.
 #[derive(Clone)]
 pub(super) struct WarmUp {
-    pub(super) signature: Signature,
-    pub(super) batch_axis: bool,
+    pub(super) rules: Rules,
 }
 
 impl WarmUp {
@@ -117,7 +117,7 @@ impl WarmUp {
         }
         // Once more, since it may have been the machine that took so long.
         let first_row = run(1, time.first_row).unwrap_or(time.first_row);
-        let rows = if self.rows_are_alike() { SHOWING_ROWS.min(most_rows) } else { 1 };
+        let rows = if self.rules.rows_are_alike() { SHOWING_ROWS.min(most_rows) } else { 1 };
         let several = if rows > 1 { run(rows, first_row).and_then(|_| run(rows, first_row)) } else { None };
         several.map_or(RunTime::of_rows(first_row), |several| {
             let further_row = several.saturating_sub(first_row) / (rows as u32 - 1);
@@ -129,19 +129,15 @@ impl WarmUp {
     /// each anew.
     pub(super) fn plans_by_size(&self, session: &mut OnnxExecutor) -> bool {
         let is_sized = |spec: &TensorSpec| spec.datatype.size().is_some();
-        if !self.rows_are_alike() || !self.signature.inputs.iter().all(is_sized) {
+        let Rules { signature, batching, .. } = &self.rules;
+        let is_alike = batching.is_along_first_axes() && self.rules.rows_are_alike();
+        if !is_alike || !signature.required().iter().all(is_sized) {
             return false;
         }
         let mut run = |rows| self.run(rows, Duration::ZERO, |inputs| session.execute(inputs).map(drop));
         let [Some(_), Some(same), Some(two), Some(one)] = [1, 1, 2, 1].map(&mut run) else { return false };
         // Both came after another size; one of them may have been slow by chance.
         two.min(one) > 2 * same + PLANNING
-    }
-
-    /// Whether every row is of the same size.
-    pub(super) fn rows_are_alike(&self) -> bool {
-        let is_fixed = |dim: &Dimension| matches!(dim, Dimension::Fixed(_));
-        self.batch_axis && self.signature.inputs.iter().all(|spec| spec.dims[1..].iter().all(is_fixed))
     }
 
     /// Runs what clients may send through the session, so that the first of them does not pay for lazy initialisation:
@@ -164,11 +160,14 @@ impl WarmUp {
         if row * rows as u32 > LONGEST_WARM_UP {
             return None;
         }
-        let inputs = self.signature.inputs.iter();
-        let inputs: Vec<_> = inputs.map(|spec| zeros(spec, self.batch_axis, rows)).collect();
+        let inputs = self.rules.signature.required().iter().enumerate();
+        let inputs: Vec<_> =
+            inputs.map(|(index, spec)| zeros(spec, self.rules.input_rows(index), rows)).collect();
         let inputs: Vec<BatchInput<'_>> = inputs
             .iter()
-            .map(|(datatype, shape, words)| BatchInput {
+            .enumerate()
+            .map(|(position, (datatype, shape, words))| BatchInput {
+                position,
                 datatype: *datatype,
                 shape,
                 data: &bytemuck::cast_slice(words)[..byte_size(*datatype, shape)],
@@ -187,14 +186,14 @@ fn first_row(mut run: impl FnMut(usize, Duration) -> Option<Duration>) -> Option
 }
 
 /// A tensor of zeros (or empty strings), its dynamic dimensions 1.
-fn zeros(spec: &TensorSpec, batch_axis: bool, rows: usize) -> (Datatype, Shape, Vec<u64>) {
+fn zeros(spec: &TensorSpec, row_axis: Option<usize>, rows: usize) -> (Datatype, Shape, Vec<u64>) {
     let size = |dim: &Dimension| match dim {
         Dimension::Fixed(size) => *size,
         Dimension::Dynamic(_) => 1,
     };
-    let mut shape = Shape(spec.dims.iter().map(size).collect());
-    if batch_axis {
-        shape.0[0] = rows;
+    let mut shape = Shape(spec.dims.iter().flatten().map(size).collect());
+    if let Some(axis) = row_axis {
+        shape.0[axis] = rows;
     }
     let words = byte_size(spec.datatype, &shape).div_ceil(size_of::<u64>());
     (spec.datatype, shape, vec![0; words])

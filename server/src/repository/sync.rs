@@ -267,7 +267,7 @@ impl Repository {
         let (loader, task) = (Arc::clone(&self.loader), candidate.clone());
         let replaced = self.registry.get(&candidate.name, Some(&candidate.version)).ok();
         let counts = replaced.map(|model| Arc::clone(&model.metrics));
-        let load = move || loader.load(&task.name, &task.version, &path, &task.config, counts);
+        let load = move || loader.load(&task.name, &task.version, &path, &task.config, None, counts);
         let loaded = tokio::task::spawn_blocking(load).await.unwrap_or_else(|_| Err(LoadError::Panicked));
         let model = loaded.map_err(|reason| RepositoryError::Load {
             model: candidate.name.clone(),

@@ -196,8 +196,12 @@ fn sessions_of_one_size_answer_as_one_for_all_sizes_does() {
         shape.0[0] = rows;
         let pixels: Vec<f32> =
             (0..shape.elements().unwrap()).map(|pixel| (pixel * 37 % 256) as f32 / 255.0).collect();
-        let input =
-            BatchInput { datatype: Datatype::Fp32, shape: &shape, data: bytemuck::cast_slice(&pixels) };
+        let input = BatchInput {
+            position: 0,
+            datatype: Datatype::Fp32,
+            shape: &shape,
+            data: bytemuck::cast_slice(&pixels),
+        };
         let (expected, answers) = (one.execute(&[input]).unwrap(), by_size.execute(&[input]).unwrap());
         assert_eq!(answers.len(), expected.len());
         for (answer, expected) in answers.iter().zip(&expected) {

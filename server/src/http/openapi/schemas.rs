@@ -143,6 +143,9 @@ pub(super) struct ModelConfiguration {
     version_policy: Value,
     #[schema(value_type = Vec<Object>)]
     instance_group: Vec<Value>,
+    /// What was decided at load, by name: whether requests are joined and why, and what was measured.
+    #[schema(value_type = Object)]
+    parameters: Value,
 }
 
 /// An input or output in a model's configuration.

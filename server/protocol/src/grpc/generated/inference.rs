@@ -321,6 +321,9 @@ pub struct ModelInput {
     /// The shape that the model takes, where it is another one.
     #[prost(message, optional, tag = "5")]
     pub reshape: ::core::option::Option<ModelTensorReshape>,
+    /// Whether it may be left out.
+    #[prost(bool, tag = "8")]
+    pub optional: bool,
 }
 /// An output of a model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -454,6 +457,13 @@ pub struct ModelDynamicBatching {
     #[prost(uint64, tag = "2")]
     pub max_queue_delay_microseconds: u64,
 }
+/// A value of a configuration that has no field of its own.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModelParameter {
+    /// The value, as text.
+    #[prost(string, tag = "1")]
+    pub string_value: ::prost::alloc::string::String,
+}
 /// Configuration of a model.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ModelConfig {
@@ -484,6 +494,12 @@ pub struct ModelConfig {
     /// How its batches are formed, where they are.
     #[prost(message, optional, tag = "11")]
     pub dynamic_batching: ::core::option::Option<ModelDynamicBatching>,
+    /// What was decided at load, by name.
+    #[prost(map = "string, message", tag = "14")]
+    pub parameters: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ModelParameter,
+    >,
     /// What runs it.
     #[prost(string, tag = "17")]
     pub backend: ::prost::alloc::string::String,
