@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, ptr};
 
+use bytes::Bytes;
 use prost::Message;
 
 use super::wire::{Malformed, fields, put};
@@ -10,8 +11,8 @@ use crate::proto::{FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSet
 /// What is to be changed.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    nodes: HashMap<usize, Vec<NodeProto>>,
-    outputs: HashMap<usize, ValueInfoProto>,
+    pub(super) nodes: HashMap<usize, Vec<NodeProto>>,
+    pub(super) outputs: HashMap<usize, ValueInfoProto>,
     /// A domain of operators that the new nodes use.
     pub(super) domain: Option<&'static str>,
 }
@@ -37,15 +38,14 @@ impl Changes {
         self.outputs.insert(position, output);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && self.outputs.is_empty()
+    /// The bytes of the model with the changes; `None` where there are none, or `raw` are not the bytes that `model` was
+    /// read from.
+    pub(super) fn apply(&self, raw: &[u8], model: &ModelProto) -> Option<Bytes> {
+        let has_changes = !(self.nodes.is_empty() && self.outputs.is_empty());
+        has_changes.then(|| self.model(raw, model).ok().map(Bytes::from)).flatten()
     }
 
-    /// The bytes of the model with the changes.
-    ///
-    /// # Errors
-    /// `raw` are not the bytes that `model` was read from.
-    pub(super) fn apply(&self, raw: &[u8], model: &ModelProto) -> Result<Vec<u8>, Malformed> {
+    fn model(&self, raw: &[u8], model: &ModelProto) -> Result<Vec<u8>, Malformed> {
         let mut edited = Vec::with_capacity(raw.len() + raw.len() / 64 + 4096);
         let mut functions = model.functions.iter();
         let mut graph = model.graph.as_ref();

@@ -25,50 +25,59 @@ use crate::proto::{GraphProto, ModelProto, NodeProto};
 /// - `Positive` lets integers through unless one is less than 1.
 pub const CHECKED_DOMAIN: &str = "decima.checked";
 
-/// What the rewriting may do beside what every model needs.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wishes {
-    /// Texts are changed to lower or upper case by a locale that is always there.
-    pub settle_locale: bool,
-}
-
-/// A model that was looked through.
-#[derive(Clone, Debug, Default)]
-pub struct Rewritten {
-    /// The model's new bytes; `None` where nothing had to be changed.
-    pub bytes: Option<Bytes>,
-    /// Operators and names of the nodes that are guarded: a session needs the operators of [`CHECKED_DOMAIN`].
-    pub guarded: Vec<String>,
-    /// Outputs that were sequences of maps.
+/// A model whose outputs were sequences of maps.
+#[derive(Clone, Debug)]
+pub struct Unzipped {
+    /// The model's new bytes.
+    pub bytes: Bytes,
+    /// Those outputs.
     pub probabilities: Vec<Probabilities>,
 }
 
-/// Looks through a model that was read from `raw`. Where those bytes cannot be followed nothing is changed, and ONNX
-/// Runtime will say what it makes of them.
-pub fn rewrite(raw: &[u8], model: &ModelProto, wishes: Wishes) -> Rewritten {
-    let Some(graph) = &model.graph else { return Rewritten::default() };
+/// A model whose nodes cannot end the process.
+#[derive(Clone, Debug)]
+pub struct Guarded {
+    /// The model's new bytes. A session of it needs the operators of [`CHECKED_DOMAIN`].
+    pub bytes: Bytes,
+    /// Operators and names of the nodes that are guarded.
+    pub nodes: Vec<String>,
+}
+
+/// Makes tensors of the outputs that are probabilities in maps, in a model that was read from `raw`; `None` where there
+/// are none. Bytes that cannot be followed are left alone, here and below: ONNX Runtime will say what it makes of them.
+pub fn unzip(raw: &[u8], model: &ModelProto) -> Option<Unzipped> {
     let mut changes = Changes::default();
-    let probabilities = zipmap::unzip(graph, &mut changes);
-    if wishes.settle_locale {
-        let functions = model.functions.iter().flat_map(|function| &function.node);
-        graph.node.iter().chain(functions).for_each(|node| settle_locales(node, &mut changes));
-    }
+    let probabilities = zipmap::unzip(model.graph.as_ref()?, &mut changes);
+    let bytes = changes.apply(raw, model)?;
+    Some(Unzipped { bytes, probabilities })
+}
+
+/// Guards the nodes that the values and sizes of a request could make end the process; `None` where there are none.
+pub fn guard(raw: &[u8], model: &ModelProto) -> Option<Guarded> {
+    let mut changes = Changes { domain: Some(CHECKED_DOMAIN), ..Changes::default() };
     let mut guard = guard::Guard::new(model, &mut changes);
-    guard.graph(graph, None);
-    let guarded = guard.guarded;
-    if changes.is_empty() {
-        return Rewritten::default();
+    guard.graph(model.graph.as_ref()?, None);
+    let nodes = guard.guarded;
+    let bytes = changes.apply(raw, model)?;
+    Some(Guarded { bytes, nodes })
+}
+
+/// Has texts changed to lower or upper case by a locale that is always there; `None` where that changes nothing, or
+/// would change letters.
+pub fn settle_locale(raw: &[u8], model: &ModelProto) -> Option<Bytes> {
+    let mut changes = Changes::default();
+    let functions = model.functions.iter().flat_map(|function| &function.node);
+    for node in model.graph.iter().flat_map(|graph| &graph.node).chain(functions) {
+        settle_locales(node, &mut changes);
     }
-    changes.domain = (!guarded.is_empty()).then_some(CHECKED_DOMAIN);
-    match changes.apply(raw, model) {
-        Ok(bytes) => Rewritten { bytes: Some(bytes.into()), guarded, probabilities },
-        Err(wire::Malformed) => Rewritten::default(),
-    }
+    changes.apply(raw, model)
 }
 
 fn settle_locales(node: &NodeProto, changes: &mut Changes) {
     locale::settle(node, changes);
-    graphs_of(node).flat_map(|graph| &graph.node).for_each(|node| settle_locales(node, changes));
+    for node in graphs_of(node).flat_map(|graph| &graph.node) {
+        settle_locales(node, changes);
+    }
 }
 
 /// Why an output that is no tensor cannot be made one, and what can be done where the model comes from.

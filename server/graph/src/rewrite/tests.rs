@@ -57,10 +57,12 @@ fn model(graph: GraphProto) -> ModelProto {
     ModelProto { ir_version: 8, graph: Some(graph), opset_import, ..ModelProto::default() }
 }
 
-fn rewritten(model: &ModelProto) -> (Rewritten, Option<ModelProto>) {
-    let rewritten = rewrite(&model.encode_to_vec(), model, Wishes::default());
-    let new = rewritten.bytes.clone().map(|bytes| crate::read(bytes).unwrap());
-    (rewritten, new)
+/// The guarded nodes, and the model with them.
+fn guarded(model: &ModelProto) -> (Vec<String>, Option<ModelProto>) {
+    match guard(&model.encode_to_vec(), model) {
+        Some(Guarded { bytes, nodes }) => (nodes, Some(crate::read(bytes).unwrap())),
+        None => (Vec::new(), None),
+    }
 }
 
 /// Domain and operator of the first node of the main graph that is called so.
@@ -70,22 +72,22 @@ fn operators(model: &ModelProto) -> Vec<String> {
 }
 
 fn is_guarded(nodes: Vec<NodeProto>, element: i32, initializer: Vec<TensorProto>) -> bool {
-    !rewritten(&model(graph(nodes, element, initializer))).0.guarded.is_empty()
+    !guarded(&model(graph(nodes, element, initializer))).0.is_empty()
 }
 
 #[test]
 fn integer_division_by_what_a_request_gives_becomes_the_servers_own() {
     for op in ["Div", "Mod"] {
         let source = model(graph(vec![node(op, &["a", "b"], &["q"])], data_type::INT64, vec![]));
-        let (rewritten, new) = rewritten(&source);
+        let (nodes, new) = guarded(&source);
         let new = new.unwrap();
         assert_eq!(operators(&new), [format!("{CHECKED_DOMAIN}:{op}")]);
-        assert_eq!(rewritten.guarded, [format!("{op} ''")]);
+        assert_eq!(nodes, [format!("{op} ''")]);
         assert_eq!(new.opset_import.last().unwrap().domain, CHECKED_DOMAIN);
         assert_eq!(new.graph.as_ref().unwrap().input, source.graph.unwrap().input);
     }
     let fmod = with(node("Mod", &["a", "b"], &["q"]), int("fmod", 1));
-    let new = rewritten(&model(graph(vec![fmod], data_type::INT8, vec![]))).1.unwrap();
+    let new = guarded(&model(graph(vec![fmod], data_type::INT8, vec![]))).1.unwrap();
     assert_eq!(operators(&new), [format!("{CHECKED_DOMAIN}:Fmod")]);
     assert!(new.graph.unwrap().node[0].attribute.is_empty());
 }
@@ -134,8 +136,8 @@ fn nodes_in_subgraphs_and_functions_are_found() {
         ..GraphProto::default()
     };
     let outer = with(node("If", &["c"], &["q"]), branch("then_branch", deeper));
-    let (result, new) = rewritten(&model(graph(vec![outer], data_type::INT32, vec![])));
-    assert_eq!(result.guarded, ["Div ''"]);
+    let (nodes, new) = guarded(&model(graph(vec![outer], data_type::INT32, vec![])));
+    assert_eq!(nodes, ["Div ''"]);
     let new = new.unwrap().graph.unwrap();
     let inner = graphs_of(&graphs_of(&new.node[0]).next().unwrap().node[0]).next().unwrap();
     assert_eq!(inner.node[0].domain, CHECKED_DOMAIN);
@@ -154,9 +156,9 @@ fn nodes_in_subgraphs_and_functions_are_found() {
         functions: vec![function.clone()],
         ..model(graph(vec![call.clone(), node("Div", &["q", "q"], &["r"])], element, vec![]))
     };
-    assert_eq!(rewritten(&of(data_type::FLOAT)).0.guarded, Vec::<String>::new());
-    let (result, new) = rewritten(&of(data_type::INT64));
-    assert_eq!(result.guarded.len(), 2);
+    assert_eq!(guarded(&of(data_type::FLOAT)).0, Vec::<String>::new());
+    let (nodes, new) = guarded(&of(data_type::INT64));
+    assert_eq!(nodes.len(), 2);
     let new = new.unwrap();
     assert_eq!(new.functions[0].node[0].domain, CHECKED_DOMAIN);
     assert_eq!(new.functions[0].opset_import[1].domain, CHECKED_DOMAIN);
@@ -170,10 +172,10 @@ fn what_this_crate_does_not_know_is_copied() {
     // `ModelProto.domain`, which the messages leave out, and a field that there is not.
     let unknown = [0x22, 2, b'h', b'i', 0xf8, 0x3f, 5];
     raw.extend_from_slice(&unknown);
-    let new = rewrite(&raw, &original, Wishes::default()).bytes.unwrap();
+    let new = guard(&raw, &original).unwrap().bytes;
     assert!(new.windows(unknown.len()).any(|window| window == unknown));
     let untouched = model(graph(vec![node("Add", &["a", "b"], &["q"])], data_type::INT64, vec![]));
-    assert_eq!(rewrite(&untouched.encode_to_vec(), &untouched, Wishes::default()).bytes, None);
+    assert!(guard(&untouched.encode_to_vec(), &untouched).is_none());
 }
 
 #[test]
@@ -181,16 +183,15 @@ fn bytes_that_are_not_the_models_change_nothing() {
     let source = model(graph(vec![node("Div", &["a", "b"], &["q"])], data_type::INT64, vec![]));
     let raw = source.encode_to_vec();
     for length in 0..raw.len() {
-        let result = rewrite(&raw[..length], &source, Wishes::default());
         // A message may end after any whole field.
-        assert!(result.bytes.is_none_or(|bytes| crate::read(bytes).is_ok()));
+        assert!(guard(&raw[..length], &source).is_none_or(|guarded| crate::read(guarded.bytes).is_ok()));
     }
 }
 
 #[test]
 fn sequences_and_windows_without_elements_are_checked_for() {
     let checked = |node: NodeProto| {
-        let (_, new) = rewritten(&model(graph(vec![node], data_type::FLOAT, vec![constant("three", &[3])])));
+        let (_, new) = guarded(&model(graph(vec![node], data_type::FLOAT, vec![constant("three", &[3])])));
         new.map(|new| operators(&new)).unwrap_or_default()
     };
     let not_empty = [":Shape", "decima.checked:NotEmpty", ":Reshape"];
@@ -219,11 +220,13 @@ fn classifier(zip_map: NodeProto, more: Vec<NodeProto>) -> ModelProto {
 fn a_zip_map_becomes_the_tensor_of_probabilities() {
     let numbers =
         AttributeProto { name: "classlabels_int64s".into(), ints: vec![7, -3], ..AttributeProto::default() };
-    let (result, new) = rewritten(&classifier(zip_map(numbers), vec![]));
-    let expected = Probabilities { output: "maps".into(), classes: vec!["7".into(), "-3".into()] };
-    assert_eq!(result.probabilities, [expected]);
-    assert!(result.guarded.is_empty());
-    let new = new.unwrap();
+    let unzipped = |source: &ModelProto| unzip(&source.encode_to_vec(), source);
+    let Unzipped { bytes, probabilities } = unzipped(&classifier(zip_map(numbers), vec![])).unwrap();
+    assert_eq!(
+        probabilities,
+        [Probabilities { output: "maps".into(), classes: vec!["7".into(), "-3".into()] }]
+    );
+    let new = crate::read(bytes).unwrap();
     assert_eq!(operators(&new)[1], ":Identity");
     assert!(new.opset_import.iter().all(|import| import.domain.is_empty()));
     let declared = crate::interface(&new).output("maps").cloned().unwrap();
@@ -232,7 +235,10 @@ fn a_zip_map_becomes_the_tensor_of_probabilities() {
 
     let strings = vec!["cat".into(), "dog".into()];
     let texts = AttributeProto { name: "classlabels_strings".into(), strings, ..AttributeProto::default() };
-    assert_eq!(rewritten(&classifier(zip_map(texts), vec![])).0.probabilities[0].classes, ["cat", "dog"]);
+    assert_eq!(
+        unzipped(&classifier(zip_map(texts), vec![])).unwrap().probabilities[0].classes,
+        ["cat", "dog"]
+    );
 }
 
 #[test]
@@ -240,7 +246,7 @@ fn maps_that_something_else_takes_stay_maps_and_there_is_a_way_out() {
     let numbers =
         AttributeProto { name: "classlabels_int64s".into(), ints: vec![7], ..AttributeProto::default() };
     let source = classifier(zip_map(numbers), vec![node("SequenceLength", &["maps"], &["n"])]);
-    assert_eq!(rewritten(&source).0.bytes, None);
+    assert!(unzip(&source.encode_to_vec(), &source).is_none());
     assert!(way_out(&source, "maps").unwrap().contains("'zipmap': False"));
     let cut = model(graph(vec![node("SplitToSequence", &["a"], &["q"])], data_type::FLOAT, vec![]));
     assert!(way_out(&cut, "q").unwrap().contains("ConcatFromSequence"));
@@ -248,8 +254,8 @@ fn maps_that_something_else_takes_stay_maps_and_there_is_a_way_out() {
 }
 
 #[test]
-fn a_locale_is_settled_only_on_demand_and_where_the_letters_are_the_same() {
-    let settled = |locale: Option<&'static str>, settle_locale| {
+fn a_locale_is_settled_where_the_letters_are_the_same() {
+    let settled = |locale: Option<&'static str>| {
         let mut normalizer = node("StringNormalizer", &["a"], &["q"]);
         if let Some(locale) = locale {
             let s = locale.as_bytes().into();
@@ -260,14 +266,13 @@ fn a_locale_is_settled_only_on_demand_and_where_the_letters_are_the_same() {
             });
         }
         let source = model(graph(vec![normalizer], data_type::STRING, vec![]));
-        let bytes = rewrite(&source.encode_to_vec(), &source, Wishes { settle_locale }).bytes?;
+        let bytes = settle_locale(&source.encode_to_vec(), &source)?;
         let node = crate::read(bytes).unwrap().graph.unwrap().node.pop().unwrap();
         Some(String::from_utf8(node.attribute[0].s.to_vec()).unwrap())
     };
-    assert_eq!(settled(None, true).as_deref(), Some("C.UTF-8"));
-    assert_eq!(settled(Some("en_US.UTF-8"), true).as_deref(), Some("C.UTF-8"));
-    assert_eq!(settled(Some("de_DE"), true).as_deref(), Some("C.UTF-8"));
-    assert_eq!(settled(Some("tr_TR.UTF-8"), true), None);
-    assert_eq!(settled(Some("C.UTF-8"), true), None);
-    assert_eq!(settled(None, false), None);
+    assert_eq!(settled(None).as_deref(), Some("C.UTF-8"));
+    assert_eq!(settled(Some("en_US.UTF-8")).as_deref(), Some("C.UTF-8"));
+    assert_eq!(settled(Some("de_DE")).as_deref(), Some("C.UTF-8"));
+    assert_eq!(settled(Some("tr_TR.UTF-8")), None);
+    assert_eq!(settled(Some("C.UTF-8")), None);
 }
