@@ -1,0 +1,173 @@
+//! The inputs of a graph, and which of their axes may be that of the rows.
+
+use super::{
+    reason::NotProven,
+    size::Size,
+    value::{Layout, State, Value},
+    walk::Walk,
+};
+use crate::proto::{DimensionValue, GraphProto, TensorShapeProto, ValueInfoProto};
+
+/// How many ways to lay the rows along the inputs are tried.
+const MOST_CANDIDATES: usize = 6;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dim<'g> {
+    Fixed(i64),
+    Named(&'g str),
+    Unnamed,
+}
+
+/// An input that a request must give.
+pub(crate) struct Input<'g> {
+    pub(crate) name: &'g str,
+    data_type: i32,
+    /// None where the file does not tell the rank, or it is no tensor.
+    dims: Option<Vec<Dim<'g>>>,
+    is_tensor: bool,
+}
+
+/// The inputs that no initializer gives a default.
+pub(crate) fn required(graph: &GraphProto) -> Vec<Input<'_>> {
+    let has_default = |input: &&ValueInfoProto| {
+        graph.initializer.iter().any(|tensor| tensor.name == input.name)
+            || graph
+                .sparse_initializer
+                .iter()
+                .filter_map(|sparse| sparse.values.as_ref())
+                .any(|v| v.name == input.name)
+    };
+    graph.input.iter().filter(|input| !has_default(input)).map(Input::of).collect()
+}
+
+fn dims(shape: &TensorShapeProto) -> Vec<Dim<'_>> {
+    let dim = |value: &Option<DimensionValue>| match value {
+        // a file of old may have 0 or -1 where it does not know
+        Some(DimensionValue::DimValue(size)) if *size > 0 => Dim::Fixed(*size),
+        _ => Dim::Unnamed,
+    };
+    let named = |value| match value {
+        &Some(DimensionValue::DimParam(ref name)) if !name.is_empty() => Dim::Named(name),
+        other => dim(other),
+    };
+    shape.dim.iter().map(|dimension| named(&dimension.value)).collect()
+}
+
+impl<'g> Input<'g> {
+    fn of(info: &'g ValueInfoProto) -> Self {
+        let tensor = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+        Self {
+            name: &info.name,
+            data_type: tensor.map_or(0, |tensor| tensor.elem_type),
+            dims: tensor.and_then(|tensor| tensor.shape.as_ref()).map(dims),
+            is_tensor: tensor.is_some(),
+        }
+    }
+
+    fn axis(&self, axis: usize) -> Option<Dim<'g>> {
+        self.dims.as_ref().and_then(|dims| dims.get(axis).copied())
+    }
+
+    fn is_dynamic(&self, axis: usize) -> bool {
+        self.axis(axis).is_some_and(|dim| !matches!(dim, Dim::Fixed(_)))
+    }
+
+    /// The value of the input with its rows along an axis.
+    pub(crate) fn value(&self, walk: &mut Walk<'_>, axis: Option<usize>) -> Value {
+        let rows = axis.filter(|&axis| self.is_dynamic(axis));
+        let (Some(dims), Some(rows)) = (&self.dims, rows) else {
+            let cause = NotProven::whole(format!("input '{}' has no axis of rows", self.name));
+            let state = walk.add_cause(cause);
+            return Value { from_data: true, ..Value::unknown().with_type(self.data_type).with_state(state) };
+        };
+        let shape: Vec<Size> = dims
+            .iter()
+            .enumerate()
+            .map(|(axis, dim)| match dim {
+                _ if axis == rows => Size::ROWS,
+                Dim::Fixed(size) => walk.sizes.constant(*size),
+                Dim::Named(name) => walk.sizes.named(name),
+                Dim::Unnamed => walk.sizes.fresh(false),
+            })
+            .collect();
+        for &dim in &shape {
+            walk.sizes.mark_dimension(dim);
+        }
+        let value =
+            Value::shaped(shape).with_type(self.data_type).with_state(State::Rows(Layout::plain(rows)));
+        Value { from_data: true, ..value }
+    }
+}
+
+/// Ways to lay the rows along the inputs, the likeliest first: one axis for each input.
+pub(crate) fn candidates(inputs: &[Input<'_>]) -> Vec<Vec<usize>> {
+    let Some(first) = inputs.first() else { return Vec::new() };
+    let mut candidates = vec![vec![0; inputs.len()]];
+    for dim in first.dims.iter().flatten() {
+        // the axis of this name, where every input has it once
+        let axis_in = |input: &Input<'_>| {
+            let dims = input.dims.as_ref()?;
+            let mut axes = (0..dims.len()).filter(|&axis| dims[axis] == *dim);
+            axes.next().filter(|_| axes.next().is_none())
+        };
+        if let (Dim::Named(_), Some(axes)) = (dim, inputs.iter().map(axis_in).collect()) {
+            candidates.push(axes);
+        }
+    }
+    candidates.push(vec![1; inputs.len()]);
+    let mut tried: Vec<Vec<usize>> = Vec::new();
+    for candidate in candidates {
+        if !tried.contains(&candidate) && tried.len() < MOST_CANDIDATES {
+            tried.push(candidate);
+        }
+    }
+    tried
+}
+
+fn ordinal(axis: usize) -> String {
+    ["first", "second", "third", "fourth"]
+        .get(axis)
+        .map_or_else(|| format!("{}th", axis + 1), |&word| word.to_owned())
+}
+
+/// Whether every input can have its rows there.
+pub(crate) fn check(inputs: &[Input<'_>], axes: &[usize]) -> Result<(), NotProven> {
+    for (input, &axis) in inputs.iter().zip(axes) {
+        let name = input.name;
+        if !input.is_tensor {
+            return Err(NotProven::whole(format!("input '{name}' is not a tensor")));
+        }
+        let Some(dims) = &input.dims else {
+            return Err(NotProven::whole(format!("input '{name}' has no shape in the file")));
+        };
+        match dims.get(axis) {
+            None if dims.is_empty() => {
+                return Err(NotProven::whole(format!("input '{name}' is a single number, without rows")));
+            }
+            None => {
+                return Err(NotProven::whole(format!("input '{name}' has no {} dimension", ordinal(axis))));
+            }
+            Some(Dim::Fixed(size)) => {
+                let which = ordinal(axis);
+                return Err(NotProven::whole(format!(
+                    "input '{name}' has a fixed {which} dimension of {size}"
+                )));
+            }
+            Some(_) => {}
+        }
+    }
+    // a name of the rows stands for their number everywhere
+    for (row_input, &row_axis) in inputs.iter().zip(axes) {
+        let Some(Dim::Named(name)) = row_input.axis(row_axis) else { continue };
+        for (input, &own) in inputs.iter().zip(axes) {
+            let dims = input.dims.iter().flatten().enumerate();
+            if dims.clone().any(|(axis, &dim)| axis != own && dim == Dim::Named(name)) {
+                let input = input.name;
+                return Err(NotProven::whole(format!(
+                    "'{name}' is the size of the rows, and also of another axis of input '{input}'"
+                )));
+            }
+        }
+    }
+    Ok(())
+}

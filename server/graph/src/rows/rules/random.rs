@@ -1,0 +1,21 @@
+//! Operators that draw random numbers.
+
+use super::{Entry, entry};
+use crate::rows::node::{Mixes, Node, Outcome};
+
+pub(crate) fn find(operator: &str) -> Option<Entry> {
+    Some(match operator {
+        "RandomNormal" | "RandomNormalLike" | "RandomUniform" | "RandomUniformLike" | "Bernoulli"
+        | "Multinomial" => entry(random),
+        _ => return None,
+    })
+}
+
+/// Even constants do not make the outputs the same.
+pub(crate) fn draws(reason: &'static str) -> Mixes {
+    Mixes { reason: reason.into(), always: true }
+}
+
+fn random(_: &mut Node<'_>) -> Outcome {
+    Err(draws("draws random numbers"))
+}

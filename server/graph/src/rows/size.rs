@@ -1,0 +1,339 @@
+//! Sizes: polynomials with integer coefficients over symbols, kept once each, so that equal sizes have equal numbers.
+//!
+//! A symbol stands for the number of rows, for a dimension with a name, for something unknown, or for an expression that
+//! no polynomial expresses: the same expression is the same symbol.
+
+use std::collections::HashMap;
+
+use super::polynomial::{MOST_TERMS, Polynomial, canonical, times, without};
+
+/// A size, or any other number that shapes are computed with. Only [`Sizes`] knows what it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub(crate) struct Size(u32);
+
+impl Size {
+    pub(crate) const ZERO: Self = Self(0);
+    pub(crate) const ONE: Self = Self(1);
+    /// The number of rows.
+    pub(crate) const ROWS: Self = Self(2);
+}
+
+/// An operation whose result is a symbol, where its operands do not settle it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Op {
+    Add,
+    Mul,
+    /// Integer division, towards zero.
+    Div,
+    /// Division of floating-point numbers.
+    FloatDiv,
+    Rem,
+    Min,
+    Max,
+    Equal,
+    Less,
+    Floor,
+    Ceil,
+    Round,
+    Sqrt,
+    Pow,
+    Abs,
+    /// One of two equal sizes, or the one that is not 1.
+    Broadcast,
+    /// How long a slice is: of a size, with a pair of start and end.
+    Slice,
+    Pair,
+    /// A choice by a condition among a pair.
+    Where,
+    /// How many numbers a range has.
+    Range,
+}
+
+#[derive(Clone, Copy)]
+struct Symbol {
+    depends_on_rows: bool,
+    never_negative: bool,
+    whole: bool,
+    /// A constant that is not whole.
+    float: Option<f32>,
+}
+
+struct Entry {
+    polynomial: Polynomial,
+    constant: Option<i64>,
+    depends_on_rows: bool,
+    never_negative: bool,
+    whole: bool,
+    /// It is the size of an axis of some value, and so never negative.
+    dimension: bool,
+}
+
+/// The sizes of one analysis.
+pub(crate) struct Sizes {
+    entries: Vec<Entry>,
+    symbols: Vec<Symbol>,
+    polynomials: HashMap<Polynomial, Size>,
+    constants: HashMap<i64, Size>,
+    named: HashMap<String, Size>,
+    floats: HashMap<u32, Size>,
+    opaque: HashMap<(Op, Size, Size), Size>,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sizes {
+    pub(crate) fn new() -> Self {
+        let mut sizes = Self {
+            entries: Vec::new(),
+            symbols: Vec::new(),
+            polynomials: HashMap::new(),
+            constants: HashMap::new(),
+            named: HashMap::new(),
+            floats: HashMap::new(),
+            opaque: HashMap::new(),
+        };
+        sizes.constant(0);
+        sizes.constant(1);
+        sizes.fresh(true);
+        sizes
+    }
+
+    fn intern(&mut self, polynomial: Polynomial) -> Size {
+        if let Some(&size) = self.polynomials.get(&polynomial) {
+            return size;
+        }
+        let constant = match polynomial.as_slice() {
+            [] => Some(0),
+            [(monomial, coefficient)] if monomial.is_empty() => Some(*coefficient),
+            _ => None,
+        };
+        let symbols =
+            || polynomial.iter().flat_map(|(monomial, _)| monomial).map(|&s| self.symbols[s as usize]);
+        let entry = Entry {
+            constant,
+            depends_on_rows: symbols().any(|s| s.depends_on_rows),
+            never_negative: polynomial.iter().all(|(_, c)| *c >= 0) && symbols().all(|s| s.never_negative),
+            whole: symbols().all(|s| s.whole),
+            dimension: false,
+            polynomial: polynomial.clone(),
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "a graph has far fewer sizes")]
+        let size = Size(self.entries.len() as u32);
+        self.entries.push(entry);
+        self.polynomials.insert(polynomial, size);
+        size
+    }
+
+    fn entry(&self, size: Size) -> &Entry {
+        &self.entries[size.0 as usize]
+    }
+
+    fn symbol(&mut self, symbol: Symbol) -> Size {
+        #[expect(clippy::cast_possible_truncation, reason = "a graph has far fewer symbols")]
+        let number = self.symbols.len() as u32;
+        self.symbols.push(symbol);
+        self.intern(vec![(vec![number], 1)])
+    }
+
+    pub(crate) fn constant(&mut self, value: i64) -> Size {
+        if let Some(&size) = self.constants.get(&value) {
+            return size;
+        }
+        let size = self.intern(if value == 0 { Vec::new() } else { vec![(Vec::new(), value)] });
+        self.constants.insert(value, size);
+        size
+    }
+
+    /// A constant of floating point; whole numbers are those of [`Self::constant`].
+    pub(crate) fn float(&mut self, value: f32) -> Size {
+        #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
+        if value.fract() == 0.0 && value.abs() < 1e15 {
+            return self.constant(value as i64);
+        }
+        if let Some(&size) = self.floats.get(&value.to_bits()) {
+            return size;
+        }
+        let size = self.symbol(Symbol {
+            depends_on_rows: false,
+            never_negative: value >= 0.0,
+            whole: false,
+            float: Some(value),
+        });
+        self.floats.insert(value.to_bits(), size);
+        size
+    }
+
+    /// The size of a dimension with a name.
+    pub(crate) fn named(&mut self, name: &str) -> Size {
+        if let Some(&size) = self.named.get(name) {
+            return size;
+        }
+        let size = self.fresh(false);
+        self.named.insert(name.to_owned(), size);
+        size
+    }
+
+    /// A dimension of unknown size.
+    pub(crate) fn fresh(&mut self, depends_on_rows: bool) -> Size {
+        self.symbol(Symbol { depends_on_rows, never_negative: true, whole: true, float: None })
+    }
+
+    /// A number of which nothing is known.
+    pub(crate) fn unknown(&mut self, depends_on_rows: bool) -> Size {
+        self.symbol(Symbol { depends_on_rows, never_negative: false, whole: false, float: None })
+    }
+
+    pub(crate) fn as_constant(&self, size: Size) -> Option<i64> {
+        self.entry(size).constant
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "ONNX Runtime computes in the same precision")]
+    pub(crate) fn as_float(&self, size: Size) -> Option<f32> {
+        let entry = self.entry(size);
+        match entry.polynomial.as_slice() {
+            [(monomial, 1)] if monomial.len() == 1 => self.symbols[monomial[0] as usize].float,
+            _ => entry.constant.map(|value| value as f32),
+        }
+    }
+
+    /// Whether the size is the same however many rows there are, and whatever is in them.
+    pub(crate) fn is_free(&self, size: Size) -> bool {
+        !self.entry(size).depends_on_rows
+    }
+
+    pub(crate) fn is_never_negative(&self, size: Size) -> bool {
+        self.entry(size).never_negative || self.entry(size).dimension
+    }
+
+    /// Notes that a value has an axis of this size.
+    pub(crate) fn mark_dimension(&mut self, size: Size) {
+        self.entries[size.0 as usize].dimension = true;
+    }
+
+    pub(crate) fn is_whole(&self, size: Size) -> bool {
+        self.entry(size).whole
+    }
+
+    /// Whether the size is 1 or more whatever the symbols stand for.
+    pub(crate) fn is_positive(&self, size: Size) -> bool {
+        let entry = self.entry(size);
+        entry.never_negative
+            && entry.whole
+            && entry.polynomial.last().is_some_and(|(monomial, _)| monomial.is_empty())
+    }
+
+    /// The symbol of an expression.
+    pub(crate) fn opaque(&mut self, op: Op, a: Size, b: Size) -> Size {
+        if let Some(&size) = self.opaque.get(&(op, a, b)) {
+            return size;
+        }
+        let positive = self.is_never_negative(a) && self.is_never_negative(b);
+        let (never_negative, whole) = match op {
+            Op::Broadcast | Op::Slice | Op::Range | Op::Equal | Op::Less => (true, true),
+            Op::Div => (positive, true),
+            Op::Rem => (positive, self.is_whole(a) && self.is_whole(b)),
+            Op::Floor | Op::Ceil | Op::Round => (self.is_never_negative(a), true),
+            Op::Abs => (true, self.is_whole(a)),
+            Op::FloatDiv | Op::Sqrt | Op::Pow => (positive, false),
+            Op::Add | Op::Mul | Op::Min | Op::Max => (positive, self.is_whole(a) && self.is_whole(b)),
+            Op::Pair | Op::Where => (false, false),
+        };
+        let depends_on_rows = !self.is_free(a) || !self.is_free(b);
+        let size = self.symbol(Symbol { depends_on_rows, never_negative, whole, float: None });
+        self.opaque.insert((op, a, b), size);
+        size
+    }
+
+    pub(crate) fn add(&mut self, a: Size, b: Size) -> Size {
+        match (self.as_constant(a), self.as_constant(b)) {
+            (Some(0), _) => return b,
+            (_, Some(0)) => return a,
+            _ => {}
+        }
+        if !(self.is_whole(a) && self.is_whole(b)) {
+            // rounding: only whole numbers follow the laws of polynomials
+            return match (self.as_float(a), self.as_float(b)) {
+                (Some(x), Some(y)) => self.float(x + y),
+                _ => self.opaque(Op::Add, a.min(b), a.max(b)),
+            };
+        }
+        let terms = [self.entry(a).polynomial.as_slice(), &self.entry(b).polynomial].concat();
+        match canonical(terms) {
+            Some(sum) => self.intern(sum),
+            None => self.opaque(Op::Add, a.min(b), a.max(b)),
+        }
+    }
+
+    pub(crate) fn negate(&mut self, a: Size) -> Size {
+        let minus = self.constant(-1);
+        self.mul(a, minus)
+    }
+
+    pub(crate) fn sub(&mut self, a: Size, b: Size) -> Size {
+        let b = self.negate(b);
+        self.add(a, b)
+    }
+
+    pub(crate) fn mul(&mut self, a: Size, b: Size) -> Size {
+        match (self.as_constant(a), self.as_constant(b)) {
+            (Some(1), _) => return b,
+            (_, Some(1)) => return a,
+            _ => {}
+        }
+        if !(self.is_whole(a) && self.is_whole(b)) {
+            // rounding: only whole numbers follow the laws of polynomials
+            return match (self.as_float(a), self.as_float(b)) {
+                (Some(x), Some(y)) => self.float(x * y),
+                _ => self.opaque(Op::Mul, a.min(b), a.max(b)),
+            };
+        }
+        let mut terms = Vec::new();
+        let mut overflow = false;
+        for (monomial, coefficient) in &self.entry(a).polynomial {
+            for (other, factor) in &self.entry(b).polynomial {
+                match coefficient.checked_mul(*factor) {
+                    Some(product) => terms.push((times(monomial, other), product)),
+                    None => overflow = true,
+                }
+            }
+        }
+        match canonical(terms).filter(|_| !overflow) {
+            Some(product) => self.intern(product),
+            None => self.opaque(Op::Mul, a.min(b), a.max(b)),
+        }
+    }
+
+    pub(crate) fn product(&mut self, sizes: &[Size]) -> Size {
+        sizes.iter().fold(Size::ONE, |product, &size| self.mul(product, size))
+    }
+
+    /// `a / b` where `b` divides `a` whatever the symbols stand for.
+    pub(crate) fn divide(&mut self, a: Size, b: Size) -> Option<Size> {
+        if b == Size::ONE {
+            return Some(a);
+        }
+        if !(self.is_whole(a) && self.is_whole(b)) {
+            return None;
+        }
+        let (leading, factor) = self.entry(b).polynomial.first()?.clone();
+        let divisor = self.entry(b).polynomial.clone();
+        let mut rest = self.entry(a).polynomial.clone();
+        let mut quotient = Vec::new();
+        while let Some((monomial, coefficient)) = rest.first() {
+            if coefficient.checked_rem(factor)? != 0 || quotient.len() > MOST_TERMS {
+                return None;
+            }
+            let (monomial, coefficient) = (without(monomial, &leading)?, coefficient.checked_div(factor)?);
+            for (other, scale) in &divisor {
+                rest.push((times(&monomial, other), scale.checked_mul(coefficient)?.checked_neg()?));
+            }
+            rest = canonical(rest)?;
+            quotient.push((monomial, coefficient));
+        }
+        Some(self.intern(canonical(quotient)?))
+    }
+}
