@@ -1,9 +1,12 @@
 //! Running a model. The seam behind which ONNX Runtime stands: nothing else knows it.
 
+mod broadcast;
 mod by_size;
+mod checked;
 mod onnx;
 mod run_time;
 mod runtime;
+mod source;
 
 use oip::{Datatype, Shape, Tensor};
 
@@ -11,6 +14,7 @@ pub use by_size::BySize;
 pub use onnx::OnnxExecutor;
 pub use run_time::RunTime;
 pub use runtime::{Runtime, RuntimeError, SessionOptions};
+pub use source::ModelSource;
 
 /// One input of a batch: the rows of all its requests, one after the other.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +36,8 @@ pub struct ExecuteError(pub String);
 
 /// Something that runs a model, one batch at a time.
 pub trait Executor: Send + Sync {
-    /// Runs the model on inputs in its signature's order; gives every output in the signature's order.
+    /// Runs the model on inputs in its signature's order, of which optional ones may be missing; gives every output in
+    /// the signature's order.
     ///
     /// # Errors
     /// The engine's own error; the executor stays usable.

@@ -7,6 +7,7 @@ mod error;
 mod instances;
 mod layout;
 mod load;
+mod model_file;
 mod plan;
 mod registry;
 mod served;

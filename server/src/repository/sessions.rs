@@ -2,7 +2,6 @@
 
 use std::{
     iter,
-    path::PathBuf,
     thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
@@ -14,7 +13,10 @@ use super::{
     plan::{self, Plan},
 };
 use crate::{
-    executor::{BatchInput, BySize, ExecuteError, Executor, OnnxExecutor, RunTime, Runtime, SessionOptions},
+    executor::{
+        BatchInput, BySize, ExecuteError, Executor, ModelSource, OnnxExecutor, RunTime, Runtime,
+        SessionOptions,
+    },
     model::{Dimension, TensorSpec},
     validate::Rules,
 };
@@ -32,7 +34,7 @@ const PLANNING: Duration = Duration::from_millis(1);
 #[derive(Clone)]
 pub(super) struct Sessions {
     pub(super) runtime: Runtime,
-    pub(super) path: PathBuf,
+    pub(super) source: ModelSource,
     pub(super) warm_up: WarmUp,
 }
 
@@ -42,7 +44,7 @@ impl Sessions {
     /// # Errors
     /// ONNX Runtime refuses the model.
     pub(super) fn another(&self, options: &SessionOptions) -> Result<OnnxExecutor, LoadError> {
-        Ok(OnnxExecutor::load(&self.runtime, &self.path, options)?.0)
+        Ok(OnnxExecutor::load(&self.runtime, &self.source, options)?.0)
     }
 
     /// Loads and warms, with up to `full` rows, what the plan asks for beside `first`: all sessions that run side by
