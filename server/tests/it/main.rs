@@ -19,6 +19,7 @@ mod model_control;
 mod openapi;
 mod protocol;
 mod repository;
+mod rewriting;
 mod scheduling;
 mod support;
 mod tidy;
