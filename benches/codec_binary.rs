@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use benches::{ROWS, binary_request, response};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use oip::Nulls;
 
 fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("binary/decode_request");
@@ -13,7 +14,8 @@ fn decode(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(encoded.body().len() as u64));
         group.bench_with_input(BenchmarkId::from_parameter(rows), &encoded.body(), |bencher, body| {
             bencher.iter(|| {
-                oip::binary::decode_request(black_box(body), length).expect("it was written by the encoder")
+                oip::binary::decode_request(black_box(body), length, Nulls::Refuse)
+                    .expect("it was written by the encoder")
             });
         });
     }

@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use benches::{PIXELS, ROWS, request, response};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use oip::Nulls;
 
 fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("json/decode_request");
@@ -11,8 +12,10 @@ fn decode(criterion: &mut Criterion) {
         let body = oip::encode_request(&request(rows), &[]).expect("FP32 can be written as JSON").body();
         group.throughput(Throughput::Elements((rows * PIXELS) as u64));
         group.bench_with_input(BenchmarkId::from_parameter(rows), &body, |bencher, body| {
-            bencher
-                .iter(|| oip::json::decode_request(black_box(body)).expect("it was written by the encoder"));
+            bencher.iter(|| {
+                oip::json::decode_request(black_box(body), Nulls::Refuse)
+                    .expect("it was written by the encoder")
+            });
         });
     }
     group.finish();

@@ -41,12 +41,15 @@ fn server() -> Envelope {
     registry.set("digits", "1", State::Ready(Arc::new(model)));
     registry.set_listed();
     let data_plane = DataPlane::new(Arc::new(registry), metrics, Duration::from_secs(30));
-    service(AppState {
-        data_plane: Arc::new(data_plane),
-        max_body_bytes: 64 << 20,
-        body_read_timeout: Duration::from_secs(30),
-        traces: None,
-    })
+    service(
+        AppState {
+            data_plane: Arc::new(data_plane),
+            max_body_bytes: 64 << 20,
+            body_read_timeout: Duration::from_secs(30),
+            traces: None,
+        },
+        None,
+    )
 }
 
 async fn infer(server: Envelope, encoded: Encoded) {

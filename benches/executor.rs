@@ -12,7 +12,7 @@ use decima_server::{
 fn execute(criterion: &mut Criterion) {
     let runtime = runtime().expect("ONNX Runtime loads");
     let (mut executor, _) =
-        OnnxExecutor::load(&runtime, &ModelSource::file(digits_model()), &SessionOptions::new(1))
+        OnnxExecutor::load(&runtime, &ModelSource::file(digits_model()), &SessionOptions::new("", 1))
             .expect("models/digits/1/model.onnx is a model");
     let mut group = criterion.benchmark_group("executor/digits");
     for rows in [1, 4, 16, 32, 64] {
@@ -21,7 +21,7 @@ fn execute(criterion: &mut Criterion) {
         group.bench_with_input(BenchmarkId::from_parameter(rows), &inputs, |bencher, inputs| {
             // The executor takes its batches aligned, as gathering leaves them.
             Gatherer::default().gather(&[&inputs[..]], |batch| {
-                bencher.iter(|| executor.execute(black_box(batch)).expect("the model takes pictures"));
+                bencher.iter(|| executor.execute(black_box(batch), None).expect("the model takes pictures"));
             });
         });
     }

@@ -31,7 +31,8 @@ impl Raw {
     /// # Errors
     /// ONNX Runtime refuses it.
     pub(crate) fn load(runtime: &Runtime, path: &Path) -> anyhow::Result<Self> {
-        let (executor, _) = OnnxExecutor::load(runtime, &ModelSource::file(path), &SessionOptions::new(1))?;
+        let (executor, _) =
+            OnnxExecutor::load(runtime, &ModelSource::file(path), &SessionOptions::new("", 1))?;
         Ok(Self(executor))
     }
 
@@ -40,7 +41,7 @@ impl Raw {
     /// # Errors
     /// ONNX Runtime's own.
     pub(crate) fn answer(&mut self, pictures: Tensor) -> anyhow::Result<Tensor> {
-        let mut outputs = Gatherer::default().gather(&[&[pictures]], |batch| self.0.execute(batch))?;
+        let mut outputs = Gatherer::default().gather(&[&[pictures]], |batch| self.0.execute(batch, None))?;
         outputs.pop().context("the model has no output")
     }
 
@@ -53,7 +54,7 @@ impl Raw {
         Gatherer::default().gather(&[&[pictures]], |batch| {
             let mut run = |count: u32| {
                 (0..count).try_for_each(|_| {
-                    executor.execute(batch).map(drop).map_err(|error| anyhow!("ONNX Runtime: {error}"))
+                    executor.execute(batch, None).map(drop).map_err(|error| anyhow!("ONNX Runtime: {error}"))
                 })
             };
             run(WARM_UP_RUNS)?;

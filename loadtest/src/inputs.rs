@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use fastrand::Rng;
 use half::{bf16, f16};
-use oip::{Datatype, InferRequest, InputTensor, Parameters, Shape, Tensor};
+use oip::{Datatype, InferRequest, InputTensor, Nulls, Parameters, Shape, Tensor};
 
 use crate::metadata::{ModelMetadata, TensorMetadata};
 
@@ -52,7 +52,8 @@ pub fn make(model: &ModelMetadata, rows: usize, count: usize, seed: u64) -> Resu
 /// The file cannot be read, or is no request in the protocol's JSON.
 pub fn read(path: &Path, model: &ModelMetadata) -> Result<Payload> {
     let body = Bytes::from(std::fs::read(path).with_context(|| format!("--body {}", path.display()))?);
-    let request = oip::json::decode_request(&body).with_context(|| format!("--body {}", path.display()))?;
+    let request = oip::json::decode_request(&body, Nulls::Refuse)
+        .with_context(|| format!("--body {}", path.display()))?;
     let first_dim = request.inputs.first().and_then(|input| input.tensor.shape.0.first()).copied();
     let rows = if model.has_batch_axis() { first_dim.unwrap_or(1) } else { 1 };
     Ok(Payload { request, verbatim: Some(body), rows })

@@ -153,7 +153,8 @@ impl Server<'_> {
             tasks.spawn(grpc_service(state.clone()).serve(listener, phases.clone(), self.workers.clone()));
             grpc_address = Some(address);
         }
-        tasks.spawn(service(state).serve(listener, phases.clone(), self.workers.clone()));
+        let service = service(state, http.cors_origins.as_ref());
+        tasks.spawn(service.serve(listener, phases.clone(), self.workers.clone()));
         tracing::info!(%address, "listening");
         if let Some(address) = grpc_address {
             tracing::info!(%address, "listening for gRPC alone");

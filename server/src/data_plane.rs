@@ -220,6 +220,7 @@ impl DataPlane {
         let models = self.registry.ready(None, None).unwrap_or_default();
         for model in &models {
             model.metrics.queue_rows.set(model.pending_rows() as i64);
+            model.metrics.answers(model.stuck().is_none());
         }
         self.metrics
             .render(|| models.into_iter().map(counts).collect())

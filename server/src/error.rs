@@ -119,9 +119,14 @@ pub struct ServeError {
 }
 
 impl ServeError {
-    /// An error of this kind with this text.
+    /// An error of this kind with this text. It is one line, whatever names of a client's it has in it.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into() }
+        let message = message.into();
+        let line = match oip::on_one_line(&message) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(line) => Some(Cow::Owned(line)),
+        };
+        Self { code, message: line.unwrap_or(message) }
     }
 
     /// [`ErrorCode::InvalidArgument`] with this text.
@@ -149,9 +154,61 @@ impl From<oip::DecodeError> for ServeError {
     }
 }
 
+impl From<oip::EncodeError> for ServeError {
+    fn from(error: oip::EncodeError) -> Self {
+        let code = match error {
+            // What the client can ask for otherwise.
+            oip::EncodeError::NotUtf8 { .. } | oip::EncodeError::NoRows { .. } => ErrorCode::InvalidArgument,
+            oip::EncodeError::Inconsistent { .. } => ErrorCode::Internal,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use oip::{Datatype, EncodeError, InferResponse, Shape, Tensor, v1::Form};
+
     use super::*;
+
+    fn code(error: EncodeError) -> ErrorCode {
+        ServeError::from(error).code
+    }
+
+    #[test]
+    fn an_answer_that_does_not_hold_together_is_the_server_s_fault() {
+        let response = |tensor| InferResponse {
+            model_name: "m".into(),
+            model_version: "1".into(),
+            id: None,
+            outputs: vec![("y".into(), tensor)],
+        };
+        let shape = Shape::from(&[2][..]);
+        let short = Tensor { datatype: Datatype::Fp32, shape: shape.clone(), data: vec![0; 7].into() };
+        let short = response(short);
+        for binary in [true, false] {
+            assert_eq!(code(oip::encode_response(&short, &[binary]).unwrap_err()), ErrorCode::Internal);
+        }
+        for form in [Form::Columns, Form::Rows(2)] {
+            assert_eq!(code(oip::v1::encode_response(&short, form).unwrap_err()), ErrorCode::Internal);
+        }
+        let mut data = Vec::new();
+        oip::push_bytes_element(&mut data, b"text");
+        oip::push_bytes_element(&mut data, b"\xff");
+        let blobs = response(Tensor { datatype: Datatype::Bytes, shape, data: data.into() });
+        assert_eq!(code(oip::encode_response(&blobs, &[]).unwrap_err()), ErrorCode::InvalidArgument);
+        let other_rows = oip::v1::encode_response(&blobs, Form::Rows(3)).unwrap_err();
+        assert_eq!(code(other_rows), ErrorCode::InvalidArgument);
+    }
+
+    #[test]
+    fn a_message_is_one_line() {
+        let error = ServeError::invalid("unknown input 'a\r\nb\u{1b}[2J\u{2028}\u{e9}'".to_owned());
+        assert_eq!(
+            error.message,
+            r"unknown input 'a\r\nb\u{1b}[2J\u{2028}\u{e9}'".replace(r"\u{e9}", "\u{e9}")
+        );
+    }
 
     #[test]
     fn the_documented_table_is_the_code_s() {

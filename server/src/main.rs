@@ -6,6 +6,7 @@ use decima_server::{
     app::{self, AppError},
     cli,
     config::{Config, Host, Resolved},
+    executor,
     exit::{Exit, TERMINATION_LOG, report_fatal},
     process,
     telemetry::{self, Traces},
@@ -16,7 +17,11 @@ use decima_server::{
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    start().into()
+    let exit = start();
+    if executor::runs_go_on() {
+        process::end_at_once(exit as u8);
+    }
+    exit.into()
 }
 
 #[expect(clippy::print_stderr, reason = "before logging is set up")]

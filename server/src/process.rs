@@ -53,6 +53,19 @@ pub fn settle_libraries() -> io::Result<()> {
     Ok(())
 }
 
+/// Ends the process without the destructors of libraries, where that is possible: ONNX Runtime's would take away what a run
+/// on another thread still uses.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "the library has no safe form of it")]
+pub fn end_at_once(status: u8) {
+    // SAFETY: it takes a number, and nothing of the process is used any more.
+    unsafe { libc::_exit(status.into()) }
+}
+
+/// Elsewhere it ends as usual.
+#[cfg(not(target_os = "linux"))]
+pub fn end_at_once(_status: u8) {}
+
 /// A page of 2 MiB for a few small buffers of each thread is most of what an idle server would occupy.
 #[cfg(target_os = "linux")]
 pub fn huge_pages_off() {

@@ -112,7 +112,7 @@ impl Rules {
 /// # Errors
 /// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): an input missing, extra, twice or of
 /// another datatype or shape; inputs that disagree in a size that the file gives one name; more rows than the
-/// model takes; text with a NUL; a priority or timeout that is no integer from 0 up.
+/// model takes; a string with a NUL; a priority or timeout that is no integer from 0 up.
 pub fn validate(request: InferRequest, rules: &Rules) -> Result<ValidRequest, ServeError> {
     let signature = &rules.signature;
     let schedule = Schedule::of(&request.parameters)?;
@@ -256,13 +256,13 @@ fn check_tensor(input: &InputTensor, spec: &TensorSpec) -> Result<(), ServeError
     }
 }
 
-/// ONNX Runtime takes strings as text that a NUL ends: other bytes would be cut short or refused inside a
-/// batch that others share.
+/// ONNX Runtime takes strings as bytes that a NUL ends: what has one would be refused inside a batch that others share.
 fn check_text(name: &str, tensor: &Tensor) -> Result<(), ServeError> {
     for (index, element) in oip::bytes_elements(&tensor.data).enumerate() {
-        if std::str::from_utf8(element).is_err() || element.contains(&0) {
+        if element.contains(&0) {
             return Err(ServeError::invalid(format!(
-                "input '{name}': element {index} must be UTF-8 text without NUL, as the model takes strings"
+                "input '{name}': element {index} has a NUL (a zero byte), which ends a string for ONNX Runtime: \
+                 send other bytes, or the same in base64 where the model expects that"
             )));
         }
     }

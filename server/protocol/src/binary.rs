@@ -5,20 +5,23 @@ use compact_str::CompactString;
 
 use crate::{
     Datatype, DecodeError, InferRequest, InferResponse, InputTensor, Parameter, Parameters, Problem, Shape,
-    Tensor, json, push_bytes_element,
+    Tensor,
+    json::{self, Nulls},
+    push_bytes_element,
 };
 
 /// The header that gives the bytes of JSON before the tensors; without it a body is all JSON.
 pub const JSON_LENGTH_HEADER: &str = "inference-header-content-length";
 
 /// Reads a request of `json_length` bytes of JSON and then the bytes of the inputs that carry the parameter
-/// `binary_data_size`, in their order. These inputs share the body's memory.
+/// `binary_data_size`, in their order. These inputs share the body's memory. `nulls` says what `null` means as an element of
+/// the other ones.
 ///
 /// # Errors
 /// Whatever is wrong with the body, by tensor and byte.
-pub fn decode_request(body: &Bytes, json_length: usize) -> Result<InferRequest, DecodeError> {
+pub fn decode_request(body: &Bytes, json_length: usize, nulls: Nulls) -> Result<InferRequest, DecodeError> {
     let (json, tail) = split(body, json_length)?;
-    json::decode(&json, tail)
+    json::decode(&json, tail, nulls)
 }
 
 /// Reads a response; `json_length` is `None` where it is all JSON. `null` for a float is NaN.

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::error::excerpt;
+
 /// Datatype of a tensor's elements, as the Open Inference Protocol names them (BF16 as Triton does).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Datatype {
@@ -123,6 +125,6 @@ impl FromStr for Datatype {
         all()
             .find(|datatype| datatype.as_str() == name) // as nearly everybody writes them
             .or_else(|| all().find(|datatype| datatype.as_str().eq_ignore_ascii_case(name)))
-            .ok_or_else(|| UnknownDatatype(name.chars().take(32).collect()))
+            .ok_or_else(|| UnknownDatatype(excerpt(name).into()))
     }
 }

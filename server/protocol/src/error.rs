@@ -1,6 +1,6 @@
 //! What can be wrong with a body, told to the one who sent it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use compact_str::{CompactString, ToCompactString, format_compact};
 
@@ -115,6 +115,23 @@ pub enum Problem {
         value: CompactString,
         /// The tensor's datatype.
         datatype: Datatype,
+    },
+    /// `null` in a tensor whose datatype has nothing like it.
+    #[error("at byte {offset}: null is no element of {datatype}")]
+    Null {
+        /// Where it stands.
+        offset: usize,
+        /// The tensor's datatype.
+        datatype: Datatype,
+    },
+    /// `null` in a floating point tensor, of which nobody has said that it is NaN.
+    #[error(
+        "at byte {offset}: null is no number: send NaN, or set nulls = \"nan\" in the model's config.toml to have \
+         null read as NaN"
+    )]
+    NullFloat {
+        /// Where it stands.
+        offset: usize,
     },
     /// A tensor with neither `data` nor `binary_data_size`.
     #[error("has no data: give 'data' or the parameter 'binary_data_size'")]
@@ -244,6 +261,14 @@ pub enum Problem {
         /// The start of it.
         value: CompactString,
     },
+    /// An element that is said to be base64 and is not.
+    #[error("element {index} is '{value}', which is not base64 with padding (content_type is base64)")]
+    Base64Element {
+        /// Which element, in row-major order.
+        index: usize,
+        /// The start of it.
+        value: CompactString,
+    },
     /// A negative size along an axis.
     #[error("dimension {0} of the shape is negative")]
     NegativeDim(i64),
@@ -348,7 +373,24 @@ pub enum EncodeError {
 /// The start of `text`, for a message.
 pub(crate) fn excerpt(text: &str) -> CompactString {
     match text.char_indices().nth(EXCERPT) {
-        None => text.to_compact_string(),
-        Some((end, _)) => format_compact!("{}…", &text[..end]),
+        None => on_one_line(text).to_compact_string(),
+        Some((end, _)) => format_compact!("{}…", on_one_line(&text[..end])),
     }
+}
+
+/// Writes a client's text for a message: with escapes where it would end the line, or steer a terminal that shows it.
+pub fn on_one_line(text: &str) -> Cow<'_, str> {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    if !text.contains(breaks) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if breaks(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    Cow::Owned(line)
 }

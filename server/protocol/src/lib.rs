@@ -26,13 +26,13 @@ pub use binary::{JSON_LENGTH_HEADER, decode_response};
 pub use datatype::{Datatype, UnknownDatatype};
 pub use elements::{BytesElements, bytes_elements, push_bytes_element};
 pub use encode::{Encoded, encode_request, encode_response};
-pub use error::{DecodeError, EncodeError, Found, Problem};
+pub use error::{DecodeError, EncodeError, Found, Problem, on_one_line};
 pub use extensions::{
     BatchStatistics, Durations, DynamicBatchingConfiguration, IndexEntry, InferenceStatistics,
     InstanceGroupConfiguration, MemoryUsage, ModelConfiguration, ModelState, ModelStatistics,
     ParameterConfiguration, ReshapeConfiguration, TensorConfiguration, VersionPolicyConfiguration,
 };
-pub use json::v1;
+pub use json::{Nulls, v1};
 pub use message::{InferRequest, InferResponse, InputTensor, RequestedOutput};
 pub use metadata::{ModelMetadata, ServerMetadata, TensorMetadata, error_body};
 pub use parameter::{Parameter, Parameters};

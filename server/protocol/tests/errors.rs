@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use bytes::Bytes;
-use oip::{Datatype, Parameter, Shape, binary, decode_response, json};
+use oip::{Datatype, Nulls, Parameter, Shape, binary, decode_response, json};
 
 fn json_error(body: &str) -> String {
-    json::decode_request(&Bytes::copy_from_slice(body.as_bytes())).unwrap_err().to_string()
+    json::decode_request(&Bytes::copy_from_slice(body.as_bytes()), Nulls::Refuse).unwrap_err().to_string()
 }
 
 /// The complaint about an input `x` whose object continues with `fields`.
@@ -120,8 +120,22 @@ fn dimensions_are_integers_from_0_up() {
 #[test]
 fn elements_of_the_wrong_kind() {
     let cases = [
-        ("FP32", "null", "expected a number, found 'n'"),
-        ("FP32", "NaN", "expected a number, found 'N'"),
+        (
+            "FP32",
+            "null",
+            "null is no number: send NaN, or set nulls = \"nan\" in the model's config.toml to have null read as NaN",
+        ),
+        ("FP32", "nan", "expected a number, found 'n'"),
+        ("FP32", "Inf", "expected a number, found 'I'"),
+        ("FP32", "-Inf", "expected a digit, found 'I'"),
+        ("FP64", "+Infinity", "expected a number, found '+'"),
+        ("FP64", "-NaN", "expected a digit, found 'N'"),
+        ("FP16", "NaN1", "expected ',' or ']', found '1'"),
+        ("INT32", "null", "null is no element of INT32"),
+        ("INT32", "NaN", "NaN is not an integer, but the datatype is INT32"),
+        ("UINT8", "-Infinity", "-Infinity is not an integer, but the datatype is UINT8"),
+        ("BOOL", "NaN", "expected true, false, 0 or 1, found 'N'"),
+        ("BYTES", "null", "expected a string, found 'n'"),
         ("FP32", "\"1\"", "expected a number, found '\"'"),
         ("FP32", "true", "expected a number, found 't'"),
         ("FP32", "1e400", "1e400 is beyond FP32"),
@@ -135,7 +149,12 @@ fn elements_of_the_wrong_kind() {
     ];
     for (datatype, element, expected) in cases {
         let error = input_error(&format!(r#""shape":[1],"datatype":"{datatype}","data":[{element}]"#));
-        let offset = 57 + datatype.len();
+        let within = match element {
+            "-Inf" | "-NaN" => 1,
+            "NaN1" => 3,
+            _ => 0,
+        };
+        let offset = 57 + datatype.len() + within;
         assert_eq!(error, format!("input 'x': at byte {offset}: {expected}"), "{datatype} {element}");
     }
 }
@@ -158,7 +177,7 @@ fn deep_nesting_is_refused_wherever_it_is() {
     ] {
         for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
             let body = [before, &open.repeat(100_000), "1", &close.repeat(100_000), after].concat();
-            assert!(json::decode_request(&body.into()).is_err());
+            assert!(json::decode_request(&body.into(), Nulls::Refuse).is_err());
         }
     }
     // Levels that have been left do not count.
@@ -166,12 +185,12 @@ fn deep_nesting_is_refused_wherever_it_is() {
     let body = format!(
         r#"{{"x":{pairs},"inputs":[{{"name":"x","shape":[1001],"datatype":"FP32","data":{pairs}}}]}}"#
     );
-    assert_eq!(json::decode_request(&body.into()).err(), None);
+    assert_eq!(json::decode_request(&body.into(), Nulls::Refuse).err(), None);
     // The array of inputs, the input and the request are three levels.
     let nested = |depth: usize| {
         let data = [&"[".repeat(depth)[..], "1", &"]".repeat(depth)].concat();
         let body = format!(r#"{{"inputs":[{{"name":"x","shape":[1],"datatype":"FP32","data":{data}}}]}}"#);
-        json::decode_request(&body.into())
+        json::decode_request(&body.into(), Nulls::Refuse)
     };
     assert!(nested(61).is_ok());
     let error = nested(62).unwrap_err().to_string();
@@ -205,11 +224,11 @@ fn binary_data_of_the_wrong_size() {
     for (datatype, shape, size, tail, expected) in cases {
         let json = header(datatype, shape, size);
         let body = Bytes::from([json.as_bytes(), tail].concat());
-        let error = binary::decode_request(&body, json.len()).unwrap_err().to_string();
+        let error = binary::decode_request(&body, json.len(), Nulls::Refuse).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
     let body = Bytes::from_static(b"{}");
-    let error = binary::decode_request(&body, 3).unwrap_err().to_string();
+    let error = binary::decode_request(&body, 3, Nulls::Refuse).unwrap_err().to_string();
     assert_eq!(error, "Inference-Header-Content-Length is 3, but the body has 2 bytes");
 }
 
@@ -236,7 +255,7 @@ fn forms_that_clients_send_are_accepted() {
         {"name":"c","shape":[0,5],"datatype":"INT8","data":[[]]},
         {"name":"\u0064\ud83d\ude00","shape":[1],"datatype":"BYTES","data":["\"\\\/\b\f\n\r\t\u20ac"]}]} "#;
     let body = body.replacen(r#""unknown""#, r#""name":"a","unknown""#, 1);
-    let request = json::decode_request(&body.into()).unwrap();
+    let request = json::decode_request(&body.into(), Nulls::Refuse).unwrap();
     let [a, b, c, d] = &request.inputs[..] else { panic!("four inputs") };
     assert_eq!(a.tensor.data[..], [1_f32, 2.0, 0.0].map(f32::to_le_bytes).concat()[..]);
     assert_eq!((b.tensor.shape.clone(), &b.tensor.data[..]), (Shape::default(), &[1_u8][..]));
@@ -251,7 +270,7 @@ fn forms_that_clients_send_are_accepted() {
 fn binary_outputs_are_chosen_as_triton_does() {
     let body = r#"{"parameters":{"binary_data_output":true},"inputs":[],
         "outputs":[{"name":"a"},{"name":"b","parameters":{"binary_data":true}}]}"#;
-    let request = json::decode_request(&body.into()).unwrap();
+    let request = json::decode_request(&body.into(), Nulls::Refuse).unwrap();
     assert_eq!(["a", "b", "c"].map(|name| request.wants_binary(name)), [false, true, true]);
 }
 

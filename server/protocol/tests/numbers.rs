@@ -1,7 +1,7 @@
 //! Numbers in JSON data mean exactly what the standard library's parsers say.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use oip::{Datatype, Tensor, json};
+use oip::{Datatype, Nulls, Tensor, json};
 use proptest::prelude::*;
 
 /// The tensor that a request with these elements holds.
@@ -11,7 +11,7 @@ fn decode(datatype: Datatype, elements: &[String]) -> Result<Tensor, oip::Decode
         elements.len(),
         elements.join(",")
     );
-    Ok(json::decode_request(&body.into())?.inputs.remove(0).tensor)
+    Ok(json::decode_request(&body.into(), Nulls::Refuse)?.inputs.remove(0).tensor)
 }
 
 /// Checks a list of decimals as FP32 and as FP64, to the bit.
@@ -108,7 +108,7 @@ proptest! {
             elements.len(),
             elements.join(separator),
         );
-        let tensor = json::decode_request(&body.into()).unwrap().inputs.remove(0).tensor;
+        let tensor = json::decode_request(&body.into(), Nulls::Refuse).unwrap().inputs.remove(0).tensor;
         for (text, bytes) in elements.iter().zip(tensor.data.as_chunks::<4>().0) {
             prop_assert_eq!(f32::from_le_bytes(*bytes).to_bits(), text.parse::<f32>().unwrap().to_bits(), "{}", text);
         }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use compact_str::CompactString;
 use oip::{
-    Datatype, InferRequest, InferResponse, InputTensor, Parameter, Parameters, RequestedOutput, Shape,
+    Datatype, InferRequest, InferResponse, InputTensor, Nulls, Parameter, Parameters, RequestedOutput, Shape,
     Tensor, binary, decode_response, encode_request, encode_response,
     grpc::{
         self, TensorForm,
@@ -89,7 +89,7 @@ proptest! {
         let json_length = encoded.json_length.unwrap_or(encoded.body().len());
         let json: serde_json::Value = serde_json::from_slice(&encoded.body()[..json_length]).unwrap();
         prop_assert!(json.is_object());
-        prop_assert_eq!(binary::decode_request(&encoded.body(), json_length).unwrap(), request);
+        prop_assert_eq!(binary::decode_request(&encoded.body(), json_length, Nulls::Refuse).unwrap(), request);
     }
 
     #[test]
@@ -215,7 +215,7 @@ fn binary_tensors_share_the_body() {
     let body = Bytes::from_static(
         br#"{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"parameters":{"binary_data_size":4}}]}abcd"#,
     );
-    let request = binary::decode_request(&body, body.len() - 4).unwrap();
+    let request = binary::decode_request(&body, body.len() - 4, Nulls::Refuse).unwrap();
     assert_eq!(request.inputs[0].tensor.data.as_ptr(), body[body.len() - 4..].as_ptr());
 }
 

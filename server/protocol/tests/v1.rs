@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use oip::{
-    Datatype, InferResponse, Shape, Tensor, push_bytes_element,
+    Datatype, InferResponse, Nulls, Shape, Tensor, push_bytes_element,
     v1::{Form, Input, decode_request, encode_response},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -67,7 +67,7 @@ proptest! {
         let rows = tensor.rows().unwrap();
         for form in [Form::Rows(rows), Form::Columns] {
             let answer = encode_response(&response(vec![("x", tensor.clone())]), form).unwrap();
-            let request = decode_request(&as_request(&answer), &inputs).unwrap();
+            let request = decode_request(&as_request(&answer), &inputs, Nulls::Refuse).unwrap();
             prop_assert_eq!(request.form, form);
             prop_assert_eq!(&request.infer.inputs[0].tensor, &tensor);
         }
@@ -81,7 +81,7 @@ proptest! {
         for form in [Form::Rows(rows), Form::Columns] {
             let outputs = vec![("b\"", tensors[1].clone()), ("a", tensors[0].clone())];
             let answer = encode_response(&response(outputs), form).unwrap();
-            let request = decode_request(&as_request(&answer), &inputs).unwrap();
+            let request = decode_request(&as_request(&answer), &inputs, Nulls::Refuse).unwrap();
             prop_assert_eq!(request.form, form);
             let read: Vec<_> = request.infer.inputs.into_iter().map(|input| input.tensor).collect();
             prop_assert_eq!(&read, &tensors, "in the model's order");
@@ -92,7 +92,7 @@ proptest! {
     fn no_document_brings_the_reader_down(text in "[\\[\\]{}\",:0-9a-z .-]{0,60}") {
         let float = Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1, 2] };
         for document in [text.clone(), format!("{{\"instances\":{text}}}"), format!("{{\"inputs\":{text}}}")] {
-            if decode_request(document.as_bytes(), std::slice::from_ref(&float)).is_ok() {
+            if decode_request(document.as_bytes(), std::slice::from_ref(&float), Nulls::Refuse).is_ok() {
                 prop_assert!(serde_json::from_str::<serde_json::Value>(&document).is_ok());
             }
         }
@@ -113,11 +113,11 @@ fn instances_are_rows_and_inputs_are_tensors() {
         r#"{"inputs": [[1,2.5],[0,-3]]}"#,
         r#"{"inputs": {"x": [[1,2.5],[0,-3]]}, "other": {"deep": [[{}]]}}"#,
     ] {
-        let request = decode_request(body.as_bytes(), &x).unwrap();
+        let request = decode_request(body.as_bytes(), &x, Nulls::Refuse).unwrap();
         assert_eq!(request.infer.inputs[0].tensor, floats(&[1.0, 2.5, 0.0, -3.0], &[2, 2]), "{body}");
     }
     let scalars = [Input { name: "x", datatype: Datatype::Int64, dims: vec![-1] }];
-    let request = decode_request(br#"{"instances":[1,2,3]}"#, &scalars).unwrap();
+    let request = decode_request(br#"{"instances":[1,2,3]}"#, &scalars, Nulls::Refuse).unwrap();
     assert_eq!((request.form, request.infer.inputs[0].tensor.rows()), (Form::Rows(3), Some(3)));
 }
 
@@ -134,7 +134,11 @@ fn bytes_are_strings_or_base64() {
         r#"{"inputs":["größe", { "b64" : "/wA=" }]}"#,
         r#"{"inputs":{"x":["größe",{"b64":"/wA="}]}}"#,
     ] {
-        assert_eq!(decode_request(body.as_bytes(), &x).unwrap().infer.inputs[0].tensor, tensor, "{body}");
+        assert_eq!(
+            decode_request(body.as_bytes(), &x, Nulls::Refuse).unwrap().infer.inputs[0].tensor,
+            tensor,
+            "{body}"
+        );
     }
     let answer = encode_response(&response(vec![("y", tensor)]), Form::Columns).unwrap();
     assert_eq!(str::from_utf8(&answer).unwrap(), r#"{"outputs":["größe",{"b64":"/wA="}]}"#);
@@ -166,8 +170,8 @@ const REFUSED: [(&str, &[&str]); 24] = [
     (r#"{"instances":[[1,2],[[3],4]]}"#, &["instance 1", "'x'", "more"]),
     (r#"{"instances":[[1,2],[3]]}"#, &["instance 1", "'x'", "1 values along axis 1", "expected 2"]),
     (r#"{"instances":[[1,2,3]]}"#, &["instance 0", "'x'", "3 values"]),
-    (r#"{"instances":[[1,null]]}"#, &["instance 0", "'x'", "number", "'n'"]),
-    (r#"{"instances":[[1,NaN]]}"#, &["instance 0", "number", "'N'"]),
+    (r#"{"instances":[[1,null]]}"#, &["instance 0", "'x'", "NaN", "config.toml"]),
+    (r#"{"instances":[[1,nan]]}"#, &["instance 0", "number", "'n'"]),
     (r#"{"instances":[[1,1e39]]}"#, &["1e39", "FP32"]),
     (r#"{"instances":[[1,"2"]]}"#, &["instance 0", "number"]),
     (r#"{"instances":[[1,true]]}"#, &["instance 0", "number"]),
@@ -186,24 +190,32 @@ const REFUSED: [(&str, &[&str]); 24] = [
 fn what_is_wrong_is_named() {
     let x = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1, 2] }];
     for (body, words) in REFUSED {
-        let error = decode_request(body.as_bytes(), &x).unwrap_err().to_string();
+        let error = decode_request(body.as_bytes(), &x, Nulls::Refuse).unwrap_err().to_string();
         assert!(words.iter().all(|word| error.contains(word)), "{body}: {error}");
     }
     let small = [Input { name: "x", datatype: Datatype::Uint8, dims: vec![-1] }];
     for (number, word) in [("256", "UINT8"), ("-1", "UINT8"), ("1.0", "not an integer")] {
-        let error = decode_request(format!(r#"{{"instances":[{number}]}}"#).as_bytes(), &small).unwrap_err();
+        let error =
+            decode_request(format!(r#"{{"instances":[{number}]}}"#).as_bytes(), &small, Nulls::Refuse)
+                .unwrap_err();
         assert!(error.to_string().contains(word), "{error}");
     }
     let blobs = [Input { name: "x", datatype: Datatype::Bytes, dims: vec![-1] }];
     for (blob, word) in
         [(r#"{"b64":"?"}"#, "base64"), (r#"{"b64":1}"#, "base64"), (r#"{"b64":"","k":1}"#, "no other key")]
     {
-        let error = decode_request(format!(r#"{{"instances":[{blob}]}}"#).as_bytes(), &blobs).unwrap_err();
+        let error = decode_request(format!(r#"{{"instances":[{blob}]}}"#).as_bytes(), &blobs, Nulls::Refuse)
+            .unwrap_err();
         assert!(error.to_string().contains(word), "{error}");
     }
     let scalar = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![] }];
-    assert!(decode_request(br#"{"instances":[1]}"#, &scalar).unwrap_err().to_string().contains("'inputs'"));
-    assert!(decode_request(br#"{"inputs":1}"#, &scalar).is_ok());
+    assert!(
+        decode_request(br#"{"instances":[1]}"#, &scalar, Nulls::Refuse)
+            .unwrap_err()
+            .to_string()
+            .contains("'inputs'")
+    );
+    assert!(decode_request(br#"{"inputs":1}"#, &scalar, Nulls::Refuse).is_ok());
 }
 
 #[test]
@@ -213,9 +225,14 @@ fn nesting_without_end_is_refused() {
         [("{\"instances\":", "["), ("{\"inputs\":", "["), ("{\"k\":", "["), ("", "{\"x\":")]
     {
         let body = format!("{start}{}", bracket.repeat(100_000));
-        assert!(decode_request(body.as_bytes(), &x).is_err());
+        assert!(decode_request(body.as_bytes(), &x, Nulls::Refuse).is_err());
     }
     let many = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1; 200] }];
     let body = format!("{{\"inputs\":{}", "[".repeat(100_000));
-    assert!(decode_request(body.as_bytes(), &many).unwrap_err().to_string().contains("levels deep"));
+    assert!(
+        decode_request(body.as_bytes(), &many, Nulls::Refuse)
+            .unwrap_err()
+            .to_string()
+            .contains("levels deep")
+    );
 }

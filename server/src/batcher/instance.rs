@@ -1,6 +1,9 @@
 //! One instance of a model: an executor and the buffers of its batches.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use oip::Tensor;
 use tokio::time::Instant;
@@ -11,7 +14,7 @@ use super::{
     thread::InstanceThread,
 };
 use crate::{
-    executor::{ExecuteError, Executor},
+    executor::{ExecuteError, Executor, Stop},
     model::RowAxes,
     telemetry::BatchTimes,
 };
@@ -23,6 +26,8 @@ pub struct Instance {
     /// The axis that counts rows in each output; the first where it has none here.
     output_axes: Vec<usize>,
     thread: Option<InstanceThread>,
+    /// For runs that would hold up whoever forms them, from the first of them on.
+    apart: Option<InstanceThread>,
 }
 
 impl std::fmt::Debug for Instance {
@@ -34,7 +39,8 @@ impl std::fmt::Debug for Instance {
 impl Instance {
     /// An instance that runs batches on `executor`.
     pub fn new(executor: Box<dyn Executor>) -> Self {
-        Self { executor, gatherer: Gatherer::default(), output_axes: Vec::new(), thread: None }
+        let gatherer = Gatherer::default();
+        Self { executor, gatherer, output_axes: Vec::new(), thread: None, apart: None }
     }
 
     /// The same where requests are joined along these axes, not along the first of every tensor.
@@ -54,8 +60,16 @@ impl Instance {
         self.thread.as_ref()
     }
 
+    /// The thread that its batches run on if not where they are formed.
+    pub(super) fn thread_apart(&mut self) -> io::Result<InstanceThread> {
+        if let Some(thread) = self.thread.as_ref().or(self.apart.as_ref()) {
+            return Ok(thread.clone());
+        }
+        Ok(self.apart.insert(InstanceThread::start()?).clone())
+    }
+
     /// Runs the requests as one batch that began at `started`, and gives each its outputs, in order, and
-    /// where the time went. `rows` are those of each.
+    /// where the time went. `rows` are those of each; `stop` ends it before.
     ///
     /// # Errors
     /// The executor's error, or its panic: the instance stays usable after both.
@@ -64,17 +78,18 @@ impl Instance {
         requests: &ExecutionInputs<'_>,
         rows: &[usize],
         started: Instant,
+        stop: Option<&Stop>,
     ) -> Result<(Vec<Vec<Tensor>>, BatchTimes), ExecuteError> {
         let executor = &mut self.executor;
         let gatherer = &mut self.gatherer;
         let execute = || {
             gatherer.gather(requests, |inputs| {
                 let joined = Instant::now();
-                executor.execute(inputs).map(|outputs| (outputs, joined))
+                executor.execute(inputs, stop).map(|outputs| (outputs, joined))
             })
         };
         let (outputs, joined) = catch_unwind(AssertUnwindSafe(execute))
-            .unwrap_or_else(|_| Err(ExecuteError("the executor panicked".into())))?;
+            .unwrap_or_else(|_| Err(ExecuteError::server("the executor panicked")))?;
         let executed = Instant::now();
         let answers = scatter(outputs, rows, &self.output_axes)?;
         let times =

@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use super::{
-    tests::{AddOne, Gated, numbers, policy, request, soon},
+    tests::{AddOne, Gated, SHORT, numbers, policy, request, soon},
     *,
 };
 use crate::{executor::RunTime, telemetry::Metrics, workers::Workers};
@@ -78,7 +78,7 @@ fn wait_until_idle(workers: &Workers, count: usize) {
 #[test]
 fn a_worker_s_requests_run_on_its_own_instance() {
     let workers = Workers::start(3).unwrap();
-    let (batcher, runs) = batcher(3, Duration::ZERO, Duration::ZERO);
+    let (batcher, runs) = batcher(3, Duration::ZERO, SHORT);
     for worker in [0, 1, 1, 2, 1] {
         all_of(&send(&workers, worker, &batcher, 1), 1);
     }

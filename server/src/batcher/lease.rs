@@ -1,21 +1,18 @@
-//! Leading: holding an instance, forming a batch, running it, answering it.
+//! Leading: holding an instance and forming a batch.
 
 use std::{sync::Arc, time::Duration};
 
-use smallvec::SmallVec;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::{
-    Answer, Instance, Shared, Turn, Waiting,
+    Instance, Shared, Turn, Waiting,
     company::{self, LOOK},
     courtesy::make_way,
-    expired,
-    gather::RequestInputs,
     lane::Helper,
     queue::{Entry, Handover},
     regulars::Regulars,
 };
-use crate::{error::ServeError, executor::ExecuteError, telemetry::BatchTimes, workers};
+use crate::workers;
 
 /// What a helper is given takes at least so long: to wake a worker costs a tenth of that.
 const WORTH_WAKING: Duration = Duration::from_micros(50);
@@ -28,10 +25,10 @@ const IN_VAIN: u32 = 3;
 /// request that waited longest in its lane, or rests when nobody waits.
 #[derive(Debug)]
 pub(super) struct Lease {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// The lane that the instance belongs to.
-    owner: usize,
-    instance: Option<Box<Instance>>,
+    pub(super) owner: usize,
+    pub(super) instance: Option<Box<Instance>>,
     /// The lane whose requests wait for the batch to be formed, until it is.
     forming: Option<usize>,
 }
@@ -40,6 +37,11 @@ impl Lease {
     /// For a leader from the lane `home`, whose queue knows of it.
     pub(super) fn new(shared: &Arc<Shared>, owner: usize, instance: Box<Instance>, home: usize) -> Self {
         Self { shared: Arc::clone(shared), owner, instance: Some(instance), forming: Some(home) }
+    }
+
+    /// Of a new instance of the lane `owner`, whose queue does not know of it yet.
+    pub(super) fn replacing(shared: &Arc<Shared>, owner: usize, instance: Box<Instance>) -> Self {
+        Self { shared: Arc::clone(shared), owner, instance: Some(instance), forming: None }
     }
 
     /// Gives others the time to join `own` in its lane, `home`, as far as that is worth it.
@@ -183,49 +185,6 @@ impl Lease {
         batch.extend(queue.join(batch[0].group.as_ref(), most.saturating_sub(batch[0].rows)));
         Some(batch)
     }
-
-    /// Runs a batch on its instance's thread if it has one, else here if it is short, else on another, so that it
-    /// outlives this task.
-    fn run_where_it_fits(self, batch: Vec<Entry<Waiting>>) {
-        let rows = batch.iter().map(|entry| entry.rows).sum();
-        let thread = self.instance.as_ref().and_then(|instance| instance.thread().cloned());
-        if let Some(thread) = thread {
-            thread.run(move || self.run(batch));
-        } else if self.shared.pace.is_short(rows) {
-            self.run(batch);
-        } else {
-            tokio::task::spawn_blocking(move || self.run(batch));
-        }
-    }
-
-    fn run(mut self, batch: Vec<Entry<Waiting>>) {
-        let now = Instant::now();
-        let live = drop_the_late(batch, now);
-        let (Some(instance), false) = (self.instance.as_mut(), live.is_empty()) else { return };
-        for entry in &live {
-            let waited = now - entry.payload.work.arrived;
-            self.shared.metrics.queue_duration.observe(waited.as_secs_f64());
-        }
-        let run = |instance: &mut Instance| run_together(instance, &live, now);
-        let is_alone = || live.len() == 1 && self.shared.lanes.has_one_leader();
-        let outcome = match &self.shared.solo {
-            Some(solo) => solo.run(instance, is_alone, run),
-            None => run(instance),
-        };
-        match outcome {
-            Ok((answers, times)) => {
-                self.shared.ran(&live, now, times);
-                answer_all(live, answers.into_iter().map(Ok));
-            }
-            Err(error) if live.len() == 1 => answer_all(live, std::iter::once(Err(failed(&error)))),
-            // One request's values may be what ONNX Runtime fails on: alone, it fails alone.
-            Err(_) => {
-                let alone = |entry| run_alone(&self.shared, instance, entry);
-                let answers: Vec<_> = live.iter().map(alone).collect();
-                answer_all(live, answers);
-            }
-        }
-    }
 }
 
 impl Drop for Lease {
@@ -250,43 +209,4 @@ impl Drop for Lease {
             instance = returned;
         }
     }
-}
-
-/// Keeps the entries that somebody still waits for; tells the late ones that they are late.
-fn drop_the_late(batch: Vec<Entry<Waiting>>, now: Instant) -> Vec<Entry<Waiting>> {
-    let (live, late): (Vec<_>, Vec<_>) = batch
-        .into_iter()
-        .filter(|entry| !entry.payload.turn.is_closed())
-        .partition(|entry| now < entry.payload.work.deadline);
-    answer_all(late, std::iter::repeat_with(|| Err(expired())));
-    live
-}
-
-fn answer_all(entries: Vec<Entry<Waiting>>, answers: impl IntoIterator<Item = Result<Answer, ServeError>>) {
-    for (entry, answer) in entries.into_iter().zip(answers) {
-        // Nobody listens where the client went away meanwhile.
-        let _gone = entry.payload.turn.send(Turn::Answer(answer));
-    }
-}
-
-fn run_together(
-    instance: &mut Instance,
-    entries: &[Entry<Waiting>],
-    started: Instant,
-) -> Result<(Vec<Answer>, BatchTimes), ExecuteError> {
-    let inputs: SmallVec<[RequestInputs<'_>; 32]> =
-        entries.iter().map(|entry| entry.payload.work.inputs()).collect();
-    let rows: SmallVec<[usize; 32]> = entries.iter().map(|entry| entry.rows).collect();
-    instance.run(&inputs, &rows, started)
-}
-
-fn run_alone(shared: &Shared, instance: &mut Instance, entry: &Entry<Waiting>) -> Result<Answer, ServeError> {
-    let (entry, started) = (std::slice::from_ref(entry), Instant::now());
-    let (mut answers, times) = run_together(instance, entry, started).map_err(|error| failed(&error))?;
-    shared.ran(entry, started, times);
-    answers.pop().ok_or_else(|| ServeError::internal("the model gave no outputs"))
-}
-
-fn failed(error: &ExecuteError) -> ServeError {
-    ServeError::internal(format!("ONNX Runtime failed: {error}"))
 }

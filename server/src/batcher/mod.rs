@@ -20,11 +20,17 @@ mod lease;
 mod pace;
 pub mod queue;
 mod regulars;
+mod run;
 pub mod scatter;
 mod solo;
 mod thread;
+mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use oip::Tensor;
 use tokio::{
@@ -37,14 +43,17 @@ pub use instance::Instance;
 use lane::Lanes;
 use lease::Lease;
 use pace::Pace;
+pub use pace::TimeDependsOn;
 use queue::{Admission, Entry, Room, Ticket};
 use regulars::Regulars;
 use solo::Solo;
 pub use thread::InstanceThread;
+pub use watch::Replacement;
+use watch::Unstopped;
 
 use crate::{
     error::{ErrorCode, ServeError},
-    executor::RunTime,
+    executor::{ExecuteError, Fault, RunTime},
     schedule::Priority,
     telemetry::{BatchRun, BatchTimes, ModelMetrics},
     validate::{Inputs, Optional, ValidRequest},
@@ -65,6 +74,8 @@ pub struct BatchPolicy {
     pub max_queue_delay: Duration,
     /// Sizes at which a batch goes before that delay is over.
     pub preferred_batch_size: Vec<usize>,
+    /// What must be known of a batch to tell that it is short.
+    pub time_depends_on: TimeDependsOn,
 }
 
 /// The outputs of one request, in the signature's order.
@@ -100,7 +111,6 @@ enum Turn {
     Lead(Box<(Lease, Entry<Work>)>),
 }
 
-#[derive(Debug)]
 struct Shared {
     lanes: Lanes,
     room: Arc<Room>,
@@ -110,15 +120,24 @@ struct Shared {
     regulars: Option<Regulars>,
     /// Where one more instance is there for requests that are alone.
     solo: Option<Solo>,
+    unstopped: Unstopped,
+    /// Loads another instance in the place of one that does not stop.
+    replacement: OnceLock<Replacement>,
     metrics: Arc<ModelMetrics>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("lanes", &self.lanes).finish_non_exhaustive()
+    }
 }
 
 impl Shared {
     /// Counts a run of these requests that succeeded, and learns from it.
     fn ran(&self, entries: &[Entry<Waiting>], started: Instant, times: BatchTimes) {
-        let rows = entries.iter().map(|entry| entry.rows).sum();
+        let rows = run::rows_of(entries);
         let queued = entries.iter().map(|entry| started - entry.payload.work.arrived).sum();
-        self.pace.learn(rows, times.total());
+        self.pace.learn(rows, || run::size_of(entries), times.total());
         if let Some(regulars) = &self.regulars {
             regulars.remember(entries.len() + self.lanes.waiting());
         }
@@ -126,6 +145,14 @@ impl Shared {
         self.metrics.compute_duration.observe(times.total().as_secs_f64());
         let requests = entries.len();
         self.metrics.statistics.ran(&BatchRun { started: started.into_std(), requests, rows, queued, times });
+    }
+
+    /// Learns from a run of these requests that did not succeed, and counts it where it was stopped.
+    fn failed(&self, entries: &[Entry<Waiting>], started: Instant, error: &ExecuteError) {
+        if error.fault == Fault::Stopped {
+            self.metrics.runs.stopped.inc();
+            self.pace.learn(run::rows_of(entries), || run::size_of(entries), started.elapsed());
+        }
     }
 }
 
@@ -153,19 +180,35 @@ impl Batcher {
         // To pass a request on costs nothing beside a run on another thread, and a GPU wants large batches.
         let is_apart = instances.iter().any(|instance| instance.thread().is_some());
         let lanes = Lanes::new(instances, if is_long || is_apart { 1 } else { workers }, &room);
-        let pace = Pace::new(time.first_row);
+        let pace = Pace::new(time.first_row, policy.time_depends_on);
         let solo = solo.map(Solo::new);
-        Self { shared: Arc::new(Shared { lanes, room, policy, pace, regulars, solo, metrics }) }
+        let (unstopped, replacement) = (Unstopped::default(), OnceLock::new());
+        let shared = Shared { lanes, room, policy, pace, regulars, solo, unstopped, replacement, metrics };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// With what loads another instance in the place of one whose run does not stop.
+    #[must_use]
+    pub fn with_replacement(self, replacement: Replacement) -> Self {
+        let _there_is_one = self.shared.replacement.set(replacement);
+        self
+    }
+
+    /// How many runs do not stop, where they are too many to go on.
+    pub fn stuck(&self) -> Option<usize> {
+        let count = self.shared.unstopped.count();
+        (count >= watch::MOST_UNSTOPPED).then_some(count)
     }
 
     /// Runs a request, joined with others where that is possible, and gives its outputs.
     ///
     /// Dropping the future takes the request out of the queue; a batch that already runs goes on for the
-    /// others.
+    /// others, and is stopped if there are none.
     ///
     /// # Errors
     /// [`ErrorCode::Overloaded`]: the queue is full. [`ErrorCode::DeadlineExceeded`]: no answer by
-    /// `deadline`, or within the request's own timeout. [`ErrorCode::Internal`]: ONNX Runtime failed on this very request.
+    /// `deadline`, or within the request's own timeout. [`ErrorCode::InvalidArgument`]: the model cannot compute with its
+    /// values or sizes. [`ErrorCode::Internal`]: ONNX Runtime failed on this very request.
     pub async fn submit(&self, request: ValidRequest, deadline: Instant) -> Result<Answer, ServeError> {
         let ValidRequest { inputs, optional, rows, group, schedule } = request;
         let (sender, mut turn) = oneshot::channel();
@@ -277,6 +320,9 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 #[path = "lane_tests.rs"]
 mod lane_tests;
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod run_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -22,7 +22,7 @@ pub fn scatter(
     let total: usize = rows.iter().sum();
     let broken = |output: &Tensor| {
         let shape = &output.shape;
-        ExecuteError(format!("an output has shape {shape} for a batch of {total} rows"))
+        ExecuteError::server(format!("an output has shape {shape} for a batch of {total} rows"))
     };
     let axis = |output: usize| axes.get(output).copied().unwrap_or(0);
     let has_rows = |(index, output): &(usize, &Tensor)| output.shape.0.get(axis(*index)) == Some(&total);

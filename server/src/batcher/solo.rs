@@ -60,14 +60,13 @@ mod tests {
     use std::{
         ptr,
         sync::{Arc, atomic::AtomicUsize},
-        time::Duration,
     };
 
     use super::*;
     use crate::{
         batcher::{
             Batcher,
-            tests::{AddOne, numbers, policy, request, soon},
+            tests::{AddOne, SHORT, numbers, policy, request, soon},
         },
         executor::RunTime,
         telemetry::Metrics,
@@ -109,14 +108,8 @@ mod tests {
     async fn one_client_takes_it_and_many_do_not() {
         let ((own, runs), (other, other_runs), (solo, solo_runs)) = (instance(), instance(), instance());
         let metrics = Metrics::new().unwrap().model("add", "1");
-        let batcher = Batcher::new(
-            vec![own, other],
-            Some(solo),
-            1,
-            policy(),
-            RunTime::of_rows(Duration::ZERO),
-            metrics,
-        );
+        let batcher =
+            Batcher::new(vec![own, other], Some(solo), 1, policy(), RunTime::of_rows(SHORT), metrics);
         let submit = |number| {
             let batcher = batcher.clone();
             async move { numbers(&batcher.submit(request(number, 1, 1), soon()).await.unwrap()) }

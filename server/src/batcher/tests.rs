@@ -16,10 +16,13 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::{
-    executor::{BatchInput, ExecuteError, Executor},
+    executor::{BatchInput, ExecuteError, Executor, Stop},
     schedule::Schedule,
     telemetry::Metrics,
 };
+
+/// What rows take that are known to be short.
+pub(super) const SHORT: Duration = Duration::from_nanos(1);
 
 /// A model that adds one to every number, fails on 13, panics on 14, and keeps its thread `busy`.
 #[derive(Debug, Default)]
@@ -31,11 +34,11 @@ pub(super) struct AddOne {
 }
 
 impl Executor for AddOne {
-    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+    fn execute(&mut self, inputs: &[BatchInput<'_>], _: Option<&Stop>) -> Result<Vec<Tensor>, ExecuteError> {
         self.runs.fetch_add(1, Ordering::Relaxed);
         let numbers: &[i32] = bytemuck::cast_slice(inputs[0].data);
         if numbers.contains(&13) {
-            return Err(ExecuteError("13 is unlucky".into()));
+            return Err(ExecuteError::server("13 is unlucky"));
         }
         assert!(!numbers.contains(&14), "14 is worse");
         let started = std::time::Instant::now();
@@ -59,6 +62,7 @@ pub(super) fn policy() -> BatchPolicy {
         max_queue_rows: 256,
         max_queue_delay: Duration::ZERO,
         preferred_batch_size: Vec::new(),
+        time_depends_on: TimeDependsOn::Rows,
     }
 }
 
@@ -121,7 +125,7 @@ async fn everyone_gets_their_own_rows(row_duration: Duration) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn everyone_gets_their_own_rows_from_short_batches() {
-    everyone_gets_their_own_rows(Duration::ZERO).await;
+    everyone_gets_their_own_rows(SHORT).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -133,7 +137,7 @@ async fn everyone_gets_their_own_rows_from_long_batches() {
 async fn requests_that_wait_together_run_together() {
     let executor = AddOne::default();
     let runs = Arc::clone(&executor.runs);
-    let batcher = batcher(vec![executor], policy(), Duration::ZERO);
+    let batcher = batcher(vec![executor], policy(), SHORT);
     let submits = (0..16).map(|number| {
         let batcher = batcher.clone();
         async move { batcher.submit(request(100 + number, 1, 2), soon()).await.unwrap() }
@@ -145,7 +149,7 @@ async fn requests_that_wait_together_run_together() {
 
 #[tokio::test]
 async fn only_the_request_that_the_model_fails_on_fails() {
-    let batcher = batcher(vec![AddOne::default()], policy(), Duration::ZERO);
+    let batcher = batcher(vec![AddOne::default()], policy(), SHORT);
     let mut tasks = JoinSet::new();
     for number in 10..16 {
         let batcher = batcher.clone();
@@ -162,7 +166,7 @@ async fn only_the_request_that_the_model_fails_on_fails() {
 
 #[tokio::test]
 async fn an_output_without_rows_is_never_divided() {
-    let batcher = batcher(vec![AddOne { sums: true, ..AddOne::default() }], policy(), Duration::ZERO);
+    let batcher = batcher(vec![AddOne { sums: true, ..AddOne::default() }], policy(), SHORT);
     let mut tasks = JoinSet::new();
     for number in 0..4 {
         let batcher = batcher.clone();
@@ -177,7 +181,7 @@ async fn an_output_without_rows_is_never_divided() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn clients_that_go_away_leave_nothing_behind() {
     let executor = AddOne { busy: Duration::from_micros(200), ..AddOne::default() };
-    let batcher = batcher(vec![executor], policy(), Duration::ZERO);
+    let batcher = batcher(vec![executor], policy(), SHORT);
     for round in 0..200_u64 {
         let mut tasks = JoinSet::new();
         for number in 0..8 {
@@ -227,10 +231,10 @@ pub(super) struct Gated {
 }
 
 impl Executor for Gated {
-    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
-        self.gate.lock().unwrap().recv().map_err(|error| ExecuteError(error.to_string()))?;
+    fn execute(&mut self, inputs: &[BatchInput<'_>], _: Option<&Stop>) -> Result<Vec<Tensor>, ExecuteError> {
+        self.gate.lock().unwrap().recv().map_err(ExecuteError::server)?;
         self.order.lock().unwrap().push(bytemuck::cast_slice(inputs[0].data)[0]);
-        AddOne::default().execute(inputs)
+        AddOne::default().execute(inputs, None)
     }
 }
 
@@ -290,7 +294,7 @@ async fn a_configured_delay_waits_for_others_but_no_longer() {
         preferred_batch_size: vec![4],
         ..policy()
     };
-    let batcher = batcher(vec![executor], policy, Duration::ZERO);
+    let batcher = batcher(vec![executor], policy, SHORT);
     let started = Instant::now();
     batcher.submit(request(1, 1, 1), soon()).await.unwrap();
     assert_eq!(started.elapsed().as_millis(), 100, "alone, it waits the whole delay");
@@ -342,9 +346,9 @@ struct Located {
 }
 
 impl Executor for Located {
-    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+    fn execute(&mut self, inputs: &[BatchInput<'_>], _: Option<&Stop>) -> Result<Vec<Tensor>, ExecuteError> {
         self.threads.lock().unwrap().insert(thread::current().id());
-        AddOne::default().execute(inputs)
+        AddOne::default().execute(inputs, None)
     }
 }
 
@@ -356,7 +360,7 @@ async fn an_instance_with_a_thread_runs_nowhere_else() {
         Instance::on_thread(executor, InstanceThread::start().unwrap())
     };
     let instances = threads.iter().map(instance).collect();
-    let time = RunTime::of_rows(Duration::ZERO);
+    let time = RunTime::of_rows(SHORT);
     let batcher = Batcher::new(instances, None, 2, policy(), time, Metrics::new().unwrap().model("add", "1"));
     let submits = (0..200).map(|number| {
         let batcher = batcher.clone();

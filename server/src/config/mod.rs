@@ -97,6 +97,17 @@ pub struct Http {
     pub keep_alive_timeout: Duration,
     /// Requests at once on one HTTP/2 connection.
     pub http2_max_streams: u32,
+    /// Whose pages may ask from a browser; `None`: nobody's but the server's own.
+    pub cors_origins: Option<CorsOrigins>,
+}
+
+/// Whose pages may ask from a browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// Everybody's.
+    Any,
+    /// Those of these origins, as browsers write them.
+    Listed(Vec<String>),
 }
 
 /// How models run.
@@ -288,6 +299,7 @@ fn http<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Http {
         body_read_timeout: resolver.value(s::BODY_READ_TIMEOUT, value::positive_duration),
         keep_alive_timeout: resolver.value(s::KEEP_ALIVE_TIMEOUT, value::positive_duration),
         http2_max_streams: resolver.value(s::HTTP2_MAX_STREAMS, value::stream_count),
+        cors_origins: resolver.find_list(s::CORS_ORIGINS, str::parse),
     }
 }
 

@@ -148,16 +148,40 @@ impl<'a, E: Fn(&str) -> Option<String>> Resolver<'a, E> {
         setting: &'static Setting,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let given = Layer::ALL.into_iter().find_map(|layer| self.at(layer, setting))?;
+        let given = self.given(setting)?;
         // As everywhere on a command line, the last one wins.
-        let text = given.texts.last()?;
-        match parse(text) {
+        let text = given.texts.last()?.clone();
+        self.parsed(setting, text, given.origin, parse)
+    }
+
+    /// The value of a setting that is a list, in whatever way it is given: with commas, as a list, or several times.
+    pub(super) fn find_list<T>(
+        &mut self,
+        setting: &'static Setting,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let given = self.given(setting)?;
+        self.parsed(setting, given.texts.join(","), given.origin, parse)
+    }
+
+    fn given(&mut self, setting: &'static Setting) -> Option<Given> {
+        Layer::ALL.into_iter().find_map(|layer| self.at(layer, setting))
+    }
+
+    fn parsed<T>(
+        &mut self,
+        setting: &'static Setting,
+        text: String,
+        origin: String,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match parse(&text) {
             Ok(value) => {
-                self.settle(setting, vec![text.clone()], given.origin);
+                self.settle(setting, vec![text], origin);
                 Some(value)
             }
             Err(expected) => {
-                self.problem(format!("{} is {text:?}: {expected}", given.origin));
+                self.problem(format!("{origin} is {text:?}: {expected}"));
                 None
             }
         }

@@ -232,6 +232,16 @@ settings! {
         group: Group::Network,
         help: "Requests at once on one HTTP/2 connection.",
     };
+    CORS_ORIGINS = Setting {
+        key: "cors_origins",
+        flag: "cors-origins",
+        environment: &["DECIMA_CORS_ORIGINS"],
+        value: "ORIGINS",
+        fallback: Fallback::Unset,
+        group: Group::Network,
+        help: "Origins whose pages may ask this server from a browser (CORS), such as https://app.example.org, \
+               separated by commas; or * for all.",
+    };
     DRAIN_TIMEOUT = Setting {
         key: "drain_timeout",
         flag: "drain-timeout",

@@ -71,6 +71,7 @@ fn nothing_given_serves_the_folder_models() {
             body_read_timeout: Duration::from_secs(30),
             keep_alive_timeout: Duration::from_secs(75),
             http2_max_streams: 256,
+            cors_origins: None,
         },
         execution: Execution {
             device: Device::Cpu,
@@ -109,6 +110,7 @@ fn example(setting: &Setting) -> &'static str {
         "FORMAT" => "text",
         "LEVEL" => "debug",
         "NAMES" => "triton",
+        "ORIGINS" => "*",
         _ => "9",
     }
 }
@@ -155,6 +157,21 @@ fn every_problem_is_reported_at_once_under_the_name_it_was_given_by() {
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.starts_with(expected), "{found}");
     }
+}
+
+#[test]
+fn origins_are_one_list_in_whatever_way_they_are_given() {
+    let expected = Some("http://a, http://b".parse().unwrap());
+    for (line, variables, file) in [
+        (&["--cors-origins", "http://a,http://b"][..], &[][..], ""),
+        (&["--cors-origins=http://a", "--cors-origins=http://b"], &[], ""),
+        (&[], &[("DECIMA_CORS_ORIGINS", "http://a, http://b")], ""),
+        (&[], &[], "cors_origins = [\"http://a\", \"http://b\"]"),
+    ] {
+        assert_eq!(config(line, variables, file).http.cors_origins, expected);
+    }
+    let found = problems(&["--cors-origins=http://a,b.org"], &[], "");
+    assert!(found[0].contains("'b.org' is no origin"), "{found:?}");
 }
 
 #[test]

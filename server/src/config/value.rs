@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     num::NonZeroUsize,
     str::FromStr,
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Device, Listen, LogFormat, MetricsCompat, ModelControl};
+use super::{CorsOrigins, Device, Listen, LogFormat, MetricsCompat, ModelControl};
 
 /// Longer than any sensible timeout, and short enough that adding it to a clock cannot overflow.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
@@ -154,6 +154,60 @@ impl FromStr for LogFormat {
     }
 }
 
+impl FromStr for CorsOrigins {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut origins = Vec::new();
+        for text in text.split(',').map(str::trim) {
+            origins.push(origin(text).ok_or_else(|| {
+                format!(
+                    "'{text}' is no origin: expected scheme://host or scheme://host:port without a path, such as \
+                     https://app.example.org, several separated by commas, or * alone"
+                )
+            })?);
+        }
+        match &origins[..] {
+            [all] if all == "*" => Ok(Self::Any),
+            _ if origins.iter().any(|origin| origin == "*") => {
+                Err("'*' stands for all origins: expected it alone, or origins without it".into())
+            }
+            _ => Ok(Self::Listed(origins)),
+        }
+    }
+}
+
+/// An origin as browsers write it in `Origin`: in lower case, without the port that the scheme has anyway; or `*`.
+fn origin(text: &str) -> Option<String> {
+    if text == "*" {
+        return Some(text.into());
+    }
+    let text = text.to_ascii_lowercase();
+    let (scheme, authority) = text.split_once("://")?;
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)),
+    };
+    if !is_scheme || !is_host {
+        return None;
+    }
+    let port = match port {
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse::<u16>().ok()?),
+        Some(_) => return None,
+        None => None,
+    };
+    Some(match (scheme, port) {
+        (_, None) | ("http", Some(80)) | ("https", Some(443)) => format!("{scheme}://{host}"),
+        (_, Some(port)) => format!("{scheme}://{host}:{port}"),
+    })
+}
+
 impl FromStr for MetricsCompat {
     type Err = String;
 
@@ -227,6 +281,46 @@ mod tests {
         assert_eq!("triton".parse(), Ok(MetricsCompat { kserve: false, ..both }));
         assert_eq!("".parse(), Ok(MetricsCompat::default()));
         assert!("tensorflow".parse::<MetricsCompat>().is_err());
+    }
+
+    #[test]
+    fn origins_are_as_browsers_write_them() {
+        for (text, expected) in [
+            ("https://app.example.org", "https://app.example.org"),
+            ("HTTPS://App.Example.org:443", "https://app.example.org"),
+            ("http://localhost:80", "http://localhost"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("http://localhost:443", "http://localhost:443"),
+            ("http://[::1]", "http://[::1]"),
+            ("http://[::1]:8000", "http://[::1]:8000"),
+            ("chrome-extension://abc", "chrome-extension://abc"),
+        ] {
+            assert_eq!(text.parse(), Ok(CorsOrigins::Listed(vec![expected.into()])), "{text}");
+        }
+        let two = CorsOrigins::Listed(vec!["http://a".into(), "http://b:1".into()]);
+        assert_eq!("http://a, http://b:1".parse(), Ok(two));
+        assert_eq!("*".parse(), Ok(CorsOrigins::Any));
+        for (text, named) in [
+            ("example.org", "'example.org'"),
+            ("http://a,https://b/", "'https://b/'"),
+            ("http://a/path", "'http://a/path'"),
+            ("http://a:port", "'http://a:port'"),
+            ("http://a:70000", "'http://a:70000'"),
+            ("http://a:", "'http://a:'"),
+            ("http://a:+1", "'http://a:+1'"),
+            ("http://user@a", "'http://user@a'"),
+            ("http://", "'http://'"),
+            ("://a", "'://a'"),
+            ("http://a b", "'http://a b'"),
+            ("http://[::1", "'http://[::1'"),
+            ("http://*.a", "'http://*.a'"),
+            ("null", "'null'"),
+            ("http://a,", "''"),
+            ("http://a,*", "'*'"),
+        ] {
+            let error = text.parse::<CorsOrigins>().unwrap_err();
+            assert!(error.contains(named), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use oip::{Shape, Tensor};
 use smallvec::SmallVec;
 
-use super::{BatchInput, ExecuteError, Executor};
+use super::{BatchInput, ExecuteError, Executor, Stop};
 
 /// Runs each batch on the session of the next larger size, filled up with rows whose outputs nobody sees.
 #[derive(Debug)]
@@ -37,20 +37,30 @@ impl<E: Executor> BySize<E> {
     }
 
     /// Runs so many rows, at most those of the largest session.
-    fn run(&mut self, inputs: &[BatchInput<'_>], rows: usize) -> Result<Vec<Tensor>, ExecuteError> {
+    fn run(
+        &mut self,
+        inputs: &[BatchInput<'_>],
+        rows: usize,
+        stop: Option<&Stop>,
+    ) -> Result<Vec<Tensor>, ExecuteError> {
         let fitting = self.sessions.partition_point(|session| session.rows < rows);
         let session = &mut self.sessions[fitting];
         if rows == session.rows {
-            return session.executor.execute(inputs);
+            return session.executor.execute(inputs, stop);
         }
-        let outputs = session.run_filled(inputs, rows)?;
+        let outputs = session.run_filled(inputs, rows, stop)?;
         first_rows(&outputs, session.rows, rows)
     }
 }
 
 impl<E: Executor> OneSize<E> {
     /// Runs a batch of its size that begins with these rows.
-    fn run_filled(&mut self, inputs: &[BatchInput<'_>], rows: usize) -> Result<Vec<Tensor>, ExecuteError> {
+    fn run_filled(
+        &mut self,
+        inputs: &[BatchInput<'_>],
+        rows: usize,
+        stop: Option<&Stop>,
+    ) -> Result<Vec<Tensor>, ExecuteError> {
         let size = self.rows;
         self.filled.resize_with(inputs.len(), Vec::new);
         let shapes: SmallVec<[Shape; 4]> = inputs.iter().map(|input| with_rows(input.shape, size)).collect();
@@ -62,21 +72,25 @@ impl<E: Executor> OneSize<E> {
             BatchInput { shape, data: &bytemuck::cast_slice(filled)[..bytes], ..*input }
         });
         let filled: SmallVec<[BatchInput<'_>; 4]> = filled.collect();
-        self.executor.execute(&filled)
+        self.executor.execute(&filled, stop)
     }
 }
 
 impl<E: Executor> Executor for BySize<E> {
     /// Every input has the batch as its first axis, and elements of a fixed size; more rows than the largest size has
     /// are run in parts, one after the other.
-    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+    fn execute(
+        &mut self,
+        inputs: &[BatchInput<'_>],
+        stop: Option<&Stop>,
+    ) -> Result<Vec<Tensor>, ExecuteError> {
         let rows = inputs.first().and_then(|input| input.shape.0.first()).copied().unwrap_or(0);
         if (1..=self.most_rows()).contains(&rows) {
-            return self.run(inputs, rows);
+            return self.run(inputs, rows, stop);
         }
         if rows == 0 {
             // There is no row to fill up with, and no plan for none.
-            return self.sessions[0].executor.execute(inputs);
+            return self.sessions[0].executor.execute(inputs, stop);
         }
         let mut parts = Vec::new();
         for start in (0..rows).step_by(self.most_rows()) {
@@ -89,7 +103,7 @@ impl<E: Executor> Executor for BySize<E> {
                 BatchInput { shape, data, ..*input }
             });
             let part: SmallVec<[BatchInput<'_>; 4]> = part.collect();
-            parts.push(first_rows(&self.run(&part, count)?, count, count)?);
+            parts.push(first_rows(&self.run(&part, count, stop)?, count, count)?);
         }
         Ok(joined(&parts, rows))
     }
@@ -119,7 +133,7 @@ fn first_rows(outputs: &[Tensor], size: usize, rows: usize) -> Result<Vec<Tensor
     let first = |output: &Tensor| {
         let first = if output.rows() == Some(size) { output.slice_rows(0, rows) } else { None };
         first.ok_or_else(|| {
-            ExecuteError(format!("an output has shape {} for a batch of {size} rows", output.shape))
+            ExecuteError::server(format!("an output has shape {} for a batch of {size} rows", output.shape))
         })
     };
     outputs.iter().map(first).collect()
@@ -152,7 +166,11 @@ mod tests {
     }
 
     impl Executor for Adds {
-        fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+        fn execute(
+            &mut self,
+            inputs: &[BatchInput<'_>],
+            _: Option<&Stop>,
+        ) -> Result<Vec<Tensor>, ExecuteError> {
             let rows = inputs[0].shape.0[0];
             self.seen.lock().unwrap().push(rows);
             let columns: Vec<&[f32]> = inputs.iter().map(|input| bytemuck::cast_slice(input.data)).collect();
@@ -173,7 +191,7 @@ mod tests {
             shape: &shape,
             data: bytemuck::cast_slice(&column),
         };
-        let outputs = sessions.execute(&[input, input]).unwrap();
+        let outputs = sessions.execute(&[input, input], None).unwrap();
         assert_eq!(outputs[0].shape, shape);
         outputs[0].data.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
     }
@@ -204,7 +222,7 @@ mod tests {
     struct Sums;
 
     impl Executor for Sums {
-        fn execute(&mut self, _: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+        fn execute(&mut self, _: &[BatchInput<'_>], _: Option<&Stop>) -> Result<Vec<Tensor>, ExecuteError> {
             let (shape, data) = (Shape::from(&[][..]), vec![0; 4].into());
             Ok(vec![Tensor { datatype: Datatype::Fp32, shape, data }])
         }
@@ -215,16 +233,14 @@ mod tests {
         let mut sessions = BySize::new([(1, Sums), (4, Sums)]);
         let mut run = |rows: usize| {
             let (shape, data) = ([rows][..].into(), vec![0; rows]);
-            sessions.execute(&[BatchInput {
-                position: 0,
-                datatype: Datatype::Uint8,
-                shape: &shape,
-                data: &data,
-            }])
+            sessions.execute(
+                &[BatchInput { position: 0, datatype: Datatype::Uint8, shape: &shape, data: &data }],
+                None,
+            )
         };
         assert!(run(1).is_ok() && run(4).is_ok());
         for rows in [3, 5, 8] {
-            assert!(run(rows).unwrap_err().0.contains("an output has shape []"));
+            assert!(run(rows).unwrap_err().message.contains("an output has shape []"));
         }
     }
 }

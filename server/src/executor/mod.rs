@@ -3,18 +3,24 @@
 mod broadcast;
 mod by_size;
 mod checked;
+mod failure;
 mod onnx;
+mod repeated;
 mod run_time;
 mod runtime;
 mod source;
+mod stop;
+mod strings;
 
 use oip::{Datatype, Shape, Tensor};
 
 pub use by_size::BySize;
+pub use failure::{ExecuteError, Fault};
 pub use onnx::OnnxExecutor;
 pub use run_time::RunTime;
 pub use runtime::{Runtime, RuntimeError, SessionOptions};
 pub use source::ModelSource;
+pub use stop::{Stop, runs_go_on};
 
 /// One input of a batch: the rows of all its requests, one after the other.
 #[derive(Clone, Copy, Debug)]
@@ -29,17 +35,16 @@ pub struct BatchInput<'a> {
     pub data: &'a [u8],
 }
 
-/// Why a run failed, in the engine's words.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ExecuteError(pub String);
-
 /// Something that runs a model, one batch at a time.
 pub trait Executor: Send + Sync {
     /// Runs the model on inputs in its signature's order, of which optional ones may be missing; gives every output in
-    /// the signature's order.
+    /// the signature's order. `stop` ends it before; without one it takes what it takes.
     ///
     /// # Errors
-    /// The engine's own error; the executor stays usable.
-    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError>;
+    /// The engine's own error, or that it was stopped; the executor stays usable.
+    fn execute(
+        &mut self,
+        inputs: &[BatchInput<'_>],
+        stop: Option<&Stop>,
+    ) -> Result<Vec<Tensor>, ExecuteError>;
 }

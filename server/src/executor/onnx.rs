@@ -1,6 +1,6 @@
 //! One ONNX Runtime session: tensors in, tensors out.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
 use compact_str::CompactString;
@@ -10,14 +10,14 @@ use ort::{
     session::{
         OverridableInitializer, RunOptions, Session, SessionInputValue, SessionInputs, SessionOutputs,
     },
-    value::{
-        DynValue, Outlet, PrimitiveTensorElementType, Tensor as OrtTensor, TensorElementType, TensorRef,
-        ValueType,
-    },
+    value::{DynValue, Outlet, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType},
 };
 use smallvec::SmallVec;
 
-use super::{BatchInput, ExecuteError, Executor, ModelSource, Runtime, RuntimeError, SessionOptions};
+use super::{
+    BatchInput, ExecuteError, Executor, ModelSource, Runtime, RuntimeError, SessionOptions, Stop,
+    stop::Going, strings,
+};
 use crate::model::{Dimension, Signature, TensorSpec};
 
 /// A default with more elements than this is a weight.
@@ -78,9 +78,9 @@ impl OnnxExecutor {
     ///
     /// # Errors
     /// The engine's own error; the executor stays usable.
-    pub fn rehearse(&mut self, inputs: &[BatchInput<'_>]) -> Result<(), ExecuteError> {
+    pub fn rehearse(&mut self, inputs: &[BatchInput<'_>], stop: Option<&Stop>) -> Result<(), ExecuteError> {
         self.usual_bytes = 0;
-        self.execute(inputs)?;
+        self.execute(inputs, stop)?;
         self.usual_bytes = bytes(inputs);
         Ok(())
     }
@@ -91,9 +91,16 @@ fn bytes(inputs: &[BatchInput<'_>]) -> usize {
 }
 
 impl Executor for OnnxExecutor {
-    fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+    fn execute(
+        &mut self,
+        inputs: &[BatchInput<'_>],
+        stop: Option<&Stop>,
+    ) -> Result<Vec<Tensor>, ExecuteError> {
         let values = inputs.iter().map(input_value).collect::<Result<SmallVec<[_; 4]>, _>>()?;
-        let options = self.sparing.as_ref().filter(|_| bytes(inputs) > self.usual_bytes);
+        let _going = stop.map(|_| Going::new());
+        let sparing = self.sparing.as_ref().filter(|_| bytes(inputs) > self.usual_bytes);
+        let stoppable = stop.map(|stop| stoppable(stop, sparing.is_some())).transpose()?;
+        let options = stoppable.as_deref().or(sparing);
         let results = if inputs.last().is_none_or(|last| last.position < self.required) {
             run(&mut self.session, &values[..], options)
         } else {
@@ -104,13 +111,28 @@ impl Executor for OnnxExecutor {
             let named = names.zip(values).collect::<Vec<_>>();
             run(&mut self.session, SessionInputs::<0>::ValueMap(named), options)
         };
-        let results = results.map_err(|error| ExecuteError(error.to_string()))?;
+        let results = results.map_err(|error| ExecuteError::of_run(&error))?;
         let mut tensors = Vec::with_capacity(self.outputs);
         for value in results.values() {
             tensors.push(output_tensor(&value)?);
         }
         Ok(tensors)
     }
+}
+
+/// Options of one run that `stop` ends. Those of another run would not do: the end that is asked for a moment too late
+/// would be that run's.
+fn stoppable(stop: &Stop, sparing: bool) -> Result<Arc<RunOptions>, ExecuteError> {
+    let sparing = if sparing { Runtime::sparing() } else { None };
+    let options = sparing.map_or_else(RunOptions::new, Ok).map_err(ExecuteError::server)?;
+    let options = Arc::new(options);
+    let end = Arc::clone(&options);
+    stop.is_done_by(move || {
+        if let Err(error) = end.terminate() {
+            tracing::warn!(%error, "cannot end a run");
+        }
+    });
+    Ok(options)
 }
 
 /// Inputs with a default, unless they are weights: files of old exporters list those among the inputs.
@@ -187,40 +209,29 @@ fn input_value<'a>(input: &BatchInput<'a>) -> Result<SessionInputValue<'a>, Exec
         Datatype::Bf16 => view::<bf16>(input, cast(input.data)?),
         Datatype::Fp32 => view::<f32>(input, cast(input.data)?),
         Datatype::Fp64 => view::<f64>(input, cast(input.data)?),
-        Datatype::Bytes => strings(input),
+        Datatype::Bytes => strings::input(input),
     }
 }
 
 fn cast<T: bytemuck::Pod>(data: &[u8]) -> Result<&[T], ExecuteError> {
-    bytemuck::try_cast_slice(data).map_err(|error| ExecuteError(format!("misaligned batch: {error}")))
+    bytemuck::try_cast_slice(data).map_err(|error| ExecuteError::server(format!("misaligned batch: {error}")))
 }
 
 fn cast_bool(data: &[u8]) -> Result<&[bool], ExecuteError> {
-    bytemuck::checked::try_cast_slice(data).map_err(|error| ExecuteError(format!("not a BOOL: {error}")))
+    bytemuck::checked::try_cast_slice(data)
+        .map_err(|error| ExecuteError::server(format!("not a BOOL: {error}")))
 }
 
 fn view<'a, T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
     input: &BatchInput<'a>,
     elements: &'a [T],
 ) -> Result<SessionInputValue<'a>, ExecuteError> {
-    TensorRef::from_array_view((&input.shape.0[..], elements))
-        .map(Into::into)
-        .map_err(|error| ExecuteError(error.to_string()))
-}
-
-fn strings<'a>(input: &BatchInput<'_>) -> Result<SessionInputValue<'a>, ExecuteError> {
-    let elements = oip::bytes_elements(input.data)
-        .map(|element| std::str::from_utf8(element).map(str::to_owned))
-        .collect::<Result<Vec<String>, _>>()
-        .map_err(|error| ExecuteError(error.to_string()))?;
-    OrtTensor::from_string_array((&input.shape.0[..], &elements[..]))
-        .map(Into::into)
-        .map_err(|error| ExecuteError(error.to_string()))
+    TensorRef::from_array_view((&input.shape.0[..], elements)).map(Into::into).map_err(ExecuteError::server)
 }
 
 fn output_tensor(value: &DynValue) -> Result<Tensor, ExecuteError> {
     let ValueType::Tensor { ty, .. } = value.dtype() else {
-        return Err(ExecuteError(format!("an output is a {}, not a tensor", value.dtype())));
+        return Err(ExecuteError::server(format!("an output is a {}, not a tensor", value.dtype())));
     };
     match ty {
         TensorElementType::Bool => {
@@ -240,14 +251,13 @@ fn output_tensor(value: &DynValue) -> Result<Tensor, ExecuteError> {
         TensorElementType::Bfloat16 => packed::<bf16>(value, Datatype::Bf16),
         TensorElementType::Float32 => packed::<f32>(value, Datatype::Fp32),
         TensorElementType::Float64 => packed::<f64>(value, Datatype::Fp64),
-        TensorElementType::String => string_tensor(value),
-        other => Err(ExecuteError(format!("an output is a tensor of {other}"))),
+        TensorElementType::String => strings::output(value),
+        other => Err(ExecuteError::server(format!("an output is a tensor of {other}"))),
     }
 }
 
 fn extracted<T: PrimitiveTensorElementType>(value: &DynValue) -> Result<(Shape, &[T]), ExecuteError> {
-    let (shape, elements) =
-        value.try_extract_tensor::<T>().map_err(|error| ExecuteError(error.to_string()))?;
+    let (shape, elements) = value.try_extract_tensor::<T>().map_err(ExecuteError::server)?;
     Ok((shape_of(shape), elements))
 }
 
@@ -259,15 +269,6 @@ fn packed<T: PrimitiveTensorElementType + bytemuck::Pod>(
     Ok(Tensor { datatype, shape, data: Bytes::copy_from_slice(bytemuck::cast_slice(elements)) })
 }
 
-fn string_tensor(value: &DynValue) -> Result<Tensor, ExecuteError> {
-    let (shape, strings) = value.try_extract_strings().map_err(|error| ExecuteError(error.to_string()))?;
-    let mut data = Vec::with_capacity(strings.iter().map(|string| 4 + string.len()).sum());
-    for string in &strings {
-        oip::push_bytes_element(&mut data, string.as_bytes());
-    }
-    Ok(Tensor { datatype: Datatype::Bytes, shape: shape_of(shape), data: data.into() })
-}
-
-fn shape_of(shape: &ort::value::Shape) -> Shape {
+pub(super) fn shape_of(shape: &ort::value::Shape) -> Shape {
     Shape(shape.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect())
 }

@@ -5,6 +5,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use ort::{
@@ -16,7 +17,7 @@ use ort::{
     },
 };
 
-use super::ModelSource;
+use super::{ModelSource, repeated::Repeated};
 use crate::config::Device;
 
 /// Why a session could not be had.
@@ -60,6 +61,8 @@ pub enum RuntimeError {
 /// How sessions of one model are made.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
+    /// The model, as ONNX Runtime's lines of the log are to call it.
+    model: Arc<str>,
     /// Threads of one run.
     pub intra_op_threads: usize,
     /// Weights rearranged for the kernels, shared by the model's sessions.
@@ -67,15 +70,15 @@ pub struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// Options for the sessions of one model.
-    pub fn new(intra_op_threads: usize) -> Self {
-        Self { intra_op_threads, prepacked: PrepackedWeights::new() }
+    /// Options for the sessions of one model, which lines of the log call `model`.
+    pub fn new(model: &str, intra_op_threads: usize) -> Self {
+        Self { model: model.into(), intra_op_threads, prepacked: PrepackedWeights::new() }
     }
 
     /// Options for sessions of the same model with other threads.
     #[must_use]
     pub fn with_threads(&self, intra_op_threads: usize) -> Self {
-        Self { intra_op_threads, prepacked: self.prepacked.clone() }
+        Self { model: Arc::clone(&self.model), intra_op_threads, prepacked: self.prepacked.clone() }
     }
 }
 
@@ -104,7 +107,7 @@ impl Runtime {
             .map_err(|error| refused(error.to_string()))?
             .with_name("decima")
             .with_telemetry(false)
-            .with_logger(Arc::new(forward_log))
+            .with_logger(Arc::new(forward_log(Repeated::default())))
             .build()
             .map_err(|error| refused(error.to_string()))?;
         environment.set_log_level(LogLevel::Warning);
@@ -183,6 +186,7 @@ impl Runtime {
     /// and of its neighbours.
     fn builder(&self, options: &SessionOptions) -> ort::Result<SessionBuilder> {
         let builder = SessionBuilder::new(&self.environment)?
+            .with_log_id(&*options.model)?
             .with_intra_threads(options.intra_op_threads)?
             .with_inter_threads(1)?
             .with_intra_op_spinning(false)?
@@ -226,12 +230,17 @@ fn settle(device: Device) -> Result<Device, RuntimeError> {
 
 /// ONNX Runtime's own log lines, as lines of ours. Its errors come back as results too and are logged
 /// where they are handled, so they are details here.
-fn forward_log(level: LogLevel, category: &str, _id: &str, location: &str, message: &str) {
-    match level {
-        LogLevel::Warning => tracing::warn!(target: "onnxruntime", category, location, "{message}"),
-        LogLevel::Verbose => tracing::trace!(target: "onnxruntime", category, location, "{message}"),
+fn forward_log(warnings: Repeated) -> impl Fn(LogLevel, &str, &str, &str, &str) + Send + Sync {
+    move |level, category, model, location, message| match level {
+        LogLevel::Warning => {
+            if let Some(held_back) = warnings.told(model, location, Instant::now()) {
+                let held_back = Some(held_back).filter(|&held_back| held_back > 0);
+                tracing::warn!(target: "onnxruntime", model, category, location, held_back, "{message}");
+            }
+        }
+        LogLevel::Verbose => tracing::trace!(target: "onnxruntime", model, category, location, "{message}"),
         LogLevel::Fatal | LogLevel::Error | LogLevel::Info => {
-            tracing::debug!(target: "onnxruntime", category, location, "{message}");
+            tracing::debug!(target: "onnxruntime", model, category, location, "{message}");
         }
     }
 }

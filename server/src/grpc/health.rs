@@ -47,6 +47,7 @@ impl health_server::Health for Health {
             return Ok(Response::new(answer(status(self.data_plane.is_ready()))));
         }
         let name: String = request.service.chars().take(64).collect();
+        let name = oip::on_one_line(&name);
         Err(Status::not_found(format!("unknown service '{name}': there are '' and '{SERVICE}'")))
     }
 

@@ -1,23 +1,26 @@
 //! What every request passes through, once and around all routes: its id, its span, the line for its failure,
 //! the shape of errors. As layers around each route they would cost boxes, copies and locks a request.
 
-use std::{pin::pin, sync::Arc};
+use std::{convert::Infallible, pin::pin, sync::Arc};
 
 use axum::{
     body::Body,
     http::{Request, Version},
     response::Response,
 };
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_http::cors::CorsLayer;
 use tracing::{Instrument as _, Span};
 
 use super::{
+    cors,
     listener::{Listener, MAX_HEAD_BYTES, Phases},
     reply,
     routes::Routes,
     shape::shaped,
     trace::{Line, NumberedRequests, REQUEST_ID},
 };
-use crate::{grpc, workers::Workers};
+use crate::{config::CorsOrigins, grpc, workers::Workers};
 
 /// Routes, and around them what every request passes through.
 #[derive(Clone, Debug)]
@@ -27,11 +30,14 @@ pub struct Envelope(Arc<Inner>);
 struct Inner {
     routes: Routes,
     numbers: NumberedRequests,
+    /// Where pages of other origins may ask.
+    cors: Option<CorsLayer>,
 }
 
 impl Envelope {
-    pub(super) fn new(routes: Routes) -> Self {
-        Self(Arc::new(Inner { routes, numbers: NumberedRequests::default() }))
+    pub(super) fn new(routes: Routes, cors: Option<&CorsOrigins>) -> Self {
+        let cors = cors.map(cors::layer);
+        Self(Arc::new(Inner { routes, numbers: NumberedRequests::default(), cors }))
     }
 
     /// Answers what comes to `listener`, as [`Listener::serve`] has it.
@@ -41,16 +47,32 @@ impl Envelope {
 
     /// Answers a request, whatever becomes of it.
     pub async fn answer(self, mut request: Request<Body>) -> Response {
-        let Inner { routes, numbers } = &*self.0;
-        let line = Line::of(&request, numbers);
+        if let Some(cors) = &self.0.cors
+            && cors::is_question_or_request(&request)
+        {
+            // In a box, so that a request takes no room for it where it is not set.
+            return Box::pin(self.cross_origin_answer(cors, request)).await;
+        }
+        self.own_answer(&mut request).await
+    }
+
+    async fn cross_origin_answer(&self, cors: &CorsLayer, request: Request<Body>) -> Response {
+        let answer = |mut request| async move { Ok::<_, Infallible>(self.own_answer(&mut request).await) };
+        let Ok(response) = cors.layer(service_fn(answer)).oneshot(request).await;
+        response
+    }
+
+    async fn own_answer(&self, request: &mut Request<Body>) -> Response {
+        let Inner { routes, numbers, .. } = &*self.0;
+        let line = Line::of(request, numbers);
         let is_traced = routes.state.traces.is_some();
         if is_traced {
-            line.tell(&mut request);
+            line.tell(request);
         }
         // Where nothing is said on the way, a span around it would be made for nothing.
         let is_followed = is_traced || tracing::enabled!(tracing::Level::DEBUG);
         let span = if is_followed { line.span() } else { Span::none() };
-        let answer = pin!(shaped_answer(routes, &mut request));
+        let answer = pin!(shaped_answer(routes, request));
         let mut response = answer.instrument(span.clone()).await;
         line.log(&response, span);
         response.headers_mut().entry(REQUEST_ID).or_insert(line.into_id());
@@ -95,7 +117,7 @@ mod tests {
         routes.router = Router::new().route("/broken", post(broken));
         let request = Request::post("/broken").header(header::CONTENT_TYPE, content_type);
         let request = request.header("x-request-id", "7").body(Body::empty()).unwrap();
-        Envelope::new(routes).answer(request).await
+        Envelope::new(routes, None).answer(request).await
     }
 
     #[tokio::test]

@@ -27,8 +27,21 @@ thread_local! {
 /// other threads do goes on.
 pub(super) fn hush<T>(action: impl FnOnce() -> T) -> (T, bool) {
     HEARING.set(Hearing::Deaf);
+    let awake = AwakeAgain;
     let result = action();
-    (result, HEARING.replace(Hearing::Awake) == Hearing::Missed)
+    let missed = HEARING.get() == Hearing::Missed;
+    drop(awake);
+    (result, missed)
+}
+
+/// Ends the deafness of a thread, also where a panic ends what it was for: tokio catches that, and the thread goes on
+/// with other connections.
+struct AwakeAgain;
+
+impl Drop for AwakeAgain {
+    fn drop(&mut self) {
+        HEARING.set(Hearing::Awake);
+    }
 }
 
 /// A future that [`hush`] can keep from being woken; whoever calls that wakes it where it mattered after all.
@@ -79,6 +92,7 @@ impl Wake for Hushable {
 mod tests {
     use std::{
         future::poll_fn,
+        panic::AssertUnwindSafe,
         sync::atomic::{AtomicUsize, Ordering},
     };
 
@@ -114,7 +128,13 @@ mod tests {
             || std::thread::scope(|scope| scope.spawn(|| waker.wake_by_ref()).join().unwrap());
         assert_eq!(hush(from_elsewhere), ((), false));
         assert_eq!(wakes(), 1);
-        waker.wake();
+        waker.wake_by_ref();
         assert_eq!(wakes(), 2);
+
+        // A panic does not leave the thread deaf.
+        let broken = std::panic::catch_unwind(AssertUnwindSafe(|| hush(|| panic!("a body with a fault"))));
+        assert!(broken.is_err());
+        waker.wake();
+        assert_eq!(wakes(), 3);
     }
 }

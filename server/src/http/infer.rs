@@ -126,8 +126,8 @@ impl Form {
 
 fn decode(body: &Bytes, form: Form, model: &ServedModel) -> Result<InferRequest, ServeError> {
     match form {
-        Form::Json => Ok(oip::json::decode_request(body)?),
-        Form::Binary(json_length) => Ok(oip::binary::decode_request(body, json_length)?),
+        Form::Json => Ok(oip::json::decode_request(body, model.nulls)?),
+        Form::Binary(json_length) => Ok(oip::binary::decode_request(body, json_length, model.nulls)?),
         Form::Raw => raw(body, model),
     }
 }
@@ -154,8 +154,7 @@ fn binary_outputs(request: &InferRequest, model: &ServedModel) -> Vec<bool> {
 }
 
 fn encode(response: &InferResponse, binary: &[bool]) -> Result<Response, ServeError> {
-    let Encoded { pieces, json_length } =
-        oip::encode_response(response, binary).map_err(|error| ServeError::invalid(error.to_string()))?;
+    let Encoded { pieces, json_length } = oip::encode_response(response, binary)?;
     let mut reply = Response::new(Body::new(Pieces::new(pieces)));
     let headers = reply.headers_mut();
     match json_length {

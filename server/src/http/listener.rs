@@ -26,14 +26,19 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use tokio::{
-    io::BufReader,
+    io::{AsyncRead, AsyncReadExt as _, BufReader},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{explained::Explained, hushed::Hushed, socket::Socket, timer::ConnectionTimer, unread::Watched};
+use super::{
+    hushed::Hushed,
+    socket::{Socket, Start},
+    timer::ConnectionTimer,
+    unread::Watched,
+};
 use crate::workers::Workers;
 
 /// Heads larger than this are refused; a request for inference has a few hundred bytes of them.
@@ -115,23 +120,24 @@ impl Listener {
             http1.timer(ConnectionTimer::default());
             workers.spawn(async move {
                 let _permit = permit;
-                let Ok(stream) = TcpStream::from_std(stream) else { return };
-                let spoken = tokio::select! {
+                let Ok(mut stream) = TcpStream::from_std(stream) else { return };
+                let start = tokio::select! {
                     () = phases.closing.cancelled() => return,
-                    spoken = timeout(keep_alive, is_http2(&stream)) => spoken,
+                    start = timeout(keep_alive, start_of(&mut stream)) => start,
                 };
-                let Ok(Ok(is_http2)) = spoken else { return };
+                let Ok(Ok(start)) = start else { return };
+                let is_http2 = *start == *HTTP2_PREFACE;
                 // hyper moves the future about, ten times for each request of HTTP/2, and its kilobytes with it.
                 let service = service_fn(move |request| {
                     Box::pin(respond(answer.clone(), request, Arc::clone(&phases.draining)))
                 });
-                let socket = Socket::new(stream);
+                let socket = Socket::new(stream, start);
                 let ended = if is_http2 {
                     let io = TokioIo::new(BufReader::with_capacity(HTTP2_READ_BYTES, socket));
                     watcher.watch(http2.serve_connection(io, service)).await
                 } else {
                     // HTTP/2's streams have tasks of their own, which wake the connection's for good reason.
-                    let io = Explained::new(TokioIo::new(socket));
+                    let io = TokioIo::new(socket);
                     Hushed::new(watcher.watch(http1.serve_connection(io, service))).await
                 };
                 if let Err(error) = ended {
@@ -174,20 +180,20 @@ impl Listener {
     }
 }
 
-/// Which protocol the client speaks, by its first bytes, which stay unread.
-async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
-    let mut start = [0; HTTP2_PREFACE.len()];
-    loop {
-        let length = stream.peek(&mut start).await?;
-        if length == 0 || start[..length] != HTTP2_PREFACE[..length] {
-            return Ok(false);
+/// Reads the first bytes of a connection, until they are what HTTP/2 starts with, or can no longer become that. It waits
+/// for bytes and for nothing else, so that a client which sends some and no more costs no work.
+async fn start_of(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Start> {
+    let mut start = Start::new();
+    while start.len() < HTTP2_PREFACE.len() && HTTP2_PREFACE.starts_with(&start) {
+        let mut bytes = [0; HTTP2_PREFACE.len()];
+        let length = stream.read(&mut bytes[start.len()..]).await?;
+        if length == 0 {
+            break; // closed: hyper knows what to make of what there is
         }
-        // "PR" and "PRI" are enough to know: HTTP/1.1 has POST, PUT and PATCH, and PROPFIND is not served.
-        if length >= 3 {
-            return Ok(true);
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await; // part of it is there: `peek` would not wait
+        let from = start.len();
+        start.extend_from_slice(&bytes[from..from + length]);
     }
+    Ok(start)
 }
 
 async fn respond<F: Future<Output = Response<Body>>>(

@@ -2,9 +2,9 @@
 
 mod body;
 mod call;
+mod cors;
 mod docs;
 mod envelope;
-mod explained;
 mod health;
 mod hushed;
 mod infer;
@@ -28,7 +28,7 @@ pub use envelope::Envelope;
 pub use listener::{Listener, Phases};
 use routes::Routes;
 
-use crate::{data_plane::DataPlane, telemetry::Traces};
+use crate::{config::CorsOrigins, data_plane::DataPlane, telemetry::Traces};
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -43,12 +43,12 @@ pub struct AppState {
     pub traces: Option<Traces>,
 }
 
-/// Every path of the server, and every gRPC call.
-pub fn service(state: AppState) -> Envelope {
-    Envelope::new(Routes::all(state))
+/// Every path of the server, and every gRPC call; pages of `cors` may ask from a browser.
+pub fn service(state: AppState, cors: Option<&CorsOrigins>) -> Envelope {
+    Envelope::new(Routes::all(state), cors)
 }
 
 /// gRPC calls and nothing else.
 pub fn grpc_service(state: AppState) -> Envelope {
-    Envelope::new(Routes::calls(state))
+    Envelope::new(Routes::calls(state), None)
 }

@@ -16,13 +16,35 @@ use tokio::{
 /// `send`, even of one place.
 const SHORT: usize = 1024;
 
+/// The first bytes of a connection, which tell the protocol: as many as HTTP/2 starts with.
+pub(super) type Start = SmallVec<[u8; 24]>;
+
 /// A socket that writes short answers, which come as a head and a body, from one place.
 #[derive(Debug)]
-pub(super) struct Socket(TcpStream);
+pub(super) struct Socket {
+    stream: TcpStream,
+    /// What has been read of it already, and is read here once more.
+    start: Start,
+}
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self(stream)
+    pub(super) fn new(stream: TcpStream, start: Start) -> Self {
+        Self { stream, start }
+    }
+
+    /// Gives the first bytes, or as many as there is room for, and what has come behind them.
+    #[cold]
+    fn poll_start(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let length = self.start.len().min(buffer.remaining());
+        buffer.put_slice(&self.start[..length]);
+        self.start.drain(..length);
+        if !self.start.is_empty() || buffer.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+        }
     }
 }
 
@@ -32,7 +54,10 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        if !self.start.is_empty() {
+            return self.poll_start(context, buffer);
+        }
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
@@ -42,7 +67,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -50,7 +75,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.0);
+        let stream = Pin::new(&mut self.stream);
         match slices {
             [bytes] => stream.poll_write(context, bytes),
             _ if slices.iter().map(|slice| slice.len()).sum::<usize>() <= SHORT => {
@@ -65,15 +90,15 @@ impl AsyncWrite for Socket {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -89,10 +114,28 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn what_was_read_already_comes_first() {
+        for room in [1, 3, 4, 5, 7, 100] {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let mut server = Socket::new(listener.accept().await.unwrap().0, Start::from_slice(b"GET "));
+            let (mut read, mut piece) = (Vec::new(), vec![0; room]);
+            while read.len() < 4 {
+                let length = server.read(&mut piece).await.unwrap();
+                read.extend_from_slice(&piece[..length]);
+            }
+            client.write_all(b"/v2").await.unwrap();
+            drop(client);
+            server.read_to_end(&mut read).await.unwrap();
+            assert_eq!(read, b"GET /v2", "{room}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_written_from_several_places_arrives_in_order() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut server = Socket::new(listener.accept().await.unwrap().0);
+        let mut server = Socket::new(listener.accept().await.unwrap().0, Start::new());
         for lengths in [&[3][..], &[0, 3], &[200, 0, 100], &[SHORT - 1, 1], &[SHORT, 1], &[5000, 5000]] {
             let bytes: Vec<u8> = (0..lengths.iter().sum()).map(|index: usize| index as u8).collect();
             let mut rest = &bytes[..];

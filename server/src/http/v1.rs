@@ -99,8 +99,7 @@ async fn predict(inference: &Inference<'_>, state: &AppState, body: Body) -> Res
     drop(reading);
     let response = model.infer(infer, inference.deadline).await?;
     let _writing = model.metrics.time(Stage::Postprocess);
-    let body =
-        v1::encode_response(&response, form).map_err(|error| ServeError::invalid(error.to_string()))?;
+    let body = v1::encode_response(&response, form)?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
@@ -109,7 +108,7 @@ fn decode(body: &Bytes, model: &ServedModel) -> Result<v1::Request, ServeError> 
     let inputs: Vec<_> = inputs
         .map(|spec| v1::Input { name: &spec.name, datatype: spec.datatype, dims: spec.shape() })
         .collect();
-    Ok(v1::decode_request(body, &inputs)?)
+    Ok(v1::decode_request(body, &inputs, model.nulls)?)
 }
 
 fn not_allowed(allowed: &'static str, message: &'static str) -> Response {

@@ -14,6 +14,9 @@ pub struct ModelConfig {
     /// Class names of the classification extension, by index.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// What `null` means as an element of a floating point tensor in JSON.
+    #[serde(default)]
+    pub nulls: Nulls,
     /// SHA-256 of the model file in hexadecimal; anything else is refused.
     pub sha256: Option<String>,
     /// How batches are formed.
@@ -22,6 +25,26 @@ pub struct ModelConfig {
     /// How many ONNX Runtime sessions run at once.
     #[serde(default)]
     pub instance_group: InstanceGroup,
+}
+
+/// What `null` means as an element of a floating point tensor in JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Nulls {
+    /// The request is refused.
+    #[default]
+    Refuse,
+    /// NaN: a value that is missing, for models that take such.
+    Nan,
+}
+
+impl From<Nulls> for oip::Nulls {
+    fn from(nulls: Nulls) -> Self {
+        match nulls {
+            Nulls::Refuse => Self::Refuse,
+            Nulls::Nan => Self::Nan,
+        }
+    }
 }
 
 /// How batches are formed.
@@ -145,6 +168,7 @@ mod tests {
             max_batch_size = 64
             version_policy = { specific = ["3", "7"] }
             labels = ["zero", "one"]
+            nulls = "nan"
             sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
             [dynamic_batching]
             max_queue_delay_microseconds = 100
@@ -159,6 +183,7 @@ mod tests {
         assert_eq!(config.version_policy, VersionPolicy::Specific(vec!["3".into(), "7".into()]));
         assert_eq!(config.dynamic_batching.preferred_batch_size, [16, 32]);
         assert_eq!(config.instance_group.count, Some(2));
+        assert_eq!(config.nulls, Nulls::Nan);
         let latest = ModelConfig::parse("version_policy = { latest = 2 }").unwrap();
         assert_eq!(latest.version_policy, VersionPolicy::Latest(2));
         let all = ModelConfig::parse("version_policy = \"all\"").unwrap();
@@ -174,6 +199,7 @@ mod tests {
             ("version_policy = \"some\"", "all"),
             ("version_policy = { latest = 0 }", "latest"),
             ("sha256 = \"abc\"", "sha256"),
+            ("nulls = \"zero\"", "`refuse` or `nan`"),
             ("[instance_group]\ncount = 0", "instance_group.count"),
             (
                 "max_batch_size = 8\n[dynamic_batching]\npreferred_batch_size = [16]",

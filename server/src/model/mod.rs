@@ -5,6 +5,6 @@ mod config;
 mod signature;
 
 pub use batching::Batching;
-pub use config::{ConfigError, DynamicBatching, InstanceGroup, ModelConfig, VersionPolicy};
+pub use config::{ConfigError, DynamicBatching, InstanceGroup, ModelConfig, Nulls, VersionPolicy};
 pub use onnx_graph::RowAxes;
 pub use signature::{Dimension, SharedSize, Signature, TensorSpec};

@@ -114,7 +114,7 @@ fn alone(session: &mut dyn Executor, inputs: &Inputs) -> Result<Vec<Tensor>, Exe
 
 fn joined(session: &mut dyn Executor, axes: &[usize], rows: &[Inputs]) -> Result<Vec<Tensor>, ExecuteError> {
     let inputs: Vec<_> = rows.iter().map(|inputs| RequestInputs { tensors: inputs, optional: &[] }).collect();
-    Gatherer::along(axes.to_vec()).gather(&inputs, |batch| session.execute(batch))
+    Gatherer::along(axes.to_vec()).gather(&inputs, |batch| session.execute(batch, None))
 }
 
 /// Whether the rows give joined what they give alone; an error where they do not even run.
@@ -230,10 +230,14 @@ mod tests {
     }
 
     impl Executor for Doubles {
-        fn execute(&mut self, inputs: &[BatchInput<'_>]) -> Result<Vec<Tensor>, ExecuteError> {
+        fn execute(
+            &mut self,
+            inputs: &[BatchInput<'_>],
+            _: Option<&crate::executor::Stop>,
+        ) -> Result<Vec<Tensor>, ExecuteError> {
             let BatchInput { shape, data, .. } = inputs[0];
             if shape.0[1] < self.least {
-                return Err(ExecuteError("too short".into()));
+                return Err(ExecuteError::server("too short"));
             }
             let numbers: &[f32] = bytemuck::cast_slice(data);
             let added = if self.mixes { numbers[0] } else { 0.0 };

@@ -9,11 +9,12 @@ use super::{
     error::LoadError,
     plan::{self, Plan},
     sessions::{Sessions, WarmUp},
+    time_limit::{Limited, TimeLimit},
 };
 use crate::{
-    batcher::{BatchPolicy, Instance, InstanceThread},
-    executor::{ModelSource, OnnxExecutor, RunTime, Runtime, SessionOptions},
-    model::{Batching, InstanceGroup, ModelConfig, Signature},
+    batcher::{BatchPolicy, Instance, InstanceThread, Replacement, TimeDependsOn},
+    executor::{Executor, ModelSource, OnnxExecutor, RunTime, Runtime, SessionOptions},
+    model::{Batching, InstanceGroup, ModelConfig, Signature, TensorSpec},
     validate::Rules,
 };
 
@@ -27,15 +28,17 @@ pub(super) struct FirstSession {
     /// As the model's file says, or a thread for each session, unless the model is large.
     plan: Plan,
     is_large: bool,
+    limit: TimeLimit,
 }
 
 impl FirstSession {
-    /// Loads the model, for a server of so many threads.
+    /// Loads the model, which the log calls `name`, for a server of so many threads.
     ///
     /// # Errors
     /// ONNX Runtime refuses the model, or the file cannot be read.
     pub(super) fn load(
         runtime: &Runtime,
+        name: &str,
         source: &ModelSource,
         threads: usize,
         group: &InstanceGroup,
@@ -44,9 +47,10 @@ impl FirstSession {
         let intra_op_threads = group.intra_op_threads.unwrap_or(if is_large { threads } else { 1 });
         let count = group.count.unwrap_or_else(|| (threads / intra_op_threads).max(1));
         let plan = Plan { count, intra_op_threads, solo_threads: 0 };
-        let options = SessionOptions::new(intra_op_threads);
+        let options = SessionOptions::new(name, intra_op_threads);
         let (executor, signature) = OnnxExecutor::load(runtime, source, &options)?;
-        Ok((Self { executor, options, plan, is_large }, signature))
+        let limit = TimeLimit::new(name);
+        Ok((Self { executor, options, plan, is_large, limit }, signature))
     }
 
     /// Whether rows that are joined give what they give alone: see [`check_rows`].
@@ -55,7 +59,8 @@ impl FirstSession {
         rules: &Rules,
         example: Option<InferRequest>,
     ) -> Option<Result<(), String>> {
-        check_rows(&mut self.executor, rules, example)
+        let Self { executor, limit, .. } = self;
+        limit.watched(|| check_rows(&mut Limited { limit, executor }, rules, example))
     }
 }
 
@@ -70,6 +75,8 @@ pub(super) struct Instances {
     pub(super) on_gpu: bool,
     /// Rows of the batches of each session, where each runs one size.
     pub(super) sizes: Vec<usize>,
+    /// Loads one more of them.
+    pub(super) replacement: Replacement,
 }
 
 /// What they depend on.
@@ -80,6 +87,8 @@ pub(super) struct Needs<'a> {
     pub(super) max_queue_rows: usize,
     pub(super) config: &'a ModelConfig,
     pub(super) rules: &'a Rules,
+    /// Whether how long a run takes depends on the values of its inputs.
+    pub(super) value_dependent_time: bool,
 }
 
 impl Needs<'_> {
@@ -88,9 +97,16 @@ impl Needs<'_> {
     /// # Errors
     /// ONNX Runtime refuses the model, or loading panicked.
     pub(super) fn load(&self, first: FirstSession) -> Result<Instances, LoadError> {
-        let warm_up = WarmUp { rules: self.rules.clone() };
+        let limit = first.limit.clone();
+        let warm_up = WarmUp { rules: self.rules.clone(), limit: limit.clone() };
         let sessions = Sessions { runtime: self.runtime.clone(), source: self.source.clone(), warm_up };
-        if first.executor.is_on_gpu() { self.on_gpu(first, &sessions) } else { self.on_cpu(first, &sessions) }
+        limit.watched(|| {
+            if first.executor.is_on_gpu() {
+                self.on_gpu(first, &sessions)
+            } else {
+                self.on_cpu(first, &sessions)
+            }
+        })
     }
 
     fn on_cpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
@@ -105,10 +121,16 @@ impl Needs<'_> {
         }
         let policy = self.policy(plan::joined_rows(time, self.rules.rows_are_alike()));
         let (all, solo) = sessions.load(executor, plan, &options, policy.max_joined_rows)?;
-        let instance = |executor| self.joining(Instance::new(Box::new(executor)));
-        let all = all.into_iter().map(instance).collect();
-        let solo = solo.map(instance);
-        Ok(Instances { all, solo, plan, time, policy, on_gpu: false, sizes: Vec::new() })
+        let joining = self.joining();
+        let instance = move |executor| joining(Instance::new(Box::new(executor)));
+        let all = all.into_iter().map(&instance).collect();
+        let solo = solo.map(&instance);
+        let (sessions, full) = (sessions.clone(), policy.max_joined_rows);
+        let replacement = Box::new(move || {
+            let load = || sessions.warm_one(&options, full);
+            sessions.warm_up.limit.watched(load).map(&instance).map_err(|error| error.to_string())
+        });
+        Ok(Instances { all, solo, plan, time, policy, on_gpu: false, sizes: Vec::new(), replacement })
     }
 
     fn on_gpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
@@ -126,24 +148,46 @@ impl Needs<'_> {
         // It has run on this thread.
         drop(executor);
         let threads = (0..plan.count).map(|_| InstanceThread::start()).collect::<Result<Vec<_>, _>>()?;
-        let load = |thread: &InstanceThread| {
-            let (sessions, options, sizes) = (sessions.clone(), options.clone(), sizes.clone());
-            thread.call(move || sessions.load_for_gpu(&options, full, &sizes))
+        let load = {
+            let (sessions, sizes) = (sessions.clone(), sizes.clone());
+            move |thread: &InstanceThread| {
+                let (sessions, options, sizes) = (sessions.clone(), options.clone(), sizes.clone());
+                thread.call(move || sessions.load_for_gpu(&options, full, &sizes))
+            }
         };
-        let loading: Vec<_> = threads.iter().map(load).collect();
-        let instance = |(loaded, thread): (Receiver<_>, _)| {
-            let executor = loaded.recv().map_err(|_| LoadError::Panicked)??;
-            Ok::<_, LoadError>(self.joining(Instance::on_thread(executor, thread)))
-        };
-        let all = loading.into_iter().zip(threads).map(instance).collect::<Result<_, _>>()?;
-        Ok(Instances { all, solo: None, plan, time, policy, on_gpu: true, sizes })
+        let loading: Vec<_> = threads.iter().map(&load).collect();
+        let instances = loading.into_iter().zip(threads).map(on_thread).collect::<Result<Vec<_>, _>>()?;
+        let joining = self.joining();
+        let all = instances.into_iter().map(&joining).collect();
+        let limit = sessions.warm_up.limit.clone();
+        let replacement = Box::new(move || {
+            let thread = InstanceThread::start().map_err(|error| error.to_string())?;
+            let load = || on_thread((load(&thread), thread.clone()));
+            limit.watched(load).map(&joining).map_err(|error| error.to_string())
+        });
+        Ok(Instances { all, solo: None, plan, time, policy, on_gpu: true, sizes, replacement })
     }
 
-    /// The instance with the axes along which requests are joined.
-    fn joining(&self, instance: Instance) -> Instance {
-        match self.rules.batching.axes() {
+    /// What gives an instance the axes along which requests are joined.
+    fn joining(&self) -> impl Fn(Instance) -> Instance + Send + Sync + use<> {
+        let axes = self.rules.batching.axes().cloned();
+        move |instance| match &axes {
             Some(axes) => instance.along(axes),
             None => instance,
+        }
+    }
+
+    /// What must be known of a batch to tell how long it takes.
+    fn time_depends_on(&self) -> TimeDependsOn {
+        let Rules { signature, .. } = self.rules;
+        let is_sized = |spec: &TensorSpec| spec.dims.is_some() && spec.datatype.size().is_some();
+        let has_optional = signature.required().len() < signature.inputs.len();
+        if self.value_dependent_time {
+            TimeDependsOn::Values
+        } else if self.rules.rows_are_alike() && !has_optional && signature.inputs.iter().all(is_sized) {
+            TimeDependsOn::Rows
+        } else {
+            TimeDependsOn::Sizes
         }
     }
 
@@ -155,6 +199,16 @@ impl Needs<'_> {
             max_queue_rows: self.max_queue_rows,
             max_queue_delay: Duration::from_micros(batching.max_queue_delay_microseconds),
             preferred_batch_size: batching.preferred_batch_size.clone(),
+            time_depends_on: self.time_depends_on(),
         }
     }
+}
+
+/// What loading on an instance's thread gives.
+type Loaded = Result<Box<dyn Executor>, LoadError>;
+
+/// An instance of what is being loaded on its thread.
+fn on_thread((loaded, thread): (Receiver<Loaded>, InstanceThread)) -> Result<Instance, LoadError> {
+    let executor = loaded.recv().map_err(|_| LoadError::Panicked)??;
+    Ok(Instance::on_thread(executor, thread))
 }

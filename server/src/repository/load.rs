@@ -59,23 +59,31 @@ impl Loader {
         check_digest(path, config)?;
         let mut file = ModelFile::read(path)?;
         let (mut first, signature) =
-            file.first_session(&self.runtime, self.threads, &config.instance_group)?;
+            file.first_session(&self.runtime, name, self.threads, &config.instance_group)?;
         file.report(name, version);
         let labels = if config.labels.is_empty() { file.labels() } else { config.labels.clone() };
-        let ModelFile { source, rows, .. } = file;
+        let ModelFile { source, rows, value_dependent_time, .. } = file;
         let batching =
             Batching::decide(&signature, config.max_batch_size, rows).map_err(LoadError::Config)?;
         let rules = Rules::new(signature, batching, config.max_batch_size.filter(|&size| size > 0));
         let rules = verified(name, version, &mut first, rules, example);
         let (threads, max_queue_rows) = (self.threads, self.max_queue_rows);
-        let needs =
-            Needs { runtime: &self.runtime, source: &source, threads, max_queue_rows, config, rules: &rules };
-        let Instances { all, solo, plan, time, policy, on_gpu, sizes } = needs.load(first)?;
+        let needs = Needs {
+            runtime: &self.runtime,
+            source: &source,
+            threads,
+            max_queue_rows,
+            config,
+            rules: &rules,
+            value_dependent_time,
+        };
+        let Instances { all, solo, plan, time, policy, on_gpu, sizes, replacement } = needs.load(first)?;
         let chosen = Chosen { plan, joined_rows: policy.max_joined_rows, on_gpu };
         let configuration = describe(name, &rules, config, chosen);
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
         let joined_rows = policy.max_joined_rows;
-        let batcher = Batcher::new(all, solo, threads, policy, time, Arc::clone(&metrics));
+        let batcher = Batcher::new(all, solo, threads, policy, time, Arc::clone(&metrics))
+            .with_replacement(replacement);
         let took = started.elapsed();
         metrics.ready(took);
         tracing::info!(
@@ -98,6 +106,7 @@ impl Loader {
             version: version.into(),
             rules,
             labels,
+            nulls: config.nulls.into(),
             configuration,
             metrics,
             batcher,

@@ -14,6 +14,7 @@ mod served;
 mod sessions;
 mod source;
 mod sync;
+mod time_limit;
 mod version;
 
 pub use control::{Commands, Control, control};

@@ -4,7 +4,7 @@ use std::{fs, io, path::Path};
 
 use bytes::Bytes;
 use onnx_graph::{
-    Declared, Interface, NotProven,
+    Analysis, Declared, Interface, NotProven,
     proto::ModelProto,
     rewrite::{self, Guarded, Probabilities, Unzipped},
 };
@@ -28,6 +28,8 @@ pub(super) struct ModelFile {
     pub(super) source: ModelSource,
     /// The axes of its rows, where they are independent.
     pub(super) rows: Result<RowAxes, NotProven>,
+    /// Whether how long a run takes depends on values of the inputs.
+    pub(super) value_dependent_time: bool,
     /// Inputs and outputs as declared.
     interface: Interface,
     /// Outputs that were maps from classes to probabilities.
@@ -46,6 +48,7 @@ impl ModelFile {
         let as_it_is = |reason: String| Self {
             source: ModelSource::file(path),
             rows: Err(NotProven { node: None, reason }),
+            value_dependent_time: true,
             interface: Interface::default(),
             probabilities: Vec::new(),
             guarded: 0,
@@ -70,7 +73,7 @@ impl ModelFile {
             source = source.with_bytes(unzipped);
         }
         // Before the server's own operators are among the nodes.
-        let rows = onnx_graph::analyse(&model).rows;
+        let Analysis { rows, value_dependent } = onnx_graph::analyse(&model);
         let interface = onnx_graph::interface(&model);
         let mut guarded = 0;
         if let Some(Guarded { bytes, nodes }) = rewrite::guard(&bytes, &model) {
@@ -78,7 +81,14 @@ impl ModelFile {
             guarded = nodes.len();
             source = source.with_checks(bytes);
         }
-        Self { source, rows, interface, probabilities, guarded }
+        Self {
+            source,
+            rows,
+            value_dependent_time: value_dependent.is_some(),
+            interface,
+            probabilities,
+            guarded,
+        }
     }
 
     /// The model's first session. Where only a locale is missing, the model is tried once more with one that is always
@@ -89,15 +99,16 @@ impl ModelFile {
     pub(super) fn first_session(
         &mut self,
         runtime: &Runtime,
+        name: &str,
         threads: usize,
         group: &InstanceGroup,
     ) -> Result<(FirstSession, Signature), LoadError> {
-        let (first, mut signature) = match FirstSession::load(runtime, &self.source, threads, group) {
+        let (first, mut signature) = match FirstSession::load(runtime, name, &self.source, threads, group) {
             Err(LoadError::Runtime(RuntimeError::Model(reason))) if reason.contains(NO_LOCALE) => {
                 if !self.settle_locale()? {
                     return Err(RuntimeError::Model(reason).into());
                 }
-                FirstSession::load(runtime, &self.source, threads, group)
+                FirstSession::load(runtime, name, &self.source, threads, group)
             }
             loaded => loaded,
         }

@@ -50,6 +50,21 @@ impl Registry {
     /// [`ErrorCode::NotFound`] for a name or version that there is not, [`ErrorCode::Unavailable`] for
     /// one that is not ready.
     pub fn get(&self, name: &str, wanted: Option<&str>) -> Result<Arc<ServedModel>, ServeError> {
+        let model = self.loaded(name, wanted)?;
+        match model.stuck() {
+            None => Ok(model),
+            Some(runs) => {
+                let message = format!("model '{name}' is not ready: {}", runs_do_not_stop(runs));
+                Err(ServeError::new(ErrorCode::Unavailable, message))
+            }
+        }
+    }
+
+    /// The same, also one whose runs do not stop.
+    ///
+    /// # Errors
+    /// As [`Registry::get`], but for that.
+    pub(super) fn loaded(&self, name: &str, wanted: Option<&str>) -> Result<Arc<ServedModel>, ServeError> {
         let snapshot = self.snapshot.load();
         let Some(versions) = snapshot.models.get(name) else {
             return Err(unknown(&snapshot, name));
@@ -76,10 +91,11 @@ impl Registry {
     pub fn ready_versions(&self, name: &str) -> Vec<String> {
         let snapshot = self.snapshot.load();
         let versions = snapshot.models.get(name).into_iter().flatten();
-        versions.filter(|(_, state)| ready(state).is_some()).map(|(version, _)| version.clone()).collect()
+        let answers = |state| ready(state).is_some_and(|model| model.stuck().is_none());
+        versions.filter(|(_, state)| answers(state)).map(|(version, _)| version.clone()).collect()
     }
 
-    /// The versions of `name` that are ready, oldest first: the one asked for, or all of them; without a
+    /// The versions of `name` that are loaded, oldest first: the one asked for, or all of them; without a
     /// name, those of every model.
     ///
     /// # Errors
@@ -90,7 +106,7 @@ impl Registry {
         wanted: Option<&str>,
     ) -> Result<Vec<Arc<ServedModel>>, ServeError> {
         if let Some(name) = name {
-            let model = self.get(name, wanted)?;
+            let model = self.loaded(name, wanted)?;
             if wanted.is_some() {
                 return Ok(vec![model]);
             }
@@ -106,7 +122,10 @@ impl Registry {
         let entry = |name: &str, version: &str, state: &State| {
             let (state, reason) = match state {
                 State::Loading => (ModelState::Loading, String::new()),
-                State::Ready(model) => (ModelState::Ready, model.remark()),
+                State::Ready(model) => match model.stuck() {
+                    None => (ModelState::Ready, model.remark()),
+                    Some(runs) => (ModelState::Unavailable, runs_do_not_stop(runs)),
+                },
                 State::Failed(reason) => (ModelState::Unavailable, reason.clone()),
                 State::Unloaded => (ModelState::Unavailable, "unloaded".to_owned()),
             };
@@ -199,6 +218,10 @@ fn ready(state: &State) -> Option<Arc<ServedModel>> {
         State::Ready(model) => Some(Arc::clone(model)),
         State::Loading | State::Failed(_) | State::Unloaded => None,
     }
+}
+
+fn runs_do_not_stop(runs: usize) -> String {
+    format!("{runs} of its runs do not stop, though nobody waits for them any more")
 }
 
 fn unknown(snapshot: &Snapshot, name: &str) -> ServeError {

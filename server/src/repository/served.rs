@@ -36,6 +36,8 @@ pub struct ServedModel {
     pub rules: Rules,
     /// Names of its classes, by index.
     pub labels: Vec<String>,
+    /// What `null` means as an element in JSON.
+    pub nulls: oip::Nulls,
     /// What the configuration extension says of it.
     pub configuration: ModelConfiguration,
     /// Its metrics.
@@ -79,6 +81,11 @@ impl ServedModel {
             .collect::<Result<_, ServeError>>()?;
         let (model_name, model_version) = (self.name.clone(), self.version.clone());
         Ok(InferResponse { model_name, model_version, id: wanted.id, outputs })
+    }
+
+    /// How many of its runs do not stop, where they are too many to go on.
+    pub fn stuck(&self) -> Option<usize> {
+        self.batcher.stuck()
     }
 
     /// What the index says of it beside that it is ready: why its requests are not joined; empty where they are.

@@ -3,7 +3,7 @@
 use std::{
     iter,
     thread::{self, ScopedJoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use oip::{Datatype, Shape};
@@ -11,11 +11,12 @@ use oip::{Datatype, Shape};
 use super::{
     error::LoadError,
     plan::{self, Plan},
+    time_limit::TimeLimit,
 };
 use crate::{
     executor::{
         BatchInput, BySize, ExecuteError, Executor, ModelSource, OnnxExecutor, RunTime, Runtime,
-        SessionOptions,
+        SessionOptions, Stop,
     },
     model::{Dimension, TensorSpec},
     validate::Rules,
@@ -47,6 +48,16 @@ impl Sessions {
         Ok(OnnxExecutor::load(&self.runtime, &self.source, options)?.0)
     }
 
+    /// One more session, warm for up to `full` rows.
+    ///
+    /// # Errors
+    /// ONNX Runtime refuses the model.
+    pub(super) fn warm_one(&self, options: &SessionOptions, full: usize) -> Result<OnnxExecutor, LoadError> {
+        let mut session = self.another(options)?;
+        self.warm_up.warm(&mut session, full);
+        Ok(session)
+    }
+
     /// Loads and warms, with up to `full` rows, what the plan asks for beside `first`: all sessions that run side by
     /// side, it among them, and the one for requests that are alone.
     ///
@@ -63,7 +74,7 @@ impl Sessions {
             self.warm_up.warm(&mut session, full);
             session
         };
-        let another = |threads| self.another(&options.with_threads(threads)).map(warm);
+        let another = |threads| self.warm_one(&options.with_threads(threads), full);
         // A thread each: together they take hardly longer than one.
         let all = thread::scope(|scope| {
             let another = || another(plan.intra_op_threads);
@@ -88,14 +99,13 @@ impl Sessions {
         sizes: &[usize],
     ) -> Result<Box<dyn Executor>, LoadError> {
         if sizes.is_empty() {
-            let mut session = self.another(options)?;
-            self.warm_up.warm(&mut session, full);
-            return Ok(Box::new(session));
+            return Ok(Box::new(self.warm_one(options, full)?));
         }
         let session = |&rows: &usize| {
             let mut session = self.another(options)?;
             // However long that takes: it is planning, which else the first client waits for.
-            self.warm_up.run(rows, Duration::ZERO, |inputs| session.execute(inputs).map(drop));
+            self.warm_up
+                .run(rows, Duration::ZERO, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
             Ok::<_, LoadError>((rows, session))
         };
         Ok(Box::new(BySize::new(sizes.iter().map(session).collect::<Result<Vec<_>, _>>()?)))
@@ -106,13 +116,15 @@ impl Sessions {
 #[derive(Clone)]
 pub(super) struct WarmUp {
     pub(super) rules: Rules,
+    pub(super) limit: TimeLimit,
 }
 
 impl WarmUp {
     /// How long runs take on a session that is new, with one row and with up to `most_rows`. 0 where zeros fail; rows
     /// of a size that requests choose are taken to cost the same each, which the smallest of them would not show.
     pub(super) fn time(&self, session: &mut OnnxExecutor, most_rows: usize) -> RunTime {
-        let mut run = |rows, row| self.run(rows, row, |inputs| session.execute(inputs).map(drop));
+        let mut run =
+            |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
         let time = RunTime::of_rows(first_row(&mut run).unwrap_or_default());
         if !plan::is_worth_sharing(time) {
             return time;
@@ -136,7 +148,9 @@ impl WarmUp {
         if !is_alike || !signature.required().iter().all(is_sized) {
             return false;
         }
-        let mut run = |rows| self.run(rows, Duration::ZERO, |inputs| session.execute(inputs).map(drop));
+        let mut run = |rows| {
+            self.run(rows, Duration::ZERO, |inputs, stop| session.execute(inputs, Some(stop)).map(drop))
+        };
         let [Some(_), Some(same), Some(two), Some(one)] = [1, 1, 2, 1].map(&mut run) else { return false };
         // Both came after another size; one of them may have been slow by chance.
         two.min(one) > 2 * same + PLANNING
@@ -145,9 +159,10 @@ impl WarmUp {
     /// Runs what clients may send through the session, so that the first of them does not pay for lazy initialisation:
     /// one row and then a batch of `full` rows.
     fn warm(&self, session: &mut OnnxExecutor, full: usize) {
-        let run = |rows, row| self.run(rows, row, |inputs| session.execute(inputs).map(drop));
+        let run =
+            |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
         if let Some(row) = first_row(run) {
-            self.run(full, row, |inputs| session.rehearse(inputs));
+            self.run(full, row, |inputs, stop| session.rehearse(inputs, Some(stop)));
         }
     }
 
@@ -157,7 +172,7 @@ impl WarmUp {
         &self,
         rows: usize,
         row: Duration,
-        run: impl FnOnce(&[BatchInput<'_>]) -> Result<(), ExecuteError>,
+        run: impl FnOnce(&[BatchInput<'_>], &Stop) -> Result<(), ExecuteError>,
     ) -> Option<Duration> {
         if row * rows as u32 > LONGEST_WARM_UP {
             return None;
@@ -175,9 +190,8 @@ impl WarmUp {
                 data: &bytemuck::cast_slice(words)[..byte_size(*datatype, shape)],
             })
             .collect();
-        let started = Instant::now();
         let failed = |error| tracing::debug!(%error, "warm-up with zeros failed");
-        run(&inputs).map_err(failed).ok().map(|()| started.elapsed())
+        self.limit.run(|stop| run(&inputs, stop)).map_err(failed).ok().map(|((), took)| took)
     }
 }
 

@@ -265,7 +265,7 @@ impl Repository {
     async fn load(&self, candidate: &Candidate) -> Result<(), RepositoryError> {
         let path = candidate.fetch(&self.cache).await?;
         let (loader, task) = (Arc::clone(&self.loader), candidate.clone());
-        let replaced = self.registry.get(&candidate.name, Some(&candidate.version)).ok();
+        let replaced = self.registry.loaded(&candidate.name, Some(&candidate.version)).ok();
         let counts = replaced.map(|model| Arc::clone(&model.metrics));
         let load = move || loader.load(&task.name, &task.version, &path, &task.config, None, counts);
         let loaded = tokio::task::spawn_blocking(load).await.unwrap_or_else(|_| Err(LoadError::Panicked));
@@ -280,7 +280,7 @@ impl Repository {
     }
 
     fn is_ready(&self, (name, version): &Key) -> bool {
-        self.registry.get(name, Some(version)).is_ok()
+        self.registry.loaded(name, Some(version)).is_ok()
     }
 
     /// Takes away the versions of a model that `gone` picks.
@@ -295,7 +295,7 @@ impl Repository {
     }
 
     fn out_of_service(&mut self, name: &str, version: &str) {
-        if let Ok(model) = self.registry.get(name, Some(version)) {
+        if let Ok(model) = self.registry.loaded(name, Some(version)) {
             model.metrics.gone();
         }
         self.tried.remove(&(name.to_owned(), version.to_owned()));

@@ -10,6 +10,7 @@ use prometheus::{
 use super::{
     metrics_compat::{ModelCounts, ModelStages, Stage, StageDurations, triton},
     metrics_registry::{DURATION_BUCKETS, register},
+    metrics_runs::{ModelRuns, Runs},
     statistics::Statistics,
     traces::{Phase, phase},
 };
@@ -50,6 +51,7 @@ pub struct Metrics {
     compute_duration: HistogramVec,
     batch_rows: HistogramVec,
     queue_rows: IntGaugeVec,
+    runs: Runs,
     rejected: IntCounterVec,
     model_ready: IntGaugeVec,
     model_load_duration: GaugeVec,
@@ -76,6 +78,8 @@ pub struct ModelMetrics {
     pub batch_rows: Histogram,
     /// Rows that wait, as of the last time that somebody asked.
     pub queue_rows: IntGauge,
+    /// Runs that did not end by themselves.
+    pub runs: ModelRuns,
     stages: Option<ModelStages>,
     /// The same counts as the statistics extension wants them.
     pub statistics: Statistics,
@@ -129,6 +133,7 @@ impl Metrics {
                 &registry,
                 IntGaugeVec::new(Opts::new("decima_queue_rows", "Rows that wait in the queue."), &model)?,
             )?,
+            runs: Runs::new(&registry)?,
             rejected: register(
                 &registry,
                 IntCounterVec::new(
@@ -197,6 +202,7 @@ impl Metrics {
             compute_duration: self.compute_duration.with_label_values(&labels),
             batch_rows: self.batch_rows.with_label_values(&labels),
             queue_rows: self.queue_rows.with_label_values(&labels),
+            runs: self.runs.model(&labels),
             stages: self.stages.as_ref().map(|stages| stages.model(name)),
             statistics: Statistics::default(),
         })
@@ -224,6 +230,11 @@ pub struct Timed {
 }
 
 impl ModelMetrics {
+    /// The model and its version.
+    pub fn names(&self) -> [&str; 2] {
+        self.labels.each_ref().map(String::as_str)
+    }
+
     /// Times a stage until the value is dropped, where anyone wants to know.
     pub fn time(&self, stage: Stage) -> Timed {
         let timer = self.stages.as_ref().map(|stages| stages[stage as usize].start_timer());
@@ -246,15 +257,19 @@ impl ModelMetrics {
 
     /// Says that the version is ready after `took`.
     pub fn ready(&self, took: Duration) {
-        let labels = self.labels.each_ref().map(String::as_str);
+        let labels = self.names();
         self.all.model_ready.with_label_values(&labels).set(1);
         self.all.model_load_duration.with_label_values(&labels).set(took.as_secs_f64());
     }
 
+    /// Says whether the version answers, which it did before.
+    pub fn answers(&self, answers: bool) {
+        self.all.model_ready.with_label_values(&self.names()).set(i64::from(answers));
+    }
+
     /// Says that the version no longer answers.
     pub fn gone(&self) {
-        let labels = self.labels.each_ref().map(String::as_str);
-        self.all.model_ready.with_label_values(&labels).set(0);
+        self.answers(false);
         self.queue_rows.set(0);
     }
 }

@@ -4,6 +4,7 @@ pub mod log;
 mod metrics;
 mod metrics_compat;
 mod metrics_registry;
+mod metrics_runs;
 mod statistics;
 pub mod traces;
 

@@ -19,7 +19,7 @@ use std::{
 
 use oip::Datatype;
 
-use crate::support::{Server, ServerBuilder, models};
+use crate::support::{Server, ServerBuilder, long, models};
 
 /// The models that the programs ask: `common.py` says what they answer.
 fn server() -> ServerBuilder {
@@ -31,6 +31,7 @@ fn server() -> ServerBuilder {
         .model("root", "1", &models::square_root())
         .model("table", "1", &models::table())
         .model("slow", "1", &models::slow())
+        .model("zeros", "1", &long::zeros())
         .model("scores", "1", &models::identity_of(Datatype::Fp32, &["N", "4"], &["N", "4"]))
         .file("scores/config.toml", "labels = [\"zero\", \"one\", \"two\"]")
         .model("wide", "1", &models::identity_of(Datatype::Fp32, &["N", "length"], &["N", "length"]))

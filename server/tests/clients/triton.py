@@ -125,7 +125,7 @@ async def states(wire):
 
 async def repository(wire):
     before = await states(wire)
-    assert len(before) == len(SAMPLES) + 8, before
+    assert len(before) == len(SAMPLES) + 9, before
     assert {state for state, _ in before.values()} == {"READY"}, before
     await wire.call("unload_model", "UINT16")
     assert (await states(wire))[("UINT16", "1")] == ("UNAVAILABLE", "unloaded")
@@ -254,7 +254,9 @@ async def errors(wire):
         ("invalid", ["right"], "pair", [wire.input("left", flat, "FP32")], {}),
         ("invalid", ["z"], "FP32", [wire.input("x", good, "FP32")], {"outputs": [wire.output("z")]}),
         # ONNX Runtime alone finds out about the table's index.
-        ("internal", ["99"], "table", [wire.input("index", index, "INT64")], {}),
+        ("invalid", ["99"], "table", [wire.input("index", index, "INT64")], {}),
+        # There is no such amount of memory.
+        ("internal", ["allocate"], "zeros", [wire.input("n", numpy.array([10**15], numpy.int64), "INT64")], {}),
     ]:
         with wire.refused(what, *texts):
             await wire.call("infer", model, inputs, **options)

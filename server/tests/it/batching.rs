@@ -62,7 +62,7 @@ fn two_bad_clients_fail_none_of_eight_good_ones() {
             (r#"{"inputs":[{"name":"index","datatype":"FP32","shape":[1],"data":[1]}]}"#, 400),
             (r#"{"inputs":[{"name":"index","datatype":"INT64","shape":[1],"data":[NaN]}]}"#, 400),
             (r#"{"inputs":[{"name":"index","datatype":"INT64","shape":[1],"data":[1"#, 400),
-            (r#"{"inputs":[{"name":"index","datatype":"INT64","shape":[2],"data":[1,99]}]}"#, 500),
+            (r#"{"inputs":[{"name":"index","datatype":"INT64","shape":[2],"data":[1,99]}]}"#, 400),
         ] {
             let url = &url;
             scope.spawn(move || {
@@ -188,7 +188,8 @@ fn sessions_of_one_size_answer_as_one_for_all_sizes_does() {
     let library = ort_library::find(&|name| std::env::var(name).ok()).unwrap();
     let runtime = Runtime::load(&library, Device::Cpu).unwrap();
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/digits/1/model.onnx"));
-    let load = || OnnxExecutor::load(&runtime, &ModelSource::file(path), &SessionOptions::new(1)).unwrap();
+    let load =
+        || OnnxExecutor::load(&runtime, &ModelSource::file(path), &SessionOptions::new("", 1)).unwrap();
     let (mut one, signature) = load();
     let mut by_size = BySize::new([1, 4, 16].map(|rows| (rows, load().0)));
     for rows in [1, 2, 3, 4, 5, 11, 16, 17, 40] {
@@ -202,7 +203,8 @@ fn sessions_of_one_size_answer_as_one_for_all_sizes_does() {
             shape: &shape,
             data: bytemuck::cast_slice(&pixels),
         };
-        let (expected, answers) = (one.execute(&[input]).unwrap(), by_size.execute(&[input]).unwrap());
+        let (expected, answers) =
+            (one.execute(&[input], None).unwrap(), by_size.execute(&[input], None).unwrap());
         assert_eq!(answers.len(), expected.len());
         for (answer, expected) in answers.iter().zip(&expected) {
             assert_eq!((answer.datatype, &answer.shape), (expected.datatype, &expected.shape));

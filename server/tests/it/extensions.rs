@@ -67,7 +67,7 @@ fn statistics_have_every_key_of_triton_and_count_what_was_done() {
         assert_eq!(infer(&server.url(), "table", &[("index", numbers(&[1, 2]))]).status, 200);
     }
     assert_eq!(infer(&server.url(), "table", &[("index", numbers(&[3]))]).status, 200);
-    assert_eq!(infer(&server.url(), "table", &[("index", numbers(&[99]))]).status, 500, "fails in the run");
+    assert_eq!(infer(&server.url(), "table", &[("index", numbers(&[99]))]).status, 400, "fails in the run");
     assert_eq!(post(&format!("{}/v2/models/table/infer", server.url()), &[], b"{").status, 400);
     let after = &statistics(&server, "table/versions/3/stats")[0];
     assert_eq!((&after["inference_count"], &after["execution_count"]), (&json!(7), &json!(4)));

@@ -31,7 +31,7 @@ fn metrics_after_traffic(server: &Server) -> String {
         assert_eq!(post(&format!("{url}/{path}"), &[], b"{").status, 400);
     }
     let beyond = br#"{"inputs":[{"name":"index","datatype":"INT64","shape":[1],"data":[99]}]}"#;
-    assert_eq!(post(&format!("{url}/v2/models/table/infer"), &[], beyond).status, 500);
+    assert_eq!(post(&format!("{url}/v2/models/table/infer"), &[], beyond).status, 400);
     metrics(server)
 }
 
@@ -65,7 +65,8 @@ fn triton_s_counters_agree_with_the_traffic() {
         ("m", "1", "OTHER", 2),
         ("m", "1", "BACKEND", 0),
         ("m", "1", "CANCELED", 0),
-        ("table", "3", "BACKEND", 1),
+        ("table", "3", "OTHER", 1),
+        ("table", "3", "BACKEND", 0),
         ("table", "3", "REJECTED", 0),
     ] {
         let labels = format!(r#"{{model="{model}",reason="{reason}",version="{version}"}}"#);

@@ -143,7 +143,10 @@ const REFUSED: [(&str, &str); 18] = [
     (r#"{"inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1,2]}]}"#, "batch dimension"),
     (r#"{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":[1,2,3]}]}"#, "[-1,2]"),
     (r#"{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2,3]}]}"#, "2 elements"),
-    (r#"{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,null]}]}"#, "number"),
+    (
+        r#"{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,null]}]}"#,
+        "send NaN, or set nulls",
+    ),
     (r#"{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,1e400]}]}"#, "1e400"),
     (r#"{"inputs":[{"name":"x","shape":[0,2],"datatype":"FP32","data":[]}]}"#, "no rows"),
 ];

@@ -126,8 +126,9 @@ fn the_servers_own_division_gives_what_onnx_runtimes_does() {
         std::fs::write(&path, &bytes).unwrap();
         let guarded = rewrite::guard(&bytes, &onnx_graph::read(bytes.clone().into()).unwrap()).unwrap();
         assert_eq!(guarded.nodes.len(), 3);
-        let load =
-            |source: &ModelSource| OnnxExecutor::load(&runtime, source, &SessionOptions::new(1)).unwrap().0;
+        let load = |source: &ModelSource| {
+            OnnxExecutor::load(&runtime, source, &SessionOptions::new("", 1)).unwrap().0
+        };
         let mut original = load(&ModelSource::file(&path));
         let mut own = load(&ModelSource::file(&path).with_checks(guarded.bytes));
         for turn in 0..40 {
@@ -148,7 +149,8 @@ fn the_servers_own_division_gives_what_onnx_runtimes_does() {
                 BatchInput { position, datatype, shape, data }
             };
             let inputs = [input(0), input(1)];
-            let (expected, actual) = (original.execute(&inputs).unwrap(), own.execute(&inputs).unwrap());
+            let (expected, actual) =
+                (original.execute(&inputs, None).unwrap(), own.execute(&inputs, None).unwrap());
             for (expected, actual) in expected.iter().zip(&actual) {
                 assert_eq!(
                     (&expected.shape, &expected.data),

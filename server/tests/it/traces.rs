@@ -9,16 +9,16 @@ use opentelemetry_proto::tonic::trace::v1::{span::SpanKind, status::StatusCode};
 use serde_json::Value;
 use tonic::{Code, Request};
 
-use crate::support::{Collector, Grpc, Received, Server, ServerBuilder, eventually, get, models, post};
+use crate::support::{Collector, Grpc, Received, Server, ServerBuilder, eventually, get, long, models, post};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
 
 fn server() -> ServerBuilder {
     ServerBuilder::new().model("m", "1", &models::identity(Datatype::Fp32)).model(
-        "table",
+        "zeros",
         "1",
-        &models::table(),
+        &long::zeros(),
     )
 }
 
@@ -101,9 +101,9 @@ fn errors_of_the_server_are_marked_and_those_of_clients_are_not() {
     let collector = Collector::start();
     let server = exporting(&collector).envs([("OTEL_SERVICE_NAME", "mine")]).start();
     let url = server.url();
-    let beyond = br#"{"inputs":[{"name":"index","shape":[1],"datatype":"INT64","data":[9]}]}"#;
+    let too_many = br#"{"inputs":[{"name":"n","shape":[1],"datatype":"INT64","data":[1000000000000000]}]}"#;
     let traced = [("traceparent", &*format!("00-{TRACE}-{SPAN}-01"))];
-    assert_eq!(post(&format!("{url}/v2/models/table/infer"), &traced, beyond).status, 500);
+    assert_eq!(post(&format!("{url}/v2/models/zeros/infer"), &traced, too_many).status, 500);
     assert_eq!(post(&format!("{url}/v2/models/m/infer"), &[], b"{").status, 400);
     assert_eq!(get(&format!("{url}/wherever")).status, 404);
     let log = stop(server);
@@ -259,9 +259,9 @@ fn a_collector_that_is_not_there_costs_one_line() {
 #[test]
 fn without_a_collector_the_caller_s_trace_is_in_the_log_all_the_same() {
     let server = server().start();
-    let beyond = br#"{"inputs":[{"name":"index","shape":[1],"datatype":"INT64","data":[9]}]}"#;
+    let too_many = br#"{"inputs":[{"name":"n","shape":[1],"datatype":"INT64","data":[1000000000000000]}]}"#;
     let traced = [("traceparent", &*format!("00-{TRACE}-{SPAN}-01"))];
-    assert_eq!(post(&format!("{}/v2/models/table/infer", server.url()), &traced, beyond).status, 500);
+    assert_eq!(post(&format!("{}/v2/models/zeros/infer", server.url()), &traced, too_many).status, 500);
     assert_eq!(server.wait_for("request failed")["span"]["trace_id"], TRACE);
 }
 

@@ -110,7 +110,7 @@ fn cases() -> Vec<(&'static str, InferRequest, Expected)> {
                 Tensor::new(Datatype::Int64, Shape::from(&[1][..]), vec![9, 0, 0, 0, 0, 0, 0, 0].into())
                     .unwrap(),
             )]),
-            Expected::Fault(500, Code::Internal, "ONNX Runtime failed"),
+            Expected::Fault(400, Code::InvalidArgument, "the model cannot compute this request: Gather node"),
         ),
     ]
 }

@@ -6,13 +6,13 @@ mod array;
 mod builder;
 mod operators;
 
-use std::env;
+use std::{env, sync::OnceLock};
 
 use array::{Array, Elements};
 use builder::Builder;
 use fastrand::Rng;
 use onnx_graph::{RowAxes, analyse};
-use ort::session::Session;
+use ort::{environment::Environment, session::Session};
 use prost::Message;
 
 /// Graphs where `DECIMA_RANDOM_GRAPHS` does not say.
@@ -25,8 +25,17 @@ fn number(variable: &str, default: u64) -> u64 {
     env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
+/// ONNX Runtime, as the server finds it.
+fn environment() -> &'static Environment {
+    static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+    ENVIRONMENT.get_or_init(|| {
+        let library = decima_server::ort_library::find(&|name| env::var(name).ok()).unwrap();
+        ort::init_from(library).unwrap().build().unwrap()
+    })
+}
+
 fn load(model: &[u8]) -> Option<Session> {
-    let builder = Session::builder().unwrap().with_intra_threads(1).unwrap();
+    let builder = Session::builder(environment()).unwrap().with_intra_threads(1).unwrap();
     builder.with_log_level(ort::logging::LogLevel::Fatal).unwrap().commit_from_memory(model).ok()
 }
 
@@ -86,8 +95,6 @@ fn judge(rng: &mut Rng) -> (Outcome, Builder) {
 
 #[test]
 fn what_is_proven_keeps_rows_apart() {
-    let library = decima_server::ort_library::find(&|name| env::var(name).ok()).unwrap();
-    ort::init_from(library).unwrap().commit();
     let (graphs, seed) = (number("DECIMA_RANDOM_GRAPHS", GRAPHS), number("DECIMA_RANDOM_SEED", 1));
     let (mut proven, mut mixes, mut missed, mut does_not_run) = (0_u64, 0_u64, Vec::new(), 0_u64);
     for index in 0..graphs {

@@ -10,12 +10,13 @@ use super::{
 };
 use crate::{Datatype, Problem, Shape, Tensor, error::excerpt, push_bytes_element};
 
-/// What `null` among numbers means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Null {
-    /// An error: in requests.
-    Refused,
-    /// NaN: in responses, where JSON has no other way to say it.
+/// What `null` as an element of a floating point tensor means. Of other datatypes it is always refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nulls {
+    /// An error.
+    #[default]
+    Refuse,
+    /// NaN, which JSON has no number for.
     Nan,
 }
 
@@ -24,12 +25,12 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
     datatype: Datatype,
     shape: Shape,
-    null: Null,
+    nulls: Nulls,
 ) -> Result<Tensor, Problem> {
     let Some(expected) = shape.elements() else {
         return Err(Problem::TooManyElements(shape));
     };
-    let mut elements = Elements { expected, ..Elements::new(datatype, null) };
+    let mut elements = Elements { expected, ..Elements::new(datatype, nulls) };
     let got = match datatype {
         Datatype::Bool => elements.read::<bool>(reader),
         Datatype::Uint8 => elements.read::<u8>(reader),
@@ -55,7 +56,7 @@ pub(super) fn read(
 /// Elements being read.
 pub(super) struct Elements {
     datatype: Datatype,
-    null: Null,
+    nulls: Nulls,
     /// How many the shape asks for, where that is known.
     expected: usize,
     /// How the zeros so far were spelled.
@@ -64,8 +65,8 @@ pub(super) struct Elements {
 }
 
 impl Elements {
-    pub(super) fn new(datatype: Datatype, null: Null) -> Self {
-        Self { datatype, null, expected: 0, zeros: Zeros::PLAIN, packed: Vec::new() }
+    pub(super) fn new(datatype: Datatype, nulls: Nulls) -> Self {
+        Self { datatype, nulls, expected: 0, zeros: Zeros::PLAIN, packed: Vec::new() }
     }
 
     /// Reads the array at hand; gives the number of its elements.
@@ -172,10 +173,10 @@ pub(super) trait Element {
     fn read(elements: &mut Elements, reader: &mut Reader<'_>) -> Result<(), Problem>;
 }
 
-/// Elements that JSON writes as numbers. `$common` reads those written in a common way, `$convert` gives `None` for
-/// those beyond the datatype.
+/// Elements that JSON writes as numbers. `$words` are the values of [`WORDS`] where the datatype has them, `$common` reads
+/// numbers written in a common way, `$convert` gives `None` for those beyond the datatype.
 macro_rules! number_element {
-    ($type:ty, $null:expr, $common:expr, $convert:expr) => {
+    ($type:ty, $words:expr, $common:expr, $convert:expr) => {
         impl Element for $type {
             const SIZE: usize = size_of::<Self>();
 
@@ -189,20 +190,15 @@ macro_rules! number_element {
 
             #[inline]
             fn read(elements: &mut Elements, reader: &mut Reader<'_>) -> Result<(), Problem> {
-                let nan: Option<Self> = $null;
-                if let Some(nan) = nan
-                    && elements.null == Null::Nan
-                    && reader.null()
-                {
-                    elements.packed.extend_from_slice(&nan.to_le_bytes());
-                    return Ok(());
-                }
+                let words: Option<[Self; WORDS.len()]> = $words;
                 let Some(number) = reader.number_here() else {
-                    return Err(reader.not_a_number("a number"));
+                    let value = elements.word(reader, words)?;
+                    elements.packed.extend_from_slice(&value.to_le_bytes());
+                    return Ok(());
                 };
                 let value: Option<Self> = $convert(number);
                 let Some(value) = value else {
-                    return Err(elements.refused(reader, number, nan.is_none()));
+                    return Err(elements.refused(reader, number, words.is_none()));
                 };
                 elements.packed.extend_from_slice(&value.to_le_bytes());
                 Ok(())
@@ -219,18 +215,43 @@ macro_rules! integer_element {
     )*};
 }
 
+/// What JSON has no number for, as Python, Java and Triton write it.
+pub(super) const WORDS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
+
+macro_rules! float_words {
+    ($type:ty) => {
+        Some([<$type>::NAN, <$type>::INFINITY, <$type>::NEG_INFINITY])
+    };
+}
+
 integer_element!(u8, u16, u32, u64, i8, i16, i32, i64);
-number_element!(f32, Some(f32::NAN), common::single, Number::to_f32);
-number_element!(f64, Some(f64::NAN), common::integer::<f64>, Number::to_f64);
-number_element!(f16, Some(f16::NAN), |_| None, |number: Number<'_>| {
+number_element!(f32, float_words!(f32), common::single, Number::to_f32);
+number_element!(f64, float_words!(f64), common::integer::<f64>, Number::to_f64);
+number_element!(f16, float_words!(f16), |_| None, |number: Number<'_>| {
     // The const conversion rounds once; the other one goes by FP32 where the processor has no better.
     number.to_f64().map(f16::from_f64_const).filter(|value| value.is_finite())
 });
-number_element!(bf16, Some(bf16::NAN), |_| None, |number: Number<'_>| {
+number_element!(bf16, float_words!(bf16), |_| None, |number: Number<'_>| {
     number.to_f64().map(bf16::from_f64_const).filter(|value| value.is_finite())
 });
 
 impl Elements {
+    /// Reads what stands where no number does: one of [`WORDS`], or `null`.
+    #[cold]
+    fn word<T: Copy>(&self, reader: &mut Reader<'_>, words: Option<[T; WORDS.len()]>) -> Result<T, Problem> {
+        let (offset, datatype) = (reader.offset, self.datatype);
+        if reader.null() {
+            return match words {
+                Some([nan, ..]) if self.nulls == Nulls::Nan => Ok(nan),
+                Some(_) => Err(Problem::NullFloat { offset }),
+                None => Err(Problem::Null { offset, datatype }),
+            };
+        }
+        let Some(index) = reader.one_of(&WORDS) else { return Err(reader.not_a_number("a number")) };
+        let value = WORDS[index].into();
+        words.map(|words| words[index]).ok_or(Problem::NotInteger { offset, value, datatype })
+    }
+
     /// The complaint about a number just read.
     #[cold]
     fn refused(&self, reader: &Reader<'_>, number: Number<'_>, integers_only: bool) -> Problem {

@@ -1,7 +1,8 @@
 //! Inference requests as JSON, read in one pass: numbers go straight from the text into the tensor's bytes.
 //!
 //! The grammar is RFC 8259's, with these limits: at most [`MAX_DEPTH`] levels, valid UTF-8 throughout, and
-//! no field of the protocol twice in one object. Unknown fields are skipped; `null` in an optional field
+//! no field of the protocol twice in one object. In floating point tensors there are also `NaN`, `Infinity` and
+//! `-Infinity`, which Python, Java and Triton write for what JSON has no number for. Unknown fields are skipped; `null` in an optional field
 //! is as if the field were not there.
 
 // Here no comparison is used both as a number and as a condition, as in `offset += usize::from(byte == b'"')`
@@ -23,16 +24,17 @@ use bytes::Bytes;
 
 use crate::{DecodeError, InferRequest};
 
+pub use data::Nulls;
 pub use reader::MAX_DEPTH;
 
 pub(crate) use request::decode;
 pub(crate) use response::decode as decode_response;
 pub(crate) use writer::{write_elements, write_numbers, write_parameter, write_string};
 
-/// Reads an inference request that is all JSON.
+/// Reads an inference request that is all JSON. `nulls` says what `null` means as an element.
 ///
 /// # Errors
 /// Whatever is wrong with the body, by tensor and byte.
-pub fn decode_request(body: &Bytes) -> Result<InferRequest, DecodeError> {
-    decode(body, Bytes::new())
+pub fn decode_request(body: &Bytes, nulls: Nulls) -> Result<InferRequest, DecodeError> {
+    decode(body, Bytes::new(), nulls)
 }

@@ -218,8 +218,21 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Steps over one of these words if it is at hand; gives its index.
+    pub(super) fn one_of(&mut self, words: &[&str]) -> Option<usize> {
+        let rest = &self.bytes[self.offset..];
+        let index = words.iter().position(|word| rest.starts_with(word.as_bytes()))?;
+        self.offset += words[index].len();
+        Some(index)
+    }
+
     /// Steps over a value of any kind, without recursion.
     pub(super) fn skip(&mut self) -> Result<(), Problem> {
+        self.skip_with(&[])
+    }
+
+    /// Steps over a value of any kind, in which these words too may stand for numbers.
+    pub(super) fn skip_with(&mut self, words: &[&str]) -> Result<(), Problem> {
         const VALUE: &str = "a value";
         let floor = self.depth;
         // One bit a level above the floor, the innermost lowest: 1 for an object, 0 for an array.
@@ -241,6 +254,7 @@ impl<'a> Reader<'a> {
                 Some(b'"') => drop(self.utf8(VALUE)?),
                 Some(b't' | b'f') => drop(self.boolean(VALUE)?),
                 Some(b'n') => self.literal(b"null", VALUE)?,
+                _ if self.one_of(words).is_some() => {}
                 _ => drop(self.number(VALUE)?),
             }
             while self.depth > floor {

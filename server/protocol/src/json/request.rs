@@ -4,6 +4,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 
 use super::{
+    data::Nulls,
     parameters,
     reader::Reader,
     tensor::{self, Kind, once},
@@ -11,7 +12,7 @@ use super::{
 use crate::{DecodeError, InferRequest, InputTensor, Parameter, Parameters, Problem, RequestedOutput};
 
 /// Reads a request's JSON; `tail` is what follows it, the inputs' binary data.
-pub(crate) fn decode(json: &[u8], mut tail: Bytes) -> Result<InferRequest, DecodeError> {
+pub(crate) fn decode(json: &[u8], mut tail: Bytes, nulls: Nulls) -> Result<InferRequest, DecodeError> {
     let mut reader = Reader::new(json);
     let (mut id, mut parameters, mut inputs, mut outputs) = (None, None, None, None);
     reader.object("a JSON object", |reader, key| {
@@ -27,7 +28,7 @@ pub(crate) fn decode(json: &[u8], mut tail: Bytes) -> Result<InferRequest, Decod
                 once(&mut parameters, value, reader, "parameters")?;
             }
             b"inputs" => {
-                let value = read_inputs(reader, &mut tail)?;
+                let value = read_inputs(reader, &mut tail, nulls)?;
                 once(&mut inputs, value, reader, "inputs")?;
             }
             b"outputs" => {
@@ -47,10 +48,14 @@ pub(crate) fn decode(json: &[u8], mut tail: Bytes) -> Result<InferRequest, Decod
     Ok(InferRequest { id, parameters, inputs, outputs })
 }
 
-fn read_inputs(reader: &mut Reader<'_>, tail: &mut Bytes) -> Result<Vec<InputTensor>, DecodeError> {
+fn read_inputs(
+    reader: &mut Reader<'_>,
+    tail: &mut Bytes,
+    nulls: Nulls,
+) -> Result<Vec<InputTensor>, DecodeError> {
     let mut inputs = Vec::new();
     reader.array("an array of inputs", |reader, index| {
-        inputs.push(tensor::read(reader, index, Kind::Input, tail)?);
+        inputs.push(tensor::read(reader, index, Kind::Input(nulls), tail)?);
         Ok::<_, DecodeError>(())
     })?;
     Ok(inputs)

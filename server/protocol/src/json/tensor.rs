@@ -1,38 +1,46 @@
 //! A tensor's object: where its elements are, and what they are.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use super::{
-    data::{self, Null},
+    data::{self, Nulls, WORDS},
     parameters,
     reader::Reader,
 };
-use crate::{Datatype, DecodeError, InputTensor, Parameters, Problem, Shape, Tensor};
+use crate::{
+    Datatype, DecodeError, InputTensor, Parameter, Parameters, Problem, Shape, Tensor, bytes_elements,
+    error::excerpt, push_bytes_element,
+};
 
 /// Whose tensors are read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    Input,
+    Input(Nulls),
     Output,
 }
 
 impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Input => "input",
+            Self::Input(_) => "input",
             Self::Output => "output",
         }
     }
 
-    fn null(self) -> Null {
+    fn nulls(self) -> Nulls {
         match self {
-            Self::Input => Null::Refused,
-            Self::Output => Null::Nan,
+            Self::Input(nulls) => nulls,
+            // The encoder writes NaN and infinity so.
+            Self::Output => Nulls::Nan,
         }
     }
 }
+
+/// The parameter that says how the elements in `data` are written.
+const CONTENT_TYPE: &str = "content_type";
 
 /// Fields of a tensor's object, as they come.
 #[derive(Default)]
@@ -66,11 +74,39 @@ pub(super) fn read(
     let Some(name) = fields.name.take() else {
         return Err(DecodeError::numbered(kind.name(), index, Problem::Missing("name")));
     };
-    let parameters = fields.parameters.take().unwrap_or_default();
-    match finish(fields, kind, tail) {
+    let mut parameters = fields.parameters.take().unwrap_or_default();
+    let is_base64 = is_base64(kind, &fields, &parameters);
+    if is_base64 {
+        parameters.0.retain(|(key, _)| key != CONTENT_TYPE); // of what was sent, not of what is handed on
+    }
+    let tensor = finish(fields, kind, tail);
+    match tensor.and_then(|tensor| if is_base64 { decoded(tensor) } else { Ok(tensor) }) {
         Ok(tensor) => Ok(InputTensor { name, parameters, tensor }),
         Err(problem) => Err(DecodeError::named(kind.name(), &name, problem)),
     }
+}
+
+/// Whether the elements of BYTES come in base64, as `MLServer`'s clients say it. There are other values of the parameter,
+/// and they say nothing about the encoding.
+fn is_base64(kind: Kind, fields: &Fields<'_>, parameters: &Parameters) -> bool {
+    matches!(kind, Kind::Input(_))
+        && fields.datatype == Some(Datatype::Bytes)
+        && fields.data.is_some()
+        && matches!(parameters.get(CONTENT_TYPE), Some(Parameter::String(value)) if value == "base64")
+}
+
+/// The same tensor of BYTES with each element decoded.
+#[cold]
+fn decoded(tensor: Tensor) -> Result<Tensor, Problem> {
+    let mut packed = Vec::with_capacity(tensor.data.len());
+    for (index, element) in bytes_elements(&tensor.data).enumerate() {
+        let bytes = STANDARD.decode(element).map_err(|_| {
+            let value = excerpt(&String::from_utf8_lossy(element));
+            Problem::Base64Element { index, value }
+        })?;
+        push_bytes_element(&mut packed, &bytes);
+    }
+    Ok(Tensor { data: packed.into(), ..tensor })
 }
 
 fn read_fields<'a>(reader: &mut Reader<'a>, kind: Kind, fields: &mut Fields<'a>) -> Result<(), Problem> {
@@ -95,10 +131,10 @@ fn read_fields<'a>(reader: &mut Reader<'a>, kind: Kind, fields: &mut Fields<'a>)
         b"data" if reader.null() => Ok(()),
         b"data" => {
             let data = if let (Some(datatype), Some(shape)) = (fields.datatype, &fields.shape) {
-                Data::Read(data::read(reader, datatype, shape.clone(), kind.null())?)
+                Data::Read(data::read(reader, datatype, shape.clone(), kind.nulls())?)
             } else {
                 let start = *reader;
-                reader.skip()?;
+                reader.skip_with(&WORDS)?;
                 Data::Skipped(start)
             };
             once(&mut fields.data, data, reader, "data")
@@ -157,7 +193,7 @@ fn finish(fields: Fields<'_>, kind: Kind, tail: &mut Bytes) -> Result<Tensor, Pr
     let shape = fields.shape.ok_or(Problem::Missing("shape"))?;
     match (fields.data, fields.binary_size) {
         (Some(Data::Read(tensor)), None) => Ok(tensor),
-        (Some(Data::Skipped(mut reader)), None) => data::read(&mut reader, datatype, shape, kind.null()),
+        (Some(Data::Skipped(mut reader)), None) => data::read(&mut reader, datatype, shape, kind.nulls()),
         (None, Some(size)) if size <= tail.len() => Tensor::new(datatype, shape, tail.split_to(size)),
         (None, Some(size)) => Err(Problem::BinaryMissing { size, left: tail.len() }),
         (Some(_), Some(_)) => Err(Problem::TwoData),

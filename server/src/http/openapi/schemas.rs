@@ -232,7 +232,8 @@ pub(super) struct InferInput {
     datatype: Datatype,
     /// Size along each axis, the batch axis included.
     shape: Vec<u64>,
-    /// `binary_data_size`: the tensor is so many bytes after the JSON, and there is no `data`.
+    /// `binary_data_size`: the tensor is so many bytes after the JSON, and there is no `data`. `content_type`: `base64` for
+    /// elements of BYTES that are written so.
     #[schema(nullable = false)]
     parameters: Option<BTreeMap<String, Parameter>>,
     /// The elements in row-major order, flat or nested as the shape is.

@@ -19,12 +19,15 @@ use crate::{
 fn server() -> Envelope {
     let data_plane =
         DataPlane::new(Arc::new(Registry::default()), Metrics::new().unwrap(), Duration::from_secs(1));
-    service(AppState {
-        data_plane: Arc::new(data_plane),
-        max_body_bytes: 1 << 20,
-        body_read_timeout: Duration::from_secs(1),
-        traces: None,
-    })
+    service(
+        AppState {
+            data_plane: Arc::new(data_plane),
+            max_body_bytes: 1 << 20,
+            body_read_timeout: Duration::from_secs(1),
+            traces: None,
+        },
+        None,
+    )
 }
 
 fn as_json() -> Value {

@@ -95,7 +95,7 @@ pub(crate) fn nested_division() -> Vec<u8> {
     let branch = |name: &str, node: NodeProto, output: &str| GraphProto {
         name: name.into(),
         node: vec![node],
-        output: vec![of(output)],
+        output: vec![tensor(output, data_type::INT64, Some(&["N"]))],
         ..GraphProto::default()
     };
     let looping = with(node("", "Loop", &["once", "", "a"], &["looped"]), [graph("body", body)]);

@@ -4,6 +4,7 @@ mod client;
 mod collector;
 pub(crate) mod graphs;
 mod grpc;
+pub(crate) mod long;
 pub(crate) mod models;
 mod server;
 

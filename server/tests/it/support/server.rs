@@ -191,6 +191,14 @@ impl Server {
         read("VmHWM:").saturating_sub(before)
     }
 
+    /// The time that it has had of all cores so far.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = Process::new(self.process.id() as i32).and_then(|process| process.stat()).unwrap();
+        let ticks = stat.utime + stat.stime;
+        Duration::from_millis(ticks * 1000 / procfs::ticks_per_second())
+    }
+
     /// What of files whose path contains `name` is in its memory, in bytes.
     #[cfg(target_os = "linux")]
     pub(crate) fn resident(&self, name: &str) -> u64 {

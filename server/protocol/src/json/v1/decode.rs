@@ -10,28 +10,28 @@ use super::{
 use crate::{
     Datatype, DecodeError, InferRequest, InputTensor, Parameters, Problem,
     error::excerpt,
-    json::{reader::Reader, tensor::once},
+    json::{data::Nulls, reader::Reader, tensor::once},
 };
 
 /// Reads a request to a model with these inputs, whose first axis counts rows in the row form.
 ///
-/// Other keys than `instances` and `inputs` are skipped.
+/// Other keys than `instances` and `inputs` are skipped. `nulls` says what `null` means as an element.
 ///
 /// # Errors
 /// Whatever is wrong with the body, by instance, input and byte: neither form or both, no instance, an input
-/// that is missing, unknown or twice there, values that are not nested as the model's shape, `null`, numbers
-/// beyond the datatype.
-pub fn decode_request(body: &[u8], inputs: &[Input<'_>]) -> Result<Request, DecodeError> {
+/// that is missing, unknown or twice there, values that are not nested as the model's shape, `null` where it is
+/// refused, numbers beyond the datatype.
+pub fn decode_request(body: &[u8], inputs: &[Input<'_>], nulls: Nulls) -> Result<Request, DecodeError> {
     let mut reader = Reader::new(body);
     let (mut rows, mut columns) = (None, None);
     reader.object("a JSON object", |reader, key| {
         match key {
             b"instances" => {
-                let value = read_instances(reader, inputs)?;
+                let value = read_instances(reader, inputs, nulls)?;
                 once(&mut rows, value, reader, "instances")?;
             }
             b"inputs" => {
-                let value = read_columns(reader, inputs)?;
+                let value = read_columns(reader, inputs, nulls)?;
                 once(&mut columns, value, reader, "inputs")?;
             }
             _ => reader.skip()?,
@@ -53,11 +53,12 @@ type Tensors<'a> = SmallVec<[Nested<'a>; 2]>;
 fn read_instances(
     reader: &mut Reader<'_>,
     inputs: &[Input<'_>],
+    nulls: Nulls,
 ) -> Result<(usize, Vec<InputTensor>), DecodeError> {
     if let Some(scalar) = inputs.iter().find(|input| input.dims.is_empty()) {
         return Err(DecodeError::named("input", scalar.name, Problem::NoRows));
     }
-    let mut tensors: Tensors<'_> = inputs.iter().map(Nested::new).collect();
+    let mut tensors: Tensors<'_> = inputs.iter().map(|input| Nested::new(input, nulls)).collect();
     let mut count = 0;
     reader.array("an array of instances", |reader, index| {
         count += 1;
@@ -73,8 +74,12 @@ fn read_instances(
     Ok((count, finish(tensors, Some(count))?))
 }
 
-fn read_columns(reader: &mut Reader<'_>, inputs: &[Input<'_>]) -> Result<Vec<InputTensor>, DecodeError> {
-    let mut tensors: Tensors<'_> = inputs.iter().map(Nested::new).collect();
+fn read_columns(
+    reader: &mut Reader<'_>,
+    inputs: &[Input<'_>],
+    nulls: Nulls,
+) -> Result<Vec<InputTensor>, DecodeError> {
+    let mut tensors: Tensors<'_> = inputs.iter().map(|input| Nested::new(input, nulls)).collect();
     let place = |name: Option<&str>| match name {
         Some(name) => format_compact!("input '{}'", excerpt(name)),
         None => "inputs".into(),

@@ -11,7 +11,7 @@ use crate::{
     Datatype, Problem, Shape, Tensor,
     error::excerpt,
     json::{
-        data::{Element, Elements, Null, Text},
+        data::{Element, Elements, Nulls, Text},
         reader::Reader,
         tensor::once,
     },
@@ -31,12 +31,12 @@ pub(super) struct Nested<'a> {
 
 impl<'a> Nested<'a> {
     /// A tensor for `input`, still empty. The size of its first axis is left to what comes.
-    pub(super) fn new(input: &'a Input<'a>) -> Self {
+    pub(super) fn new(input: &'a Input<'a>, nulls: Nulls) -> Self {
         let size = |(axis, dim): (usize, &i64)| usize::try_from(*dim).ok().filter(|_| axis > 0);
         Self {
             input,
             dims: input.dims.iter().enumerate().map(size).collect(),
-            elements: Elements::new(input.datatype, Null::Refused),
+            elements: Elements::new(input.datatype, nulls),
         }
     }
 

@@ -1,0 +1,329 @@
+//! Why a run failed: whose fault it is, and what clients are told of it.
+
+use std::fmt;
+
+use ort::ErrorCode;
+
+/// Longer texts are cut: a list of shapes may be as long as a client makes it.
+const LONGEST_TEXT: usize = 300;
+
+/// Endings of source files that ONNX Runtime's messages name.
+const SOURCES: [&str; 7] = [".cc:", ".h:", ".cpp:", ".hpp:", ".cu:", ".cuh:", ".inc:"];
+
+/// What only the machine or the engine can be blamed for, in whichever words ONNX Runtime has it.
+const MACHINE: [&str; 14] = [
+    "allocate",
+    "bad_alloc",
+    "bad alloc",
+    "out of memory",
+    "OUT_OF_MEMORY",
+    "CUDA",
+    "CUBLAS",
+    "CUDNN",
+    "cudnn",
+    "cuDNN",
+    "not implemented",
+    "NOT_IMPLEMENTED",
+    "is not supported",
+    "kernel image",
+];
+
+/// What the C++ library calls a text that is no number.
+const NO_NUMBER: [&str; 7] = ["stod", "stof", "stold", "stoi", "stol", "stoll", "stoull"];
+
+/// Who is to blame for a run that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The request: its values or sizes are none that the model can compute with.
+    Request,
+    /// The server, the engine or the machine.
+    Server,
+    /// Nobody: it was stopped.
+    Stopped,
+}
+
+/// Why a run failed, in the engine's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ExecuteError {
+    /// Who is to blame.
+    pub fault: Fault,
+    /// One line.
+    pub message: String,
+}
+
+impl ExecuteError {
+    /// A fault of the server.
+    pub fn server(message: impl fmt::Display) -> Self {
+        Self { fault: Fault::Server, message: message.to_string() }
+    }
+
+    /// What ONNX Runtime says of a run.
+    pub(super) fn of_run<T>(error: &ort::Error<T>) -> Self {
+        Self::of_engine(error.code(), error.message())
+    }
+
+    fn of_engine(code: ErrorCode, text: &str) -> Self {
+        let fault = if text.contains("terminate flag") { Fault::Stopped } else { fault(code, text) };
+        Self { fault, message: cleaned(text) }
+    }
+}
+
+/// An operator fails on the values and sizes that reach it, which are the request's: most checks of ONNX Runtime come as
+/// `FAIL`, not as `INVALID_ARGUMENT`. What it throws without a check of its own may be anything, but for numbers.
+fn fault(code: ErrorCode, text: &str) -> Fault {
+    let (_, reason) = node_and_reason(text);
+    let is_of_request = match code {
+        ErrorCode::InvalidArgument => true,
+        ErrorCode::GenericFailure => text.contains(NODE_FAILED),
+        ErrorCode::RuntimeException => NO_NUMBER.contains(&reason.trim()),
+        _ => false,
+    };
+    let is_of_machine = MACHINE.iter().any(|word| reason.contains(word));
+    if is_of_request && !is_of_machine { Fault::Request } else { Fault::Server }
+}
+
+const NODE_FAILED: &str = "Non-zero status code returned while running ";
+
+/// The operator and the name of the node that failed, and why it did; the innermost where a node has a graph of its own.
+fn node_and_reason(text: &str) -> (Option<(&str, &str)>, &str) {
+    let Some(start) = text.rfind(NODE_FAILED) else { return (None, text) };
+    let text = &text[start + NODE_FAILED.len()..];
+    let parts = text.split_once(" node. Name:'").and_then(|(operator, rest)| {
+        let (name, reason) = rest.split_once("' Status Message: ")?;
+        Some((operator, name, reason))
+    });
+    match parts {
+        Some((operator, name, reason)) => (Some((operator, name)), reason),
+        None => (None, text),
+    }
+}
+
+/// One line without what is about ONNX Runtime's own code: `Add node 'plus': 2 by 3`.
+fn cleaned(text: &str) -> String {
+    let (node, reason) = node_and_reason(text);
+    let reason = reason.split("Stacktrace:").next().unwrap_or(reason);
+    let mut reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    while let Some((start, end)) = location(&reason) {
+        reason.replace_range(start..end, "");
+    }
+    while let Some((start, end)) = status(&reason) {
+        reason.replace_range(start..end, "");
+    }
+    // Which condition of its code was not met, before what that means.
+    if let Some((_, meaning)) = reason.split_once(" was false. ") {
+        reason = meaning.to_owned();
+    }
+    if reason.contains("hostname=") || reason.contains("file=") {
+        let told = |part: &&str| !["hostname=", "file=", "line="].iter().any(|key| part.starts_with(key));
+        reason = reason.split(" ; ").filter(told).collect::<Vec<_>>().join("; ");
+    }
+    let reason = match reason.trim() {
+        "" => "failed without a reason",
+        reason if NO_NUMBER.contains(&reason) => "a text is not a number",
+        reason => reason,
+    };
+    let mut line = match node {
+        Some((operator, "")) => format!("{operator} node: {reason}"),
+        Some((operator, name)) => format!("{operator} node '{name}': {reason}"),
+        None => reason.to_owned(),
+    };
+    if line.len() > LONGEST_TEXT {
+        line.truncate(line.floor_char_boundary(LONGEST_TEXT));
+        line.push('…');
+    }
+    line
+}
+
+/// Where a place in the code is named, with the function that it is in.
+fn location(text: &str) -> Option<(usize, usize)> {
+    let of = |ending: &str| {
+        text.match_indices(ending).find_map(|(at, _)| {
+            let digits = at + ending.len();
+            let length = text[digits..].bytes().take_while(u8::is_ascii_digit).count();
+            let end = digits + length;
+            let is_place = length > 0 && matches!(text.as_bytes().get(end), None | Some(b' '));
+            let start = text[..at].rfind(' ').map_or(0, |space| space + 1);
+            is_place.then_some((start, end))
+        })
+    };
+    let (start, end) = SOURCES.iter().filter_map(|ending| of(ending)).min()?;
+    let after = text[end..].strip_prefix(' ').map_or(end, |_| end + 1);
+    let function = function(&text[after..], text[start..end].contains('/'));
+    Some((start, after + function))
+}
+
+/// The length of a function's name, or of its whole signature where the place is a path, and the space after it.
+fn function(text: &str, is_whole: bool) -> usize {
+    let mut depth = 0_usize;
+    let mut has_parameters = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' | '[' | '<' => depth += 1,
+            ')' | ']' | '>' => depth = depth.saturating_sub(1),
+            ' ' if depth == 0 => {
+                let goes_on =
+                    ["const ", "noexcept ", "[with "].iter().any(|next| text[at + 1..].starts_with(next));
+                if !is_whole || (has_parameters && !goes_on) {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        has_parameters |= c == '(';
+    }
+    // No end: it is the text after all.
+    0
+}
+
+/// The code that ONNX Runtime puts before a text of its own: `[ONNXRuntimeError] : 1 : FAIL : `.
+fn status(text: &str) -> Option<(usize, usize)> {
+    const MARK: &str = "[ONNXRuntimeError] : ";
+    let start = text.find(MARK)?;
+    let end = text[start + MARK.len()..].match_indices(" : ").nth(1).map(|(at, colon)| at + colon.len());
+    Some((start, start + MARK.len() + end.unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(code: ErrorCode, text: &str) -> (Fault, String) {
+        let ExecuteError { fault, message } = ExecuteError::of_engine(code, text);
+        (fault, message)
+    }
+
+    /// What is told of the failure of a node.
+    fn check(cases: &[(ErrorCode, &str, Fault, &str)]) {
+        for (code, text, fault, told) in cases {
+            assert_eq!(of(*code, &format!("{NODE_FAILED}{text}")), (*fault, (*told).to_owned()), "{text}");
+        }
+    }
+
+    /// Texts of ONNX Runtime 1.32.
+    #[test]
+    fn what_the_request_is_to_blame_for_is_told_without_the_engine_s_code() {
+        use ErrorCode::{GenericFailure, InvalidArgument, RuntimeException};
+        check(&[
+            (
+                InvalidArgument,
+                "Gather node. Name:'emb' Status Message: indices element out of data bounds, idx=9 must be within the inclusive range [-2,1]",
+                Fault::Request,
+                "Gather node 'emb': indices element out of data bounds, idx=9 must be within the inclusive range [-2,1]",
+            ),
+            (
+                GenericFailure,
+                "Add node. Name:'plus' Status Message: /onnxruntime_src/onnxruntime/core/providers/cpu/math/element_wise_ops.h:563 void onnxruntime::BroadcastIterator::Init(ptrdiff_t, ptrdiff_t) axis == 1 || axis == largest was false. Attempting to broadcast an axis by a dimension other than 1. 2 by 3\n",
+                Fault::Request,
+                "Add node 'plus': Attempting to broadcast an axis by a dimension other than 1. 2 by 3",
+            ),
+            (
+                GenericFailure,
+                "GatherElements node. Name:'' Status Message: /onnxruntime_src/onnxruntime/core/providers/cpu/tensor/gather_elements.cc:150 void onnxruntime::core_impl(const Tensor*, const Tensor*, Tensor*, int64_t, concurrency::ThreadPool*) [with Tin = long int; int64_t = long int] GatherElements op: Out of range value in index tensor\n",
+                Fault::Request,
+                "GatherElements node: GatherElements op: Out of range value in index tensor",
+            ),
+            (
+                GenericFailure,
+                "TreeEnsembleRegressor node. Name:'' Status Message: /onnxruntime_src/onnxruntime/core/providers/cpu/ml/tree_ensemble_common.h:649 void onnxruntime::ml::detail::TreeEnsembleCommon<InputType, ThresholdType, OutputType>::ComputeAgg(onnxruntime::concurrency::ThreadPool*, const AGG&) const [with AGG = onnxruntime::ml::detail::TreeAggregatorSum<float, float, float>; InputType = float] One path in the graph requests feature 7 but input tensor has 5 features.\n",
+                Fault::Request,
+                "TreeEnsembleRegressor node: One path in the graph requests feature 7 but input tensor has 5 features.",
+            ),
+            (
+                GenericFailure,
+                "MatMul node. Name:'m' Status Message: matmul_helper.h:59 Compute MatMul dimension mismatch",
+                Fault::Request,
+                "MatMul node 'm': MatMul dimension mismatch",
+            ),
+            (
+                GenericFailure,
+                "Pad node. Name:'' Status Message: /onnxruntime_src/onnxruntime/core/framework/op_kernel.cc:87 virtual OrtValue* onnxruntime::OpKernelContext::OutputMLValue(int, const onnxruntime::TensorShape&) [ONNXRuntimeError] : 1 : FAIL : tensor.cc:57 CalculateTensorStorageSize Tensor shape.Size() must be >= 0\n",
+                Fault::Request,
+                "Pad node: Tensor shape.Size() must be >= 0",
+            ),
+            (
+                GenericFailure,
+                "OneHotEncoder node. Name:'' Status Message: Unknown Category and zeros = 0.",
+                Fault::Request,
+                "OneHotEncoder node: Unknown Category and zeros = 0.",
+            ),
+            (
+                RuntimeException,
+                "Cast node. Name:'' Status Message: stod",
+                Fault::Request,
+                "Cast node: a text is not a number",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn what_the_request_is_not_to_blame_for_is_no_fault_of_it() {
+        use ErrorCode::{ExecutionProviderFailure, GenericFailure, NotImplemented, RuntimeException};
+        check(&[
+            (
+                RuntimeException,
+                "ArgMax node. Name:'' Status Message: ",
+                Fault::Server,
+                "ArgMax node: failed without a reason",
+            ),
+            (
+                GenericFailure,
+                "Range node. Name:'' Status Message: /onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:360 void* onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, onnxruntime::Stream*) Failed to allocate memory for requested buffer of size 4000000000000000\n",
+                Fault::Server,
+                "Range node: Failed to allocate memory for requested buffer of size 4000000000000000",
+            ),
+            (
+                GenericFailure,
+                "MatMul node. Name:'' Status Message: CUDA failure 2: out of memory ; GPU=0 ; hostname=gpu-7 ; file=/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc ; line=66 ; expr=cudaMalloc(&p, size)",
+                Fault::Server,
+                "MatMul node: CUDA failure 2: out of memory; GPU=0; expr=cudaMalloc(&p, size)",
+            ),
+            (
+                NotImplemented,
+                "Conv node. Name:'' Status Message: 4-D only",
+                Fault::Server,
+                "Conv node: 4-D only",
+            ),
+            (
+                ExecutionProviderFailure,
+                "Conv node. Name:'' Status Message: lost",
+                Fault::Server,
+                "Conv node: lost",
+            ),
+            (
+                GenericFailure,
+                "Loop node. Name:'l' Status Message: Exiting due to terminate flag being set to true.",
+                Fault::Stopped,
+                "Loop node 'l': Exiting due to terminate flag being set to true.",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn the_innermost_node_is_named_and_what_no_node_says_stays() {
+        let inner = format!(
+            "{NODE_FAILED}Loop node. Name:'l' Status Message: {NODE_FAILED}Add node. Name:'a' Status Message: no"
+        );
+        assert_eq!(of(ErrorCode::GenericFailure, &inner), (Fault::Request, "Add node 'a': no".into()));
+        let text = "Got invalid dimensions for input: x";
+        assert_eq!(of(ErrorCode::InvalidArgument, text), (Fault::Request, text.into()));
+        assert_eq!(of(ErrorCode::GenericFailure, text), (Fault::Server, text.into()));
+    }
+
+    #[test]
+    fn a_text_of_any_length_and_form_becomes_one_short_line() {
+        for text in [
+            "é".repeat(5000),
+            "a\n b\tStacktrace:\nmore".into(),
+            "x.cc:1".into(),
+            "x.cc:1 f(".into(),
+            String::new(),
+        ] {
+            let (_, line) = of(ErrorCode::GenericFailure, &text);
+            assert!(
+                !line.is_empty() && line.len() <= LONGEST_TEXT + '…'.len_utf8() && !line.contains('\n'),
+                "{line}"
+            );
+        }
+    }
+}
