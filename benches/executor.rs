@@ -6,13 +6,14 @@ use benches::{digits_model, pictures, runtime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use decima_server::{
     batcher::gather::Gatherer,
-    executor::{Executor as _, OnnxExecutor, SessionOptions},
+    executor::{Executor as _, ModelSource, OnnxExecutor, SessionOptions},
 };
 
 fn execute(criterion: &mut Criterion) {
     let runtime = runtime().expect("ONNX Runtime loads");
-    let (mut executor, _) = OnnxExecutor::load(&runtime, &digits_model(), &SessionOptions::new("", 1))
-        .expect("models/digits/1/model.onnx is a model");
+    let (mut executor, _) =
+        OnnxExecutor::load(&runtime, &ModelSource::file(digits_model()), &SessionOptions::new("", 1))
+            .expect("models/digits/1/model.onnx is a model");
     let mut group = criterion.benchmark_group("executor/digits");
     for rows in [1, 4, 16, 32, 64] {
         let inputs = [pictures(rows)];

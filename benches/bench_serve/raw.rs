@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use decima_server::{
     batcher::gather::Gatherer,
-    executor::{Executor as _, OnnxExecutor, Runtime, SessionOptions},
+    executor::{Executor as _, ModelSource, OnnxExecutor, Runtime, SessionOptions},
 };
 use oip::Tensor;
 use rustix::time::{ClockId, clock_gettime};
@@ -31,7 +31,8 @@ impl Raw {
     /// # Errors
     /// ONNX Runtime refuses it.
     pub(crate) fn load(runtime: &Runtime, path: &Path) -> anyhow::Result<Self> {
-        let (executor, _) = OnnxExecutor::load(runtime, path, &SessionOptions::new("", 1))?;
+        let (executor, _) =
+            OnnxExecutor::load(runtime, &ModelSource::file(path), &SessionOptions::new("", 1))?;
         Ok(Self(executor))
     }
 

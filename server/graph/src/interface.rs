@@ -6,7 +6,7 @@ use crate::proto::{DimensionValue, GraphProto, ModelProto, TypeProto, ValueInfoP
 
 /// From this version of the format on an initializer of an input's name is that input's default. Before it, every
 /// initializer had to be listed among the inputs, and was a constant nevertheless.
-const IR_VERSION_OF_DEFAULTS: i64 = 4;
+pub(crate) const IR_VERSION_OF_DEFAULTS: i64 = 4;
 
 /// The inputs and outputs of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

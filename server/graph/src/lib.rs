@@ -3,6 +3,7 @@
 mod interface;
 pub mod proto;
 mod read;
+pub mod rewrite;
 pub mod rows;
 
 pub use interface::{Declared, Dim, Interface, Kind, interface};

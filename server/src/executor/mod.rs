@@ -1,13 +1,16 @@
 //! Running a model. The seam behind which ONNX Runtime stands: nothing else knows it.
 
+mod broadcast;
 mod by_size;
+mod checked;
 mod failure;
 mod onnx;
 mod repeated;
 mod run_time;
 mod runtime;
-mod strings;
+mod source;
 mod stop;
+mod strings;
 
 use oip::{Datatype, Shape, Tensor};
 
@@ -16,6 +19,7 @@ pub use failure::{ExecuteError, Fault};
 pub use onnx::OnnxExecutor;
 pub use run_time::RunTime;
 pub use runtime::{Runtime, RuntimeError, SessionOptions};
+pub use source::ModelSource;
 pub use stop::{Stop, runs_go_on};
 
 /// One input of a batch: the rows of all its requests, one after the other.
@@ -33,8 +37,8 @@ pub struct BatchInput<'a> {
 
 /// Something that runs a model, one batch at a time.
 pub trait Executor: Send + Sync {
-    /// Runs the model on inputs in its signature's order; gives every output in the signature's order. `stop` ends it
-    /// before; without one it takes what it takes.
+    /// Runs the model on inputs in its signature's order, of which optional ones may be missing; gives every output in
+    /// the signature's order. `stop` ends it before; without one it takes what it takes.
     ///
     /// # Errors
     /// The engine's own error, or that it was stopped; the executor stays usable.

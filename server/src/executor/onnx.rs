@@ -1,23 +1,36 @@
 //! One ONNX Runtime session: tensors in, tensors out.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
+use compact_str::CompactString;
 use half::{bf16, f16};
 use oip::{Datatype, Shape, Tensor};
 use ort::{
-    session::{RunOptions, Session, SessionInputValue},
+    session::{
+        OverridableInitializer, RunOptions, Session, SessionInputValue, SessionInputs, SessionOutputs,
+    },
     value::{DynValue, Outlet, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType},
 };
 use smallvec::SmallVec;
 
-use super::{BatchInput, ExecuteError, Executor, Runtime, RuntimeError, SessionOptions, Stop, stop::Going, strings};
+use super::{
+    BatchInput, ExecuteError, Executor, ModelSource, Runtime, RuntimeError, SessionOptions, Stop,
+    stop::Going, strings,
+};
 use crate::model::{Dimension, Signature, TensorSpec};
+
+/// A default with more elements than this is a weight.
+const MOST_DEFAULT_ELEMENTS: i64 = 1024;
 
 /// One session of a model. Runs one batch at a time.
 pub struct OnnxExecutor {
     session: Session,
     outputs: usize,
+    /// How many inputs every run needs.
+    required: usize,
+    /// Names of those that may be left out, which come after them.
+    optional: Vec<CompactString>,
     /// What has ONNX Runtime give back, after a run, the memory that it keeps for the next one; where it can.
     sparing: Option<RunOptions>,
     /// Bytes of inputs up to which it keeps its memory.
@@ -32,20 +45,26 @@ impl fmt::Debug for OnnxExecutor {
 }
 
 impl OnnxExecutor {
-    /// Loads the model at `path` and reads its signature.
+    /// Makes a session of the model and reads its signature.
     ///
     /// # Errors
     /// ONNX Runtime refuses the model, or it has inputs or outputs that the protocol cannot carry.
     pub fn load(
         runtime: &Runtime,
-        path: &Path,
+        source: &ModelSource,
         options: &SessionOptions,
     ) -> Result<(Self, Signature), RuntimeError> {
-        let (session, on_gpu) = runtime.session(path, options)?;
-        let inputs = session.inputs().iter().map(spec_of).collect::<Result<Vec<_>, _>>()?;
-        let outputs = session.outputs().iter().map(spec_of).collect::<Result<Vec<_>, _>>()?;
+        let (session, on_gpu) = runtime.session(source, options)?;
+        let spec = |outlet: &Outlet| spec_of(outlet.name(), outlet.dtype());
+        let mut inputs = session.inputs().iter().map(spec).collect::<Result<Vec<_>, _>>()?;
+        let outputs = session.outputs().iter().map(spec).collect::<Result<Vec<_>, _>>()?;
+        let required = inputs.len();
+        inputs.extend(optional_inputs(&session.overridable_initializers()));
+        let optional = inputs[required..].iter().map(|spec| spec.name.clone()).collect();
         let sparing = if on_gpu { None } else { Runtime::sparing() };
-        let executor = Self { session, outputs: outputs.len(), sparing, usual_bytes: usize::MAX, on_gpu };
+        let usual_bytes = usize::MAX;
+        let executor =
+            Self { session, outputs: outputs.len(), required, optional, sparing, usual_bytes, on_gpu };
         Ok((executor, Signature { inputs, outputs }))
     }
 
@@ -81,9 +100,16 @@ impl Executor for OnnxExecutor {
         let _going = stop.map(|_| Going::new());
         let sparing = self.sparing.as_ref().filter(|_| bytes(inputs) > self.usual_bytes);
         let stoppable = stop.map(|stop| stoppable(stop, sparing.is_some())).transpose()?;
-        let results = match stoppable.as_deref().or(sparing) {
-            None => self.session.run(&values[..]),
-            Some(options) => self.session.run_with_options(&values[..], options),
+        let options = stoppable.as_deref().or(sparing);
+        let results = if inputs.last().is_none_or(|last| last.position < self.required) {
+            run(&mut self.session, &values[..], options)
+        } else {
+            let names = inputs.iter().map(|input| match input.position.checked_sub(self.required) {
+                None => Cow::Owned(self.session.inputs()[input.position].name().to_owned()),
+                Some(optional) => Cow::Borrowed(self.optional[optional].as_str()),
+            });
+            let named = names.zip(values).collect::<Vec<_>>();
+            run(&mut self.session, SessionInputs::<0>::ValueMap(named), options)
         };
         let results = results.map_err(|error| ExecuteError::of_run(&error))?;
         let mut tensors = Vec::with_capacity(self.outputs);
@@ -109,12 +135,32 @@ fn stoppable(stop: &Stop, sparing: bool) -> Result<Arc<RunOptions>, ExecuteError
     Ok(options)
 }
 
-fn spec_of(outlet: &Outlet) -> Result<TensorSpec, RuntimeError> {
-    let name = outlet.name();
-    let refused =
-        |what: String| RuntimeError::Model(format!("'{name}' is {what}, which the protocol cannot carry"));
-    let ValueType::Tensor { ty, shape, dimension_symbols } = outlet.dtype() else {
-        return Err(refused(format!("a {}", outlet.dtype())));
+/// Inputs with a default, unless they are weights: files of old exporters list those among the inputs.
+fn optional_inputs(initializers: &[OverridableInitializer]) -> Vec<TensorSpec> {
+    let spec = |initializer: &OverridableInitializer| {
+        let spec = spec_of(initializer.name(), initializer.dtype()).ok()?;
+        Some(TensorSpec { optional: true, ..spec })
+    };
+    let specs: Vec<_> = initializers.iter().filter_map(spec).collect();
+    let elements = |spec: &TensorSpec| spec.shape().iter().product::<i64>();
+    if specs.iter().any(|spec| elements(spec) > MOST_DEFAULT_ELEMENTS) { Vec::new() } else { specs }
+}
+
+fn run<'s, 'i, 'v: 'i>(
+    session: &'s mut Session,
+    inputs: impl Into<SessionInputs<'i, 'v>>,
+    options: Option<&'s RunOptions>,
+) -> ort::Result<SessionOutputs<'s>> {
+    match options {
+        None => session.run(inputs),
+        Some(options) => session.run_with_options(inputs, options),
+    }
+}
+
+fn spec_of(name: &str, of: &ValueType) -> Result<TensorSpec, RuntimeError> {
+    let refused = |what: String| RuntimeError::NotCarried { name: name.to_owned(), what };
+    let ValueType::Tensor { ty, shape, dimension_symbols } = of else {
+        return Err(refused(format!("a {of}")));
     };
     let datatype = datatype_of(*ty).ok_or_else(|| refused(format!("a tensor of {ty}")))?;
     let dims = shape

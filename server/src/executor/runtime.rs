@@ -17,7 +17,7 @@ use ort::{
     },
 };
 
-use super::repeated::Repeated;
+use super::{ModelSource, repeated::Repeated};
 use crate::config::Device;
 
 /// Why a session could not be had.
@@ -48,6 +48,14 @@ pub enum RuntimeError {
     /// ONNX Runtime refuses the model.
     #[error("{0}")]
     Model(String),
+    /// An input or output is nothing that a request or an answer can have.
+    #[error("'{name}' is {what}, which the protocol cannot carry")]
+    NotCarried {
+        /// Its name.
+        name: String,
+        /// What it is.
+        what: String,
+    },
 }
 
 /// How sessions of one model are made.
@@ -119,14 +127,18 @@ impl Runtime {
         name.and_then(|name| name.split_once(".so.")).map_or("unknown", |(_, version)| version)
     }
 
-    /// Loads the model at `path`, and says whether it runs on a GPU. External data is looked for beside it, as ONNX
-    /// lays down.
+    /// Makes a session of the model, and says whether it runs on a GPU. External data is looked for beside its file, as
+    /// ONNX lays down.
     ///
     /// # Errors
     /// [`RuntimeError::Model`] with ONNX Runtime's reason; [`RuntimeError::CudaFailed`].
-    pub fn session(&self, path: &Path, options: &SessionOptions) -> Result<(Session, bool), RuntimeError> {
-        let on_cpu = || Ok((self.cpu_session(path, options)?, false));
-        let on_gpu = |index| Ok((self.cuda_session(path, options, index)?, true));
+    pub fn session(
+        &self,
+        source: &ModelSource,
+        options: &SessionOptions,
+    ) -> Result<(Session, bool), RuntimeError> {
+        let on_cpu = || Ok((self.cpu_session(source, options)?, false));
+        let on_gpu = |index| Ok((self.cuda_session(source, options, index)?, true));
         match self.device {
             Device::Cpu => on_cpu(),
             Device::Cuda(index) => on_gpu(index),
@@ -137,14 +149,14 @@ impl Runtime {
         }
     }
 
-    fn cpu_session(&self, path: &Path, options: &SessionOptions) -> Result<Session, RuntimeError> {
-        let mut builder = self.builder(options).map_err(|error| refused(&error, path))?;
-        builder.commit_from_file(path).map_err(|error| refused(&error, path))
+    fn cpu_session(&self, source: &ModelSource, options: &SessionOptions) -> Result<Session, RuntimeError> {
+        let builder = self.builder(options).map_err(|error| refused(&error, source))?;
+        source.commit(builder).map_err(|error| refused(&error, source))
     }
 
     fn cuda_session(
         &self,
-        path: &Path,
+        source: &ModelSource,
         options: &SessionOptions,
         index: u32,
     ) -> Result<Session, RuntimeError> {
@@ -155,12 +167,12 @@ impl Runtime {
             .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
             .build()
             .error_on_failure();
-        let mut builder = self
+        let builder = self
             .builder(options)
             .map_err(|error| failed(error.to_string()))?
             .with_execution_providers([provider])
             .map_err(|error| failed(error.to_string()))?;
-        builder.commit_from_file(path).map_err(|error| refused(&error, path))
+        source.commit(builder).map_err(|error| refused(&error, source))
     }
 
     /// Options of a run on the CPU that gives back the memory of its arena. On a GPU that would wait for it.
@@ -186,9 +198,14 @@ impl Runtime {
 }
 
 /// ONNX Runtime's reason, which clients may see: without the folder that it is about.
-fn refused<T>(error: &ort::Error<T>, path: &Path) -> RuntimeError {
+fn refused<T>(error: &ort::Error<T>, source: &ModelSource) -> RuntimeError {
+    let path = source.path();
     let folder = path.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
-    let text = error.to_string();
+    let mut text = error.to_string();
+    if let (Some(_), Some(name)) = (source.bytes(), path.file_name()) {
+        // ONNX Runtime does not know where the bytes come from.
+        text = format!("{}: {text}", name.display());
+    }
     RuntimeError::Model(if folder.is_empty() {
         text
     } else {

@@ -33,14 +33,16 @@ pub(super) fn input<'a>(input: &BatchInput<'_>) -> Result<SessionInputValue<'a>,
 pub(super) fn output(value: &DynValue) -> Result<Tensor, ExecuteError> {
     let dims = value.shape();
     let shape = shape_of(dims);
-    let count = shape.elements().ok_or_else(|| ExecuteError::server(format!("an output has the shape {shape}")))?;
+    let count =
+        shape.elements().ok_or_else(|| ExecuteError::server(format!("an output has the shape {shape}")))?;
     let Content { bytes, starts } = content(value, count).map_err(ExecuteError::server)?;
     let mut data = Vec::with_capacity(bytes.len() + 4 * count);
     let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
     for (&start, end) in starts.iter().zip(ends) {
         let element = bytes.get(start..end);
-        let element = element
-            .ok_or_else(|| ExecuteError::server(format!("a string from byte {start} to {end} of an output")))?;
+        let element = element.ok_or_else(|| {
+            ExecuteError::server(format!("a string from byte {start} to {end} of an output"))
+        })?;
         oip::push_bytes_element(&mut data, element);
     }
     Ok(Tensor { datatype: Datatype::Bytes, shape, data: data.into() })

@@ -1,6 +1,6 @@
 //! The instances that a model gets, and how their batches are formed: by how long its runs take, on the CPU or a GPU.
 
-use std::{path::Path, sync::mpsc::Receiver, time::Duration};
+use std::{sync::mpsc::Receiver, time::Duration};
 
 use oip::InferRequest;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     batcher::{BatchPolicy, Instance, InstanceThread, Replacement, TimeDependsOn},
-    executor::{Executor, OnnxExecutor, RunTime, Runtime, SessionOptions},
+    executor::{Executor, ModelSource, OnnxExecutor, RunTime, Runtime, SessionOptions},
     model::{Batching, InstanceGroup, ModelConfig, Signature, TensorSpec},
     validate::Rules,
 };
@@ -32,23 +32,23 @@ pub(super) struct FirstSession {
 }
 
 impl FirstSession {
-    /// Loads the model at `path`, which the log calls `name`, for a server of so many threads.
+    /// Loads the model, which the log calls `name`, for a server of so many threads.
     ///
     /// # Errors
     /// ONNX Runtime refuses the model, or the file cannot be read.
     pub(super) fn load(
         runtime: &Runtime,
         name: &str,
-        path: &Path,
+        source: &ModelSource,
         threads: usize,
         group: &InstanceGroup,
     ) -> Result<(Self, Signature), LoadError> {
-        let is_large = path.metadata()?.len() > LARGE_MODEL_BYTES;
+        let is_large = source.path().metadata()?.len() > LARGE_MODEL_BYTES;
         let intra_op_threads = group.intra_op_threads.unwrap_or(if is_large { threads } else { 1 });
         let count = group.count.unwrap_or_else(|| (threads / intra_op_threads).max(1));
         let plan = Plan { count, intra_op_threads, solo_threads: 0 };
         let options = SessionOptions::new(name, intra_op_threads);
-        let (executor, signature) = OnnxExecutor::load(runtime, path, &options)?;
+        let (executor, signature) = OnnxExecutor::load(runtime, source, &options)?;
         let limit = TimeLimit::new(name);
         Ok((Self { executor, options, plan, is_large, limit }, signature))
     }
@@ -82,7 +82,7 @@ pub(super) struct Instances {
 /// What they depend on.
 pub(super) struct Needs<'a> {
     pub(super) runtime: &'a Runtime,
-    pub(super) path: &'a Path,
+    pub(super) source: &'a ModelSource,
     pub(super) threads: usize,
     pub(super) max_queue_rows: usize,
     pub(super) config: &'a ModelConfig,
@@ -99,7 +99,7 @@ impl Needs<'_> {
     pub(super) fn load(&self, first: FirstSession) -> Result<Instances, LoadError> {
         let limit = first.limit.clone();
         let warm_up = WarmUp { rules: self.rules.clone(), limit: limit.clone() };
-        let sessions = Sessions { runtime: self.runtime.clone(), path: self.path.to_owned(), warm_up };
+        let sessions = Sessions { runtime: self.runtime.clone(), source: self.source.clone(), warm_up };
         limit.watched(|| {
             if first.executor.is_on_gpu() {
                 self.on_gpu(first, &sessions)

@@ -10,19 +10,19 @@ use std::{
 
 use bytes::Bytes;
 use oip::InferRequest;
-use onnx_graph::{Analysis, Declared, Interface, NotProven};
 use sha2::{Digest, Sha256};
 
 use super::{
     describe::{Chosen, describe},
     error::LoadError,
     instances::{FirstSession, Instances, Needs},
+    model_file::ModelFile,
     served::ServedModel,
 };
 use crate::{
     batcher::Batcher,
     executor::Runtime,
-    model::{Batching, ModelConfig, RowAxes, Signature},
+    model::{Batching, ModelConfig},
     telemetry::{Metrics, ModelMetrics},
     validate::Rules,
 };
@@ -57,23 +57,25 @@ impl Loader {
     ) -> Result<ServedModel, LoadError> {
         let started = Instant::now();
         check_digest(path, config)?;
-        let graph = Graph::read(path)?;
-        let group = &config.instance_group;
-        let (mut first, mut signature) = FirstSession::load(&self.runtime, name, path, self.threads, group)?;
-        graph.open_shapes(&mut signature);
+        let mut file = ModelFile::read(path)?;
+        let (mut first, signature) =
+            file.first_session(&self.runtime, name, self.threads, &config.instance_group)?;
+        file.report(name, version);
+        let labels = if config.labels.is_empty() { file.labels() } else { config.labels.clone() };
+        let ModelFile { source, rows, value_dependent_time, .. } = file;
         let batching =
-            Batching::decide(&signature, config.max_batch_size, graph.rows).map_err(LoadError::Config)?;
+            Batching::decide(&signature, config.max_batch_size, rows).map_err(LoadError::Config)?;
         let rules = Rules::new(signature, batching, config.max_batch_size.filter(|&size| size > 0));
         let rules = verified(name, version, &mut first, rules, example);
         let (threads, max_queue_rows) = (self.threads, self.max_queue_rows);
         let needs = Needs {
             runtime: &self.runtime,
-            path,
+            source: &source,
             threads,
             max_queue_rows,
             config,
             rules: &rules,
-            value_dependent_time: graph.value_dependent_time,
+            value_dependent_time,
         };
         let Instances { all, solo, plan, time, policy, on_gpu, sizes, replacement } = needs.load(first)?;
         let chosen = Chosen { plan, joined_rows: policy.max_joined_rows, on_gpu };
@@ -103,54 +105,12 @@ impl Loader {
             name: name.into(),
             version: version.into(),
             rules,
-            labels: config.labels.clone(),
+            labels,
             nulls: config.nulls.into(),
             configuration,
             metrics,
             batcher,
         })
-    }
-}
-
-/// What the file itself shows of a model.
-struct Graph {
-    /// The axes of its rows, where they are independent.
-    rows: Result<RowAxes, NotProven>,
-    /// Inputs and outputs as declared.
-    interface: Interface,
-    /// Whether how long a run takes depends on values of the inputs.
-    value_dependent_time: bool,
-}
-
-impl Graph {
-    fn read(path: &Path) -> std::io::Result<Self> {
-        let file = Bytes::from(std::fs::read(path)?);
-        Ok(match onnx_graph::read(file) {
-            Ok(model) => {
-                let Analysis { rows, value_dependent } = onnx_graph::analyse(&model);
-                let interface = onnx_graph::interface(&model);
-                Self { rows, interface, value_dependent_time: value_dependent.is_some() }
-            }
-            // ONNX Runtime says what is wrong with it.
-            Err(error) => {
-                let reason = error.to_string();
-                let rows = Err(NotProven { node: None, reason });
-                Self { rows, interface: Interface::default(), value_dependent_time: true }
-            }
-        })
-    }
-
-    /// Marks the tensors that the file declares without a shape: ONNX Runtime gives them as scalars.
-    fn open_shapes(&self, signature: &mut Signature) {
-        let interface = &self.interface;
-        let is_open = |declared: Option<&Declared>| declared.is_some_and(|declared| declared.shape.is_none());
-        let inputs = signature.inputs.iter_mut().map(|spec| (interface.input(&spec.name), spec));
-        let outputs = signature.outputs.iter_mut().map(|spec| (interface.output(&spec.name), spec));
-        for (declared, spec) in inputs.chain(outputs) {
-            if is_open(declared) && spec.dims.as_ref().is_some_and(Vec::is_empty) {
-                spec.dims = None;
-            }
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod kept;
 mod layout;
 mod load;
 mod look;
+mod model_file;
 mod naming;
 mod passed_over;
 mod plan;

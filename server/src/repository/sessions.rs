@@ -2,7 +2,6 @@
 
 use std::{
     iter,
-    path::PathBuf,
     thread::{self, ScopedJoinHandle},
     time::Duration,
 };
@@ -16,7 +15,8 @@ use super::{
 };
 use crate::{
     executor::{
-        BatchInput, BySize, ExecuteError, Executor, OnnxExecutor, RunTime, Runtime, SessionOptions, Stop,
+        BatchInput, BySize, ExecuteError, Executor, ModelSource, OnnxExecutor, RunTime, Runtime,
+        SessionOptions, Stop,
     },
     model::{Dimension, TensorSpec},
     validate::Rules,
@@ -35,7 +35,7 @@ const PLANNING: Duration = Duration::from_millis(1);
 #[derive(Clone)]
 pub(super) struct Sessions {
     pub(super) runtime: Runtime,
-    pub(super) path: PathBuf,
+    pub(super) source: ModelSource,
     pub(super) warm_up: WarmUp,
 }
 
@@ -45,7 +45,7 @@ impl Sessions {
     /// # Errors
     /// ONNX Runtime refuses the model.
     pub(super) fn another(&self, options: &SessionOptions) -> Result<OnnxExecutor, LoadError> {
-        Ok(OnnxExecutor::load(&self.runtime, &self.path, options)?.0)
+        Ok(OnnxExecutor::load(&self.runtime, &self.source, options)?.0)
     }
 
     /// One more session, warm for up to `full` rows.

@@ -8,7 +8,7 @@ use std::{
 
 use decima_server::{
     config::Device,
-    executor::{BatchInput, BySize, Executor as _, OnnxExecutor, Runtime, SessionOptions},
+    executor::{BatchInput, BySize, Executor as _, ModelSource, OnnxExecutor, Runtime, SessionOptions},
     ort_library,
 };
 use oip::{Datatype, Shape, Tensor};
@@ -189,7 +189,8 @@ fn sessions_of_one_size_answer_as_one_for_all_sizes_does() {
     let library = ort_library::find(&|name| std::env::var(name).ok()).unwrap();
     let runtime = Runtime::load(&library, Device::Cpu).unwrap();
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/digits/1/model.onnx"));
-    let load = || OnnxExecutor::load(&runtime, path, &SessionOptions::new("", 1)).unwrap();
+    let load =
+        || OnnxExecutor::load(&runtime, &ModelSource::file(path), &SessionOptions::new("", 1)).unwrap();
     let (mut one, signature) = load();
     let mut by_size = BySize::new([1, 4, 16].map(|rows| (rows, load().0)));
     for rows in [1, 2, 3, 4, 5, 11, 16, 17, 40] {

@@ -25,6 +25,7 @@ mod preface;
 mod passed_over;
 mod protocol;
 mod repository;
+mod rewriting;
 mod runs;
 mod scheduling;
 mod support;

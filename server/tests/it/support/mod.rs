@@ -2,6 +2,7 @@
 
 mod client;
 mod collector;
+pub(crate) mod graphs;
 mod grpc;
 pub(crate) mod long;
 pub(crate) mod models;

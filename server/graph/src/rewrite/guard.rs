@@ -1,0 +1,246 @@
+//! Operators that a request's values or sizes can make end the process: they get others in their place, or a check before
+//! them, which fail as any operator does.
+
+use std::collections::HashMap;
+
+use super::{
+    CHECKED_DOMAIN,
+    edit::{Changes, graphs_of},
+    scope::{Known, Scope},
+};
+use crate::proto::{
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, attribute_type, data_type,
+};
+
+/// Functions that call each other deeper than this are left to ONNX Runtime.
+const DEEPEST_CALL: usize = 32;
+
+/// From this version of the standard operators on `Reshape` takes the shape as an input.
+const OPSET_OF_RESHAPE: i64 = 5;
+
+/// Types of elements, where they are known.
+type Types = Vec<Option<i32>>;
+
+/// What goes through a model's graphs and notes what has to be changed.
+pub(super) struct Guard<'a, 'c> {
+    functions: HashMap<(&'a str, &'a str), &'a FunctionProto>,
+    has_defaults: bool,
+    opset: i64,
+    changes: &'c mut Changes,
+    /// What calls of functions gave, by function and types, so that each is gone through once.
+    called: HashMap<(usize, Types), Types>,
+    depth: usize,
+    /// Names of the nodes with their operators.
+    pub(super) guarded: Vec<String>,
+}
+
+impl<'a, 'c> Guard<'a, 'c> {
+    pub(super) fn new(model: &'a ModelProto, changes: &'c mut Changes) -> Self {
+        let functions = model.functions.iter();
+        let by_name = |function: &'a FunctionProto| ((&*function.domain, &*function.name), function);
+        Self {
+            functions: functions.map(by_name).collect(),
+            has_defaults: model.ir_version >= crate::interface::IR_VERSION_OF_DEFAULTS,
+            opset: opset(model),
+            changes,
+            called: HashMap::new(),
+            depth: 0,
+            guarded: Vec::new(),
+        }
+    }
+
+    /// Notes what has to be changed in a graph, and gives the types of its outputs.
+    pub(super) fn graph(&mut self, graph: &'a GraphProto, around: Option<&Scope<'a, '_>>) -> Types {
+        let mut scope = Scope::of_graph(graph, around, self.has_defaults && around.is_none());
+        self.nodes(&graph.node, &mut scope);
+        graph.output.iter().map(|output| scope.of(&output.name).element).collect()
+    }
+
+    fn nodes(&mut self, nodes: &'a [NodeProto], scope: &mut Scope<'a, '_>) {
+        for node in nodes {
+            self.guard(node, scope);
+            scope.run(node);
+            let given = match self.functions.get(&(&*node.domain, &*node.op_type)).copied() {
+                Some(function) => self.call(function, node, scope),
+                None => self.graphs(node, scope),
+            };
+            for (name, element) in node.output.iter().zip(given).filter(|(_, element)| element.is_some()) {
+                scope.learn(name, Known::of_type(element));
+            }
+        }
+    }
+
+    /// The types that a node's graphs give it.
+    fn graphs(&mut self, node: &'a NodeProto, scope: &Scope<'a, '_>) -> Types {
+        let given: Vec<_> = graphs_of(node).map(|graph| self.graph(graph, Some(scope))).collect();
+        let first = given.into_iter().next().unwrap_or_default();
+        // The body of a loop says first whether it goes on.
+        if node.op_type == "Loop" { first.into_iter().skip(1).collect() } else { first }
+    }
+
+    fn call(&mut self, function: &'a FunctionProto, node: &NodeProto, scope: &Scope<'a, '_>) -> Types {
+        let types: Types = (0..function.input.len()).map(|at| scope.input(node, at).element).collect();
+        let key = (std::ptr::from_ref(function).addr(), types);
+        if let Some(given) = self.called.get(&key) {
+            return given.clone();
+        }
+        if self.depth == DEEPEST_CALL {
+            return Vec::new();
+        }
+        let mut inside = Scope::default();
+        for (name, element) in function.input.iter().zip(&key.1) {
+            inside.learn(name, Known::of_type(*element));
+        }
+        self.depth += 1;
+        self.nodes(&function.node, &mut inside);
+        self.depth -= 1;
+        let given: Types = function.output.iter().map(|name| inside.of(name).element).collect();
+        self.called.insert(key, given.clone());
+        given
+    }
+
+    fn guard(&mut self, node: &NodeProto, scope: &Scope<'a, '_>) {
+        if !matches!(node.domain.as_str(), "" | "ai.onnx") || self.changes.replaced(node).is_some() {
+            return;
+        }
+        let by = match node.op_type.as_str() {
+            "Div" | "Mod" if may_trap(node, scope) => vec![divided(node)],
+            // Steps, sequences, features: without steps a GRU alone fails.
+            "LSTM" if self.opset >= OPSET_OF_RESHAPE => with_elements(node, 0, Some(1), scope),
+            "GRU" if self.opset >= OPSET_OF_RESHAPE => with_elements(node, 0, None, scope),
+            "STFT" => {
+                let mut nodes = with_elements(node, 2, None, scope);
+                let stft = nodes.pop().unwrap_or_else(|| node.clone());
+                nodes.extend(positive(&stft, 3, scope));
+                nodes
+            }
+            _ => return,
+        };
+        if by.len() > 1 || by.first().is_some_and(|by| by != node) {
+            self.guarded.push(format!("{} '{}'", node.op_type, node.name));
+            self.changes.replace(node, by);
+        }
+    }
+}
+
+fn opset(model: &ModelProto) -> i64 {
+    let imports = model.opset_import.iter();
+    imports
+        .filter(|import| matches!(import.domain.as_str(), "" | "ai.onnx"))
+        .map(|import| import.version)
+        .max()
+        .unwrap_or(1)
+}
+
+/// Whether the divisor may be zero, or -1 where the quotient may then not fit; of integers, or of what may be integers.
+fn may_trap(node: &NodeProto, scope: &Scope<'_, '_>) -> bool {
+    use data_type::{BFLOAT16, DOUBLE, FLOAT, FLOAT16};
+    let (dividend, divisor) = (scope.input(node, 0), scope.input(node, 1));
+    let element = dividend.element.or(divisor.element);
+    let is_float = element.is_some_and(|element| [FLOAT, DOUBLE, FLOAT16, BFLOAT16].contains(&element));
+    !is_float && !divisor.constant.is_some_and(is_safe_divisor)
+}
+
+/// Whether each element is a number that every integer can be divided by, also after a cast to another integer type of
+/// at least 32 bits.
+fn is_safe_divisor(tensor: &TensorProto) -> bool {
+    let is_safe = |value: i64| value != 0 && value != -1 && i32::try_from(value).is_ok();
+    integers(tensor).is_some_and(|values| values.into_iter().all(is_safe))
+}
+
+/// The elements of a tensor of integers that is in the file.
+fn integers(tensor: &TensorProto) -> Option<Vec<i64>> {
+    if tensor.data_location != 0 || !tensor.external_data.is_empty() {
+        return None;
+    }
+    let raw = &tensor.raw_data;
+    let values: Vec<i64> = match tensor.data_type {
+        data_type::INT64 if raw.is_empty() => tensor.int64_data.clone(),
+        data_type::INT32 if raw.is_empty() => tensor.int32_data.iter().copied().map(i64::from).collect(),
+        data_type::INT64 => raw.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect(),
+        data_type::INT32 => raw.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes).into()).collect(),
+        _ => return None,
+    };
+    let count = tensor.dims.iter().try_fold(1_i64, |count, size| count.checked_mul(*size))?;
+    (usize::try_from(count) == Ok(values.len())).then_some(values)
+}
+
+/// The same division by an operator of the server's own.
+fn divided(node: &NodeProto) -> NodeProto {
+    let is_fmod = node.attribute.iter().any(|attribute| attribute.name == "fmod" && attribute.i != 0);
+    let op_type = if is_fmod { "Fmod" } else { node.op_type.as_str() };
+    NodeProto {
+        op_type: op_type.into(),
+        domain: CHECKED_DOMAIN.into(),
+        attribute: Vec::new(),
+        ..node.clone()
+    }
+}
+
+/// The node, before it a check that this input has elements, or any along an axis, whatever its type and wherever it
+/// lies: what is checked is its shape.
+fn with_elements(
+    node: &NodeProto,
+    position: usize,
+    axis: Option<i64>,
+    scope: &Scope<'_, '_>,
+) -> Vec<NodeProto> {
+    let Some(input) = node.input.get(position).filter(|name| !name.is_empty()) else {
+        return vec![node.clone()];
+    };
+    let has_elements = |tensor: &TensorProto| tensor.dims.iter().all(|size| *size > 0);
+    if scope.of(input).constant.is_some_and(has_elements) {
+        return vec![node.clone()];
+    }
+    let [shape, checked, given] =
+        ["shape", "checked_shape", "checked"].map(|what| own_name(node, position, what));
+    let one = |op_type: &str, domain: &str, input: &[&String], output: &String| NodeProto {
+        input: input.iter().map(|name| (*name).clone()).collect(),
+        output: vec![output.clone()],
+        name: format!("{}/{op_type}", node.name),
+        op_type: op_type.into(),
+        attribute: Vec::new(),
+        domain: domain.into(),
+    };
+    let reshape = one("Reshape", "", &[input, &checked], &given);
+    let mut guarded = node.clone();
+    guarded.input[position].clone_from(&given);
+    let mut check = one("NotEmpty", CHECKED_DOMAIN, &[&shape], &checked);
+    check.name.clone_from(&node.name);
+    check.attribute.extend(axis.map(|axis| AttributeProto {
+        name: "axis".into(),
+        i: axis,
+        r#type: attribute_type::INT,
+        ..AttributeProto::default()
+    }));
+    vec![one("Shape", "", &[input], &shape), check, reshape, guarded]
+}
+
+/// The node, before it a check that this input, an integer, is greater than zero.
+fn positive(node: &NodeProto, position: usize, scope: &Scope<'_, '_>) -> Vec<NodeProto> {
+    let Some(input) = node.input.get(position).filter(|name| !name.is_empty()) else {
+        return vec![node.clone()];
+    };
+    let is_positive = |tensor| integers(tensor).is_some_and(|values| values.iter().all(|value| *value > 0));
+    if scope.of(input).constant.is_some_and(is_positive) {
+        return vec![node.clone()];
+    }
+    let given = own_name(node, position, "checked");
+    let check = NodeProto {
+        input: vec![input.clone()],
+        output: vec![given.clone()],
+        name: node.name.clone(),
+        op_type: "Positive".into(),
+        attribute: Vec::new(),
+        domain: CHECKED_DOMAIN.into(),
+    };
+    let mut guarded = node.clone();
+    guarded.input[position] = given;
+    vec![check, guarded]
+}
+
+/// A name for a tensor that the model does not have: an output's own is used once.
+fn own_name(node: &NodeProto, position: usize, what: &str) -> String {
+    let output = node.output.iter().find(|name| !name.is_empty()).map_or(node.name.as_str(), String::as_str);
+    format!("{output}/decima/{position}/{what}")
+}

@@ -1,0 +1,268 @@
+//! Operators that models get so that no request can end the process (`onnx_graph::rewrite`): ONNX Runtime's own integer
+//! division raises a signal where the quotient does not fit its type, and in older versions where the divisor is zero;
+//! some others where a tensor has no elements.
+
+use std::marker::PhantomData;
+
+use onnx_graph::rewrite::CHECKED_DOMAIN;
+use ort::{
+    operator::{
+        BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
+    },
+    value::{PrimitiveTensorElementType, TensorElementType},
+};
+
+use super::broadcast::Broadcast;
+
+/// The operators of a session of a model that has some of them.
+pub(super) fn operators() -> ort::Result<OperatorDomain> {
+    let mut domain = OperatorDomain::new(CHECKED_DOMAIN)?;
+    for operation in [Operation::Div, Operation::Mod, Operation::Fmod] {
+        domain = domain
+            .add(Checked::<i8>::new(operation))?
+            .add(Checked::<i16>::new(operation))?
+            .add(Checked::<i32>::new(operation))?
+            .add(Checked::<i64>::new(operation))?
+            .add(Checked::<u8>::new(operation))?
+            .add(Checked::<u16>::new(operation))?
+            .add(Checked::<u32>::new(operation))?
+            .add(Checked::<u64>::new(operation))?
+            .add(Checked::<f32>::new(operation))?
+            .add(Checked::<f64>::new(operation))?
+            .add(Checked::<half::f16>::new(operation))?
+            .add(Checked::<half::bf16>::new(operation))?;
+    }
+    domain.add(NotEmpty)?.add(Positive::<i32>::new())?.add(Positive::<i64>::new())
+}
+
+/// What is computed of two numbers.
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    /// The quotient, rounded towards zero.
+    Div,
+    /// The remainder with the divisor's sign.
+    Mod,
+    /// The remainder with the dividend's sign, as `Mod` has it with `fmod` 1.
+    Fmod,
+}
+
+/// A number that can be divided.
+trait Number: PrimitiveTensorElementType + Copy + std::fmt::Debug + Send + Sync + 'static {
+    /// `None` where the divisor is zero and there is no such thing as infinity. What does not fit the type wraps.
+    fn checked(operation: Operation, dividend: Self, divisor: Self) -> Option<Self>;
+}
+
+macro_rules! integers {
+    ($($type:ty),*; $has_other_sign:expr) => {$(
+        impl Number for $type {
+            fn checked(operation: Operation, dividend: Self, divisor: Self) -> Option<Self> {
+                if divisor == 0 {
+                    return None;
+                }
+                Some(match operation {
+                    Operation::Div => dividend.wrapping_div(divisor),
+                    Operation::Fmod => dividend.wrapping_rem(divisor),
+                    Operation::Mod => {
+                        let remainder = dividend.wrapping_rem(divisor);
+                        let is_of_other_sign = remainder != 0 && ($has_other_sign)(remainder.into(), divisor.into());
+                        if is_of_other_sign { remainder + divisor } else { remainder }
+                    }
+                })
+            }
+        }
+    )*};
+}
+
+macro_rules! floats {
+    ($($type:ty),*) => {$(
+        impl Number for $type {
+            fn checked(operation: Operation, dividend: Self, divisor: Self) -> Option<Self> {
+                Some(match operation {
+                    Operation::Div => dividend / divisor,
+                    Operation::Mod | Operation::Fmod => dividend % divisor,
+                })
+            }
+        }
+    )*};
+}
+
+integers!(i8, i16, i32, i64; |one: i64, other: i64| (one < 0) != (other < 0));
+integers!(u8, u16, u32, u64; |_: u64, _: u64| false);
+floats!(f32, f64, half::f16, half::bf16);
+
+/// One operator for one type of elements. ONNX Runtime chooses by the types of the inputs.
+struct Checked<T> {
+    operation: Operation,
+    element: PhantomData<T>,
+}
+
+impl<T> Checked<T> {
+    fn new(operation: Operation) -> Self {
+        Self { operation, element: PhantomData }
+    }
+}
+
+impl<T: Number> Operator for Checked<T> {
+    type Kernel<'attr> = BoxedKernel<'attr>;
+
+    fn name(&self) -> &'static str {
+        match self.operation {
+            Operation::Div => "Div",
+            Operation::Mod => "Mod",
+            Operation::Fmod => "Fmod",
+        }
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        [
+            OperatorInput::required(T::into_tensor_element_type()),
+            OperatorInput::required(T::into_tensor_element_type()),
+        ]
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [OperatorOutput::required(T::into_tensor_element_type())]
+    }
+
+    fn create_kernel<'attr>(&self, _: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
+        let operation = self.operation;
+        Ok(Box::new(move |context: &ComputeContext| compute::<T>(operation, context)))
+    }
+}
+
+fn compute<T: Number>(operation: Operation, context: &ComputeContext) -> ort::Result<()> {
+    let missing = || ort::Error::new("a tensor is missing");
+    let (dividend, divisor) =
+        (context.input(0)?.ok_or_else(missing)?, context.input(1)?.ok_or_else(missing)?);
+    let (dividend_shape, dividend) = dividend.try_extract_tensor::<T>()?;
+    let (divisor_shape, divisor) = divisor.try_extract_tensor::<T>()?;
+    let plan = Broadcast::new(dividend_shape, divisor_shape).map_err(ort::Error::new)?;
+    let mut quotient = context.output(0, plan.shape().to_vec())?.ok_or_else(missing)?;
+    let (_, quotient) = quotient.try_extract_tensor_mut::<T>()?;
+    let mut is_whole = true;
+    plan.run(quotient, dividend, divisor, |dividend, divisor| {
+        T::checked(operation, dividend, divisor).unwrap_or_else(|| {
+            is_whole = false;
+            dividend
+        })
+    });
+    if is_whole { Ok(()) } else { Err(ort::Error::new("division by zero")) }
+}
+
+/// Lets a shape through unless a size is 0: any, or the one along the attribute `axis`.
+struct NotEmpty;
+
+impl Operator for NotEmpty {
+    type Kernel<'attr> = BoxedKernel<'attr>;
+
+    fn name(&self) -> &'static str {
+        "NotEmpty"
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        [OperatorInput::required(TensorElementType::Int64)]
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [OperatorOutput::required(TensorElementType::Int64)]
+    }
+
+    fn create_kernel<'attr>(&self, attributes: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
+        let axis = attributes.get::<i64>("axis").and_then(|axis| usize::try_from(axis).ok());
+        Ok(Box::new(move |context: &ComputeContext| pass::<i64>(context, |shape| not_empty(shape, axis))))
+    }
+}
+
+fn not_empty(shape: &[i64], axis: Option<usize>) -> Result<(), String> {
+    let is_empty = |(at, size): (usize, &i64)| *size == 0 && axis.is_none_or(|axis| at == axis);
+    match shape.iter().enumerate().any(is_empty) {
+        true => Err(format!("an input of shape {shape:?} has nothing in it")),
+        false => Ok(()),
+    }
+}
+
+/// Lets integers through unless one is less than 1.
+struct Positive<T>(PhantomData<T>);
+
+impl<T> Positive<T> {
+    fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Number + Into<i64>> Operator for Positive<T> {
+    type Kernel<'attr> = BoxedKernel<'attr>;
+
+    fn name(&self) -> &'static str {
+        "Positive"
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        [OperatorInput::required(T::into_tensor_element_type())]
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [OperatorOutput::required(T::into_tensor_element_type())]
+    }
+
+    fn create_kernel<'attr>(&self, _: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
+        Ok(Box::new(|context: &ComputeContext| pass::<T>(context, positive)))
+    }
+}
+
+fn positive<T: Copy + Into<i64>>(values: &[T]) -> Result<(), String> {
+    match values.iter().map(|value| (*value).into()).find(|value| *value < 1) {
+        Some(value) => Err(format!("{value} is no length")),
+        None => Ok(()),
+    }
+}
+
+/// Gives what it gets, if the check has nothing against it.
+fn pass<T: Number>(context: &ComputeContext, check: impl Fn(&[T]) -> Result<(), String>) -> ort::Result<()> {
+    let missing = || ort::Error::new("a tensor is missing");
+    let given = context.input(0)?.ok_or_else(missing)?;
+    let (shape, values) = given.try_extract_tensor::<T>()?;
+    check(values).map_err(ort::Error::new)?;
+    let mut passed = context.output(0, shape.to_vec())?.ok_or_else(missing)?;
+    passed.try_extract_tensor_mut::<T>()?.1.copy_from_slice(values);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_wraps_and_zero_divides_nothing() {
+        let div = |a, b| i64::checked(Operation::Div, a, b);
+        assert_eq!(div(i64::MIN, -1), Some(i64::MIN));
+        assert_eq!((div(7, 2), div(-7, 2), div(7, -2)), (Some(3), Some(-3), Some(-3)));
+        for operation in [Operation::Div, Operation::Mod, Operation::Fmod] {
+            assert_eq!(i64::checked(operation, 7, 0), None);
+            assert_eq!(u8::checked(operation, 7, 0), None);
+        }
+        assert_eq!(i32::checked(Operation::Mod, i32::MIN, -1), Some(0));
+        assert_eq!(f32::checked(Operation::Div, 1.0, 0.0), Some(f32::INFINITY));
+    }
+
+    #[test]
+    fn a_remainder_has_the_sign_of_the_divisor_or_with_fmod_of_the_dividend() {
+        let both = |a: i32, b| [Operation::Mod, Operation::Fmod].map(|of| i32::checked(of, a, b).unwrap());
+        assert_eq!(both(7, 3), [1, 1]);
+        assert_eq!(both(-7, 3), [2, -1]);
+        assert_eq!(both(7, -3), [-2, 1]);
+        assert_eq!(both(-7, -3), [-1, -1]);
+        assert_eq!(both(6, -3), [0, 0]);
+        assert_eq!(u8::checked(Operation::Mod, 250, 7), Some(5));
+    }
+
+    #[test]
+    fn shapes_without_elements_and_lengths_below_one_do_not_pass() {
+        assert!(not_empty(&[2, 3], None).is_ok() && not_empty(&[], None).is_ok());
+        assert!(not_empty(&[2, 0], None).unwrap_err().contains("[2, 0]"));
+        assert!(not_empty(&[0, 2], Some(1)).is_ok() && not_empty(&[2, 0], Some(1)).is_err());
+        assert!(positive(&[1_i64, 7]).is_ok() && positive::<i32>(&[]).is_ok());
+        assert!(positive(&[3, 0]).unwrap_err().contains("0 is no length"));
+        assert!(positive(&[i64::MIN]).is_err());
+    }
+}

@@ -1,0 +1,61 @@
+//! What the sessions of a model are made from.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use ort::session::{Session, builder::SessionBuilder};
+
+use super::checked;
+
+/// The option that says where the files lie that hold tensors of a model whose bytes are in memory.
+const FOLDER: &str = "session.model_external_initializers_file_folder_path";
+
+/// A model's file, or what was made of it.
+#[derive(Clone, Debug)]
+pub struct ModelSource {
+    path: PathBuf,
+    bytes: Option<Bytes>,
+    has_checks: bool,
+}
+
+impl ModelSource {
+    /// The file as it is. ONNX Runtime reads it by itself, which keeps no second copy of its weights.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), bytes: None, has_checks: false }
+    }
+
+    /// Other bytes in place of the file's. Tensors that it keeps in other files are those beside it.
+    #[must_use]
+    pub fn with_bytes(self, bytes: Bytes) -> Self {
+        Self { bytes: Some(bytes), ..self }
+    }
+
+    /// Bytes with operators of [`CHECKED_DOMAIN`](onnx_graph::rewrite::CHECKED_DOMAIN) among their nodes.
+    #[must_use]
+    pub fn with_checks(self, bytes: Bytes) -> Self {
+        Self { bytes: Some(bytes), has_checks: true, ..self }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The bytes in place of the file's.
+    pub fn bytes(&self) -> Option<&Bytes> {
+        self.bytes.as_ref()
+    }
+
+    pub(super) fn commit(&self, mut builder: SessionBuilder) -> ort::Result<Session> {
+        if self.has_checks {
+            builder = builder.with_operators(checked::operators()?)?;
+        }
+        let Some(bytes) = &self.bytes else { return builder.commit_from_file(&self.path) };
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        // What is no text cannot be said; only models with tensors in other files would need it.
+        if let Some(folder) = folder.unwrap_or(Path::new(".")).to_str() {
+            builder = builder.with_config_entry(FOLDER, folder)?;
+        }
+        builder.commit_from_memory(bytes)
+    }
+}
