@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
 };
 
+use oip::{InferRequest, Nulls};
 use storage::{Cache, Held, Location, Object, Settings, StorageError, Store};
 
 use super::{
@@ -20,6 +21,9 @@ use crate::{config::Place, model::ModelConfig};
 
 /// A `config.toml` has a few lines; a larger one is a mistake.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// Larger examples are not tried.
+const MAX_EXAMPLE_BYTES: u64 = 1 << 20;
 
 /// Of a file that is only glanced at.
 const MAX_TRITON_CONFIG_BYTES: u64 = 64 << 10;
@@ -38,6 +42,8 @@ pub(super) struct Candidate {
     pub(super) model_key: String,
     /// Its files.
     pub(super) objects: Vec<Object>,
+    /// Key of a request that the model answers, where there is one.
+    example_key: Option<String>,
     /// The model's configuration.
     pub(super) config: ModelConfig,
     /// Where its files are.
@@ -53,6 +59,12 @@ impl Candidate {
     /// Its address, for people.
     pub(super) fn address(&self) -> String {
         self.store.location().join(&self.model_key).to_string()
+    }
+
+    /// A request that the model answers, where one lies beside it that can be read.
+    pub(super) async fn example(&self) -> Option<InferRequest> {
+        let bytes = self.store.read(self.example_key.as_ref()?, MAX_EXAMPLE_BYTES).await.ok()?;
+        oip::json::decode_request(&bytes, Nulls::default()).ok()
     }
 
     /// Brings its files here; returns the path of the ONNX file, and what keeps the files in the cache.
@@ -268,6 +280,8 @@ impl Source {
         }
         let candidate = |version: String| {
             let found = &model.versions[&version];
+            let example = key_in(model.folder(), EXAMPLE_FILE);
+            let example_key = objects.iter().any(|object| object.key == example).then_some(example);
             let objects =
                 objects.iter().filter(|object| found.files.contains(&object.key)).cloned().collect();
             Candidate {
@@ -275,6 +289,7 @@ impl Source {
                 version,
                 model_key: found.model.clone(),
                 objects,
+                example_key,
                 config: config.clone(),
                 store: self.store.clone(),
             }

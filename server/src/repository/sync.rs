@@ -338,10 +338,11 @@ impl Repository {
 
     async fn load(&mut self, candidate: &Candidate) -> Result<Held, RepositoryError> {
         let (path, held) = self.kept.fetch(candidate).await?;
-        let (loader, task) = (Arc::clone(&self.loader), candidate.clone());
+        let (loader, task, example) =
+            (Arc::clone(&self.loader), candidate.clone(), candidate.example().await);
         let replaced = self.registry.loaded(&candidate.name, Some(&candidate.version)).ok();
         let counts = replaced.map(|model| Arc::clone(&model.metrics));
-        let load = move || loader.load(&task.name, &task.version, &path, &task.config, None, counts);
+        let load = move || loader.load(&task.name, &task.version, &path, &task.config, example, counts);
         let loaded = tokio::task::spawn_blocking(load).await.unwrap_or_else(|_| Err(LoadError::Panicked));
         let model = loaded.map_err(|reason| RepositoryError::Load {
             model: candidate.name.clone(),

@@ -15,6 +15,7 @@ mod datatypes;
 mod elements;
 mod extensions;
 mod grpc;
+mod joining;
 mod lifecycle;
 mod limits;
 mod metrics_compat;
