@@ -115,6 +115,10 @@ pub(crate) fn candidates(inputs: &[Input<'_>]) -> Vec<Vec<usize>> {
         }
     }
     candidates.push(vec![1; inputs.len()]);
+    // as a state of layers and batch beside an input of batch and features
+    let first_dynamic =
+        |input: &Input<'_>| (0..input.dims.as_ref().map_or(0, Vec::len)).find(|&axis| input.is_dynamic(axis));
+    candidates.extend(inputs.iter().map(first_dynamic).collect::<Option<Vec<usize>>>());
     let mut tried: Vec<Vec<usize>> = Vec::new();
     for candidate in candidates {
         if !tried.contains(&candidate) && tried.len() < MOST_CANDIDATES {

@@ -44,6 +44,10 @@ pub struct RowAxes {
 }
 
 /// Proves from the graph that rows are independent, or says why not.
+///
+/// Inputs with an initializer of the same name have the initializer's value here: a request that gives such an input
+/// another value is outside of the proof. So are requests whose other axes differ, and errors: an operator that refuses a
+/// value of one row refuses the whole batch.
 #[must_use]
 pub fn analyse(model: &ModelProto) -> Analysis {
     let Some(graph) = &model.graph else {

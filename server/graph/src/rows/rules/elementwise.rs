@@ -20,10 +20,10 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
         | "LeakyRelu" | "Log" | "Mish" | "Neg" | "Reciprocal" | "Relu" | "Round" | "Selu" | "Shrink"
         | "Sigmoid" | "Sign" | "Sin" | "Sinh" | "Softplus" | "Softsign" | "Sqrt" | "Swish" | "Tan"
         | "Tanh" | "ThresholdedRelu" | "BitCast" | "IsInf" | "IsNaN" | "Not" | "Cast" | "RegexFullMatch"
-        | "Affine" | "ParametricSoftplus" | "ScaledTanh" | "Scale" | "ImageScaler" => entry(elementwise),
-        "And" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "Div" | "Equal" | "Greater"
-        | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Max" | "Mean" | "Min" | "Mod" | "Or" | "PRelu"
-        | "Pow" | "StringConcat" | "Sub" | "Sum" | "Where" | "Xor" | "Clip" | "SwiGLU" => entry(elementwise),
+        | "Affine" | "ParametricSoftplus" | "ScaledTanh" | "Scale" | "ImageScaler" | "And" | "BitShift"
+        | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "Div" | "Equal" | "Greater" | "GreaterOrEqual"
+        | "Less" | "LessOrEqual" | "Max" | "Mean" | "Min" | "Mod" | "Or" | "PRelu" | "Pow"
+        | "StringConcat" | "Sub" | "Sum" | "Where" | "Xor" | "Clip" | "SwiGLU" => entry(elementwise),
         "Add" | "Mul" => entry(arithmetic).any_state(),
         "CastLike" => entry(cast_like).any_state(),
         "Dropout" => entry(dropout),
