@@ -118,6 +118,7 @@ fn row_axis(walk: &Walk<'_>, value: &Value) -> Result<usize, OutputReason> {
         _ if value.elements.is_some() => "is a sequence of tensors",
         State::Rows(layout) if layout == Layout::plain(layout.axis) => return Ok(layout.axis),
         State::Rows(_) => "has several rows for each row of the inputs",
+        State::Padded => "is as wide as the longest text of the batch",
         State::Free => "is the same for all rows",
         State::Count | State::Numbers(_) | State::Places { .. } => {
             "does not have a row for each row of the inputs: it follows from how many there are"

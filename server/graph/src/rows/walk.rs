@@ -225,6 +225,7 @@ impl<'m> Walk<'m> {
             let state = match output.state {
                 State::Rows(_) | State::Numbers(_) | State::Places { .. } => output.state,
                 State::Mixed(_) => continue,
+                State::Padded => State::Padded,
                 State::Free | State::Count if any_state => output.state,
                 State::Free | State::Count if has_rows && !shape_only => {
                     self.blame(node, "has an output in which the rows are not kept apart")
@@ -247,6 +248,7 @@ impl<'m> Walk<'m> {
                 Some(State::Numbers(_) | State::Places { .. }) if !has_bit(rule.sizes, input) => {
                     return Err(mixes("takes in the numbers of the rows"));
                 }
+                Some(State::Padded) => return Err(mixes(rules::PADS)),
                 Some(State::Count) if !has_bit(rule.sizes, input) => {
                     return Err(mixes("takes in how many rows there are"));
                 }
@@ -301,7 +303,7 @@ impl<'m> Walk<'m> {
                     value.state = State::Count;
                 }
             }
-            State::Mixed(_) => {}
+            State::Padded | State::Mixed(_) => {}
         }
     }
 

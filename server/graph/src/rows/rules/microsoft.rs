@@ -45,7 +45,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
             entry(|_| Err(mixes("takes the tokens of all rows one after another")))
         }
         "CropAndResize" => entry(|_| Err(mixes("picks images by their numbers in the batch"))),
-        "Tokenizer" => entry(|_| Err(mixes("pads to the longest text of the batch"))),
+        "Tokenizer" => entry(super::strings::tokenizer),
         _ => return None,
     })
 }

@@ -125,6 +125,9 @@ fn same_elements(value: &Value, shape: Vec<Size>) -> Value {
 
 fn flatten(node: &mut Node<'_>) -> Outcome {
     let value = node.value(0)?;
+    if value.state == State::Padded && node.int("axis", 1) == 1 {
+        return Ok(vec![value.clone()]);
+    }
     let shape = node.shape(0)?;
     let axis = match node.int("axis", 1) {
         axis if usize::try_from(axis) == Ok(shape.len()) => shape.len(),
