@@ -93,7 +93,9 @@ fn walk(model: &ModelProto, graph: &GraphProto, inputs: &[Input<'_>], axes: &[us
         .zip(&outputs)
         .map(|(output, value)| row_axis(&walk, value).map_err(|reason| reason.named(&output.name)))
         .collect();
-    let rows = axes_of_outputs.map(|outputs| RowAxes { inputs: axes.to_vec(), outputs });
+    let rows = axes_of_outputs
+        .map(|outputs| RowAxes { inputs: axes.to_vec(), outputs })
+        .map_err(|reason| walk.suspicion.clone().unwrap_or(reason));
     Analysis { rows, value_dependent: walk.value_dependent }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Walk<'m> {
     scopes: Vec<HashMap<String, Value>>,
     depth: usize,
     visits: usize,
+    /// What a person should look at first where rows are not proven independent.
+    pub(crate) suspicion: Option<NotProven>,
     /// The first node whose length depends on values of the inputs.
     pub(crate) value_dependent: Option<NodeName>,
 }
@@ -55,6 +57,7 @@ impl<'m> Walk<'m> {
             scopes: Vec::new(),
             depth: 0,
             visits: 0,
+            suspicion: None,
             value_dependent: None,
         }
     }
@@ -256,7 +259,12 @@ impl<'m> Walk<'m> {
             }
         }
         let opset = self.opset(domain(&node.domain));
-        (rule.rule)(&mut Node { proto: node, inputs, sizes: &mut self.sizes, opset })
+        let mut view = Node { proto: node, inputs, sizes: &mut self.sizes, opset, suspicion: None };
+        let outcome = (rule.rule)(&mut view);
+        if let (Some(reason), None) = (view.suspicion, &self.suspicion) {
+            self.suspicion = Some(NotProven { node: Some(NodeName::of(node)), reason: reason.to_owned() });
+        }
+        outcome
     }
 
     /// Checks that the shape is one that the state allows; what follows from no number of rows is free.

@@ -134,7 +134,13 @@ fn fused_conv(node: &mut Node<'_>) -> Outcome {
     }
     node.others_free(&[0, 3])?;
     let inputs: Vec<Option<Value>> = node.inputs.iter().take(3).cloned().collect();
-    let mut plain = Node { proto: node.proto, inputs: &inputs, sizes: &mut *node.sizes, opset: node.opset };
+    let mut plain = Node {
+        proto: node.proto,
+        inputs: &inputs,
+        sizes: &mut *node.sizes,
+        opset: node.opset,
+        suspicion: None,
+    };
     convolution::conv(&mut plain, 0, 1)
 }
 
