@@ -31,6 +31,8 @@ pub(crate) struct Walk<'m> {
     opsets: HashMap<String, i64>,
     scopes: Vec<HashMap<String, Value>>,
     depth: usize,
+    /// How many graphs lie within one another here: more than one, and the nodes may never run.
+    graphs: usize,
     visits: usize,
     /// What a person should look at first where rows are not proven independent.
     pub(crate) suspicion: Option<NotProven>,
@@ -56,6 +58,7 @@ impl<'m> Walk<'m> {
             opsets: opsets(&model.opset_import),
             scopes: Vec::new(),
             depth: 0,
+            graphs: 0,
             visits: 0,
             suspicion: None,
             value_dependent: None,
@@ -121,8 +124,10 @@ impl<'m> Walk<'m> {
         }
         self.scopes.push(scope);
         self.depth += 1;
+        self.graphs += 1;
         self.nodes(&graph.node);
         let outputs = graph.output.iter().map(|output| self.named_value(&output.name)).collect();
+        self.graphs -= 1;
         self.depth -= 1;
         self.scopes.pop();
         outputs
@@ -276,8 +281,10 @@ impl<'m> Walk<'m> {
             value.shape = None;
             value.contents = None;
         }
-        for &dim in value.shape.as_deref().unwrap_or_default() {
-            self.sizes.mark_dimension(dim);
+        if self.graphs == 1 {
+            for &dim in value.shape.as_deref().unwrap_or_default() {
+                self.sizes.mark_dimension(dim);
+            }
         }
         let free = |sizes: &Sizes, dims: &[Size]| dims.iter().all(|&dim| sizes.is_free(dim));
         match value.state {
