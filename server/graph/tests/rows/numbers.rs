@@ -145,3 +145,9 @@ fn a_name_does_not_decide() {
     check(17, "x: float[N,2]\n w = float[3]\n y = Relu(w)\n -> y", "output 'y' is the same for all rows");
     check(17, "x: float[N,2]\n -> x", "[0] -> [0]");
 }
+
+#[test]
+fn an_input_with_a_default_needs_no_rows() {
+    let text = "x: float[N,2]\n t: float[1]\n t = float[1]\n y = Greater(x, t)\n -> y";
+    check(17, text, "[0] -> [0]");
+}
