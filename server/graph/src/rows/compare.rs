@@ -35,6 +35,9 @@ impl Sizes {
             (Some(1), _) => b,
             (_, Some(1)) | (Some(_), _) => a,
             (_, Some(_)) => b,
+            // where the constant were the less, the two would not broadcast
+            _ if self.is_capped(a, b) => b,
+            _ if self.is_capped(b, a) => a,
             _ => self.opaque(Op::Broadcast, a.min(b), a.max(b)),
         }
     }

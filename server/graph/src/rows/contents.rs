@@ -92,7 +92,7 @@ fn half(bits: u16) -> Option<f32> {
 #[expect(clippy::cast_possible_truncation, reason = "checked: the number must come back")]
 fn narrow(value: f64) -> Option<f32> {
     let narrow = value as f32;
-    (f64::from(narrow) == value).then_some(narrow)
+    (f64::from(narrow).to_bits() == value.to_bits()).then_some(narrow)
 }
 
 /// The dimensions as numbers, where the tensor is small.

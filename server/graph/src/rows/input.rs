@@ -1,5 +1,7 @@
 //! The inputs of a graph, and which of their axes may be that of the rows.
 
+use std::collections::HashSet;
+
 use super::{
     reason::NotProven,
     size::Size,
@@ -29,15 +31,10 @@ pub(crate) struct Input<'g> {
 
 /// The inputs that no initializer gives a default.
 pub(crate) fn required(graph: &GraphProto) -> Vec<Input<'_>> {
-    let has_default = |input: &&ValueInfoProto| {
-        graph.initializer.iter().any(|tensor| tensor.name == input.name)
-            || graph
-                .sparse_initializer
-                .iter()
-                .filter_map(|sparse| sparse.values.as_ref())
-                .any(|v| v.name == input.name)
-    };
-    graph.input.iter().filter(|input| !has_default(input)).map(Input::of).collect()
+    let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
+    let defaults: HashSet<&str> =
+        graph.initializer.iter().chain(sparse).map(|tensor| tensor.name.as_str()).collect();
+    graph.input.iter().filter(|input| !defaults.contains(input.name.as_str())).map(Input::of).collect()
 }
 
 fn dims(shape: &TensorShapeProto) -> Vec<Dim<'_>> {
@@ -115,6 +112,10 @@ pub(crate) fn candidates(inputs: &[Input<'_>]) -> Vec<Vec<usize>> {
         }
     }
     candidates.push(vec![1; inputs.len()]);
+    // as a state of layers and batch beside an input of batch and features
+    let first_dynamic =
+        |input: &Input<'_>| (0..input.dims.as_ref().map_or(0, Vec::len)).find(|&axis| input.is_dynamic(axis));
+    candidates.extend(inputs.iter().map(first_dynamic).collect::<Option<Vec<usize>>>());
     let mut tried: Vec<Vec<usize>> = Vec::new();
     for candidate in candidates {
         if !tried.contains(&candidate) && tried.len() < MOST_CANDIDATES {

@@ -44,6 +44,10 @@ pub struct RowAxes {
 }
 
 /// Proves from the graph that rows are independent, or says why not.
+///
+/// Inputs with an initializer of the same name have the initializer's value here: a request that gives such an input
+/// another value is outside of the proof. So are requests whose other axes differ, and errors: an operator that refuses a
+/// value of one row refuses the whole batch.
 #[must_use]
 pub fn analyse(model: &ModelProto) -> Analysis {
     let Some(graph) = &model.graph else {
@@ -89,7 +93,9 @@ fn walk(model: &ModelProto, graph: &GraphProto, inputs: &[Input<'_>], axes: &[us
         .zip(&outputs)
         .map(|(output, value)| row_axis(&walk, value).map_err(|reason| reason.named(&output.name)))
         .collect();
-    let rows = axes_of_outputs.map(|outputs| RowAxes { inputs: axes.to_vec(), outputs });
+    let rows = axes_of_outputs
+        .map(|outputs| RowAxes { inputs: axes.to_vec(), outputs })
+        .map_err(|reason| walk.suspicion.clone().unwrap_or(reason));
     Analysis { rows, value_dependent: walk.value_dependent }
 }
 
@@ -114,6 +120,7 @@ fn row_axis(walk: &Walk<'_>, value: &Value) -> Result<usize, OutputReason> {
         _ if value.elements.is_some() => "is a sequence of tensors",
         State::Rows(layout) if layout == Layout::plain(layout.axis) => return Ok(layout.axis),
         State::Rows(_) => "has several rows for each row of the inputs",
+        State::Padded => "is as wide as the longest text of the batch",
         State::Free => "is the same for all rows",
         State::Count | State::Numbers(_) | State::Places { .. } => {
             "does not have a row for each row of the inputs: it follows from how many there are"

@@ -30,6 +30,8 @@ pub(crate) struct Node<'a> {
     pub(crate) sizes: &'a mut Sizes,
     /// The version of the operator set of the node's domain.
     pub(crate) opset: i64,
+    /// What makes it likely that a later node mixes rows.
+    pub(crate) suspicion: Option<&'static str>,
 }
 
 impl<'a> Node<'a> {

@@ -75,6 +75,8 @@ pub(crate) struct Sizes {
     named: HashMap<String, Size>,
     floats: HashMap<u32, Size>,
     opaque: HashMap<(Op, Size, Size), Size>,
+    /// The operands of each symbol of [`Op::Min`].
+    least: HashMap<Size, (Size, Size)>,
 }
 
 impl Default for Sizes {
@@ -93,6 +95,7 @@ impl Sizes {
             named: HashMap::new(),
             floats: HashMap::new(),
             opaque: HashMap::new(),
+            least: HashMap::new(),
         };
         sizes.constant(0);
         sizes.constant(1);
@@ -233,6 +236,13 @@ impl Sizes {
             && entry.polynomial.last().is_some_and(|(monomial, _)| monomial.is_empty())
     }
 
+    /// Whether `size` is the least of `other` and a constant of 2 or more.
+    pub(crate) fn is_capped(&self, size: Size, other: Size) -> bool {
+        let Some(&(a, b)) = self.least.get(&size) else { return false };
+        let at_least_two = |size| self.as_constant(size).is_some_and(|size| size >= 2);
+        (a == other && at_least_two(b)) || (b == other && at_least_two(a))
+    }
+
     /// The symbol of an expression.
     pub(crate) fn opaque(&mut self, op: Op, a: Size, b: Size) -> Size {
         if let Some(&size) = self.opaque.get(&(op, a, b)) {
@@ -252,6 +262,9 @@ impl Sizes {
         let depends_on_rows = !self.is_free(a) || !self.is_free(b);
         let size = self.symbol(Symbol { depends_on_rows, never_negative, whole, float: None });
         self.opaque.insert((op, a, b), size);
+        if op == Op::Min {
+            self.least.insert(size, (a, b));
+        }
         size
     }
 

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::size::{Size, Sizes};
 
 /// Contents of larger tensors are not followed.
@@ -80,6 +82,8 @@ pub(crate) enum State {
     /// Indices into the first axes of a tensor: the first column of the last axis is the row's own number, the others have
     /// each row of its own along this axis of size rows.
     Places { axis: usize },
+    /// Words with a row for each text; rows are as long as the longest, and end in the words of [`Value::pad`].
+    Padded,
     /// Depends on other rows, or on what is not known.
     Mixed(Cause),
 }
@@ -98,6 +102,8 @@ pub(crate) struct Value {
     pub(crate) from_data: bool,
     /// Where the elements are integers known to be from 0 to below this.
     pub(crate) bound: Option<Size>,
+    /// The word at the end of shorter rows.
+    pub(crate) pad: Option<Bytes>,
     /// Of a sequence of known length: its tensors.
     pub(crate) elements: Option<Rc<[Value]>>,
 }
@@ -111,6 +117,7 @@ impl Value {
             state: State::Free,
             from_data: false,
             bound: None,
+            pad: None,
             elements: None,
         }
     }

@@ -31,7 +31,11 @@ pub(crate) struct Walk<'m> {
     opsets: HashMap<String, i64>,
     scopes: Vec<HashMap<String, Value>>,
     depth: usize,
+    /// How many graphs lie within one another here: more than one, and the nodes may never run.
+    graphs: usize,
     visits: usize,
+    /// What a person should look at first where rows are not proven independent.
+    pub(crate) suspicion: Option<NotProven>,
     /// The first node whose length depends on values of the inputs.
     pub(crate) value_dependent: Option<NodeName>,
 }
@@ -54,7 +58,9 @@ impl<'m> Walk<'m> {
             opsets: opsets(&model.opset_import),
             scopes: Vec::new(),
             depth: 0,
+            graphs: 0,
             visits: 0,
+            suspicion: None,
             value_dependent: None,
         }
     }
@@ -118,8 +124,10 @@ impl<'m> Walk<'m> {
         }
         self.scopes.push(scope);
         self.depth += 1;
+        self.graphs += 1;
         self.nodes(&graph.node);
         let outputs = graph.output.iter().map(|output| self.named_value(&output.name)).collect();
+        self.graphs -= 1;
         self.depth -= 1;
         self.scopes.pop();
         outputs
@@ -225,6 +233,7 @@ impl<'m> Walk<'m> {
             let state = match output.state {
                 State::Rows(_) | State::Numbers(_) | State::Places { .. } => output.state,
                 State::Mixed(_) => continue,
+                State::Padded => State::Padded,
                 State::Free | State::Count if any_state => output.state,
                 State::Free | State::Count if has_rows && !shape_only => {
                     self.blame(node, "has an output in which the rows are not kept apart")
@@ -247,6 +256,7 @@ impl<'m> Walk<'m> {
                 Some(State::Numbers(_) | State::Places { .. }) if !has_bit(rule.sizes, input) => {
                     return Err(mixes("takes in the numbers of the rows"));
                 }
+                Some(State::Padded) => return Err(mixes(rules::PADS)),
                 Some(State::Count) if !has_bit(rule.sizes, input) => {
                     return Err(mixes("takes in how many rows there are"));
                 }
@@ -254,7 +264,12 @@ impl<'m> Walk<'m> {
             }
         }
         let opset = self.opset(domain(&node.domain));
-        (rule.rule)(&mut Node { proto: node, inputs, sizes: &mut self.sizes, opset })
+        let mut view = Node { proto: node, inputs, sizes: &mut self.sizes, opset, suspicion: None };
+        let outcome = (rule.rule)(&mut view);
+        if let (Some(reason), None) = (view.suspicion, &self.suspicion) {
+            self.suspicion = Some(NotProven { node: Some(NodeName::of(node)), reason: reason.to_owned() });
+        }
+        outcome
     }
 
     /// Checks that the shape is one that the state allows; what follows from no number of rows is free.
@@ -266,8 +281,10 @@ impl<'m> Walk<'m> {
             value.shape = None;
             value.contents = None;
         }
-        for &dim in value.shape.as_deref().unwrap_or_default() {
-            self.sizes.mark_dimension(dim);
+        if self.graphs == 1 {
+            for &dim in value.shape.as_deref().unwrap_or_default() {
+                self.sizes.mark_dimension(dim);
+            }
         }
         let free = |sizes: &Sizes, dims: &[Size]| dims.iter().all(|&dim| sizes.is_free(dim));
         match value.state {
@@ -301,7 +318,7 @@ impl<'m> Walk<'m> {
                     value.state = State::Count;
                 }
             }
-            State::Mixed(_) => {}
+            State::Padded | State::Mixed(_) => {}
         }
     }
 

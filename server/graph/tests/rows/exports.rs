@@ -24,11 +24,7 @@ fn attention_over_the_own_tokens() {
     check(17, &attention("b, minus, h, e", "b, minus, all"), "[0, 0] -> [0]");
     check(17, &attention("minus, s, h, e", "minus, s, all"), "[0, 0] -> [0]");
     // traced with one row
-    check(
-        17,
-        &attention("one, minus, h, e", "one, minus, all"),
-        "multiplies the rows of one input by those of the other",
-    );
+    check(17, &attention("one, minus, h, e", "one, minus, all"), "has the batch size 1 written in its shape");
 }
 
 #[test]
@@ -105,4 +101,28 @@ fn pads_as_an_exporter_computes_them() {
     };
     check(17, &text(0), "[0] -> [0]");
     check(17, &text(1), "pads the rows");
+}
+
+#[test]
+fn lengths_that_were_traced() {
+    // nn.MultiheadAttention: five tokens are written in the shape, rows and heads are one axis
+    let text = "x: float[batch,seq,16]\n i1 = int(1)\n four = int(4)\n first = ints(0)\n five = ints(5)\n w = ints(4)\n \
+         t = Transpose(x) perm=[1,0,2]\n d = Shape(t)\n n = Gather(d, i1)\n h0 = Mul(n, four)\n h = Unsqueeze(h0, first)\n \
+         shape = Concat(five, h, w) axis=0\n r = Reshape(t, shape)\n q = Transpose(r) perm=[1,0,2]\n flat = ints(-1,4,5,4)\n \
+         y = Reshape(q, flat)\n -> y";
+    check(17, text, "[0] -> [0]");
+    // positions of axes by Mod, as unflatten
+    let text = "x: float[N,48]\n two = int(2)\n three = int(3)\n one = ints(1)\n zero = ints(0)\n far = ints(9223372036854775807)\n \
+         m = Mod(three, two)\n i = Reshape(m, one)\n d = Shape(x)\n front = Slice(d, zero, i)\n parts = ints(3,4,4)\n \
+         shape = Concat(front, parts) axis=0\n y = Reshape(x, shape)\n -> y";
+    check(17, text, "[0] -> [0]");
+}
+
+#[test]
+fn positions_up_to_the_length() {
+    let text = "x: int64[N,seq]\n words = float[99,8]\n places = float[1,512,8]\n one = ints(1)\n zero = ints(0)\n minus = ints(-1)\n \
+         heads = ints(2,4)\n first = ints(0)\n d = Shape(x)\n n = Slice(d, zero, one)\n two = ints(2)\n s = Slice(d, one, two)\n \
+         p = Slice(places, zero, s, one)\n e = Gather(words, x)\n a = Add(e, p)\n shape = Concat(n, s, minus, w4) axis=0\n w4 = ints(4)\n \
+         v = Reshape(a, shape)\n y = Transpose(v) perm=[0,2,1,3]\n -> y";
+    check(17, text, "[0] -> [0]");
 }

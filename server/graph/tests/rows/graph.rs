@@ -94,9 +94,9 @@ pub(crate) fn attribute(text: &str) -> AttributeProto {
         } else {
             attribute.strings = list(values).map(|item| Bytes::from(item.to_owned())).collect();
         }
-    } else if let Ok(value) = value.parse() {
+    } else if let Ok(value) = value.parse::<i64>() {
         attribute.i = value;
-    } else if let Ok(value) = value.parse() {
+    } else if let Ok(value) = value.parse::<f32>() {
         attribute.f = value;
     } else {
         attribute.s = Bytes::from(value.to_owned());

@@ -92,6 +92,42 @@ fn each_row_reads_its_own_by_its_number() {
 }
 
 #[test]
+fn each_row_picks_its_own_token_of_a_flat_tensor() {
+    let pick = |step: &str, place: &str| {
+        format!(
+            "x: float[N,7,4]\n i: int64[N,7]\n zero = int(0)\n one = int(1)\n flat = ints(-1,4)\n d = Shape(x)\n n = Gather(d, zero)\n \
+             r = Range(zero, n, one)\n step = {step}\n o = Mul(r, step)\n a = {place}\n p = Add(a, o)\n f = Reshape(x, flat)\n \
+             y = Gather(f, p)\n -> y"
+        )
+    };
+    let token = "ArgMax(i) axis=1 keepdims=0";
+    check(17, &pick("int(7)", token), "[0, 0] -> [0]");
+    check(17, &pick("Gather(d, one)", token), "[0, 0] -> [0]");
+    check(17, &pick("int(7)", "int(6)"), "[0, 0] -> [0]");
+    // into the tokens of the next row, and of those before
+    check(17, &pick("int(7)", "int(7)"), "picks rows by their numbers");
+    check(17, &pick("int(6)", token), "picks rows by their numbers");
+    check(17, &pick("int(7)", "ReduceSum(i, one) keepdims=0"), "takes in");
+    check(17, &pick("int(-7)", token), "takes in");
+}
+
+#[test]
+fn a_row_reads_itself_by_its_number() {
+    check(17, &format!("{COUNT} r = Range(zero, n, one)\n y = Gather(x, r)\n -> y"), "[0] -> [0]");
+    check(
+        17,
+        &format!("{COUNT} r = Range(zero, n, one)\n p = Add(r, one)\n y = Gather(x, p)\n -> y"),
+        "picks rows by their numbers",
+    );
+    check(17, &format!("{COUNT} r = Range(one, n, one)\n y = Gather(x, r)\n -> y"), "takes in");
+    check(
+        17,
+        &format!("{COUNT} r = Range(zero, n, one)\n f = Cast(r) to=1\n y = Add(x, f)\n -> y"),
+        "takes in",
+    );
+}
+
+#[test]
 fn a_name_does_not_decide() {
     check(17, "x: float[s0,2]\n z: float[s1,2]\n y = Add(x, z)\n -> y", "[0, 0] -> [0]");
     check(17, "x: float[?,2]\n z: float[?,2]\n y = Add(x, z)\n -> y", "[0, 0] -> [0]");
@@ -102,9 +138,16 @@ fn a_name_does_not_decide() {
         "also of another axis of input 'a'",
     );
     check(17, "x: float[1,N]\n y = Relu(x)\n -> y", "[1] -> [1]");
+    check(17, "x: float[?,3]\n h: float[2,?,3]\n y = Add(x, h)\n -> y", "[0, 1] -> [1]");
     check(17, "x: float[3,2]\n y = Relu(x)\n -> y", "input 'x' has a fixed first dimension of 3");
     check(17, "x: float[]\n y = Relu(x)\n -> y", "a single number");
     check(17, "w = float[3]\n y = Relu(w)\n -> y", "has no inputs");
     check(17, "x: float[N,2]\n w = float[3]\n y = Relu(w)\n -> y", "output 'y' is the same for all rows");
     check(17, "x: float[N,2]\n -> x", "[0] -> [0]");
+}
+
+#[test]
+fn an_input_with_a_default_needs_no_rows() {
+    let text = "x: float[N,2]\n t: float[1]\n t = float[1]\n y = Greater(x, t)\n -> y";
+    check(17, text, "[0] -> [0]");
 }

@@ -202,7 +202,7 @@ fn integers_with_scales() {
 #[test]
 fn classical_models() {
     let ml = |node: &str, expected: &str| {
-        check(13, &format!("x: float[N,4]\n y, z = ai.onnx.ml.{node}\n -> y"), expected)
+        check(13, &format!("x: float[N,4]\n y, z = ai.onnx.ml.{node}\n -> y"), expected);
     };
     ml("TreeEnsembleClassifier(x)", FIRST);
     ml("LinearRegressor(x) targets=1", FIRST);

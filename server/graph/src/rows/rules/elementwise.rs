@@ -20,10 +20,10 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
         | "LeakyRelu" | "Log" | "Mish" | "Neg" | "Reciprocal" | "Relu" | "Round" | "Selu" | "Shrink"
         | "Sigmoid" | "Sign" | "Sin" | "Sinh" | "Softplus" | "Softsign" | "Sqrt" | "Swish" | "Tan"
         | "Tanh" | "ThresholdedRelu" | "BitCast" | "IsInf" | "IsNaN" | "Not" | "Cast" | "RegexFullMatch"
-        | "Affine" | "ParametricSoftplus" | "ScaledTanh" | "Scale" | "ImageScaler" => entry(elementwise),
-        "And" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "Div" | "Equal" | "Greater"
-        | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Max" | "Mean" | "Min" | "Mod" | "Or" | "PRelu"
-        | "Pow" | "StringConcat" | "Sub" | "Sum" | "Where" | "Xor" | "Clip" | "SwiGLU" => entry(elementwise),
+        | "Affine" | "ParametricSoftplus" | "ScaledTanh" | "Scale" | "ImageScaler" | "And" | "BitShift"
+        | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "Div" | "Equal" | "Greater" | "GreaterOrEqual"
+        | "Less" | "LessOrEqual" | "Max" | "Mean" | "Min" | "Mod" | "Or" | "PRelu" | "Pow"
+        | "StringConcat" | "Sub" | "Sum" | "Where" | "Xor" | "Clip" | "SwiGLU" => entry(elementwise),
         "Add" | "Mul" => entry(arithmetic).any_state(),
         "CastLike" => entry(cast_like).any_state(),
         "Dropout" => entry(dropout),
@@ -53,8 +53,7 @@ pub(crate) fn elementwise(node: &mut Node<'_>) -> Outcome {
     let (shape, rows) = broadcast(node.sizes, &operands)?;
     let data_type = result_type(node, &values);
     let contents = if rows.is_none() { fold(node, &values, &shape, data_type) } else { None };
-    // numbers in other types may be rounded
-    let keeps = node.proto.op_type == "Cast" && matches!(data_type, data_type::INT64 | data_type::INT32);
+    let keeps = node.proto.op_type == "Cast" && holds_numbers(data_type);
     let state = match (rows, values.first().map(|value| value.state)) {
         (Some(rows), _) => State::Rows(rows),
         (None, Some(state)) if keeps => state,
@@ -143,6 +142,11 @@ fn fold(node: &mut Node<'_>, values: &[&Value], shape: &[Size], data_type: i32) 
     Some(result)
 }
 
+/// Smaller types may round, or wrap around.
+fn holds_numbers(kind: i32) -> bool {
+    matches!(kind, data_type::INT64 | data_type::INT32)
+}
+
 fn is_followed(kind: i32) -> bool {
     matches!(kind, data_type::INT64 | data_type::INT32 | data_type::BOOL | data_type::FLOAT)
 }
@@ -225,6 +229,12 @@ fn cast_like(node: &mut Node<'_>) -> Outcome {
     if !is_followed(like.data_type) || like.data_type != value.data_type {
         result.contents = None;
     }
+    if !holds_numbers(like.data_type) {
+        result.bound = None;
+        if matches!(result.state, State::Numbers(_) | State::Places { .. }) {
+            result.state = State::Count;
+        }
+    }
     Ok(vec![result])
 }
 
@@ -246,6 +256,7 @@ fn dropout(node: &mut Node<'_>) -> Outcome {
     }
     let mut mask = value.clone();
     mask.contents = None;
+    mask.bound = None;
     Ok(vec![value, mask.with_type(data_type::BOOL)])
 }
 

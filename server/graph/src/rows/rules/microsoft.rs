@@ -45,7 +45,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
             entry(|_| Err(mixes("takes the tokens of all rows one after another")))
         }
         "CropAndResize" => entry(|_| Err(mixes("picks images by their numbers in the batch"))),
-        "Tokenizer" => entry(|_| Err(mixes("pads to the longest text of the batch"))),
+        "Tokenizer" => entry(super::strings::tokenizer),
         _ => return None,
     })
 }
@@ -134,7 +134,13 @@ fn fused_conv(node: &mut Node<'_>) -> Outcome {
     }
     node.others_free(&[0, 3])?;
     let inputs: Vec<Option<Value>> = node.inputs.iter().take(3).cloned().collect();
-    let mut plain = Node { proto: node.proto, inputs: &inputs, sizes: &mut *node.sizes, opset: node.opset };
+    let mut plain = Node {
+        proto: node.proto,
+        inputs: &inputs,
+        sizes: &mut *node.sizes,
+        opset: node.opset,
+        suspicion: None,
+    };
     convolution::conv(&mut plain, 0, 1)
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
         "OneHotEncoder" => entry(one_hot),
         "ArrayFeatureExtractor" => entry(array_feature),
         "FeatureVectorizer" => entry(vectorizer),
-        "ZipMap" => entry(zip_map),
+        "ZipMap" => entry(|_| Err(mixes("gives a sequence of maps, which is no tensor with rows"))),
         _ => return None,
     })
 }
@@ -135,11 +135,4 @@ fn vectorizer(node: &mut Node<'_>) -> Outcome {
     let batch = node.shape(0)?.first().copied().unwrap_or(Size::ONE);
     let columns = node.fresh();
     Ok(vec![result(vec![batch, columns], first).with_type(data_type::FLOAT)])
-}
-
-/// A sequence with a map for each row.
-fn zip_map(node: &mut Node<'_>) -> Outcome {
-    let rows = matrix(node)?;
-    let batch = node.shape(0)?.first().copied().unwrap_or(Size::ONE);
-    Ok(vec![result(vec![batch], rows)])
 }

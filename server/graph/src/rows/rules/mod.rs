@@ -22,6 +22,7 @@ mod slice;
 mod strings;
 
 pub(crate) use random::draws;
+pub(crate) use strings::PADS;
 
 use super::node::{Node, Outcome};
 

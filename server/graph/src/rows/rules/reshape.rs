@@ -22,6 +22,8 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     })
 }
 
+const WRITTEN_ONE: &str = "has the batch size 1 written in its shape";
+
 /// The state of the same elements in another shape.
 fn reshaped(node: &mut Node<'_>, value: &Value, target: &[Size]) -> Result<State, Mixes> {
     let own = match value.state {
@@ -32,6 +34,9 @@ fn reshaped(node: &mut Node<'_>, value: &Value, target: &[Size]) -> Result<State
     };
     let shape = value.shape.as_deref().ok_or_else(|| mixes("has an input of unknown rank"))?;
     let rows = place(node, shape, own, target)?;
+    if own.axis == 0 && target.first() == Some(&Size::ONE) && rows.inner != Size::ONE {
+        node.suspicion = Some(WRITTEN_ONE);
+    }
     match value.state {
         State::Numbers(numbers) if rows.is_plain() => Ok(State::Numbers(numbers.on(rows.axis))),
         State::Numbers(_) => Ok(State::Count),
@@ -78,7 +83,7 @@ pub(crate) fn place(
         before = sizes.mul(before, dim);
     }
     Err(mixes(if target.first() == Some(&Size::ONE) {
-        "has the batch size 1 written in its shape"
+        WRITTEN_ONE
     } else {
         "has a fixed number of rows written in its shape"
     }))
@@ -125,6 +130,9 @@ fn same_elements(value: &Value, shape: Vec<Size>) -> Value {
 
 fn flatten(node: &mut Node<'_>) -> Outcome {
     let value = node.value(0)?;
+    if value.state == State::Padded && node.int("axis", 1) == 1 {
+        return Ok(vec![value.clone()]);
+    }
     let shape = node.shape(0)?;
     let axis = match node.int("axis", 1) {
         axis if usize::try_from(axis) == Ok(shape.len()) => shape.len(),

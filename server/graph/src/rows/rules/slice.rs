@@ -47,6 +47,9 @@ fn length(node: &mut Node<'_>, part: Part, dim: Size) -> Size {
         let count = u64::try_from(distance).unwrap_or(0).div_ceil(step);
         return node.sizes.constant(i64::try_from(count).unwrap_or(i64::MAX));
     }
+    if part.start == Size::ZERO && part.step == 1 && node.sizes.is_never_negative(part.end) {
+        return node.sizes.least(dim, part.end);
+    }
     let step = node.sizes.constant(part.step);
     let ends = node.sizes.opaque(Op::Pair, part.start, part.end);
     let how = node.sizes.opaque(Op::Pair, ends, step);

@@ -1,19 +1,42 @@
 //! Text.
 
 use super::{Entry, elementwise::like_first, entry};
-use crate::rows::{
-    attribute,
-    node::{Node, Outcome, mixes},
-    value::Value,
+use crate::{
+    proto::data_type,
+    rows::{
+        attribute,
+        node::{Node, Outcome, mixes},
+        size::Size,
+        value::{Layout, State, Value},
+    },
 };
 
 pub(crate) fn find(operator: &str) -> Option<Entry> {
     Some(match operator {
         "StringNormalizer" => entry(normalizer),
-        "StringSplit" => entry(|_| Err(mixes("pads to the longest text of the batch"))),
+        "StringSplit" => entry(|_| Err(mixes(PADS))),
         "TfIdfVectorizer" => entry(tf_idf),
         _ => return None,
     })
+}
+
+pub(crate) const PADS: &str = "pads to the longest text of the batch";
+
+/// The words of each text, as many for each as the longest has.
+pub(crate) fn tokenizer(node: &mut Node<'_>) -> Outcome {
+    let pad = attribute::find(node.proto, "pad_value").map(|pad| pad.s.clone());
+    if node.layout(0) == Some(Layout::plain(0)) && node.shape(0)?.len() == 1 && node.int("mark", 0) == 0 {
+        let words = Value { pad, ..Value::unknown() };
+        return Ok(vec![words.with_type(data_type::STRING).with_state(State::Padded)]);
+    }
+    Err(mixes(PADS))
+}
+
+/// Whether the words that pad a row are none of those that are counted.
+fn counts_no_pads(node: &Node<'_>, words: &Value) -> bool {
+    let counted = attribute::find(node.proto, "pool_strings");
+    let (Some(pad), Some(counted)) = (&words.pad, counted) else { return false };
+    words.data_type == data_type::STRING && !counted.strings.is_empty() && !counted.strings.contains(pad)
 }
 
 /// Other letters for each text; but with stop words it drops elements.
@@ -27,13 +50,17 @@ fn normalizer(node: &mut Node<'_>) -> Outcome {
 
 /// Counts the words of each row; a tensor with a single axis is one text.
 fn tf_idf(node: &mut Node<'_>) -> Outcome {
+    let words = node.value(0)?;
+    let count = attribute::ints(node.proto, "ngram_indexes").and_then(|all| all.iter().max()).copied();
+    let width = node.sizes.constant(count.unwrap_or(0).saturating_add(1));
+    if words.state == State::Padded && counts_no_pads(node, words) {
+        return Ok(vec![Value::rows([Size::ROWS, width], Layout::plain(0))]);
+    }
     let shape = node.shape(0)?;
     let rows = node.layout(0);
     if rows.is_some_and(|rows| rows.axis != 0 || shape.len() != 2) {
         return Err(mixes("takes the rows for words of one text"));
     }
-    let count = attribute::ints(node.proto, "ngram_indexes").and_then(|all| all.iter().max()).copied();
-    let width = node.sizes.constant(count.unwrap_or(0).saturating_add(1));
     Ok(vec![match rows {
         Some(rows) => Value::rows([shape[0], width], rows),
         None => Value::unknown(),
