@@ -111,7 +111,7 @@ pub async fn run(
         Some(serving) => serving,
         None => server.listen().await?,
     };
-    serving.announce(&repository);
+    serving.announce(&repository, data_plane.is_ready());
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
@@ -201,9 +201,14 @@ impl Server<'_> {
 
 impl Serving {
     /// Tells a person what to do next.
-    fn announce(&self, repository: &Repository) {
+    fn announce(&self, repository: &Repository, is_ready: bool) {
         let url = format!("http://{}", reachable(self.address));
-        tracing::info!(url, grpc = self.grpc_address.map(reachable), "ready");
+        let grpc = self.grpc_address.map(reachable);
+        if is_ready {
+            tracing::info!(url, grpc, "ready");
+        } else {
+            tracing::warn!(url, grpc, "serving, but not ready: not every model could be loaded");
+        }
         for (model, example) in repository.examples() {
             tracing::info!("try: curl -s {url}/v2/models/{model}/infer -d @{}", example.display());
         }

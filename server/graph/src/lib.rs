@@ -5,7 +5,9 @@ pub mod proto;
 mod read;
 pub mod rewrite;
 pub mod rows;
+mod training;
 
 pub use interface::{Declared, Dim, Interface, Kind, interface};
 pub use read::{ReadError, read};
 pub use rows::{Analysis, NodeName, NotProven, RowAxes, analyse};
+pub use training::is_in_training_mode;

@@ -69,7 +69,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Room for at most `max_rows` waiting rows.
+    /// Room for at most `max_rows` waiting rows, or for one request that has more.
     pub fn new(max_rows: usize) -> Self {
         Self { rows: AtomicUsize::new(0), max_rows }
     }
@@ -80,7 +80,9 @@ impl Room {
     }
 
     fn take(&self, rows: usize) -> bool {
-        let fits = |taken: usize| taken.checked_add(rows).filter(|&taken| taken <= self.max_rows);
+        let max_rows = self.max_rows.max(rows); // who is alone always fits
+        let limit = |taken: usize| if taken == 0 { max_rows } else { self.max_rows };
+        let fits = |taken: usize| taken.checked_add(rows).filter(|&sum| sum <= limit(taken));
         self.rows.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 

@@ -377,3 +377,24 @@ async fn an_instance_with_a_thread_runs_nowhere_else() {
     assert!(first.len() <= 1 && second.len() <= 1 && !(first.is_empty() && second.is_empty()));
     assert!(first.is_disjoint(&second) && workers.is_disjoint(&first) && workers.is_disjoint(&second));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_larger_than_the_queue_waits_where_nobody_else_does() {
+    let executor = AddOne { busy: Duration::from_millis(200), ..AddOne::default() };
+    let policy = BatchPolicy { max_queue_rows: 2, max_joined_rows: 2, ..policy() };
+    let batcher = batcher(vec![executor], policy, Duration::from_secs(1));
+    let submit = |id, rows| {
+        let batcher = batcher.clone();
+        tokio::spawn(async move { batcher.submit(request(id, rows, 1), soon()).await })
+    };
+    let lead = submit(1, 1);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let large = submit(2, 5);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(batcher.queue_rows(), 5);
+    let refused = submit(3, 1).await.unwrap().unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Overloaded);
+    assert!(lead.await.unwrap().is_ok());
+    assert_eq!(numbers(&large.await.unwrap().unwrap()).len(), 5);
+    assert_eq!(batcher.queue_rows(), 0);
+}

@@ -52,7 +52,7 @@ impl File {
                     .push(format!("{}: unknown key {key}; --print-config shows every key", path.display())),
                 Some(texts) => drop(values.insert(key, texts)),
                 None => problems.push(format!(
-                    "{}: {key} must be a string, a number or a list of strings",
+                    "{}: {key} must be a string, a number, true, false or a list of strings",
                     path.display()
                 )),
             }
@@ -71,6 +71,7 @@ fn texts(value: &Value) -> Option<Vec<String>> {
         Value::Integer(number) => Some(vec![number.to_string()]),
         Value::Float(number) => Some(vec![number.to_string()]),
         Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
-        Value::Boolean(_) | Value::Datetime(_) | Value::Table(_) => None,
+        Value::Boolean(boolean) => Some(vec![boolean.to_string()]),
+        Value::Datetime(_) | Value::Table(_) => None,
     }
 }

@@ -73,6 +73,10 @@ pub struct Models {
     pub poll_interval: Option<Duration>,
     /// Whether clients may load and unload models.
     pub control: ModelControl,
+    /// Whether what cannot be loaded at start-up ends the server.
+    pub exit_on_error: bool,
+    /// Whether the server is ready only when every model of the start is.
+    pub strict_readiness: bool,
     /// A folder that is missing or empty may still be filled (`MODEL_INIT_MODE=async`): wait for it as for a
     /// store that does not answer.
     pub await_folder: bool,
@@ -266,6 +270,8 @@ fn models<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &
         cache_dir: resolver.value_or(s::MODEL_CACHE_DIR, cache_dir, |text| Ok(PathBuf::from(text))),
         startup_timeout: resolver.value(s::STARTUP_TIMEOUT, value::duration),
         control: resolver.value(s::MODEL_CONTROL, str::parse),
+        exit_on_error: resolver.value(s::EXIT_ON_ERROR, value::boolean),
+        strict_readiness: resolver.value(s::STRICT_READINESS, value::boolean),
         poll_interval: Some(poll_interval).filter(|interval| !interval.is_zero()),
         await_folder: resolver.environment("MODEL_INIT_MODE").as_deref() == Some("async"),
     }
@@ -275,10 +281,11 @@ fn models<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &
 fn store<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, places: &[Place]) -> Settings {
     let needed = places.iter().any(|place| matches!(place.location(), Location::Bucket(_)));
     let given = Settings::from_env(&|name| resolver.environment(name).filter(|_| needed));
-    given.unwrap_or_else(|error| {
+    let settings = given.unwrap_or_else(|error| {
         resolver.problem(error.to_string());
         Settings::from_env(&|_| None).expect("nothing can be wrong with no variables")
-    })
+    });
+    Settings { deadline: resolver.value(s::DOWNLOAD_TIMEOUT, value::positive_duration), ..settings }
 }
 
 fn http<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Http {

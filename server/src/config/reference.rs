@@ -47,9 +47,10 @@ fn members(group: Group) -> impl Iterator<Item = &'static Setting> {
 }
 
 fn toml_value(settled: &Settled) -> String {
-    let value = |text: &String| match text.parse::<i64>() {
-        Ok(number) => toml::Value::Integer(number),
-        Err(_) => toml::Value::String(text.clone()),
+    let value = |text: &String| match (text.parse::<i64>(), text.parse::<bool>()) {
+        (Ok(number), _) => toml::Value::Integer(number),
+        (_, Ok(boolean)) => toml::Value::Boolean(boolean),
+        _ => toml::Value::String(text.clone()),
     };
     match settled.texts.as_slice() {
         [text] => value(text).to_string(),

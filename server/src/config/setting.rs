@@ -109,7 +109,8 @@ settings! {
         value: "NAME",
         fallback: Fallback::Unset,
         group: Group::Models,
-        help: "Name of the model at --model-dir, or of the single model that the repository turns out to be.",
+        help: "Name of the model at --model-dir, or of the only model that the repository holds, whatever its \
+               folder is called.",
     };
     MODEL_CACHE_DIR = Setting {
         key: "model_cache_dir",
@@ -148,6 +149,36 @@ settings! {
         group: Group::Models,
         help: "Whether clients may load and unload models (/v2/repository/models/...): explicit (they may) or \
                none (they are answered 503).",
+    };
+    EXIT_ON_ERROR = Setting {
+        key: "exit_on_error",
+        flag: "exit-on-error",
+        environment: &["DECIMA_EXIT_ON_ERROR"],
+        value: "BOOLEAN",
+        fallback: Fallback::Value("true"),
+        group: Group::Models,
+        help: "Whether a model or a place for models that cannot be loaded at start-up ends the server (true), \
+               or is left out and all others are served (false).",
+    };
+    STRICT_READINESS = Setting {
+        key: "strict_readiness",
+        flag: "strict-readiness",
+        environment: &["DECIMA_STRICT_READINESS"],
+        value: "BOOLEAN",
+        fallback: Fallback::Value("true"),
+        group: Group::Models,
+        help: "Whether the server is ready only when every model of the start is (true), or as soon as it has \
+               tried to load them (false).",
+    };
+    DOWNLOAD_TIMEOUT = Setting {
+        key: "download_timeout",
+        flag: "download-timeout",
+        environment: &["DECIMA_DOWNLOAD_TIMEOUT"],
+        value: "DURATION",
+        fallback: Fallback::Value("10m"),
+        group: Group::Models,
+        help: "How long the download of one version of a model may take, with all its retries, and so a \
+               listing of a bucket.",
     };
     HOST = Setting {
         key: "host",
@@ -287,7 +318,8 @@ settings! {
         value: "COUNT",
         fallback: Fallback::Value("1024"),
         group: Group::Execution,
-        help: "Rows that may wait for one model; a request that finds no room is answered 429 at once.",
+        help: "Rows that may wait for one model; a request that finds no room is answered 429 at once. A single \
+               request with more rows waits where nobody else does.",
     };
     REQUEST_TIMEOUT = Setting {
         key: "request_timeout",

@@ -60,6 +60,8 @@ fn nothing_given_serves_the_folder_models() {
             startup_timeout: Duration::from_mins(5),
             poll_interval: None,
             control: ModelControl::Explicit,
+            exit_on_error: true,
+            strict_readiness: true,
             await_folder: false,
         },
         http: Http {
@@ -111,6 +113,7 @@ fn example(setting: &Setting) -> &'static str {
         "LEVEL" => "debug",
         "NAMES" => "triton",
         "ORIGINS" => "*",
+        "BOOLEAN" => "False",
         _ => "9",
     }
 }
@@ -176,7 +179,8 @@ fn origins_are_one_list_in_whatever_way_they_are_given() {
 
 #[test]
 fn a_file_with_unknown_keys_is_refused() {
-    let found = problems(&[], &[], "htp_port = 1\nhttp_port = true\nconfig = \"x\"\n[log]\nlevel = \"info\"");
+    let found =
+        problems(&[], &[], "htp_port = 1\nhttp_port = 1979-05-27\nconfig = \"x\"\n[log]\nlevel = \"info\"");
     assert_eq!(found.len(), 4, "{found:#?}");
     assert!(found[0].contains("unknown key config"), "{found:?}");
     assert!(problems(&[], &[], "http_port = ")[0].contains("decima.toml is not TOML"));
@@ -310,6 +314,7 @@ fn the_printed_configuration_reads_back_as_itself() {
         "model_repository = [\"/a\", \"s3://b/p\"] # --model-repository",
         "http_port = 9 # DECIMA_HTTP_PORT",
         "listen = \"ready\" # listen in decima.toml",
+        "exit_on_error = true # default",
         "threads = 2 # default: cgroup quota 1.5 of 16 cores",
         "# model_dir is not set",
     ] {

@@ -46,6 +46,11 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "expected a size such as 64MiB, 10MB or plain bytes, at least 1".into())
 }
 
+/// `true` or `false`, in any case, as Python's manifests write them too.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    text.to_ascii_lowercase().parse().map_err(|_| "expected true or false".into())
+}
+
 /// A whole number, at least 1.
 pub(super) fn count(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "expected a whole number, at least 1".into())
@@ -248,6 +253,16 @@ mod tests {
         }
         for text in ["", "0", "-1", "64 apples", "MiB"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn booleans_are_two_words() {
+        for (text, value) in [("true", true), ("false", false), ("False", false), ("TRUE", true)] {
+            assert_eq!(boolean(text), Ok(value), "{text}");
+        }
+        for text in ["", "1", "yes", "tru"] {
+            assert!(boolean(text).is_err(), "{text}");
         }
     }
 

@@ -16,12 +16,13 @@ pub struct ModelSource {
     path: PathBuf,
     bytes: Option<Bytes>,
     has_checks: bool,
+    has_constants_apart: bool,
 }
 
 impl ModelSource {
     /// The file as it is. ONNX Runtime reads it by itself, which keeps no second copy of its weights.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), bytes: None, has_checks: false }
+        Self { path: path.into(), bytes: None, has_checks: false, has_constants_apart: false }
     }
 
     /// Other bytes in place of the file's. Tensors that it keeps in other files are those beside it.
@@ -34,6 +35,13 @@ impl ModelSource {
     #[must_use]
     pub fn with_checks(self, bytes: Bytes) -> Self {
         Self { bytes: Some(bytes), has_checks: true, ..self }
+    }
+
+    /// The same for a model in training mode. ONNX Runtime writes its running statistics over the constants that they
+    /// start from, and makes one constant of those that are equal: its outputs would depend on the runs before.
+    #[must_use]
+    pub fn with_constants_apart(self) -> Self {
+        Self { has_constants_apart: true, ..self }
     }
 
     /// The file.
@@ -49,6 +57,9 @@ impl ModelSource {
     pub(super) fn commit(&self, mut builder: SessionBuilder) -> ort::Result<Session> {
         if self.has_checks {
             builder = builder.with_operators(checked::operators()?)?;
+        }
+        if self.has_constants_apart {
+            builder = builder.with_disabled_optimizers("ConstantSharing")?;
         }
         let Some(bytes) = &self.bytes else { return builder.commit_from_file(&self.path) };
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());

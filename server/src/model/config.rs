@@ -1,5 +1,7 @@
 //! `config.toml`: what a model's own file may say beside what its ONNX file says.
 
+use std::path::Path;
+
 use serde::{Deserialize, Deserializer};
 
 /// Configuration of one model. Every field may be left out.
@@ -19,6 +21,8 @@ pub struct ModelConfig {
     pub nulls: Nulls,
     /// SHA-256 of the model file in hexadecimal; anything else is refused.
     pub sha256: Option<String>,
+    /// Name of the ONNX file in each version's folder; `None`: `model.onnx`, or the only `.onnx` file.
+    pub default_model_filename: Option<String>,
     /// How batches are formed.
     #[serde(default)]
     pub dynamic_batching: DynamicBatching,
@@ -131,6 +135,13 @@ impl ModelConfig {
         {
             return refuse(format!("sha256 must be 64 hexadecimal digits, not '{sha256}'"));
         }
+        if let Some(name) = &self.default_model_filename
+            && (Path::new(name).extension().is_none_or(|extension| extension != "onnx") || name.contains('/'))
+        {
+            return refuse(format!(
+                "default_model_filename must be the name of an .onnx file in the version's folder, not '{name}'"
+            ));
+        }
         for (name, value) in
             [("count", self.instance_group.count), ("intra_op_threads", self.instance_group.intra_op_threads)]
         {
@@ -170,6 +181,7 @@ mod tests {
             labels = ["zero", "one"]
             nulls = "nan"
             sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+            default_model_filename = "encoder.onnx"
             [dynamic_batching]
             max_queue_delay_microseconds = 100
             preferred_batch_size = [16, 32]
@@ -181,6 +193,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.max_batch_size, Some(64));
         assert_eq!(config.version_policy, VersionPolicy::Specific(vec!["3".into(), "7".into()]));
+        assert_eq!(config.default_model_filename.as_deref(), Some("encoder.onnx"));
         assert_eq!(config.dynamic_batching.preferred_batch_size, [16, 32]);
         assert_eq!(config.instance_group.count, Some(2));
         assert_eq!(config.nulls, Nulls::Nan);
@@ -200,6 +213,8 @@ mod tests {
             ("version_policy = { latest = 0 }", "latest"),
             ("sha256 = \"abc\"", "sha256"),
             ("nulls = \"zero\"", "`refuse` or `nan`"),
+            ("default_model_filename = \"encoder.pt\"", "default_model_filename"),
+            ("default_model_filename = \"../1/encoder.onnx\"", "default_model_filename"),
             ("[instance_group]\ncount = 0", "instance_group.count"),
             (
                 "max_batch_size = 8\n[dynamic_batching]\npreferred_batch_size = [16]",

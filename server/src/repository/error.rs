@@ -11,14 +11,23 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
     /// The place cannot be read.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
+    #[error("{error}{}", mend(error))]
+    Storage {
+        /// Why not.
+        #[from]
+        error: StorageError,
+    },
     /// There is no model in it.
     #[error(
-        "{0}: no model found: expected <model>/<version>/model.onnx, or one model as <version>/model.onnx, \
-         model.onnx or a single .onnx file"
+        "{location}: no model found: expected <model>/<version>/model.onnx, or one model as <version>/model.onnx, \
+         model.onnx or a single .onnx file{}", passed_over.iter().map(|line| format!("; {line}")).collect::<Vec<_>>().concat()
     )]
-    Empty(String),
+    Empty {
+        /// The place.
+        location: String,
+        /// What looks like a model in it, and why it is none.
+        passed_over: Vec<String>,
+    },
     /// `--model-dir` has more than one model.
     #[error("{location}: there are several models ({found}), none can be '{name}': use --model-repository")]
     SeveralModels {
@@ -65,8 +74,8 @@ impl RepositoryError {
     /// Whether waiting can help: the store is down or starting.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Storage(error) => error.is_transient(),
-            Self::Empty(_)
+            Self::Storage { error } => error.is_transient(),
+            Self::Empty { .. }
             | Self::SeveralModels { .. }
             | Self::Twice { .. }
             | Self::Config { .. }
@@ -77,12 +86,14 @@ impl RepositoryError {
     /// The same for a client, who is told neither addresses nor paths.
     pub(super) fn for_clients(&self) -> ServeError {
         ServeError::internal(match self {
-            Self::Storage(error) if error.is_transient() => {
+            Self::Storage { error } if error.is_transient() => {
                 let message = "the model repository does not answer: the server's log says why";
                 return ServeError::new(ErrorCode::Unavailable, message);
             }
-            Self::Storage(_) => "the model repository cannot be read: the server's log says why".to_owned(),
-            Self::Empty(_) => "there is no model in the repository".to_owned(),
+            Self::Storage { .. } => {
+                "the model repository cannot be read: the server's log says why".to_owned()
+            }
+            Self::Empty { .. } => "there is no model in the repository".to_owned(),
             Self::SeveralModels { name, .. } => {
                 format!("there are several models where '{name}' should be alone")
             }
@@ -96,7 +107,31 @@ impl RepositoryError {
 
     /// Whether there is nothing yet where something is to come.
     pub(super) fn is_absent(&self) -> bool {
-        matches!(self, Self::Empty(_) | Self::Storage(StorageError::NotFound { .. }))
+        matches!(self, Self::Empty { .. } | Self::Storage { error: StorageError::NotFound { .. } })
+    }
+}
+
+/// The setting that mends it, where there is one.
+fn mend(error: &StorageError) -> &'static str {
+    match error {
+        StorageError::Deadline { .. } => " (--download-timeout)",
+        _ => "",
+    }
+}
+
+/// What went wrong while the models were looked for and loaded.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    /// Places that could not be looked through.
+    pub(super) places: Vec<RepositoryError>,
+    /// Models that could not be loaded.
+    pub(super) models: Vec<RepositoryError>,
+}
+
+impl Faults {
+    /// Whether all is well.
+    pub(super) fn are_none(&self) -> bool {
+        self.places.is_empty() && self.models.is_empty()
     }
 }
 

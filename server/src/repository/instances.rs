@@ -111,7 +111,7 @@ impl Needs<'_> {
 
     fn on_cpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
         let FirstSession { mut executor, mut options, mut plan, .. } = first;
-        let time = sessions.warm_up.time(&mut executor, self.rules.max_rows.unwrap_or(usize::MAX));
+        let time = sessions.warm_up.time(&mut executor, self.rules.max_rows.unwrap_or(self.max_queue_rows));
         if plan.count > 1 && self.config.instance_group == InstanceGroup::default() {
             plan = Plan::for_run(self.threads, time);
             if plan.intra_op_threads > 1 {

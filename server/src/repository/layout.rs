@@ -2,24 +2,49 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use super::passed_over::{self, PassedOver};
+
 /// Version of a model that has no version folder.
 const ONLY_VERSION: &str = "1";
 
 /// A model's own configuration, beside its versions.
 pub(super) const CONFIG_FILE: &str = "config.toml";
 
+/// What Triton reads in its place.
+pub(super) const TRITON_CONFIG_FILE: &str = "config.pbtxt";
+
 /// A request that the model answers, for people to try.
 pub(super) const EXAMPLE_FILE: &str = "example.json";
+
+/// The ONNX file of a version where the model's configuration names none.
+pub(super) const MODEL_FILE: &str = "model.onnx";
+
+/// The ONNX files that models' configurations name, by the model's folder; empty for the place itself.
+pub(super) type FileNames = BTreeMap<String, String>;
+
+/// What a place holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// The models.
+    pub(super) models: Vec<FoundModel>,
+    /// What looks like a model and is none, ordered by folder.
+    pub(super) passed_over: Vec<PassedOver>,
+}
 
 /// A model as its files lie in a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FoundModel {
     /// Name of its folder; `None` where the place itself is the model.
     pub(super) name: Option<String>,
-    /// Key of its `config.toml`.
-    pub(super) config: Option<String>,
-    /// Its versions by name.
+    /// Its versions by name; at least one.
     pub(super) versions: BTreeMap<String, FoundVersion>,
+}
+
+impl FoundModel {
+    /// Its folder below the place; empty where the place itself is the model.
+    pub(super) fn folder(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
 }
 
 /// The files of one version.
@@ -31,28 +56,29 @@ pub(super) struct FoundVersion {
     pub(super) files: Vec<String>,
 }
 
+/// The key of a file in a folder of the place; the place itself is the folder without a name.
+pub(super) fn key_in(folder: &str, file: &str) -> String {
+    if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") }
+}
+
 /// Finds the models among `keys`, which are relative to the place. In this order:
 /// `model.onnx` or one other `.onnx` file at the top: the place is a model of one version;
 /// `<version>/model.onnx` with a number (`7`, `v7`) for the version: the place is a model;
 /// `<model>/<version>/model.onnx` and `<model>/model.onnx`: the place is a model repository.
-/// Hidden files and folders are passed over.
-pub(super) fn discover(keys: &[&str]) -> Vec<FoundModel> {
-    let mut folders: BTreeMap<Vec<&str>, Vec<&str>> = BTreeMap::new();
-    for &key in keys {
-        let mut parts: Vec<&str> = key.split('/').collect();
-        let hidden = parts.iter().any(|part| part.starts_with('.') || part.is_empty());
-        if !hidden && parts.len() <= 3 {
-            parts.pop();
-            folders.entry(parts).or_default().push(key);
-        }
-    }
-    let has = |key: String| keys.contains(&key.as_str()).then_some(key);
+/// Where a model's configuration names its file, that one counts and no other. Hidden files and folders are passed over.
+pub(super) fn discover(keys: &[&str], names: &FileNames) -> Layout {
+    let tree = Tree::of(keys, names);
     let versions: Vec<(Vec<&str>, FoundVersion)> =
-        folders.iter().filter_map(|(path, files)| Some((path.clone(), version_in(files)?))).collect();
+        tree.folders.keys().filter_map(|path| Some((path.clone(), tree.version_in(path)?))).collect();
+    let models = models(versions);
+    let passed_over = passed_over::find(&tree, &models);
+    Layout { models, passed_over }
+}
 
+fn models(versions: Vec<(Vec<&str>, FoundVersion)>) -> Vec<FoundModel> {
     if let Some((_, version)) = versions.iter().find(|(path, _)| path.is_empty()) {
         let versions = BTreeMap::from([(ONLY_VERSION.to_owned(), version.clone())]);
-        return vec![FoundModel { name: None, config: has(CONFIG_FILE.into()), versions }];
+        return vec![FoundModel { name: None, versions }];
     }
     let numbered: BTreeMap<String, FoundVersion> = versions
         .iter()
@@ -60,39 +86,90 @@ pub(super) fn discover(keys: &[&str]) -> Vec<FoundModel> {
         .map(|(path, version)| (path[0].to_owned(), version.clone()))
         .collect();
     if !numbered.is_empty() {
-        return vec![FoundModel { name: None, config: has(CONFIG_FILE.into()), versions: numbered }];
+        return vec![FoundModel { name: None, versions: numbered }];
     }
     let mut models: BTreeMap<&str, FoundModel> = BTreeMap::new();
     for (path, version) in versions {
         let name = path[0];
-        let model = models.entry(name).or_insert_with(|| FoundModel {
-            name: Some(name.to_owned()),
-            config: has(format!("{name}/{CONFIG_FILE}")),
-            versions: BTreeMap::new(),
-        });
+        let model = models
+            .entry(name)
+            .or_insert_with(|| FoundModel { name: Some(name.to_owned()), versions: BTreeMap::new() });
         model.versions.insert(path.get(1).copied().unwrap_or(ONLY_VERSION).to_owned(), version);
     }
     models.into_values().collect()
 }
 
-/// The version that a folder's files make: `model.onnx`, or else the only `.onnx` file.
-fn version_in(files: &[&str]) -> Option<FoundVersion> {
-    let file_name = |key: &str| Path::new(key).file_name().unwrap_or_default().to_owned();
-    let mut onnx =
-        files.iter().filter(|key| Path::new(key).extension().is_some_and(|extension| extension == "onnx"));
-    let model = match files.iter().find(|key| file_name(key) == "model.onnx") {
-        Some(model) => model,
-        None => match (onnx.next(), onnx.next()) {
-            (Some(only), None) => only,
-            _ => return None,
-        },
-    };
-    let beside = [CONFIG_FILE, EXAMPLE_FILE];
-    let files = files.iter().filter(|key| !beside.iter().any(|name| file_name(key) == *name));
-    Some(FoundVersion { model: (*model).to_owned(), files: files.map(|&key| key.to_owned()).collect() })
+/// The keys of a place by folder.
+pub(super) struct Tree<'a> {
+    /// Files of the folders that may be a version, by the parts of the folder's path: none, one or two.
+    pub(super) folders: BTreeMap<Vec<&'a str>, Vec<&'a str>>,
+    /// Files further down.
+    pub(super) deep: Vec<&'a str>,
+    names: &'a FileNames,
 }
 
-fn is_number(name: &str) -> bool {
+impl<'a> Tree<'a> {
+    fn of(keys: &[&'a str], names: &'a FileNames) -> Self {
+        let mut tree = Self { folders: BTreeMap::new(), deep: Vec::new(), names };
+        for &key in keys {
+            let mut parts: Vec<&str> = key.split('/').collect();
+            if parts.iter().any(|part| part.starts_with('.') || part.is_empty()) {
+                continue;
+            }
+            parts.pop();
+            if parts.len() <= 2 {
+                tree.folders.entry(parts).or_default().push(key);
+            } else {
+                tree.deep.push(key);
+            }
+        }
+        tree
+    }
+
+    /// The name that the configuration of the model of this version's folder gives its ONNX file.
+    pub(super) fn file_name(&self, path: &[&str]) -> Option<&str> {
+        let model = match path {
+            [model, _] => model,
+            [model] if !is_number(model) => model,
+            _ => "",
+        };
+        self.names.get(model).map(String::as_str)
+    }
+
+    /// The version that a folder's files make: the file that the configuration names, else `model.onnx`, else the
+    /// only `.onnx` file.
+    pub(super) fn version_in(&self, path: &[&str]) -> Option<FoundVersion> {
+        let files = self.folders.get(path)?;
+        let called = |name: &str| files.iter().find(|key| file_name(key) == name);
+        let mut onnx = files.iter().filter(|key| is_onnx(key));
+        let model = match self.file_name(path) {
+            Some(name) => called(name)?,
+            None => match called(MODEL_FILE) {
+                Some(model) => model,
+                None => match (onnx.next(), onnx.next()) {
+                    (Some(only), None) => only,
+                    _ => return None,
+                },
+            },
+        };
+        let beside = [CONFIG_FILE, TRITON_CONFIG_FILE, EXAMPLE_FILE];
+        let files = files.iter().filter(|key| !beside.contains(&file_name(key)));
+        Some(FoundVersion { model: (*model).to_owned(), files: files.map(|&key| key.to_owned()).collect() })
+    }
+}
+
+/// The last part of a key.
+pub(super) fn file_name(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or(key)
+}
+
+/// Whether it is called as an ONNX file is.
+pub(super) fn is_onnx(key: &str) -> bool {
+    Path::new(key).extension().is_some_and(|extension| extension == "onnx")
+}
+
+/// Whether a folder of this name is a version wherever it lies.
+pub(super) fn is_number(name: &str) -> bool {
     let digits = name.strip_prefix('v').unwrap_or(name);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -104,11 +181,16 @@ mod tests {
     /// Names, versions and their ONNX files.
     type Found = Vec<(Option<String>, Vec<(String, String)>)>;
 
-    fn found(keys: &[&str]) -> Found {
+    fn found_with(keys: &[&str], names: &[(&str, &str)]) -> Found {
         let versions = |model: &FoundModel| {
             model.versions.iter().map(|(version, found)| (version.clone(), found.model.clone())).collect()
         };
-        discover(keys).iter().map(|model| (model.name.clone(), versions(model))).collect()
+        let names = names.iter().map(|&(folder, name)| (folder.to_owned(), name.to_owned())).collect();
+        discover(keys, &names).models.iter().map(|model| (model.name.clone(), versions(model))).collect()
+    }
+
+    fn found(keys: &[&str]) -> Found {
+        found_with(keys, &[])
     }
 
     fn versions(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -147,9 +229,27 @@ mod tests {
     }
 
     #[test]
-    fn a_version_brings_its_companions_and_the_model_its_config() {
-        let model = discover(&["config.toml", "example.json", "model.onnx", "weights.bin"]).remove(0);
-        assert_eq!(model.config.as_deref(), Some("config.toml"));
+    fn a_version_brings_its_companions() {
+        let keys = ["config.toml", "config.pbtxt", "example.json", "model.onnx", "weights.bin"];
+        let model = discover(&keys, &FileNames::new()).models.remove(0);
         assert_eq!(model.versions["1"].files, ["model.onnx", "weights.bin"]);
+    }
+
+    #[test]
+    fn the_file_that_the_configuration_names_is_the_model_in_every_layout() {
+        let both = |folder: &str| ["encoder.onnx", "model.onnx"].map(|file| key_in(folder, file));
+        for (folder, named, name, version) in [
+            ("", "", None, "1"),
+            ("3", "", None, "3"),
+            ("m", "m", Some("m"), "1"),
+            ("m/3", "m", Some("m"), "3"),
+        ] {
+            let keys = both(folder);
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let expected = versions(&[(version, &key_in(folder, "encoder.onnx"))]);
+            let found = found_with(&keys, &[(named, "encoder.onnx")]);
+            assert_eq!(found, [(name.map(str::to_owned), expected)], "{folder}");
+            assert!(found_with(&keys, &[(named, "other.onnx")]).is_empty(), "{folder}: no other will do");
+        }
     }
 }

@@ -75,6 +75,9 @@ impl ModelFile {
         // Before the server's own operators are among the nodes.
         let Analysis { rows, value_dependent } = onnx_graph::analyse(&model);
         let interface = onnx_graph::interface(&model);
+        if onnx_graph::is_in_training_mode(&model) {
+            source = source.with_constants_apart();
+        }
         let mut guarded = 0;
         if let Some(Guarded { bytes, nodes }) = rewrite::guard(&bytes, &model) {
             tracing::debug!(?nodes, "guarded against what would end the process");

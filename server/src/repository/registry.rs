@@ -1,7 +1,7 @@
 //! Which models there are and which of them answer. Readers see one snapshot; a change replaces it whole.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -25,12 +25,27 @@ pub enum State {
     Unloaded,
 }
 
+/// How far the start is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    /// The repositories are being read: no name is known to be wrong.
+    #[default]
+    Reading,
+    /// They have been looked through.
+    Listed,
+    /// Every model has been tried.
+    Started,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Snapshot {
-    /// Whether the repositories have been looked through: before that, no name is known to be wrong.
-    listed: bool,
-    /// Whether every model of the start has been loaded.
-    started: bool,
+    progress: Progress,
+    /// Versions of the start that could not be loaded, and what could not even be looked for: while there are any, the
+    /// server is not ready.
+    owed: BTreeSet<(String, String)>,
+    owes_places: bool,
+    /// Whether it is ready without a model.
+    is_lenient: bool,
     /// Versions of each model, oldest first.
     models: BTreeMap<String, Vec<(String, State)>>,
 }
@@ -138,10 +153,12 @@ impl Registry {
     }
 
     /// Whether every model of the start has been loaded, and there is still a model. What is loaded, fails to
-    /// load or is unloaded later leaves the server ready: the other models go on answering.
+    /// load or is unloaded later leaves the server ready: the other models go on answering. Where readiness is not
+    /// strict, whether every model of the start has been tried.
     pub fn is_ready(&self) -> bool {
         let snapshot = self.snapshot.load();
-        snapshot.started && !snapshot.models.is_empty()
+        let is_whole = snapshot.owed.is_empty() && !snapshot.owes_places && !snapshot.models.is_empty();
+        snapshot.progress == Progress::Started && (snapshot.is_lenient || is_whole)
     }
 
     /// Every version of `name`, oldest first, in whatever state it is.
@@ -186,17 +203,33 @@ impl Registry {
 
     /// From now on a name that is not here is a wrong one.
     pub fn set_listed(&self) {
-        self.change(|snapshot| snapshot.listed = true);
+        self.change(|snapshot| snapshot.progress = snapshot.progress.max(Progress::Listed));
     }
 
-    /// Whether every model of the start has been loaded.
+    /// Whether every model of the start has been tried.
     pub fn is_started(&self) -> bool {
-        self.snapshot.load().started
+        self.snapshot.load().progress == Progress::Started
     }
 
-    /// From now on every model of the start is loaded.
-    pub fn set_started(&self) {
-        self.change(|snapshot| snapshot.started = true);
+    /// From now on every model of the start has been tried. Where readiness is strict, what could not be loaded, and
+    /// places that could not be read (`owes_places`), keep the server from being ready until they can, or are gone.
+    pub fn set_started(&self, is_strict: bool, owes_places: bool) {
+        self.change(|snapshot| {
+            let versions = |(name, versions): (&String, &Vec<(String, State)>)| {
+                versions.iter().map(|(version, _)| (name.clone(), version.clone())).collect::<Vec<_>>()
+            };
+            snapshot.progress = Progress::Started;
+            snapshot.is_lenient = !is_strict;
+            snapshot.owes_places = owes_places;
+            snapshot.owed = snapshot.models.iter().flat_map(versions).collect();
+        });
+    }
+
+    /// From now on every place has been looked through.
+    pub fn set_places_read(&self) {
+        if self.snapshot.load().owes_places {
+            self.change(|snapshot| snapshot.owes_places = false);
+        }
     }
 
     /// Tells of every change from now on.
@@ -208,9 +241,17 @@ impl Registry {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.snapshot.load());
         edit(&mut next);
+        let Snapshot { owed, models, .. } = &mut next;
+        owed.retain(|(name, version)| is_owed(models, name, version));
         self.snapshot.store(Arc::new(next));
         self.changes.send_replace(());
     }
+}
+
+/// Whether a version is still to be loaded; one that has gone or that a client has unloaded is not.
+fn is_owed(models: &BTreeMap<String, Vec<(String, State)>>, name: &str, version: &str) -> bool {
+    let known = models.get(name).and_then(|versions| versions.iter().find(|(known, _)| known == version));
+    matches!(known, Some((_, State::Loading | State::Failed(_))))
 }
 
 fn ready(state: &State) -> Option<Arc<ServedModel>> {
@@ -225,7 +266,7 @@ fn runs_do_not_stop(runs: usize) -> String {
 }
 
 fn unknown(snapshot: &Snapshot, name: &str) -> ServeError {
-    if !snapshot.listed {
+    if snapshot.progress == Progress::Reading {
         return ServeError::new(ErrorCode::Unavailable, "the model repositories are still being read");
     }
     let known: Vec<&str> = snapshot.models.keys().map(String::as_str).take(16).collect();

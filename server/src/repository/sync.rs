@@ -8,29 +8,33 @@ use std::{
     time::Duration,
 };
 
-use storage::Cache;
+use storage::{Cache, Held};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
     control::{Command, Commands, Verb},
-    error::{LoadError, RepositoryError},
+    error::{Faults, LoadError, RepositoryError},
+    kept::Kept,
     load::Loader,
+    look::{Key, Sight},
     registry::{Registry, State},
-    source::{Candidate, Source},
+    said::Said,
+    source::{Broken, Candidate, Source},
 };
-use crate::{config::Models, error::ServeError, process};
+use crate::{
+    config::Models,
+    error::{ErrorCode, ServeError},
+    process,
+};
 
 /// Pauses between attempts to reach a store at start-up.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Model and version.
-type Key = (String, String);
-
 /// Why models are being loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Occasion {
-    /// The server starts: everything must load.
+    /// The server starts: where errors end it, everything must load.
     Start,
     /// Somebody changed something: what cannot be loaded is tried again when it has changed.
     Change,
@@ -42,16 +46,17 @@ enum Occasion {
 #[derive(Debug)]
 pub struct Repository {
     sources: Vec<Source>,
-    cache: Cache,
+    kept: Kept,
     loader: Arc<Loader>,
     registry: Arc<Registry>,
     /// What was tried last for each version, and whether it loaded.
     tried: BTreeMap<Key, (Candidate, bool)>,
     /// Models that stay out of service until a client asks for them.
     unloaded: BTreeSet<String>,
-    startup_timeout: Duration,
-    poll_interval: Option<Duration>,
-    await_folder: bool,
+    said: Said,
+    /// Whether every place could be looked through, the last time.
+    knows_all: bool,
+    settings: Models,
 }
 
 impl Repository {
@@ -61,38 +66,59 @@ impl Repository {
     /// Settings that cannot be used, such as a CA bundle that cannot be read.
     pub fn open(models: &Models, loader: Loader, registry: Arc<Registry>) -> Result<Self, RepositoryError> {
         let open = |place: &crate::config::Place| Source::open(place.clone(), &models.store);
+        let sources: Vec<Source> = models.places.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self {
-            sources: models.places.iter().map(open).collect::<Result<_, _>>()?,
-            cache: Cache::new(&models.cache_dir),
+            kept: Kept::new(Cache::new(&models.cache_dir), sources.iter().any(Source::is_remote)),
+            sources,
             loader: Arc::new(loader),
             registry,
             tried: BTreeMap::new(),
             unloaded: BTreeSet::new(),
-            startup_timeout: models.startup_timeout,
-            poll_interval: models.poll_interval,
-            await_folder: models.await_folder,
+            said: Said::default(),
+            knows_all: false,
+            settings: models.clone(),
         })
     }
 
     /// Loads every model. While a store does not answer, waits for it as long as start-up may take.
     ///
     /// # Errors
-    /// The first thing that waiting cannot mend: see [`RepositoryError`].
+    /// Where errors end the server, the first thing that waiting cannot mend: see [`RepositoryError`].
     pub async fn load_all(&mut self) -> Result<(), RepositoryError> {
-        let give_up = Instant::now() + self.startup_timeout;
+        let give_up = Instant::now() + self.settings.startup_timeout;
         let mut pause = FIRST_PAUSE;
         loop {
-            let Err(error) = self.sync(Occasion::Start).await else { break };
-            let may_come = error.is_transient() || (self.await_folder && error.is_absent());
-            if !may_come || Instant::now() + pause >= give_up {
-                return Err(error);
+            let Faults { places, models } = self.sync(Occasion::Start).await;
+            let owes_places = !places.is_empty();
+            // What else is wrong with models has been said.
+            let unsaid = models.iter().filter(|error| error.is_transient()).chain(&places);
+            let may_come = |error: &&RepositoryError| {
+                error.is_transient() || (self.settings.await_folder && error.is_absent())
+            };
+            let lost = places.iter().chain(&models).find(|error| !may_come(error));
+            let awaited = places.iter().chain(&models).find(may_come);
+            if let Some(error) = awaited
+                && !(self.settings.exit_on_error && lost.is_some())
+                && Instant::now() + pause < give_up
+            {
+                tracing::warn!(%error, "waiting for the models, next attempt in {pause:?}");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                continue;
             }
-            tracing::warn!(%error, "waiting for the models, next attempt in {pause:?}");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            if self.settings.exit_on_error {
+                let mut errors: Vec<_> = places.into_iter().chain(models).collect();
+                errors.sort_by_key(|error| may_come(&error));
+                if let Some(error) = errors.into_iter().next() {
+                    return Err(error);
+                }
+            } else {
+                unsaid.for_each(|error| tracing::error!(%error, "cannot load"));
+            }
+            self.registry.set_started(self.settings.strict_readiness, owes_places);
+            self.kept.sweep();
+            return Ok(());
         }
-        self.registry.set_started();
-        Ok(())
     }
 
     /// Follows changes and commands for as long as the server lives, one at a time. What cannot be loaded is
@@ -102,8 +128,10 @@ impl Repository {
         loop {
             tokio::select! {
                 () = moment(next_look) => {
-                    if let Err(error) = self.sync(Occasion::Change).await {
-                        tracing::warn!(%error, "cannot look for changes of the models");
+                    let faults = self.sync(Occasion::Change).await;
+                    self.said.places(&faults.places);
+                    if faults.places.is_empty() {
+                        self.registry.set_places_read();
                     }
                     next_look = self.next_look();
                 }
@@ -122,7 +150,7 @@ impl Repository {
     }
 
     fn next_look(&self) -> Option<Instant> {
-        self.poll_interval.map(|interval| Instant::now() + interval)
+        self.settings.poll_interval.map(|interval| Instant::now() + interval)
     }
 
     async fn obey(&mut self, Command { verb, model, done }: Command) {
@@ -134,22 +162,36 @@ impl Repository {
     }
 
     async fn load_model(&mut self, name: &str) -> Result<(), ServeError> {
-        let found = self.candidates(Some(name)).await;
-        let candidates = found.map_err(|error| {
+        let mut sight = Sight::of(&mut self.sources, Some(name)).await;
+        if let Some(error) = sight.unread.first() {
             tracing::error!(%error, model = name, "cannot load");
-            error.for_clients()
-        })?;
-        if candidates.is_empty() {
-            return Err(Registry::not_in_repository(name));
+            return Err(error.for_clients());
+        }
+        if let Some(broken) = sight.broken.remove(name) {
+            self.unloaded.remove(name);
+            tracing::error!(error = %broken.error, "cannot load");
+            self.set_broken(&broken);
+            return Err(broken.error.for_clients());
+        }
+        if sight.candidates.is_empty() {
+            return Err(match sight.reason {
+                Some(reason) => {
+                    let message = format!("model '{name}' is none that can be served: {reason}");
+                    ServeError::new(ErrorCode::NotFound, message)
+                }
+                None => Registry::not_in_repository(name),
+            });
         }
         self.unloaded.remove(name);
-        self.bring(candidates, Occasion::Request).await.map_err(|error| error.for_clients())
+        let errors = self.bring(sight.candidates, Occasion::Request).await;
+        self.kept.sweep();
+        errors.first().map_or(Ok(()), |error| Err(error.for_clients()))
     }
 
     fn unload_model(&mut self, name: &str) -> Result<(), ServeError> {
         let versions = self.registry.versions(name)?;
         for version in &versions {
-            self.out_of_service(name, version);
+            self.out_of_service(name, version); // its files stay in the cache: it may come back
             self.registry.set(name, version, State::Unloaded);
         }
         if self.unloaded.insert(name.to_owned()) {
@@ -158,17 +200,62 @@ impl Repository {
         Ok(())
     }
 
-    async fn sync(&mut self, occasion: Occasion) -> Result<(), RepositoryError> {
-        let mut candidates = self.candidates(None).await?;
-        let present: BTreeSet<&String> = candidates.keys().map(|(name, _)| name).collect();
+    /// Brings what is served in step with what the places hold. Where errors end the server, nothing is loaded after
+    /// the first of them.
+    async fn sync(&mut self, occasion: Occasion) -> Faults {
+        let sight = Sight::of(&mut self.sources, None).await;
+        self.knows_all = sight.unread.is_empty();
+        if self.knows_all {
+            self.forget_those_who_left(&sight);
+        }
+        let Sight { mut candidates, broken, unread, warnings, .. } = sight;
+        self.said.warnings(warnings);
+        let mut faults = Faults { places: unread, models: Vec::new() };
+        let is_start = occasion == Occasion::Start;
+        for broken in broken.into_values() {
+            if self.unloaded.contains(&broken.name) {
+                continue;
+            }
+            if !(is_start && (self.settings.exit_on_error || broken.error.is_transient())) {
+                self.said.error(&broken.key(), &broken.error);
+            }
+            self.set_broken(&broken);
+            faults.models.push(broken.error);
+        }
+        if is_start && self.settings.exit_on_error && !faults.are_none() {
+            return faults;
+        }
+        candidates.retain(|(name, _), _| !self.unloaded.contains(name));
+        faults.models.extend(self.bring(candidates, occasion).await);
+        if !is_start {
+            self.kept.sweep();
+        }
+        faults
+    }
+
+    /// Takes models out of service that no place has any more.
+    fn forget_those_who_left(&mut self, sight: &Sight) {
         for name in self.registry.names() {
-            if !present.contains(&name) {
+            if !sight.has(&name) {
                 self.remove(&name, |_| true);
                 self.unloaded.remove(&name);
             }
         }
-        candidates.retain(|(name, _), _| !self.unloaded.contains(name));
-        self.bring(candidates, occasion).await
+    }
+
+    /// A model is there and cannot even be tried. What answers for it goes on.
+    fn set_broken(&mut self, broken: &Broken) {
+        let Broken { name, version, error } = broken;
+        if self.registry.ready_versions(name).is_empty() {
+            self.set_failed(&broken.key(), error);
+            self.remove(name, |known| known != version);
+        }
+    }
+
+    fn set_failed(&self, (name, version): &Key, error: &RepositoryError) {
+        let reason = error.for_clients().message.into_owned();
+        self.registry.set(name, version, State::Failed(reason));
+        self.loader.metrics.not_ready(name, version);
     }
 
     /// Loads the candidates that are new or have changed. Versions that they replace answer until then.
@@ -176,7 +263,7 @@ impl Repository {
         &mut self,
         candidates: BTreeMap<Key, Candidate>,
         occasion: Occasion,
-    ) -> Result<(), RepositoryError> {
+    ) -> Vec<RepositoryError> {
         let names: BTreeSet<String> = candidates.keys().map(|(name, _)| name.clone()).collect();
         let mut kept = BTreeSet::new();
         let mut due = Vec::new();
@@ -186,6 +273,9 @@ impl Repository {
                 tried.same_as(&candidate) && (*loaded || occasion != Occasion::Request)
             });
             if done {
+                if self.is_ready(&key) {
+                    self.said.mended(&key);
+                }
                 continue;
             }
             if !self.is_ready(&key) {
@@ -193,28 +283,36 @@ impl Repository {
             }
             due.push((key, candidate));
         }
-        self.registry.set_listed();
-        let mut first_error = None;
+        if self.knows_all {
+            self.registry.set_listed();
+        }
+        let mut errors = Vec::new();
         let loaded_some = !due.is_empty();
         for (key, candidate) in due {
-            let loaded = self.load(&candidate).await;
-            let attempt = (candidate, loaded.is_ok());
-            if let Err(error) = loaded {
-                if occasion == Occasion::Start {
-                    return Err(error);
+            match self.load(&candidate).await {
+                Ok(held) => {
+                    self.kept.keep(key.clone(), held);
+                    self.said.mended(&key);
+                    self.tried.insert(key, (candidate, true));
                 }
-                tracing::error!(%error, "cannot load");
-                if !self.is_ready(&key) {
-                    let reason = error.for_clients().message.into_owned();
-                    self.registry.set(&key.0, &key.1, State::Failed(reason));
-                }
-                let transient = error.is_transient();
-                first_error.get_or_insert(error);
-                if transient {
-                    continue; // not tried: the next look tries it again
+                Err(error) => {
+                    if occasion == Occasion::Start && self.settings.exit_on_error {
+                        return vec![error];
+                    }
+                    if !self.is_ready(&key) {
+                        self.set_failed(&key, &error);
+                    }
+                    match occasion {
+                        Occasion::Start if error.is_transient() => {} // said when the start gives up
+                        Occasion::Start | Occasion::Change => self.said.error(&key, &error),
+                        Occasion::Request => tracing::error!(%error, "cannot load"),
+                    }
+                    if !error.is_transient() {
+                        self.tried.insert(key, (candidate, false)); // else the next look tries it again
+                    }
+                    errors.push(error);
                 }
             }
-            self.tried.insert(key, attempt);
         }
         for name in names {
             let own = |key: &&Key| key.0 == name;
@@ -225,7 +323,7 @@ impl Repository {
         if loaded_some {
             self.tidy();
         }
-        first_error.map_or(Ok(()), Err)
+        errors
     }
 
     /// Gives back what loading alone has needed, which is most of the process. Nobody has to wait for it.
@@ -238,32 +336,8 @@ impl Repository {
         });
     }
 
-    /// What there is to be served, of every model or of one.
-    async fn candidates(&self, only: Option<&str>) -> Result<BTreeMap<Key, Candidate>, RepositoryError> {
-        let mut all: BTreeMap<Key, Candidate> = BTreeMap::new();
-        let mut homes: BTreeMap<String, String> = BTreeMap::new();
-        for source in &self.sources {
-            let mut own = BTreeSet::new();
-            let candidates = match source.candidates(only).await {
-                Err(error) if only.is_some() && error.is_absent() => continue,
-                candidates => candidates?,
-            };
-            for candidate in candidates {
-                let home = candidate.store.location().to_string();
-                if let Some(first) = homes.get(&candidate.name).filter(|_| !own.contains(&candidate.name)) {
-                    let (first, second) = (first.clone(), home);
-                    return Err(RepositoryError::Twice { name: candidate.name, first, second });
-                }
-                own.insert(candidate.name.clone());
-                homes.insert(candidate.name.clone(), home);
-                all.insert((candidate.name.clone(), candidate.version.clone()), candidate);
-            }
-        }
-        Ok(all)
-    }
-
-    async fn load(&self, candidate: &Candidate) -> Result<(), RepositoryError> {
-        let path = candidate.fetch(&self.cache).await?;
+    async fn load(&mut self, candidate: &Candidate) -> Result<Held, RepositoryError> {
+        let (path, held) = self.kept.fetch(candidate).await?;
         let (loader, task) = (Arc::clone(&self.loader), candidate.clone());
         let replaced = self.registry.loaded(&candidate.name, Some(&candidate.version)).ok();
         let counts = replaced.map(|model| Arc::clone(&model.metrics));
@@ -276,7 +350,7 @@ impl Repository {
             reason: Box::new(reason),
         })?;
         self.registry.set(&candidate.name, &candidate.version, State::Ready(Arc::new(model)));
-        Ok(())
+        Ok(held)
     }
 
     fn is_ready(&self, (name, version): &Key) -> bool {
@@ -290,6 +364,9 @@ impl Repository {
                 tracing::info!(model = name, version, "model removed");
                 self.out_of_service(name, &version);
                 self.registry.remove(name, &version);
+                let key = (name.to_owned(), version);
+                self.said.mended(&key);
+                self.kept.release(&key);
             }
         }
     }

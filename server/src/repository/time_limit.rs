@@ -20,12 +20,15 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// How often is looked whether one does.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// A run, and since when it goes on.
+type Going = (Arc<Stop>, Instant);
+
 /// The limit for one model.
 #[derive(Clone, Debug)]
 pub(super) struct TimeLimit {
     model: Arc<str>,
-    /// Runs that go on, and since when.
-    going: Arc<Mutex<Vec<(Arc<Stop>, Instant)>>>,
+    /// Runs that go on.
+    going: Arc<Mutex<Vec<Going>>>,
     /// Whether a run was stopped: no other is tried then.
     is_passed: Arc<AtomicBool>,
 }
@@ -43,10 +46,12 @@ impl TimeLimit {
         thread::scope(|scope| {
             scope.spawn(move || {
                 while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                    let is_late = |(_, started): &&(_, Instant)| started.elapsed() >= LONGEST;
+                    let is_late = |(_, started): &&Going| started.elapsed() >= LONGEST;
                     let late: Vec<Arc<Stop>> =
                         self.going().iter().filter(is_late).map(|(stop, _)| Arc::clone(stop)).collect();
-                    late.iter().for_each(|stop| stop.ask());
+                    for stop in late {
+                        stop.ask();
+                    }
                 }
             });
             let _loading = loading;
@@ -84,7 +89,7 @@ impl TimeLimit {
         result.map(|result| (result, took))
     }
 
-    fn going(&self) -> MutexGuard<'_, Vec<(Arc<Stop>, Instant)>> {
+    fn going(&self) -> MutexGuard<'_, Vec<Going>> {
         self.going.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -188,6 +188,11 @@ impl Metrics {
         self.rejected.with_label_values(&[code.label()]).inc();
     }
 
+    /// Says that a version does not answer, though it should.
+    pub fn not_ready(&self, name: &str, version: &str) {
+        self.model_ready.with_label_values(&[name, version]).set(0);
+    }
+
     /// The handles of one version of a model.
     pub fn model(&self, name: &str, version: &str) -> Arc<ModelMetrics> {
         let labels = [name, version];

@@ -12,6 +12,9 @@ use crate::bucket::BucketClient;
 use crate::object::{Fetched, Object};
 use crate::{Result, StorageError, transfer};
 
+/// What the names of temporary folders begin with.
+pub(crate) const PART: &str = ".part-";
+
 /// Whether [`place`] put the folder there, or found one already.
 pub(crate) enum Placed {
     Now,
@@ -47,7 +50,7 @@ async fn one(
 pub(crate) fn prepare(objects: &[Object], parent: &Path) -> Result<(TempDir, Vec<PathBuf>)> {
     fs::create_dir_all(parent).map_err(StorageError::io(parent, "create"))?;
     let folder = tempfile::Builder::new()
-        .prefix(".part-")
+        .prefix(PART)
         .tempdir_in(parent)
         .map_err(StorageError::io(parent, "create a folder in"))?;
     let paths = objects

@@ -12,7 +12,7 @@ use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::download::{self, Placed};
-use crate::object::{Fetched, Object};
+use crate::object::{Fetched, Listing, Object, Unreadable};
 use crate::transfer::hex;
 use crate::{Result, StorageError};
 
@@ -24,36 +24,53 @@ const DEPTH: usize = 16;
 const PIECE: usize = 1 << 20;
 
 /// Every file below a folder, hidden ones left out; none where there is no folder. A file lists itself.
-pub(crate) async fn list(root: &Path) -> Result<Vec<Object>> {
+///
+/// A folder further down that this user may not read is passed over: every new ext4 volume has one, `lost+found`.
+pub(crate) async fn list(root: &Path) -> Result<Listing> {
     let metadata = match fs::metadata(root).await {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
         metadata => metadata.map_err(StorageError::io(root, "read"))?,
     };
-    let mut objects = Vec::new();
+    let mut listing = Listing::default();
     if metadata.is_file() {
         let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        objects.push(object(name, &metadata));
-        return Ok(objects);
+        listing.objects.push(object(name, &metadata));
+        return Ok(listing);
     }
     let mut folders = vec![(root.to_owned(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {
-        let mut entries = fs::read_dir(&folder).await.map_err(StorageError::io(&folder, "read"))?;
+        let mut entries = match fs::read_dir(&folder).await {
+            Err(error) if depth > 0 && error.kind() == io::ErrorKind::NotFound => continue, // gone meanwhile
+            Err(error) if depth > 0 && error.kind() == io::ErrorKind::PermissionDenied => {
+                listing.unreadable.push(Unreadable::new(&prefix, error));
+                continue;
+            }
+            entries => entries.map_err(StorageError::io(&folder, "read"))?,
+        };
         while let Some(entry) = entries.next_entry().await.map_err(StorageError::io(&folder, "read"))? {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with('.') {
                 continue;
             }
-            // through links: modelcars and config maps consist of them; a dangling one is no object
-            let Ok(metadata) = fs::metadata(entry.path()).await else { continue };
             let key = format!("{prefix}{name}");
+            // through links: modelcars and config maps consist of them; a dangling one is no object
+            let metadata = match fs::metadata(entry.path()).await {
+                Ok(metadata) => metadata,
+                Err(error) if depth > 0 && error.kind() == io::ErrorKind::PermissionDenied => {
+                    // its names may be read, and nothing else
+                    listing.unreadable.push(Unreadable::new(&prefix, error));
+                    break;
+                }
+                Err(_) => continue,
+            };
             if metadata.is_file() {
-                objects.push(object(key, &metadata));
+                listing.objects.push(object(key, &metadata));
             } else if metadata.is_dir() && depth < DEPTH {
                 folders.push((entry.path(), format!("{key}/"), depth + 1));
             }
         }
     }
-    Ok(objects)
+    Ok(listing)
 }
 
 fn object(key: String, metadata: &Metadata) -> Object {

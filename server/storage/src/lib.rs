@@ -27,10 +27,10 @@ mod store;
 pub mod testkit;
 mod transfer;
 
-pub use cache::Cache;
+pub use cache::{Cache, Held};
 pub use error::StorageError;
 pub use location::{Bucket, Location};
-pub use object::{Fetched, Object};
+pub use object::{Fetched, Listing, Object, Unreadable};
 pub use settings::{Addressing, Credentials, Secret, Settings};
 pub use store::Store;
 

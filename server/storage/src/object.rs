@@ -1,5 +1,7 @@
 //! What a store holds, and what came of it.
 
+use std::io;
+
 /// One object of a store, as it was listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
@@ -23,4 +25,28 @@ pub struct Fetched {
     pub object: Object,
     /// The SHA-256 of the content in hexadecimal.
     pub sha256: String,
+}
+
+/// What is below a location.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Every object, ordered by key.
+    pub objects: Vec<Object>,
+    /// Folders that could not be looked into, ordered by key.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A folder that this process may not read.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// The key of the folder, without a slash at its end.
+    pub key: String,
+    /// The system's answer.
+    pub error: io::Error,
+}
+
+impl Unreadable {
+    pub(crate) fn new(prefix: &str, error: io::Error) -> Self {
+        Self { key: prefix.trim_end_matches('/').to_owned(), error }
+    }
 }

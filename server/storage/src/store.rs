@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::bucket::BucketClient;
-use crate::object::{Fetched, Object};
+use crate::object::{Fetched, Listing, Object};
 use crate::{Location, Result, Settings, StorageError, download, folder, publish, transfer};
 
 /// How often a download starts over because an object changed after it was listed.
@@ -79,20 +79,33 @@ impl Store {
     }
 
     /// Every object below the location, ordered by key. An address that is itself an object lists it under its
-    /// own name. Hidden files of a folder are left out; symbolic links are followed.
+    /// own name. Hidden files of a folder are left out, and so are folders in it that this process may not read;
+    /// symbolic links are followed.
     ///
     /// # Errors
     /// [`StorageError::NotFound`] when there is none, and whatever the server or the disk reports.
     pub async fn list(&self) -> Result<Vec<Object>> {
-        let mut objects = match &self.backend {
+        let objects = self.look().await?.objects;
+        if objects.is_empty() { Err(self.not_found("", "nothing is there")) } else { Ok(objects) }
+    }
+
+    /// The same as [`Store::list`], and what could not be looked into.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`] when there is neither, and whatever the server or the disk reports.
+    pub async fn look(&self) -> Result<Listing> {
+        let mut listing = match &self.backend {
             Backend::Folder(path) => folder::list(path).await?,
-            Backend::Bucket(client) => self.within_deadline(client.list()).await?,
+            Backend::Bucket(client) => {
+                Listing { objects: self.within_deadline(client.list()).await?, ..Listing::default() }
+            }
         };
-        if objects.is_empty() {
+        if listing.objects.is_empty() && listing.unreadable.is_empty() {
             return Err(self.not_found("", "nothing is there"));
         }
-        objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        Ok(objects)
+        listing.objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        listing.unreadable.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Ok(listing)
     }
 
     /// Reads one small object, such as a configuration file.

@@ -1,6 +1,6 @@
 //! Models in a bucket of a real MinIO: found, waited for, and never half loaded.
 
-use std::net::TcpListener;
+use std::{fs, net::TcpListener};
 
 use oip::Datatype;
 use serde_json::json;
@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     model_control::{infer, load, under_traffic, unload, versions},
-    support::{ServerBuilder, get, models},
+    support::{ServerBuilder, eventually, get, models},
 };
 
 async fn filled() -> Minio {
@@ -106,4 +106,64 @@ fn what_is_published_takes_over_when_it_is_loaded_without_a_failed_request() {
     assert_eq!(infer(&server, "m").status, 503);
     assert_eq!(load(&server, "m").status, 200);
     assert_eq!((infer(&server, "m").status, versions(&server)), (200, json!(["11"])));
+}
+
+#[test]
+fn versions_that_are_not_served_any_more_leave_the_disk() {
+    let runtime = Runtime::new().unwrap();
+    let minio = runtime.block_on(Minio::start());
+    runtime.block_on(minio.create_bucket("mlpipeline"));
+    let publish = |model: &str, version: u32, datatype| {
+        let key = format!("models/{model}/{version}/model.onnx");
+        runtime.block_on(minio.put("mlpipeline", &key, models::identity(datatype)));
+    };
+    publish("m", 1, Datatype::Fp32);
+    publish("steady", 1, Datatype::Int8);
+    let cache = tempfile::tempdir().unwrap();
+    let folders = || fs::read_dir(cache.path()).map_or(0, Iterator::count);
+    let start = |args: &[&'static str]| {
+        let server = ServerBuilder::new().envs(minio.variables());
+        let server = server.args(["--model-cache-dir", cache.path().to_str().unwrap()]);
+        let server = server.args(["--model-repository", "s3://mlpipeline/models"]);
+        server.args(args.iter().copied()).spawn()
+    };
+    let server = start(&["--poll-interval", "20ms"]);
+    server.wait_until_ready();
+    for version in 2..6 {
+        publish("m", version, Datatype::Fp32);
+        eventually(|| versions(&server) == json!([version.to_string()]));
+        eventually(|| folders() == 2);
+    }
+    publish("m", 5, Datatype::Fp64); // another file under the same version
+    eventually(|| infer(&server, "m").status == 400 && folders() == 2);
+    assert_eq!(unload(&server, "steady").status, 200);
+    publish("m", 6, Datatype::Fp32);
+    eventually(|| versions(&server) == json!(["6"]) && folders() == 2);
+    drop(server);
+
+    // A new start uses what is there, and removes what nothing is served from.
+    publish("m", 7, Datatype::Fp32);
+    let server = start(&["--log-level", "info,storage=debug"]);
+    server.wait_until_ready();
+    assert!(server.log().iter().any(|line| line.contains("already downloaded")), "{:?}", server.log());
+    eventually(|| folders() == 2);
+    assert_eq!(versions(&server), json!(["7"]));
+    // A second server over the same folder takes nothing away from the first.
+    publish("m", 8, Datatype::Fp32);
+    let second = start(&[]);
+    second.wait_until_ready();
+    assert_eq!((folders(), versions(&second)), (3, json!(["8"])));
+    assert_eq!(load(&server, "m").status, 200);
+    eventually(|| folders() == 2);
+}
+
+#[test]
+fn a_download_has_the_time_that_it_is_given() {
+    let runtime = Runtime::new().unwrap();
+    let minio = runtime.block_on(filled());
+    let args = ["--model-repository", "s3://mlpipeline/models", "--startup-timeout", "0"];
+    let mut server =
+        ServerBuilder::new().envs(minio.variables()).args(args).args(["--download-timeout", "1us"]).spawn();
+    assert_eq!(server.wait().code(), Some(70));
+    assert!(server.log().iter().any(|line| line.contains("--download-timeout")), "{:?}", server.log());
 }

@@ -7,6 +7,7 @@
 )]
 
 mod batching;
+mod broken_models;
 mod bucket;
 mod classification;
 mod cors;
@@ -18,7 +19,9 @@ mod lifecycle;
 mod limits;
 mod metrics_compat;
 mod model_control;
+mod model_names;
 mod openapi;
+mod passed_over;
 mod preface;
 mod protocol;
 mod repository;

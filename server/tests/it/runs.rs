@@ -205,6 +205,38 @@ fn an_instance_that_does_not_stop_is_replaced() {
 }
 
 #[test]
+fn a_model_with_too_many_runs_that_do_not_stop_is_not_ready_until_one_ends() {
+    let server = ServerBuilder::new()
+        .model("boxes", "1", &long::distinct_boxes())
+        .model("m", "1", &models::identity(Datatype::Fp32))
+        .args(["--threads", "4", "--request-timeout", "1s"])
+        .start();
+    let url = server.url();
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let url = url.clone();
+            thread::spawn(move || boxes(&url, 80_000).status)
+        })
+        .collect();
+    assert!(clients.into_iter().all(|client| client.join().unwrap() == 504));
+    eventually(|| get(&format!("{url}/v2/models/boxes/ready")).status == 503);
+    let refused = boxes(&url, 10);
+    assert_eq!(refused.status, 503);
+    assert!(refused.error().starts_with("model 'boxes' is not ready: 4 of its runs do not stop"));
+    let index = post(&format!("{url}/v2/repository/index"), &[], b"").json();
+    let boxes_entry =
+        index.as_array().unwrap().iter().find(|entry| entry["name"] == "boxes").unwrap().clone();
+    assert_eq!(boxes_entry["state"], "UNAVAILABLE", "{index}");
+    assert_eq!(metric(&server, "decima_model_ready", "boxes"), 0);
+    for path in ["/v2/health/ready", "/v2/models/m/ready"] {
+        assert_eq!(get(&format!("{url}{path}")).status, 200, "{path}");
+    }
+    eventually(|| get(&format!("{url}/v2/models/boxes/ready")).status == 200);
+    eventually(|| metric(&server, "decima_unstopped_runs", "boxes") == 0);
+    assert_eq!(boxes(&url, 10).status, 200);
+}
+
+#[test]
 fn a_server_that_is_told_to_stop_ends_in_time_whatever_runs() {
     for (drain, code) in [("1s", 1), ("20s", 0)] {
         let mut server = counter(&[

@@ -178,12 +178,6 @@ impl Builder {
         output
     }
 
-    /// Gives the last node a second output, which comes first.
-    pub(crate) fn with_output_before(&mut self) {
-        let name = self.fresh("unread");
-        self.nodes.last_mut().unwrap().output.insert(0, name);
-    }
-
     /// The model whose output is the last value.
     pub(crate) fn model(&self) -> ModelProto {
         let last = self.known.last().unwrap();

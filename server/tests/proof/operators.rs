@@ -104,11 +104,8 @@ pub(crate) fn add(graph: &mut Builder, rng: &mut Rng) -> Option<String> {
         }
         22 => {
             let count = graph.integers(&[rng.i64(1..3)]);
-            let values = graph.node("TopK", &[name, &count], vec![int("axis", axis(&x, rng)?)]);
-            if rng.bool() {
-                graph.with_output_before();
-            }
-            values
+            // Its values: which of equal ones ONNX Runtime picks depends on how many it looks at.
+            graph.node("TopK", &[name, &count], vec![int("axis", axis(&x, rng)?)])
         }
         23 => {
             let mut pads: Vec<i64> = vec![0; 2 * x.rank()];

@@ -59,6 +59,16 @@ impl Sizes {
         }
     }
 
+    /// The remainder, with the sign of the divisor.
+    pub(crate) fn remainder(&mut self, a: Size, b: Size) -> Option<Size> {
+        match (self.as_constant(a), self.as_constant(b)) {
+            (_, Some(0)) => None,
+            (Some(x), Some(y)) if y > 0 => Some(self.constant(x.rem_euclid(y))),
+            _ if self.divide(a, b).is_some() => Some(Size::ZERO),
+            _ => Some(self.opaque(Op::Rem, a, b)),
+        }
+    }
+
     /// `a` without its fraction.
     pub(crate) fn towards_zero(&mut self, a: Size) -> Option<Size> {
         if self.is_whole(a) {

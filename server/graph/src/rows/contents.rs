@@ -6,13 +6,33 @@ use super::{
 };
 use crate::proto::{TensorProto, data_type};
 
+/// Elements of a table of places that are looked through.
+const LARGEST_TABLE: usize = 1 << 13;
+
 /// A constant of the file.
 pub(crate) fn literal(tensor: &TensorProto, sizes: &mut Sizes) -> Value {
+    if tensor.dims.len() > 64 {
+        return Value::unknown().with_type(tensor.data_type);
+    }
     let shape: Vec<Size> = tensor.dims.iter().map(|&dim| sizes.constant(dim)).collect();
     let count = tensor.dims.iter().try_fold(1_i64, |count, &dim| count.checked_mul(dim));
     let small = count.and_then(|count| usize::try_from(count).ok()).filter(|&count| count <= MOST_CONTENTS);
     let contents = small.and_then(|count| elements(tensor, count, sizes));
-    Value::shaped(shape).with_type(tensor.data_type).with_contents(contents)
+    let bound = bound(tensor, sizes);
+    Value { bound, ..Value::shaped(shape).with_type(tensor.data_type).with_contents(contents) }
+}
+
+/// One more than the greatest element of a table of places, where none is negative.
+fn bound(tensor: &TensorProto, sizes: &mut Sizes) -> Option<Size> {
+    let count = tensor.int64_data.len().max(tensor.raw_data.len() / 8);
+    if tensor.data_type != data_type::INT64 || tensor.data_location != 0 || count > LARGEST_TABLE {
+        return None;
+    }
+    let raw =
+        tensor.raw_data.chunks_exact(8).filter_map(|c| <[u8; 8]>::try_from(c).ok()).map(i64::from_le_bytes);
+    let all = raw.chain(tensor.int64_data.iter().copied());
+    let (low, high) = all.fold((0, 0), |(low, high), value| (value.min(low), value.max(high)));
+    (low == 0).then(|| high.checked_add(1)).flatten().map(|bound| sizes.constant(bound))
 }
 
 fn elements(tensor: &TensorProto, count: usize, sizes: &mut Sizes) -> Option<Vec<Size>> {
@@ -37,6 +57,16 @@ fn elements(tensor: &TensorProto, count: usize, sizes: &mut Sizes) -> Option<Vec
             .chunks(4)
             .map(|c| four(c).map(|b| sizes.float(f32::from_le_bytes(b))))
             .collect::<Option<_>>()?,
+        data_type::FLOAT16 if is_raw => raw
+            .chunks(2)
+            .map(|c| {
+                <[u8; 2]>::try_from(c).ok().and_then(|b| half(u16::from_le_bytes(b))).map(|v| sizes.float(v))
+            })
+            .collect::<Option<_>>()?,
+        data_type::DOUBLE if is_raw => raw
+            .chunks(8)
+            .map(|c| wide(c).and_then(|b| narrow(f64::from_le_bytes(b))).map(|v| sizes.float(v)))
+            .collect::<Option<_>>()?,
         data_type::FLOAT => tensor.float_data.iter().map(|&value| sizes.float(value)).collect(),
         data_type::BOOL if is_raw => raw.iter().map(|&value| sizes.constant(i64::from(value != 0))).collect(),
         data_type::INT32 | data_type::BOOL => {
@@ -45,6 +75,24 @@ fn elements(tensor: &TensorProto, count: usize, sizes: &mut Sizes) -> Option<Vec
         _ => return None,
     };
     (found.len() == count).then_some(found)
+}
+
+/// A number of half precision, where it is normal.
+fn half(bits: u16) -> Option<f32> {
+    let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 0x1f, bits & 0x3ff);
+    if exponent == 0x1f || (exponent == 0 && fraction != 0) {
+        return None;
+    }
+    // the exponents are off by 15 and by 127
+    let exponent = if exponent == 0 { 0 } else { u32::from(exponent) + 112 };
+    Some(f32::from_bits(u32::from(sign) << 31 | exponent << 23 | u32::from(fraction) << 13))
+}
+
+/// A number that single precision has too.
+#[expect(clippy::cast_possible_truncation, reason = "checked: the number must come back")]
+fn narrow(value: f64) -> Option<f32> {
+    let narrow = value as f32;
+    (f64::from(narrow) == value).then_some(narrow)
 }
 
 /// The dimensions as numbers, where the tensor is small.

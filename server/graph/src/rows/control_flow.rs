@@ -66,7 +66,7 @@ fn join(walk: &mut Walk<'_>, node: &NodeProto, a: &Value, b: &Value, widened: &m
     }
     let from_data = a.from_data || b.from_data;
     let data_type = if a.data_type == b.data_type { a.data_type } else { 0 };
-    let mut value = Value { from_data, data_type, ..Value::unknown() };
+    let mut value = Value { data_type, from_data, ..Value::unknown() };
     value.state = match (a.state, b.state) {
         (State::Mixed(_), _) => a.state,
         (_, State::Mixed(_)) => b.state,
@@ -206,7 +206,7 @@ fn finish(walk: &mut Walk<'_>, node: &NodeProto, outputs: Vec<Value>) -> Vec<Val
 
 /// The outputs of all turns, along a new axis.
 fn stack(walk: &mut Walk<'_>, node: &NodeProto, value: &Value, axis: i64, length: Size) -> Value {
-    let mut all = Value { contents: None, elements: None, ..value.clone() };
+    let mut all = Value { contents: None, bound: None, elements: None, ..value.clone() };
     let place = value.shape.as_deref().and_then(|shape| {
         let axis = node::axis(axis, shape.len() + 1).ok()?;
         let mut shape = shape.to_vec();

@@ -59,7 +59,7 @@ impl<'g> Input<'g> {
         Self {
             name: &info.name,
             data_type: tensor.map_or(0, |tensor| tensor.elem_type),
-            dims: tensor.and_then(|tensor| tensor.shape.as_ref()).map(dims),
+            dims: tensor.and_then(|tensor| tensor.shape.as_ref()).filter(|s| s.dim.len() <= 64).map(dims),
             is_tensor: tensor.is_some(),
         }
     }

@@ -12,6 +12,8 @@ mod polynomial;
 mod reason;
 mod rules;
 mod size;
+#[cfg(test)]
+mod size_tests;
 mod value;
 mod walk;
 
@@ -113,7 +115,7 @@ fn row_axis(walk: &Walk<'_>, value: &Value) -> Result<usize, OutputReason> {
         State::Rows(layout) if layout == Layout::plain(layout.axis) => return Ok(layout.axis),
         State::Rows(_) => "has several rows for each row of the inputs",
         State::Free => "is the same for all rows",
-        State::Count | State::Numbers { .. } | State::Places { .. } => {
+        State::Count | State::Numbers(_) | State::Places { .. } => {
             "does not have a row for each row of the inputs: it follows from how many there are"
         }
     }))

@@ -54,6 +54,24 @@ impl<'a> Node<'a> {
         self.inputs.iter().flatten().any(|value| value.layout().is_some())
     }
 
+    /// What follows from the number of rows does not meet the rows.
+    pub(crate) fn refuse_counts(&self) -> Result<(), Mixes> {
+        let counts = |value: &Value| !matches!(value.state, State::Free | State::Rows(_));
+        if self.has_rows() && self.inputs.iter().flatten().any(counts) {
+            return Err(mixes("takes in how many rows there are"));
+        }
+        Ok(())
+    }
+
+    /// The state of an output that follows from all inputs.
+    pub(crate) fn state_of(&self, rows: Option<Layout>) -> State {
+        match rows {
+            Some(rows) => State::Rows(rows),
+            None if self.inputs.iter().flatten().all(Value::is_free) => State::Free,
+            None => State::Count,
+        }
+    }
+
     /// The input is absent, or the same for all rows.
     pub(crate) fn free(&self, input: usize) -> Result<(), Mixes> {
         match self.optional(input) {

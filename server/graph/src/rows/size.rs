@@ -37,7 +37,6 @@ pub(crate) enum Op {
     Round,
     Sqrt,
     Pow,
-    Abs,
     /// One of two equal sizes, or the one that is not 1.
     Broadcast,
     /// How long a slice is: of a size, with a pair of start and end.
@@ -61,10 +60,9 @@ struct Symbol {
 struct Entry {
     polynomial: Polynomial,
     constant: Option<i64>,
-    depends_on_rows: bool,
-    never_negative: bool,
-    whole: bool,
-    /// It is the size of an axis of some value, and so never negative.
+    /// As its symbols have them together.
+    traits: Symbol,
+    /// It is the size of an axis of some value, or comes from such sizes, and so is never negative.
     dimension: bool,
 }
 
@@ -102,6 +100,16 @@ impl Sizes {
         sizes
     }
 
+    #[cfg(test)]
+    pub(super) fn polynomial(&self, size: Size) -> &Polynomial {
+        &self.entry(size).polynomial
+    }
+
+    /// How many sizes there are.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
     fn intern(&mut self, polynomial: Polynomial) -> Size {
         if let Some(&size) = self.polynomials.get(&polynomial) {
             return size;
@@ -115,9 +123,13 @@ impl Sizes {
             || polynomial.iter().flat_map(|(monomial, _)| monomial).map(|&s| self.symbols[s as usize]);
         let entry = Entry {
             constant,
-            depends_on_rows: symbols().any(|s| s.depends_on_rows),
-            never_negative: polynomial.iter().all(|(_, c)| *c >= 0) && symbols().all(|s| s.never_negative),
-            whole: symbols().all(|s| s.whole),
+            traits: Symbol {
+                depends_on_rows: symbols().any(|s| s.depends_on_rows),
+                never_negative: polynomial.iter().all(|(_, c)| *c >= 0)
+                    && symbols().all(|s| s.never_negative),
+                whole: symbols().all(|s| s.whole),
+                float: None,
+            },
             dimension: false,
             polynomial: polynomial.clone(),
         };
@@ -182,11 +194,6 @@ impl Sizes {
         self.symbol(Symbol { depends_on_rows, never_negative: true, whole: true, float: None })
     }
 
-    /// A number of which nothing is known.
-    pub(crate) fn unknown(&mut self, depends_on_rows: bool) -> Size {
-        self.symbol(Symbol { depends_on_rows, never_negative: false, whole: false, float: None })
-    }
-
     pub(crate) fn as_constant(&self, size: Size) -> Option<i64> {
         self.entry(size).constant
     }
@@ -202,11 +209,11 @@ impl Sizes {
 
     /// Whether the size is the same however many rows there are, and whatever is in them.
     pub(crate) fn is_free(&self, size: Size) -> bool {
-        !self.entry(size).depends_on_rows
+        !self.entry(size).traits.depends_on_rows
     }
 
     pub(crate) fn is_never_negative(&self, size: Size) -> bool {
-        self.entry(size).never_negative || self.entry(size).dimension
+        self.entry(size).traits.never_negative || self.entry(size).dimension
     }
 
     /// Notes that a value has an axis of this size.
@@ -215,14 +222,14 @@ impl Sizes {
     }
 
     pub(crate) fn is_whole(&self, size: Size) -> bool {
-        self.entry(size).whole
+        self.entry(size).traits.whole
     }
 
     /// Whether the size is 1 or more whatever the symbols stand for.
     pub(crate) fn is_positive(&self, size: Size) -> bool {
         let entry = self.entry(size);
-        entry.never_negative
-            && entry.whole
+        entry.traits.never_negative
+            && entry.traits.whole
             && entry.polynomial.last().is_some_and(|(monomial, _)| monomial.is_empty())
     }
 
@@ -235,11 +242,11 @@ impl Sizes {
         let (never_negative, whole) = match op {
             Op::Broadcast | Op::Slice | Op::Range | Op::Equal | Op::Less => (true, true),
             Op::Div => (positive, true),
-            Op::Rem => (positive, self.is_whole(a) && self.is_whole(b)),
             Op::Floor | Op::Ceil | Op::Round => (self.is_never_negative(a), true),
-            Op::Abs => (true, self.is_whole(a)),
             Op::FloatDiv | Op::Sqrt | Op::Pow => (positive, false),
-            Op::Add | Op::Mul | Op::Min | Op::Max => (positive, self.is_whole(a) && self.is_whole(b)),
+            Op::Add | Op::Mul | Op::Rem | Op::Min | Op::Max => {
+                (positive, self.is_whole(a) && self.is_whole(b))
+            }
             Op::Pair | Op::Where => (false, false),
         };
         let depends_on_rows = !self.is_free(a) || !self.is_free(b);
@@ -249,6 +256,19 @@ impl Sizes {
     }
 
     pub(crate) fn add(&mut self, a: Size, b: Size) -> Size {
+        let sum = self.sum(a, b);
+        self.inherit_sign(a, b, sum);
+        sum
+    }
+
+    /// What is computed from two sizes that are never negative, without a difference, is never negative either.
+    fn inherit_sign(&mut self, a: Size, b: Size, result: Size) {
+        if self.is_never_negative(a) && self.is_never_negative(b) {
+            self.mark_dimension(result);
+        }
+    }
+
+    fn sum(&mut self, a: Size, b: Size) -> Size {
         match (self.as_constant(a), self.as_constant(b)) {
             (Some(0), _) => return b,
             (_, Some(0)) => return a,
@@ -279,6 +299,12 @@ impl Sizes {
     }
 
     pub(crate) fn mul(&mut self, a: Size, b: Size) -> Size {
+        let product = self.times(a, b);
+        self.inherit_sign(a, b, product);
+        product
+    }
+
+    fn times(&mut self, a: Size, b: Size) -> Size {
         match (self.as_constant(a), self.as_constant(b)) {
             (Some(1), _) => return b,
             (_, Some(1)) => return a,
@@ -334,6 +360,8 @@ impl Sizes {
             rest = canonical(rest)?;
             quotient.push((monomial, coefficient));
         }
-        Some(self.intern(canonical(quotient)?))
+        let quotient = self.intern(canonical(quotient)?);
+        self.inherit_sign(a, b, quotient);
+        Some(quotient)
     }
 }

@@ -39,6 +39,29 @@ impl Layout {
     }
 }
 
+/// Along an axis of size rows, each element is `row * step` and something that is the row's own, from 0 to below `bound`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Numbers {
+    pub(crate) axis: usize,
+    pub(crate) step: Size,
+    pub(crate) bound: Size,
+}
+
+impl Numbers {
+    /// The numbers of the rows themselves.
+    pub(crate) const fn plain(axis: usize) -> Self {
+        Self { axis, step: Size::ONE, bound: Size::ONE }
+    }
+
+    pub(crate) const fn on(self, axis: usize) -> Self {
+        Self { axis, ..self }
+    }
+
+    pub(crate) fn is_plain(self) -> bool {
+        self == Self::plain(self.axis)
+    }
+}
+
 /// The number of a cause in the walk's list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Cause(pub(crate) u32);
@@ -52,8 +75,8 @@ pub(crate) enum State {
     Count,
     /// Has each row of its own.
     Rows(Layout),
-    /// The numbers of the rows, 0, 1, …, along this axis of size rows; all other axes repeat them.
-    Numbers { axis: usize },
+    /// Numbers made from those of the rows, 0, 1, …, along an axis.
+    Numbers(Numbers),
     /// Indices into the first axes of a tensor: the first column of the last axis is the row's own number, the others have
     /// each row of its own along this axis of size rows.
     Places { axis: usize },
@@ -73,6 +96,8 @@ pub(crate) struct Value {
     pub(crate) state: State,
     /// Its elements follow from values of the inputs, not from their shapes alone.
     pub(crate) from_data: bool,
+    /// Where the elements are integers known to be from 0 to below this.
+    pub(crate) bound: Option<Size>,
     /// Of a sequence of known length: its tensors.
     pub(crate) elements: Option<Rc<[Value]>>,
 }
@@ -85,6 +110,7 @@ impl Value {
             contents: None,
             state: State::Free,
             from_data: false,
+            bound: None,
             elements: None,
         }
     }

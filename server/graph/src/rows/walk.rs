@@ -19,6 +19,11 @@ const DEEPEST: usize = 24;
 /// Nodes that a walk looks at, each as often as a loop or a function repeats it.
 const MOST_VISITS: usize = 200_000;
 
+/// Sizes that a walk keeps.
+const MOST_SIZES: usize = 400_000;
+/// A tensor of more axes is not followed: ONNX Runtime has no use for one.
+const MOST_AXES: usize = 64;
+
 pub(crate) struct Walk<'m> {
     pub(crate) sizes: Sizes,
     causes: Vec<NotProven>,
@@ -98,6 +103,7 @@ impl<'m> Walk<'m> {
 
     /// The outputs of a graph whose inputs have these values. It sees the names around it.
     pub(crate) fn graph(&mut self, graph: &GraphProto, inputs: &[(&str, Value)]) -> Vec<Value> {
+        self.visits += graph.initializer.len() / 8;
         let mut scope = HashMap::with_capacity(graph.node.len() + graph.initializer.len() + inputs.len());
         for tensor in &graph.initializer {
             scope.insert(tensor.name.clone(), literal(tensor, &mut self.sizes));
@@ -120,13 +126,11 @@ impl<'m> Walk<'m> {
     }
 
     fn named_value(&mut self, name: &str) -> Value {
-        match self.find(name) {
-            Some(value) => value.clone(),
-            None => {
-                let cause = NotProven::whole(format!("no node gives '{name}'"));
-                Value::unknown().with_state(self.add_cause(cause))
-            }
+        if let Some(value) = self.find(name) {
+            return value.clone();
         }
+        let cause = NotProven::whole(format!("no node gives '{name}'"));
+        Value::unknown().with_state(self.add_cause(cause))
     }
 
     fn nodes(&mut self, nodes: &[NodeProto]) {
@@ -159,7 +163,7 @@ impl<'m> Walk<'m> {
 
     fn node(&mut self, node: &NodeProto) -> Vec<Value> {
         self.visits += 1;
-        if self.visits > MOST_VISITS || self.depth > DEEPEST {
+        if self.visits > MOST_VISITS || self.sizes.count() > MOST_SIZES || self.depth > DEEPEST {
             return self.mixed(node, "lies in a graph that is too large or too deep to look through", true);
         }
         let mut inputs = Vec::with_capacity(node.input.len());
@@ -219,7 +223,7 @@ impl<'m> Walk<'m> {
         for output in &mut outputs {
             output.from_data = from_data && !shape_only;
             let state = match output.state {
-                State::Rows(_) | State::Numbers { .. } | State::Places { .. } => output.state,
+                State::Rows(_) | State::Numbers(_) | State::Places { .. } => output.state,
                 State::Mixed(_) => continue,
                 State::Free | State::Count if any_state => output.state,
                 State::Free | State::Count if has_rows && !shape_only => {
@@ -240,7 +244,7 @@ impl<'m> Walk<'m> {
                 Some(State::Rows(_)) if has_bit(rule.sizes, input) => {
                     return Err(mixes("takes a size from values of the rows"));
                 }
-                Some(State::Numbers { .. } | State::Places { .. }) if !has_bit(rule.sizes, input) => {
+                Some(State::Numbers(_) | State::Places { .. }) if !has_bit(rule.sizes, input) => {
                     return Err(mixes("takes in the numbers of the rows"));
                 }
                 Some(State::Count) if !has_bit(rule.sizes, input) => {
@@ -258,6 +262,10 @@ impl<'m> Walk<'m> {
         if value.elements.is_some() {
             return;
         }
+        if value.rank().is_some_and(|rank| rank > MOST_AXES) {
+            value.shape = None;
+            value.contents = None;
+        }
         for &dim in value.shape.as_deref().unwrap_or_default() {
             self.sizes.mark_dimension(dim);
         }
@@ -271,9 +279,16 @@ impl<'m> Walk<'m> {
                         self.blame(node, "has an output whose other axes depend on how many rows there are");
                 }
             }
-            State::Numbers { axis } | State::Places { axis } => {
+            State::Numbers(_) | State::Places { .. } => {
                 value.contents = None;
-                if !self.fits(value, Layout::plain(axis)) {
+                let (axis, free) = match value.state {
+                    State::Numbers(numbers) => {
+                        (numbers.axis, self.sizes.is_free(numbers.step) && self.sizes.is_free(numbers.bound))
+                    }
+                    State::Places { axis } => (axis, true),
+                    _ => return,
+                };
+                if !(free && self.fits(value, Layout::plain(axis))) {
                     value.state = State::Count;
                 }
             }

@@ -76,7 +76,7 @@ async fn a_folder_is_served_in_place_and_can_be_copied() {
     let store = store(root.path());
     let objects = store.list().await.unwrap();
     let cache = Cache::new(root.path().join("never made"));
-    assert_eq!(cache.fetch(&store, &objects).await.unwrap(), root.path());
+    assert_eq!(cache.fetch(&store, &objects).await.unwrap().path(), root.path());
     assert_eq!(store.local_path(), Some(root.path()));
 
     let folder = TempDir::new().unwrap();

@@ -1,7 +1,12 @@
 //! A `decima-server` process of a test's own.
 
 use std::{
+    fs::Permissions,
     io::{BufRead, BufReader},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
@@ -16,6 +21,9 @@ use tempfile::TempDir;
 
 /// Nothing here takes this long on a machine that works.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The user who owns nothing.
+const NOBODY: u32 = 65534;
 
 /// What a server is started with.
 #[derive(Debug)]
@@ -51,6 +59,11 @@ impl ServerBuilder {
         self
     }
 
+    /// Its repository.
+    pub(crate) fn models(&self) -> &Path {
+        self.models.path()
+    }
+
     /// Adds arguments.
     pub(crate) fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
         self.command.args(args);
@@ -63,6 +76,29 @@ impl ServerBuilder {
         envs: impl IntoIterator<Item = (&'static str, V)>,
     ) -> Self {
         self.command.envs(envs);
+        self
+    }
+
+    /// Runs it as a user whom permissions bind, from a copy of the program in `folder`: who tests may be root, and what
+    /// root has may be closed to others.
+    pub(crate) fn unprivileged(mut self, folder: &Path, library: &Path) -> Self {
+        let bring = |from: &Path| {
+            let from = from.canonicalize().unwrap();
+            let to = folder.join(from.file_name().unwrap());
+            std::fs::hard_link(&from, &to).or_else(|_| std::fs::copy(&from, &to).map(drop)).unwrap();
+            to
+        };
+        let mut command = Command::new(bring(Path::new(self.command.get_program())));
+        let envs = self.command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.env_clear().envs(envs).env("ORT_DYLIB_PATH", bring(library)).args(self.command.get_args());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        for folder in [folder, self.models.path()] {
+            std::fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
+        }
+        if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        self.command = command;
         self
     }
 

@@ -7,9 +7,9 @@ use crate::{
         attribute,
         broadcast::broadcast,
         contents::{indices, position},
-        node::{Node, Outcome, mixes},
+        node::{Mixes, Node, Outcome, mixes},
         size::{Op, Size},
-        value::{State, Value},
+        value::{Layout, State, Value},
     },
 };
 
@@ -21,11 +21,10 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
         | "Sigmoid" | "Sign" | "Sin" | "Sinh" | "Softplus" | "Softsign" | "Sqrt" | "Swish" | "Tan"
         | "Tanh" | "ThresholdedRelu" | "BitCast" | "IsInf" | "IsNaN" | "Not" | "Cast" | "RegexFullMatch"
         | "Affine" | "ParametricSoftplus" | "ScaledTanh" | "Scale" | "ImageScaler" => entry(elementwise),
-        "Add" | "And" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "Div" | "Equal"
-        | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Max" | "Mean" | "Min" | "Mod" | "Mul"
-        | "Or" | "PRelu" | "Pow" | "StringConcat" | "Sub" | "Sum" | "Where" | "Xor" | "Clip" | "SwiGLU" => {
-            entry(elementwise)
-        }
+        "And" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "Div" | "Equal" | "Greater"
+        | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Max" | "Mean" | "Min" | "Mod" | "Or" | "PRelu"
+        | "Pow" | "StringConcat" | "Sub" | "Sum" | "Where" | "Xor" | "Clip" | "SwiGLU" => entry(elementwise),
+        "Add" | "Mul" => entry(arithmetic).any_state(),
         "CastLike" => entry(cast_like).any_state(),
         "Dropout" => entry(dropout),
         _ => return None,
@@ -54,13 +53,61 @@ pub(crate) fn elementwise(node: &mut Node<'_>) -> Outcome {
     let (shape, rows) = broadcast(node.sizes, &operands)?;
     let data_type = result_type(node, &values);
     let contents = if rows.is_none() { fold(node, &values, &shape, data_type) } else { None };
-    let keeps = node.proto.op_type == "Cast";
+    // numbers in other types may be rounded
+    let keeps = node.proto.op_type == "Cast" && matches!(data_type, data_type::INT64 | data_type::INT32);
     let state = match (rows, values.first().map(|value| value.state)) {
         (Some(rows), _) => State::Rows(rows),
         (None, Some(state)) if keeps => state,
         _ => State::Free,
     };
-    Ok(node.repeat(&Value::shaped(shape).with_type(data_type).with_contents(contents).with_state(state)))
+    let bound = values.first().and_then(|value| value.bound).filter(|_| keeps);
+    let value = Value { bound, ..Value::shaped(shape) };
+    Ok(node.repeat(&value.with_type(data_type).with_contents(contents).with_state(state)))
+}
+
+/// A sum or a product, which may be of the numbers of the rows.
+fn arithmetic(node: &mut Node<'_>) -> Outcome {
+    if let Some(value) = numbered(node)? {
+        return Ok(vec![value]);
+    }
+    node.refuse_counts()?;
+    let mut outputs = elementwise(node)?;
+    for output in &mut outputs {
+        output.state = node.state_of(output.layout());
+    }
+    Ok(outputs)
+}
+
+/// `row * step + own`, where this node multiplies by the step or adds what is the row's own.
+fn numbered(node: &mut Node<'_>) -> Result<Option<Value>, Mixes> {
+    let (Some(first), Some(second)) = (node.optional(0), node.optional(1)) else { return Ok(None) };
+    let (value, mut numbers, other) = match (first.state, second.state) {
+        (State::Numbers(numbers), State::Free | State::Rows(_)) => (first, numbers, second),
+        (State::Free | State::Rows(_), State::Numbers(numbers)) => (second, numbers, first),
+        _ => return Ok(None),
+    };
+    if node.opset < 7 {
+        return Ok(None);
+    }
+    let (Some(shape), Some(other_shape)) = (value.shape.as_deref(), other.shape.as_deref()) else {
+        return Ok(None);
+    };
+    if node.proto.op_type == "Mul" {
+        let Some(&[step]) = other.contents.as_deref() else { return Ok(None) };
+        if numbers.bound != Size::ONE || !node.sizes.is_never_negative(step) {
+            return Ok(None);
+        }
+        numbers.step = node.sizes.mul(numbers.step, step);
+    } else {
+        let Some(bound) = other.bound else { return Ok(None) };
+        let most = node.sizes.add(numbers.bound, bound);
+        numbers.bound = node.sizes.sub(most, Size::ONE);
+    }
+    let own = Some(Layout::plain(numbers.axis));
+    let (shape, rows) = broadcast(node.sizes, &[(shape, own), (other_shape, other.layout())])?;
+    let Some(rows) = rows else { return Ok(None) };
+    let state = State::Numbers(numbers.on(rows.axis));
+    Ok(Some(Value::shaped(shape).with_type(value.data_type).with_state(state)))
 }
 
 fn result_type(node: &Node<'_>, values: &[&Value]) -> i32 {
@@ -109,7 +156,6 @@ fn compute(node: &mut Node<'_>, elements: &[Size], from: i32, to: i32) -> Option
             None => sizes.opaque(op, a, b),
         };
     Some(match (node.proto.op_type.as_str(), elements) {
-        ("Identity", &[a]) => a,
         ("Cast", &[a]) => match to {
             data_type::FLOAT => a,
             data_type::BOOL => match sizes.equal(a, Size::ZERO) {
@@ -120,10 +166,10 @@ fn compute(node: &mut Node<'_>, elements: &[Size], from: i32, to: i32) -> Option
         },
         ("Add" | "Sum", &[a, b]) => sizes.add(a, b),
         ("Sub", &[a, b]) => sizes.sub(a, b),
-        ("Mul", &[a, b]) => sizes.mul(a, b),
+        ("Mul" | "And", &[a, b]) => sizes.mul(a, b),
         ("Neg", &[a]) => sizes.negate(a),
         ("Div", &[a, b]) => sizes.quotient(a, b, is_float)?,
-        ("Mod", &[a, b]) if !is_float => sizes.opaque(Op::Rem, a, b),
+        ("Mod", &[a, b]) if !is_float => sizes.remainder(a, b)?,
         ("Floor", &[a]) => sizes.round(a, Op::Floor),
         ("Ceil", &[a]) => sizes.round(a, Op::Ceil),
         ("Round", &[a]) => sizes.round(a, Op::Round),
@@ -151,8 +197,13 @@ fn compute(node: &mut Node<'_>, elements: &[Size], from: i32, to: i32) -> Option
             sizes.sub(Size::ONE, less)
         }
         ("Not", &[a]) => sizes.sub(Size::ONE, a),
-        ("And", &[a, b]) => sizes.mul(a, b),
-        ("Max", &[a]) | ("Min", &[a]) => a,
+        ("Clip", &[a, low]) if node.inputs.get(1).is_some_and(Option::is_some) => sizes.most(a, low),
+        ("Clip", &[a, high]) => sizes.least(a, high),
+        ("Clip", &[a, low, high]) => {
+            let at_least = sizes.most(a, low);
+            sizes.least(at_least, high)
+        }
+        ("Max" | "Min" | "Clip", &[a]) => a,
         ("Max", &[a, b]) => sizes.most(a, b),
         ("Min", &[a, b]) => sizes.least(a, b),
         ("Where", &[condition, a, b]) => match sizes.as_constant(condition) {

@@ -5,12 +5,12 @@ use crate::rows::{
     contents,
     node::{Node, Outcome, mixes},
     size::Size,
-    value::{Layout, State, Value},
+    value::{Layout, Numbers, State, Value},
 };
 
 pub(crate) fn find(operator: &str) -> Option<Entry> {
     Some(match operator {
-        "Gather" => entry(gather),
+        "Gather" => entry(gather).any_state(),
         "GatherElements" => entry(gather_elements),
         "GatherND" => entry(gather_nd).any_state(),
         "Compress" => entry(compress),
@@ -26,6 +26,13 @@ fn gather(node: &mut Node<'_>) -> Outcome {
     let (shape, places) = (node.shape(0)?, node.shape(1)?);
     let axis = node.axis(0, shape.len())?;
     let target = [&shape[..axis], places, &shape[axis + 1..]].concat();
+    if let (Some(rows), State::Numbers(numbers)) = (data.layout(), indices.state) {
+        let own = own_element(node, rows, numbers) && rows.axis == axis;
+        let own = own.then(|| Layout::plain(axis + numbers.axis));
+        let own = own.ok_or_else(|| mixes("picks rows by their numbers"))?;
+        return Ok(vec![Value::rows(target, own).with_type(data.data_type)]);
+    }
+    node.refuse_counts()?;
     let rows = match (data.layout(), indices.layout()) {
         (Some(_), Some(_)) => return Err(mixes("picks other elements for each row, out of all rows")),
         (Some(rows), None) if rows.axis == axis => return Err(mixes(PICKS)),
@@ -35,7 +42,14 @@ fn gather(node: &mut Node<'_>) -> Outcome {
         (None, None) => None,
     };
     let elements = picked(node, data, indices, axis, &target);
-    Ok(vec![result(target, rows).with_type(data.data_type).with_contents(elements)])
+    let state = node.state_of(rows);
+    Ok(vec![Value::shaped(target).with_type(data.data_type).with_contents(elements).with_state(state)])
+}
+
+/// Whether the numbers of each row are places of its own elements, where these lie `inner` for each row.
+fn own_element(node: &mut Node<'_>, rows: Layout, numbers: Numbers) -> bool {
+    let within = node.sizes.less(numbers.step, numbers.bound) == Some(false);
+    rows.outer == Size::ONE && rows.inner == numbers.step && within
 }
 
 fn picked(node: &Node<'_>, data: &Value, indices: &Value, axis: usize, target: &[Size]) -> Option<Vec<Size>> {
@@ -87,13 +101,13 @@ fn gather_nd(node: &mut Node<'_>) -> Outcome {
     let first = deep.and_then(|deep| deep.checked_add(batch)).filter(|&first| first <= shape.len());
     let first = first.ok_or_else(|| mixes("has indices of unknown length"))?;
     let target = [lead, &shape[first..]].concat();
-    if matches!(data.state, State::Numbers { .. } | State::Places { .. } | State::Count) {
+    if matches!(data.state, State::Numbers(_) | State::Places { .. } | State::Count) {
         return Err(mixes("depends on how many rows there are"));
     }
     let rows = match (data.layout(), indices.state) {
         // data[arange(rows), …]: each row reads its own
         (Some(rows), State::Places { axis }) if batch == 0 && rows == Layout::plain(0) => Layout::plain(axis),
-        (_, State::Places { .. } | State::Numbers { .. } | State::Count) => {
+        (_, State::Places { .. } | State::Numbers(_) | State::Count) => {
             return Err(mixes("picks rows by their numbers"));
         }
         (Some(rows), State::Rows(of_indices)) if rows == of_indices && rows.axis < batch => rows,

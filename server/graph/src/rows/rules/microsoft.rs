@@ -37,6 +37,9 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
         "Attention" => entry(|node| attention(node, &[1, 2])),
         "QAttention" => entry(|node| attention(node, &[1, 2, 3, 4, 6, 7])),
         "MultiHeadAttention" => entry(|node| attention(node, &[3])),
+        "RelativePositionBias" => entry(position_bias).sizes(0b110).grows(0b110),
+        "CDist" => entry(distances),
+        "RotaryEmbedding" => entry(rotary),
         "EmbedLayerNormalization" => entry(embed),
         "PackedAttention" | "PackedMultiHeadAttention" => {
             entry(|_| Err(mixes("takes the tokens of all rows one after another")))
@@ -283,4 +286,67 @@ fn embed(node: &mut Node<'_>) -> Outcome {
     };
     let sum = matmul::result(vec![batch, length, hidden], rows);
     Ok(vec![sum.clone(), matmul::result(vec![batch], rows), sum])
+}
+
+/// The distance of each row of one matrix to each row of the other.
+fn distances(node: &mut Node<'_>) -> Outcome {
+    let (&[first, _], &[second, _]) = (&node.shape(0)?[..], &node.shape(1)?[..]) else {
+        return Err(mixes("has an input that is no matrix"));
+    };
+    let rows = match (node.layout(0), node.layout(1)) {
+        (Some(_), Some(_)) => return Err(mixes("compares the rows of one input with those of the other")),
+        (None, None) => None,
+        (Some(rows), None) | (None, Some(rows)) if rows.axis != 0 => return Err(mixes("sums over the rows")),
+        (Some(rows), None) => Some(rows),
+        (None, Some(rows)) => Some(rows.on(1)),
+    };
+    Ok(vec![matmul::result(vec![first, second], rows)])
+}
+
+/// Turns pairs of elements by the angle of their position; tables of angles are for positions.
+fn rotary(node: &mut Node<'_>) -> Outcome {
+    node.others_free(&[0, 1])?;
+    let rows = node.layout(0);
+    let positions = node.value(1)?;
+    let counted = positions.is_free()
+        && node.shape(1)?.iter().all(|&dim| dim == Size::ONE)
+        && node.shape(1)?.len() == 1;
+    if node.has_rows()
+        && !(rows.is_some_and(|rows| rows.axis == 0) && (positions.layout() == rows || counted))
+    {
+        return Err(mixes("has positions for a fixed number of rows"));
+    }
+    if node.shape(0)?.len() < 3 || node.int("is_packed_batching", 0) != 0 {
+        return Err(mixes("takes the tokens of all rows one after another"));
+    }
+    like_first(node)
+}
+
+/// A bias for each head, query and key: the same for all rows.
+fn position_bias(node: &mut Node<'_>) -> Outcome {
+    node.others_free(&[])?;
+    Ok(vec![Value::shaped([Size::ONE, node.fresh(), node.fresh(), node.fresh()])])
+}
+
+/// Operators on images in blocks of channels: the first axis is always the batch.
+pub(crate) fn blocked(operator: &str) -> Option<Entry> {
+    Some(match operator {
+        "Conv" | "MaxPool" | "AveragePool" | "GlobalMaxPool" | "GlobalAveragePool" | "Upsample"
+        | "ReorderInput" | "ReorderOutput" => entry(in_blocks),
+        _ => return None,
+    })
+}
+
+fn in_blocks(node: &mut Node<'_>) -> Outcome {
+    let rows = convolution::batch(node, 0)?;
+    node.others_free(&[0, 3])?;
+    // the fourth input is added to what a convolution gives
+    if node.optional(3).is_some() && node.layout(3) != rows {
+        return Err(mixes("adds the rows of one input to other rows of the other"));
+    }
+    let mut shape = node.shape(0)?.to_vec();
+    for dim in shape.iter_mut().skip(1) {
+        *dim = node.fresh();
+    }
+    Ok(vec![matmul::result(shape, rows)])
 }

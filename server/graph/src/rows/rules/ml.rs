@@ -50,7 +50,17 @@ fn classifier(node: &mut Node<'_>) -> Outcome {
         [batch, _] => batch,
         _ => Size::ONE,
     };
-    let classes = node.fresh();
+    let labels = ["classlabels_int64s", "classlabels_strings"]
+        .iter()
+        .filter_map(|name| attribute::find(node.proto, name))
+        .map(|labels| labels.ints.len().max(labels.strings.len()))
+        .max();
+    let classes = match labels {
+        Some(count @ 2..) if node.proto.op_type == "TreeEnsembleClassifier" => {
+            node.sizes.constant(i64::try_from(count).unwrap_or(0))
+        }
+        _ => node.fresh(),
+    };
     Ok(vec![result(vec![batch], rows), result(vec![batch, classes], rows).with_type(data_type::FLOAT)])
 }
 

@@ -86,6 +86,7 @@ pub(crate) fn find(domain: &str, operator: &str) -> Option<Entry> {
         .iter()
         .find_map(|find| find(operator)),
         "ai.onnx.ml" => ml::find(operator),
+        "com.microsoft.nchwc" => microsoft::blocked(operator),
         "com.microsoft" => microsoft::find(operator),
         _ => None,
     }

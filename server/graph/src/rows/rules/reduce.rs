@@ -68,9 +68,10 @@ pub(crate) fn over(node: &mut Node<'_>, axes: &[usize], keeps: bool) -> Outcome 
 
 fn extreme(node: &mut Node<'_>) -> Outcome {
     let axis = node.axis(0, node.shape(0)?.len())?;
-    over(node, &[axis], node.int("keepdims", 1) != 0)
-        .map_err(|_| mixes("compares the rows with one another"))
-        .map(|outputs| outputs.into_iter().map(|output| output.with_type(data_type::INT64)).collect())
+    let bound = node.shape(0)?.get(axis).copied();
+    let outputs = over(node, &[axis], node.int("keepdims", 1) != 0);
+    let outputs = outputs.map_err(|_| mixes("compares the rows with one another"))?;
+    Ok(outputs.into_iter().map(|output| Value { bound, ..output.with_type(data_type::INT64) }).collect())
 }
 
 fn top_k(node: &mut Node<'_>) -> Outcome {

@@ -26,21 +26,22 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
 fn reshaped(node: &mut Node<'_>, value: &Value, target: &[Size]) -> Result<State, Mixes> {
     let own = match value.state {
         State::Rows(layout) => layout,
-        State::Numbers { axis } => Layout::plain(axis),
+        State::Numbers(numbers) => Layout::plain(numbers.axis),
         State::Places { .. } => return Err(mixes("reshapes the numbers of the rows")),
         other => return Ok(other),
     };
     let shape = value.shape.as_deref().ok_or_else(|| mixes("has an input of unknown rank"))?;
     let rows = place(node, shape, own, target)?;
     match value.state {
-        State::Numbers { .. } if rows.is_plain() => Ok(State::Numbers { axis: rows.axis }),
-        State::Numbers { .. } => Ok(State::Count),
+        State::Numbers(numbers) if rows.is_plain() => Ok(State::Numbers(numbers.on(rows.axis))),
+        State::Numbers(_) => Ok(State::Count),
         _ => Ok(State::Rows(rows)),
     }
 }
 
 /// Where rows lie in a new shape. In row-major order an element is `(p * rows + row) * q + i`: the axis of the rows is the
-/// one before which as many elements lie as `p` counts, but for a factor that becomes the new outer size.
+/// one before which as many elements lie as `p` counts, but for a factor that becomes the new outer size. As the elements are
+/// as many in both shapes, it is also the one after which as many lie as `q` counts.
 pub(crate) fn place(
     node: &mut Node<'_>,
     shape: &[Size],
@@ -50,12 +51,25 @@ pub(crate) fn place(
     let sizes = &mut *node.sizes;
     let lead = sizes.product(&shape[..own.axis]);
     let lead = sizes.mul(lead, own.outer);
+    let trail = sizes.product(&shape[own.axis + 1..]);
+    let trail = sizes.mul(trail, own.inner);
+    let mut after = vec![Size::ONE; target.len()];
+    for axis in (1..target.len()).rev() {
+        after[axis - 1] = sizes.mul(after[axis], target[axis]);
+    }
     let mut before = Size::ONE;
     for (axis, &dim) in target.iter().enumerate() {
         if !sizes.is_free(dim) {
             if let Some(outer) = sizes.divide(lead, before)
                 && let Some(rest) = sizes.divide(dim, outer)
                 && let Some(inner) = sizes.divide(rest, Size::ROWS)
+            {
+                return Ok(Layout { axis, outer, inner });
+            }
+            // the same from the end: as many elements lie after a row as before
+            if let Some(inner) = sizes.divide(trail, after[axis])
+                && let Some(rest) = sizes.divide(dim, inner)
+                && let Some(outer) = sizes.divide(rest, Size::ROWS)
             {
                 return Ok(Layout { axis, outer, inner });
             }
@@ -126,7 +140,7 @@ fn flatten(node: &mut Node<'_>) -> Outcome {
 fn moved(state: State, target: impl Fn(usize) -> Option<usize>) -> Option<State> {
     Some(match state {
         State::Rows(layout) => State::Rows(layout.on(target(layout.axis)?)),
-        State::Numbers { axis } => State::Numbers { axis: target(axis)? },
+        State::Numbers(numbers) => State::Numbers(numbers.on(target(numbers.axis)?)),
         // the last axis must stay the last
         State::Places { .. } => State::Count,
         other => other,
@@ -136,14 +150,13 @@ fn moved(state: State, target: impl Fn(usize) -> Option<usize>) -> Option<State>
 fn squeeze(node: &mut Node<'_>) -> Outcome {
     let value = node.value(0)?;
     let shape = node.shape(0)?;
-    let axes = match node.axes(1, shape.len())? {
-        Some(axes) => axes,
-        None => {
-            if shape.iter().any(|&dim| node.sizes.as_constant(dim).is_none()) {
-                return Err(mixes("drops every axis of size 1, that of a single row too"));
-            }
-            (0..shape.len()).filter(|&axis| shape[axis] == Size::ONE).collect()
+    let axes = if let Some(axes) = node.axes(1, shape.len())? {
+        axes
+    } else {
+        if shape.iter().any(|&dim| node.sizes.as_constant(dim).is_none()) {
+            return Err(mixes("drops every axis of size 1, that of a single row too"));
         }
+        (0..shape.len()).filter(|&axis| shape[axis] == Size::ONE).collect()
     };
     let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();
     let state = moved(value.state, |axis| kept.iter().position(|&kept| kept == axis))

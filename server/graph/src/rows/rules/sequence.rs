@@ -27,6 +27,15 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
 /// Longer sequences are not followed.
 const LONGEST: usize = 256;
 
+/// Sequences are of tensors: sequences within would lie as deep as a file likes.
+fn only_tensors(values: &[Value]) -> Result<(), Mixes> {
+    if values.iter().any(|value| value.elements.is_some()) {
+        Err(mixes("puts a sequence into a sequence"))
+    } else {
+        Ok(())
+    }
+}
+
 /// A sequence has rows where one of its tensors has: each tensor knows its own axis.
 fn sequence(elements: Vec<Value>) -> Value {
     let state = if elements.iter().any(|value| value.layout().is_some()) {
@@ -55,7 +64,9 @@ fn position(node: &Node<'_>, input: usize, length: usize) -> Result<usize, Mixes
 }
 
 fn construct(node: &mut Node<'_>) -> Outcome {
-    Ok(vec![sequence(node.inputs.iter().flatten().cloned().collect())])
+    let elements: Vec<Value> = node.inputs.iter().flatten().cloned().collect();
+    only_tensors(&elements)?;
+    Ok(vec![sequence(elements)])
 }
 
 fn at(node: &mut Node<'_>) -> Outcome {
@@ -75,6 +86,7 @@ fn insert(node: &mut Node<'_>) -> Outcome {
         return Err(mixes("has a position past the end of its sequence"));
     }
     elements.insert(place, node.value(1)?.clone());
+    only_tensors(&elements)?;
     Ok(vec![sequence(elements)])
 }
 
@@ -107,27 +119,24 @@ fn split(node: &mut Node<'_>) -> Outcome {
     let known = |size: Size| node.sizes.as_constant(size);
     let unknown = || mixes("splits into as many tensors as the graph does not tell");
     let keeps = node.optional(1).is_some() || node.int("keepdims", 1) != 0;
-    let parts: Vec<i64> = match node.optional(1) {
-        Some(split) => {
-            let parts: Vec<i64> = split
-                .contents
-                .as_deref()
-                .and_then(|p| p.iter().map(|&p| known(p)).collect())
-                .ok_or_else(unknown)?;
-            match (parts.as_slice(), split.rank()) {
-                (&[part], Some(0)) if part > 0 => {
-                    let whole = known(shape[axis]).ok_or_else(unknown)?;
-                    let count = usize::try_from(whole / part).unwrap_or(LONGEST).min(LONGEST);
-                    let rest = (whole % part != 0).then_some(whole % part);
-                    std::iter::repeat_n(part, count).chain(rest).collect()
-                }
-                _ => parts,
+    let parts: Vec<i64> = if let Some(split) = node.optional(1) {
+        let parts: Vec<i64> = split
+            .contents
+            .as_deref()
+            .and_then(|p| p.iter().map(|&p| known(p)).collect())
+            .ok_or_else(unknown)?;
+        match (parts.as_slice(), split.rank()) {
+            (&[part], Some(0)) if part > 0 => {
+                let whole = known(shape[axis]).ok_or_else(unknown)?;
+                let count = usize::try_from(whole / part).unwrap_or(LONGEST).min(LONGEST + 1);
+                let rest = (whole % part != 0).then_some(whole % part);
+                std::iter::repeat_n(part, count).chain(rest).collect()
             }
+            _ => parts,
         }
-        None => {
-            let count = known(shape[axis]).and_then(|dim| usize::try_from(dim).ok()).ok_or_else(unknown)?;
-            vec![1; count.min(LONGEST + 1)]
-        }
+    } else {
+        let count = known(shape[axis]).and_then(|dim| usize::try_from(dim).ok()).ok_or_else(unknown)?;
+        vec![1; count.min(LONGEST + 1)]
     };
     if parts.len() > LONGEST {
         return Err(unknown());

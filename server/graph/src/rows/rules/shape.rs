@@ -7,7 +7,7 @@ use crate::{
         attribute, contents,
         node::{Node, Outcome, mixes},
         size::{Op, Size},
-        value::{Layout, State, Value},
+        value::{Layout, Numbers, State, Value},
     },
 };
 
@@ -15,7 +15,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     Some(match operator {
         "Shape" => entry(shape).shape_only(),
         "Size" => entry(size).shape_only(),
-        "Constant" => entry(constant),
+        "Constant" => entry(|node| Ok(vec![constant(node)])),
         "ConstantOfShape" => entry(constant_of_shape).sizes(1).grows(1),
         "Range" => entry(range).sizes(0b111).grows(0b111),
         "Expand" => entry(expand).sizes(0b10).grows(0b10).any_state(),
@@ -49,16 +49,16 @@ fn size(node: &mut Node<'_>) -> Outcome {
     Ok(vec![Value::shaped([]).with_type(data_type::INT64).with_contents(Some(vec![total]))])
 }
 
-fn constant(node: &mut Node<'_>) -> Outcome {
+fn constant(node: &mut Node<'_>) -> Value {
     let sizes = &mut *node.sizes;
     if let Some(tensor) = attribute::tensor(node.proto, "value") {
-        return Ok(vec![contents::literal(tensor, sizes)]);
+        return contents::literal(tensor, sizes);
     }
     let find = |name: &str| attribute::find(node.proto, name);
     let list = |sizes: &mut crate::rows::size::Sizes, length: usize| {
         Value::shaped([sizes.constant(i64::try_from(length).unwrap_or(0))])
     };
-    let value = if let Some(given) = find("value_int") {
+    if let Some(given) = find("value_int") {
         let value = sizes.constant(given.i);
         Value::shaped([]).with_type(data_type::INT64).with_contents(Some(vec![value]))
     } else if let Some(given) = find("value_float") {
@@ -76,8 +76,7 @@ fn constant(node: &mut Node<'_>) -> Outcome {
         Value::shaped([]).with_type(data_type::STRING)
     } else {
         Value::unknown()
-    };
-    Ok(vec![value])
+    }
 }
 
 /// A tensor with the same element everywhere: each axis whose size is a multiple of the rows has rows.
@@ -121,14 +120,16 @@ fn range(node: &mut Node<'_>) -> Outcome {
         let distance = i128::from(end) - i128::from(first);
         let count = (distance + i128::from(step) - i128::from(step.signum())) / i128::from(step);
         let count = i64::try_from(count.max(0)).unwrap_or(i64::MAX);
-        let elements = (count <= 64).then(|| (0..count).map(|i| sizes.constant(first + i * step)).collect());
+        let elements = (count <= 64).then(|| {
+            (0..count).map(|i| sizes.constant(first.saturating_add(i.saturating_mul(step)))).collect()
+        });
         let shape = [sizes.constant(count)];
         return Ok(vec![Value::shaped(shape).with_type(data_type).with_contents(elements)]);
     }
     if start == Size::ZERO && delta == Size::ONE && sizes.is_never_negative(limit) && sizes.is_whole(limit) {
         let value = Value::shaped([limit]).with_type(data_type);
         let numbers = limit == Size::ROWS;
-        return Ok(vec![if numbers { value.with_state(State::Numbers { axis: 0 }) } else { value }]);
+        return Ok(vec![if numbers { value.with_state(State::Numbers(Numbers::plain(0))) } else { value }]);
     }
     let ends = sizes.opaque(Op::Pair, start, limit);
     let count = sizes.opaque(Op::Range, ends, delta);
@@ -149,7 +150,7 @@ fn expand(node: &mut Node<'_>) -> Outcome {
         |dims: &[Size], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(Size::ONE, |i| dims[i]);
     let own = match value.state {
         State::Rows(layout) => Some(layout),
-        State::Numbers { axis } | State::Places { axis } => Some(Layout::plain(axis)),
+        State::Numbers(Numbers { axis, .. }) | State::Places { axis } => Some(Layout::plain(axis)),
         _ => None,
     };
     let mut rows = own.map(|layout| layout.on(layout.axis + rank - shape.len()));
@@ -174,7 +175,7 @@ fn expand(node: &mut Node<'_>) -> Outcome {
     let small = value.contents.as_deref().filter(|elements| elements.len() == 1).zip(node.small(&result));
     let contents = small.map(|(elements, dims)| vec![elements[0]; dims.iter().product()]);
     let state = match (value.state, rows) {
-        (State::Numbers { .. }, Some(rows)) => State::Numbers { axis: rows.axis },
+        (State::Numbers(numbers), Some(rows)) => State::Numbers(numbers.on(rows.axis)),
         (State::Places { .. }, Some(rows)) => State::Places { axis: rows.axis },
         (_, Some(rows)) => State::Rows(rows),
         _ => value.state,

@@ -19,8 +19,8 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     })
 }
 
-/// Greater ends are past the end of any axis.
-const FAR: i64 = i32::MAX as i64;
+/// Greater ends are past the end of any axis: no batch has so many rows. TensorFlow writes this one.
+const FAR: i64 = 1_000_000_000;
 
 #[derive(Clone, Copy)]
 struct Part {
@@ -208,7 +208,9 @@ pub(crate) fn concat(node: &mut Node<'_>, values: &[Option<Value>]) -> Outcome {
 }
 
 fn joined_state(node: &mut Node<'_>, values: &[&Value], axis: usize, rank: usize) -> Result<State, Mixes> {
-    if let State::Numbers { axis: rows } = values[0].state
+    if let State::Numbers(numbers) = values[0].state
+        && numbers.is_plain()
+        && let rows = numbers.axis
         && axis + 1 == rank
         && rows != axis
         && values[0].shape.as_ref().is_some_and(|shape| shape[axis] == Size::ONE)

@@ -1,0 +1,108 @@
+//! Graphs as exporters write them.
+
+use super::graph::check;
+
+/// Self-attention of two heads, with shapes read from the input as `torch.onnx` traces `view`.
+fn attention(view: &str, back: &str) -> String {
+    format!(
+        "x: float[batch,seq,8]\n m: int64[batch,seq]\n w = float[8,8]\n i0 = int(0)\n i1 = int(1)\n h = ints(2)\n e = ints(4)\n all = ints(8)\n \
+         first = ints(0)\n mid = ints(1,2)\n one = ints(1)\n minus = ints(-1)\n \
+         d = Shape(x)\n b0 = Gather(d, i0)\n s0 = Gather(d, i1)\n b = Unsqueeze(b0, first)\n s = Unsqueeze(s0, first)\n \
+         q = MatMul(x, w)\n k = MatMul(x, w)\n v = MatMul(x, w)\n \
+         view = Concat({view}) axis=0\n back = Concat({back}) axis=0\n \
+         qv = Reshape(q, view)\n kv = Reshape(k, view)\n vv = Reshape(v, view)\n \
+         qt = Transpose(qv) perm=[0,2,1,3]\n kt = Transpose(kv) perm=[0,2,3,1]\n vt = Transpose(vv) perm=[0,2,1,3]\n \
+         scores = MatMul(qt, kt)\n mf = Cast(m) to=1\n mu = Unsqueeze(mf, mid)\n masked = Add(scores, mu)\n \
+         p = Softmax(masked) axis=-1\n c = MatMul(p, vt)\n ct = Transpose(c) perm=[0,2,1,3]\n \
+         r = Reshape(ct, back)\n y = Add(r, x)\n -> y"
+    )
+}
+
+#[test]
+fn attention_over_the_own_tokens() {
+    check(17, &attention("b, s, h, e", "b, s, all"), "[0, 0] -> [0]");
+    check(17, &attention("b, minus, h, e", "b, minus, all"), "[0, 0] -> [0]");
+    check(17, &attention("minus, s, h, e", "minus, s, all"), "[0, 0] -> [0]");
+    // traced with one row
+    check(
+        17,
+        &attention("one, minus, h, e", "one, minus, all"),
+        "multiplies the rows of one input by those of the other",
+    );
+}
+
+#[test]
+fn a_position_for_each_token_but_not_for_each_row() {
+    let positions = |axis: u32, table: &str| {
+        format!(
+            "x: int64[batch,seq]\n words = float[99,8]\n table = {table}\n i0 = int(0)\n i1 = int(1)\n d = Shape(x)\n \
+             n = Gather(d, i{axis})\n r = Range(i0, n, i1)\n e = Gather(words, x)\n p = Gather(table, r)\n y = Add(e, p)\n -> y"
+        )
+    };
+    check(17, &positions(1, "float[512,8]"), "[0] -> [0]");
+    check(17, &positions(0, "float[512,8]"), "takes in how many rows there are");
+}
+
+#[test]
+fn batched_heads_as_one_axis() {
+    // torch.bmm over batch * heads, time first, as nn.MultiheadAttention does
+    let text = "x: float[seq,batch,8]\n w = float[8,8]\n i0 = int(0)\n i1 = int(1)\n two = int(2)\n first = ints(0)\n four = ints(4)\n eight = ints(8)\n \
+         d = Shape(x)\n s0 = Gather(d, i0)\n b0 = Gather(d, i1)\n bh0 = Mul(b0, two)\n s = Unsqueeze(s0, first)\n b = Unsqueeze(b0, first)\n \
+         bh = Unsqueeze(bh0, first)\n view = Concat(s, bh, four) axis=0\n back = Concat(s, b, eight) axis=0\n q = MatMul(x, w)\n \
+         qv = Reshape(q, view)\n qt = Transpose(qv) perm=[1,0,2]\n kt = Transpose(qv) perm=[1,2,0]\n a = MatMul(qt, kt)\n p = Softmax(a)\n \
+         c = MatMul(p, qt)\n ct = Transpose(c) perm=[1,0,2]\n y = Reshape(ct, back)\n -> y";
+    check(17, text, "[1] -> [1]");
+}
+
+#[test]
+fn a_token_for_the_class_in_front() {
+    let text = "x: float[N,4,8]\n cls = float[1,1,8]\n i0 = int(0)\n first = ints(0)\n ones = ints(1,1)\n minus = ints(-1,-1)\n none = ints(-1)\n \
+         d = Shape(x)\n n0 = Gather(d, i0)\n n = Unsqueeze(n0, first)\n want = Concat(n, minus) axis=0\n three = ints(3)\n \
+         one = int(1)\n filled = ConstantOfShape(three)\n ";
+    let by_where = "same = Equal(want, none)\n unit = ints(1,1,1)\n shape = Where(same, unit, want)\n c = Expand(cls, shape)\n y = Concat(c, x) axis=1\n -> y";
+    check(17, &format!("{text}{by_where}"), "[0] -> [0]");
+}
+
+#[test]
+fn windows_of_an_image_as_rows() {
+    let text = "x: float[N,8,8,4]\n split = ints(-1,2,4,2,4,4)\n windows = ints(-1,16,4)\n merge = ints(-1,2,2,4,4,4)\n whole = ints(-1,8,8,4)\n \
+         mask = float[4,16,16]\n masks = ints(-1,4,16,16)\n flat = ints(-1,16,16)\n \
+         a = Reshape(x, split)\n b = Transpose(a) perm=[0,1,3,2,4,5]\n c = Reshape(b, windows)\n t = Transpose(c) perm=[0,2,1]\n \
+         s = MatMul(c, t)\n sm = Reshape(s, masks)\n sa = Add(sm, mask)\n sf = Reshape(sa, flat)\n p = Softmax(sf)\n o = MatMul(p, c)\n \
+         m = Reshape(o, merge)\n mt = Transpose(m) perm=[0,1,3,2,4,5]\n y = Reshape(mt, whole)\n -> y";
+    check(17, text, "[0] -> [0]");
+}
+
+#[test]
+fn channels_that_are_shuffled() {
+    let text = |shape: &str| {
+        format!(
+            "x: float[N,6,4,4]\n groups = {shape}\n joined = ints(-1,6,4,4)\n a = Reshape(x, groups)\n \
+             b = Transpose(a) perm=[0,2,1,3,4]\n y = Reshape(b, joined)\n -> y"
+        )
+    };
+    check(17, &text("ints(-1,2,3,4,4)"), "[0] -> [0]");
+    check(17, &text("ints(1,2,3,4,4)"), "has the batch size 1 written in its shape");
+}
+
+#[test]
+fn rows_that_end_up_among_tokens() {
+    let text = "x: float[N,2,4]\n shape = ints(2,-1,4)\n y = Reshape(x, shape)\n -> y";
+    check(17, text, "shares an axis out between the rows and others");
+    check(17, "x: float[N,4]\n s = ints(-1)\n y = Reshape(x, s)\n -> y", "several rows for each row");
+    check(17, "x: float[N,4]\n s = ints(4,-1)\n y = Reshape(x, s)\n -> y", "shares an axis out");
+    check(17, "x: float[N,4]\n s: int64[2]\n y = Reshape(x, s)\n -> y", "fixed first dimension of 2");
+}
+
+#[test]
+fn pads_as_an_exporter_computes_them() {
+    let text = |row: u32| {
+        format!(
+            "x: float[N,6]\n p = ints(1,2)\n more = ints(0,{row})\n all = Concat(p, more) axis=0\n two = ints(-1,2)\n r = Reshape(all, two)\n \
+             start = ints(-1)\n end = ints(-9223372036854775807)\n axis = ints(0)\n step = ints(-1)\n s = Slice(r, start, end, axis, step)\n \
+             t = Transpose(s)\n flat = ints(-1)\n pads = Reshape(t, flat)\n y = Pad(x, pads)\n -> y"
+        )
+    };
+    check(17, &text(0), "[0] -> [0]");
+    check(17, &text(1), "pads the rows");
+}
