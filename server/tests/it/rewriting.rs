@@ -88,7 +88,7 @@ fn next(state: &mut u64) -> u64 {
 /// Numbers in few bytes: small ones mostly, and all bits now and then. As a divisor neither 0 nor -1.
 fn number(state: &mut u64, size: usize, is_divisor: bool) -> Vec<u8> {
     loop {
-        let bits = if next(state) % 4 == 0 {
+        let bits = if next(state).is_multiple_of(4) {
             (next(state) << 32) ^ next(state)
         } else {
             (next(state) % 40).wrapping_sub(20)
