@@ -175,10 +175,10 @@ impl Operator for NotEmpty {
 
 fn not_empty(shape: &[i64], axis: Option<usize>) -> Result<(), String> {
     let is_empty = |(at, size): (usize, &i64)| *size == 0 && axis.is_none_or(|axis| at == axis);
-    match shape.iter().enumerate().any(is_empty) {
-        true => Err(format!("an input of shape {shape:?} has nothing in it")),
-        false => Ok(()),
+    if shape.iter().enumerate().any(is_empty) {
+        return Err(format!("an input of shape {shape:?} has nothing in it"));
     }
+    Ok(())
 }
 
 /// Lets integers through unless one is less than 1.

@@ -6,15 +6,11 @@ use std::{
     thread,
 };
 
-use decima_server::{
-    config::Device,
-    executor::{BatchInput, BySize, Executor as _, ModelSource, OnnxExecutor, Runtime, SessionOptions},
-    ort_library,
-};
+use decima_server::executor::{BatchInput, BySize, Executor as _, ModelSource, OnnxExecutor, SessionOptions};
 use oip::{Datatype, Shape, Tensor};
 use smallvec::smallvec;
 
-use crate::support::{Server, ServerBuilder, get, infer, infer_binary, models, post};
+use crate::support::{Server, ServerBuilder, get, infer, infer_binary, models, post, runtime};
 
 fn floats(values: &[f32], shape: &[usize]) -> Tensor {
     let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -186,11 +182,9 @@ fn a_request_beyond_the_model_s_batch_size_is_told_the_limit() {
 
 #[test]
 fn sessions_of_one_size_answer_as_one_for_all_sizes_does() {
-    let library = ort_library::find(&|name| std::env::var(name).ok()).unwrap();
-    let runtime = Runtime::load(&library, Device::Cpu).unwrap();
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/digits/1/model.onnx"));
     let load =
-        || OnnxExecutor::load(&runtime, &ModelSource::file(path), &SessionOptions::new("", 1)).unwrap();
+        || OnnxExecutor::load(runtime(), &ModelSource::file(path), &SessionOptions::new("", 1)).unwrap();
     let (mut one, signature) = load();
     let mut by_size = BySize::new([1, 4, 16].map(|rows| (rows, load().0)));
     for rows in [1, 2, 3, 4, 5, 11, 16, 17, 40] {

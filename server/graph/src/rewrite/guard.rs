@@ -100,15 +100,21 @@ impl<'a, 'c> Guard<'a, 'c> {
     }
 
     fn guard(&mut self, node: &NodeProto, scope: &Scope<'a, '_>) {
-        if !matches!(node.domain.as_str(), "" | "ai.onnx") || self.changes.replaced(node).is_some() {
+        if self.changes.replaced(node).is_some() {
             return;
         }
-        let by = match node.op_type.as_str() {
-            "Div" | "Mod" if may_trap(node, scope) => vec![divided(node)],
+        let domain = if node.domain == "ai.onnx" { "" } else { node.domain.as_str() };
+        let by = match (domain, node.op_type.as_str()) {
+            ("", "Div" | "Mod") if may_trap(node, scope) => vec![divided(node)],
             // Steps, sequences, features: without steps a GRU alone fails.
-            "LSTM" if self.opset >= OPSET_OF_RESHAPE => with_elements(node, 0, Some(1), scope),
-            "GRU" if self.opset >= OPSET_OF_RESHAPE => with_elements(node, 0, None, scope),
-            "STFT" => {
+            ("", "LSTM") | ("com.microsoft", "DynamicQuantizeLSTM") if self.opset >= OPSET_OF_RESHAPE => {
+                with_elements(node, 0, Some(1), scope)
+            }
+            ("com.microsoft", "QAttention") if self.opset >= OPSET_OF_RESHAPE => {
+                with_elements(node, 0, Some(0), scope)
+            }
+            ("", "GRU") if self.opset >= OPSET_OF_RESHAPE => with_elements(node, 0, None, scope),
+            ("", "STFT") => {
                 let mut nodes = with_elements(node, 2, None, scope);
                 let stft = nodes.pop().unwrap_or_else(|| node.clone());
                 nodes.extend(positive(&stft, 3, scope));
@@ -197,7 +203,7 @@ fn with_elements(
     let one = |op_type: &str, domain: &str, input: &[&String], output: &String| NodeProto {
         input: input.iter().map(|name| (*name).clone()).collect(),
         output: vec![output.clone()],
-        name: format!("{}/{op_type}", node.name),
+        name: check_name(node, op_type),
         op_type: op_type.into(),
         attribute: Vec::new(),
         domain: domain.into(),
@@ -206,7 +212,6 @@ fn with_elements(
     let mut guarded = node.clone();
     guarded.input[position].clone_from(&given);
     let mut check = one("NotEmpty", CHECKED_DOMAIN, &[&shape], &checked);
-    check.name.clone_from(&node.name);
     check.attribute.extend(axis.map(|axis| AttributeProto {
         name: "axis".into(),
         i: axis,
@@ -229,7 +234,7 @@ fn positive(node: &NodeProto, position: usize, scope: &Scope<'_, '_>) -> Vec<Nod
     let check = NodeProto {
         input: vec![input.clone()],
         output: vec![given.clone()],
-        name: node.name.clone(),
+        name: check_name(node, "Positive"),
         op_type: "Positive".into(),
         attribute: Vec::new(),
         domain: CHECKED_DOMAIN.into(),
@@ -237,6 +242,11 @@ fn positive(node: &NodeProto, position: usize, scope: &Scope<'_, '_>) -> Vec<Nod
     let mut guarded = node.clone();
     guarded.input[position] = given;
     vec![check, guarded]
+}
+
+/// A name for a node before another. Names must differ, but for empty ones.
+fn check_name(node: &NodeProto, op_type: &str) -> String {
+    if node.name.is_empty() { String::new() } else { format!("{}/decima/{op_type}", node.name) }
 }
 
 /// A name for a tensor that the model does not have: an output's own is used once.

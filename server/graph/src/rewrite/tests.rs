@@ -189,6 +189,22 @@ fn bytes_that_are_not_the_models_change_nothing() {
 }
 
 #[test]
+fn no_two_nodes_are_called_the_same() {
+    let called = |op: &str, inputs: &[&str], name: &str| {
+        let node = NodeProto { name: name.into(), ..node(op, inputs, &["q"]) };
+        let new =
+            guarded(&model(graph(vec![node], data_type::FLOAT, vec![constant("three", &[3])]))).1.unwrap();
+        new.graph.unwrap().node.into_iter().map(|node| node.name).collect::<Vec<_>>()
+    };
+    let mut names = called("STFT", &["a", "three", "b", "b"], "spectrum");
+    assert_eq!((names.len(), names.last().unwrap().as_str()), (5, "spectrum"));
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 5);
+    assert!(called("GRU", &["a", "w", "r"], "").iter().all(String::is_empty));
+}
+
+#[test]
 fn sequences_and_windows_without_elements_are_checked_for() {
     let checked = |node: NodeProto| {
         let (_, new) = guarded(&model(graph(vec![node], data_type::FLOAT, vec![constant("three", &[3])])));
@@ -196,6 +212,10 @@ fn sequences_and_windows_without_elements_are_checked_for() {
     };
     let not_empty = [":Shape", "decima.checked:NotEmpty", ":Reshape"];
     assert_eq!(checked(node("LSTM", &["a", "w", "r"], &["q"])), [&not_empty[..], &[":LSTM"]].concat());
+    for op in ["DynamicQuantizeLSTM", "QAttention"] {
+        let node = NodeProto { domain: "com.microsoft".into(), ..node(op, &["a", "w", "r"], &["q"]) };
+        assert_eq!(checked(node), [&not_empty[..], &[&format!("com.microsoft:{op}")]].concat());
+    }
     assert_eq!(checked(node("GRU", &["a", "w", "r"], &["q"])), [&not_empty[..], &[":GRU"]].concat());
     assert_eq!(checked(node("STFT", &["a", "three", "b"], &["q"])), [&not_empty[..], &[":STFT"]].concat());
     let with_length = checked(node("STFT", &["a", "three", "", "b"], &["q"]));

@@ -27,7 +27,7 @@ fn node(domain: &str, op_type: &str, inputs: &[&str], outputs: &[&str]) -> NodeP
     NodeProto {
         input: names(inputs),
         output: names(outputs),
-        name: format!("the_{}", op_type.to_lowercase()),
+        name: format!("the_{}", outputs[outputs.len() - 1]),
         op_type: op_type.into(),
         domain: domain.into(),
         attribute: Vec::new(),

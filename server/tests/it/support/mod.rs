@@ -2,6 +2,7 @@
 
 mod client;
 mod collector;
+mod engine;
 pub(crate) mod graphs;
 mod grpc;
 pub(crate) mod long;
@@ -16,6 +17,7 @@ use std::{
 
 pub(crate) use client::{Answer, get, infer, infer_binary, post};
 pub(crate) use collector::{Collector, Received};
+pub(crate) use engine::runtime;
 pub(crate) use grpc::Grpc;
 pub(crate) use server::{Server, ServerBuilder};
 
