@@ -12,7 +12,7 @@ use decima_server::{
     data_plane::DataPlane,
     http::{AppState, Envelope, service},
     model::ModelConfig,
-    repository::{Loader, Registry, State},
+    repository::{Loader, Registry, State, Version},
     telemetry::Metrics,
 };
 use futures_util::future::join_all;
@@ -34,9 +34,9 @@ fn server() -> Envelope {
         max_queue_rows: 1024,
         metrics: metrics.clone(),
     };
-    let model = loader
-        .load("digits", "1", &digits_model(), &ModelConfig::default(), None)
-        .expect("models/digits/1/model.onnx is a model");
+    let (path, config) = (digits_model(), ModelConfig::default());
+    let version = Version { name: "digits", version: "1", path: &path, config: &config, example: None };
+    let model = loader.load(version, None).expect("models/digits/1/model.onnx is a model");
     let registry = Registry::default();
     registry.set("digits", "1", State::Ready(Arc::new(model)));
     registry.set_listed();

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use benches::{digits_model, pictures, runtime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use decima_server::{
-    batcher::gather::Gatherer,
+    batcher::gather::{Gatherer, RequestInputs},
     executor::{Executor as _, ModelSource, OnnxExecutor, SessionOptions},
 };
 
@@ -20,7 +20,7 @@ fn execute(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(rows as u64));
         group.bench_with_input(BenchmarkId::from_parameter(rows), &inputs, |bencher, inputs| {
             // The executor takes its batches aligned, as gathering leaves them.
-            Gatherer::default().gather(&[&inputs[..]], |batch| {
+            Gatherer::default().gather(&[RequestInputs::of(&inputs)], |batch| {
                 bencher.iter(|| executor.execute(black_box(batch), None).expect("the model takes pictures"));
             });
         });

@@ -4,7 +4,10 @@ use std::hint::black_box;
 
 use benches::{pictures, scores};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use decima_server::batcher::{gather::Gatherer, scatter::scatter};
+use decima_server::batcher::{
+    gather::{Gatherer, RequestInputs},
+    scatter::scatter,
+};
 
 /// Requests of one row each in a batch.
 const REQUESTS: [usize; 3] = [1, 16, 32];
@@ -13,7 +16,7 @@ fn gather(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("gather");
     for count in REQUESTS {
         let requests = vec![[pictures(1)]; count];
-        let inputs: Vec<&[_]> = requests.iter().map(|inputs| &inputs[..]).collect();
+        let inputs: Vec<_> = requests.iter().map(|inputs| RequestInputs::of(inputs)).collect();
         group.throughput(Throughput::Elements(count as u64));
         group.bench_with_input(BenchmarkId::from_parameter(count), &inputs, |bencher, inputs| {
             let mut gatherer = Gatherer::default();
@@ -30,7 +33,7 @@ fn scatter_rows(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(count as u64));
         group.bench_with_input(BenchmarkId::from_parameter(count), &outputs, |bencher, outputs| {
             bencher.iter(|| {
-                scatter(black_box(outputs.clone()), &rows).expect("there is a row for each request")
+                scatter(black_box(outputs.clone()), &rows, &[]).expect("there is a row for each request")
             });
         });
     }

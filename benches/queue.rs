@@ -16,7 +16,7 @@ const WAITING: [usize; 2] = [64, 1024];
 const BATCH: usize = 32;
 
 fn entry(group: usize) -> Entry<usize> {
-    Entry { rows: 1, group: Group::from_slice(&[group]), payload: 0 }
+    Entry { rows: 1, group: Some(Group::from_slice(&[group])), payload: 0 }
 }
 
 /// Lets `count` requests of `groups` shapes in turn wait behind one that leads.
@@ -32,7 +32,7 @@ fn fill(queue: &mut BatchQueue<usize, ()>, count: usize, groups: usize) -> Vec<T
 /// Takes batches until nobody waits and the instance is free again.
 fn drain(queue: &mut BatchQueue<usize, ()>) {
     while let Handover::Appoint((), leader) = queue.hand_back(()) {
-        black_box(queue.join(&leader.group, BATCH - leader.rows));
+        black_box(queue.join(leader.group.as_ref(), BATCH - leader.rows));
         queue.formed();
     }
 }

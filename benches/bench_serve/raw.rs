@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use decima_server::{
-    batcher::gather::Gatherer,
+    batcher::gather::{Gatherer, RequestInputs},
     executor::{Executor as _, ModelSource, OnnxExecutor, Runtime, SessionOptions},
 };
 use oip::Tensor;
@@ -41,7 +41,8 @@ impl Raw {
     /// # Errors
     /// ONNX Runtime's own.
     pub(crate) fn answer(&mut self, pictures: Tensor) -> anyhow::Result<Tensor> {
-        let mut outputs = Gatherer::default().gather(&[&[pictures]], |batch| self.0.execute(batch, None))?;
+        let mut outputs = Gatherer::default()
+            .gather(&[RequestInputs::of(&[pictures])], |batch| self.0.execute(batch, None))?;
         outputs.pop().context("the model has no output")
     }
 
@@ -51,7 +52,7 @@ impl Raw {
     /// ONNX Runtime's own.
     pub(crate) fn micros(&mut self, pictures: Tensor, wall: Duration) -> anyhow::Result<f64> {
         let executor = &mut self.0;
-        Gatherer::default().gather(&[&[pictures]], |batch| {
+        Gatherer::default().gather(&[RequestInputs::of(&[pictures])], |batch| {
             let mut run = |count: u32| {
                 (0..count).try_for_each(|_| {
                     executor.execute(batch, None).map(drop).map_err(|error| anyhow!("ONNX Runtime: {error}"))

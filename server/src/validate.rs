@@ -157,10 +157,10 @@ fn check_shared(
     let name = |(input, _): (usize, usize)| &signature.inputs[input].name;
     let (symbol, (_, first_axis), (_, other_axis)) = (&shared.symbol, shared.first, shared.other);
     Err(ServeError::invalid(format!(
-        "the model has one size '{symbol}' for axis {first_axis} of input '{}', which is {first}, and axis {other_axis} \
-         of input '{}', which is {other}",
-        name(shared.first),
+        "input '{}' has {other} for '{symbol}' (axis {other_axis}), input '{}' has {first} (axis {first_axis}): \
+         the model has one size of that name",
         name(shared.other),
+        name(shared.first),
     )))
 }
 

@@ -18,7 +18,7 @@ struct AlignedBuffer {
 
 impl AlignedBuffer {
     /// Joins the tensors along `axis`: for each index of the axes before it, the parts of all tensors in turn.
-    fn fill<'a>(&mut self, tensors: impl Iterator<Item = &'a Tensor> + Clone, axis: usize) {
+    fn fill<'a>(&mut self, tensors: &(impl Iterator<Item = &'a Tensor> + Clone), axis: usize) {
         self.length = tensors.clone().map(|tensor| tensor.data.len()).sum();
         let words = self.length.div_ceil(size_of::<u64>());
         if self.words.len() < words {
@@ -58,7 +58,12 @@ pub struct RequestInputs<'a> {
     pub optional: &'a [usize],
 }
 
-impl RequestInputs<'_> {
+impl<'a> RequestInputs<'a> {
+    /// Inputs without an optional one.
+    pub fn of(tensors: &'a [Tensor]) -> Self {
+        Self { tensors, optional: &[] }
+    }
+
     /// The position among the model's inputs of the tensor at `index`.
     fn position(&self, index: usize) -> usize {
         let required = self.tensors.len() - self.optional.len();
@@ -106,7 +111,7 @@ impl Gatherer {
             let tensors = requests.iter().map(|request| &request.tensors[index]);
             let axis = self.axes.get(index).copied().unwrap_or(0);
             if own_data(requests, index).is_none() {
-                buffer.fill(tensors.clone(), if requests.len() > 1 { axis } else { 0 });
+                buffer.fill(&tensors, if requests.len() > 1 { axis } else { 0 });
             }
             let mut shape = first[index].shape.clone();
             if requests.len() > 1 {
@@ -145,10 +150,6 @@ mod tests {
         [Tensor { datatype: Datatype::Fp64, shape: Shape(smallvec![1, data.len() / 8]), data }]
     }
 
-    fn inputs(tensors: &[Tensor]) -> RequestInputs<'_> {
-        RequestInputs { tensors, optional: &[] }
-    }
-
     #[test]
     fn a_request_alone_is_copied_only_where_its_elements_do_not_lie_as_they_must() {
         let mut gatherer = Gatherer::default();
@@ -156,14 +157,14 @@ mod tests {
         let aligned = data.as_ptr().addr().wrapping_neg() % 8;
         for offset in 0..8 {
             let only = tensor(data.slice(offset..offset + 80));
-            gatherer.gather(&[inputs(&only)], |inputs| {
+            gatherer.gather(&[RequestInputs::of(&only)], |inputs| {
                 assert_eq!(inputs[0].data, &only[0].data);
                 assert_eq!(inputs[0].data.as_ptr().addr() % 8, 0);
                 assert_eq!(inputs[0].data.as_ptr() == only[0].data.as_ptr(), offset == aligned);
             });
         }
         let two = tensor(data.slice(aligned..aligned + 80));
-        gatherer.gather(&[inputs(&two), inputs(&two)], |inputs| {
+        gatherer.gather(&[RequestInputs::of(&two), RequestInputs::of(&two)], |inputs| {
             assert_eq!((inputs[0].data.len(), &inputs[0].shape.0[..]), (160, &[2, 10][..]));
         });
     }
@@ -176,7 +177,7 @@ mod tests {
             data: (0..4 * rows).map(|index| value + index as u8).collect::<Vec<_>>().into(),
         };
         let (one, two) = ([part(1, 0)], [part(2, 100)]);
-        Gatherer::along(vec![1]).gather(&[inputs(&one), inputs(&two)], |joined| {
+        Gatherer::along(vec![1]).gather(&[RequestInputs::of(&one), RequestInputs::of(&two)], |joined| {
             assert_eq!(joined[0].shape.0[..], [2, 3, 2]);
             assert_eq!(joined[0].data, [0, 1, 100, 101, 102, 103, 2, 3, 104, 105, 106, 107]);
         });

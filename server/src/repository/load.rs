@@ -40,21 +40,33 @@ pub struct Loader {
     pub metrics: Metrics,
 }
 
+/// One version of a model, about to be loaded.
+#[derive(Debug)]
+pub struct Version<'a> {
+    /// Name of the model.
+    pub name: &'a str,
+    /// The version.
+    pub version: &'a str,
+    /// Its ONNX file.
+    pub path: &'a Path,
+    /// The model's configuration.
+    pub config: &'a ModelConfig,
+    /// A request that the model answers, where there is one.
+    pub example: Option<InferRequest>,
+}
+
 impl Loader {
-    /// Loads the ONNX file at `path` and warms it. `counts` are the metrics of what it replaces: they go on.
+    /// Loads a version's ONNX file and warms it. `counts` are the metrics of what it replaces: they go on.
     /// Takes long: not for a runtime thread.
     ///
     /// # Errors
     /// See [`LoadError`].
     pub fn load(
         &self,
-        name: &str,
-        version: &str,
-        path: &Path,
-        config: &ModelConfig,
-        example: Option<InferRequest>,
+        version: Version<'_>,
         counts: Option<Arc<ModelMetrics>>,
     ) -> Result<ServedModel, LoadError> {
+        let Version { name, version, path, config, example } = version;
         let started = Instant::now();
         check_digest(path, config)?;
         let mut file = ModelFile::read(path)?;

@@ -25,7 +25,7 @@ mod version;
 
 pub use control::{Commands, Control, control};
 pub use error::{LoadError, RepositoryError};
-pub use load::Loader;
+pub use load::{Loader, Version};
 pub use registry::{Registry, State};
 pub use served::ServedModel;
 pub use sync::Repository;

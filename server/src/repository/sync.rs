@@ -15,7 +15,7 @@ use super::{
     control::{Command, Commands, Verb},
     error::{Faults, LoadError, RepositoryError},
     kept::Kept,
-    load::Loader,
+    load::{Loader, Version},
     look::{Key, Sight},
     registry::{Registry, State},
     said::Said,
@@ -342,7 +342,10 @@ impl Repository {
             (Arc::clone(&self.loader), candidate.clone(), candidate.example().await);
         let replaced = self.registry.loaded(&candidate.name, Some(&candidate.version)).ok();
         let counts = replaced.map(|model| Arc::clone(&model.metrics));
-        let load = move || loader.load(&task.name, &task.version, &path, &task.config, example, counts);
+        let load = move || {
+            let Candidate { name, version, config, .. } = &task;
+            loader.load(Version { name, version, path: &path, config, example }, counts)
+        };
         let loaded = tokio::task::spawn_blocking(load).await.unwrap_or_else(|_| Err(LoadError::Panicked));
         let model = loaded.map_err(|reason| RepositoryError::Load {
             model: candidate.name.clone(),

@@ -113,7 +113,7 @@ fn several_inputs_and_outputs_keep_together() {
     });
     let unequal = [("left", floats(&[1.0, 2.0], &[2])), ("right", floats(&[1.0], &[1]))];
     let error = infer(&url, "pair", &unequal).error();
-    assert!(error.contains("'right' has 1 rows"), "{error}");
+    assert!(error.contains("'right' has 1 for 'N'"), "{error}");
 }
 
 #[test]

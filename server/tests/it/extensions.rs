@@ -152,12 +152,11 @@ fn the_configuration_is_what_perf_analyzer_reads() {
         .model("small", "1", &models::identity(Datatype::Fp32))
         .file("small/config.toml", "max_batch_size = 4\n[instance_group]\ncount = 3")
         .model("total", "1", &models::sum_of_rows())
-        .args(["--max-queue-rows", "100"])
         .start();
     let config = |path: &str| get(&format!("{}/v2/models/{path}/config", server.url())).json();
     let free = config("m");
     assert_eq!((&free["name"], &free["platform"]), (&json!("m"), &json!("onnxruntime_onnx")));
-    assert_eq!((&free["backend"], &free["max_batch_size"]), (&json!("onnxruntime"), &json!(100)));
+    assert_eq!((&free["backend"], &free["max_batch_size"]), (&json!("onnxruntime"), &json!(i32::MAX)));
     assert_eq!(free["input"], json!([{ "name": "x", "data_type": "TYPE_STRING", "dims": [2] }]));
     assert_eq!(free["output"], json!([{ "name": "y", "data_type": "TYPE_STRING", "dims": [2] }]));
     let none = json!({ "preferred_batch_size": [], "max_queue_delay_microseconds": 0 });

@@ -126,7 +126,7 @@ fn what_is_wrong_is_400_and_named_and_costs_nothing() {
         ("m", r#"{"inputs":[]}"#, "'x'"),
         ("pair", r#"{"instances":[{"left":1,"right":2},{"left":1}]}"#, "instance 1, input 'right'"),
         ("pair", r#"{"instances":[[1,2]]}"#, "instance 0"),
-        ("pair", r#"{"inputs":{"left":[1,2],"right":[1]}}"#, "'right' has 1 rows"),
+        ("pair", r#"{"inputs":{"left":[1,2],"right":[1]}}"#, "'right' has 1 for 'N'"),
         ("texts", r#"{"instances":[{"b64":"AGE="}]}"#, "NUL"),
         ("a%20b:c", r#"{"instances":[[40000,1]]}"#, "40000"),
     ] {

@@ -46,19 +46,20 @@ impl Array {
     }
 
     /// The arrays one after the other along `axis`; `None` where they differ in another one.
-    pub(crate) fn join<'a>(arrays: impl Iterator<Item = &'a Self> + Clone, axis: usize) -> Option<Self> {
-        let mut shape = arrays.clone().next()?.shape.clone();
+    pub(crate) fn join(arrays: &[&Self], axis: usize) -> Option<Self> {
+        let first = arrays.first()?;
         let others = |array: &Self| {
             let mut shape = array.shape.clone();
-            shape.get_mut(axis).map(|size| std::mem::take(size)).map(|_| shape)
+            shape.get_mut(axis).map(std::mem::take).map(|_| shape)
         };
-        let first = others(arrays.clone().next()?)?;
-        if !arrays.clone().all(|array| others(array).as_ref() == Some(&first)) {
+        let expected = others(first)?;
+        if !arrays.iter().all(|array| others(array).as_ref() == Some(&expected)) {
             return None;
         }
-        shape[axis] = arrays.clone().map(|array| array.shape[axis]).sum();
+        let mut shape = first.shape.clone();
+        shape[axis] = arrays.iter().map(|array| array.shape[axis]).sum();
         let turns: usize = shape[..axis].iter().product();
-        let elements = match &arrays.clone().next()?.elements {
+        let elements = match &first.elements {
             Elements::Floats(_) => Elements::Floats(interleave(arrays, turns, |of| match &of.elements {
                 Elements::Floats(values) => values,
                 _ => &[],
@@ -85,7 +86,7 @@ impl Array {
                     .fold(1.0_f32, |most, value| most.max(value.abs()));
                 left.len() == right.len()
                     && left.iter().zip(right).all(|(left, right)| {
-                        left == right
+                        left.to_bits() == right.to_bits()
                             || (left.is_nan() && right.is_nan())
                             || (left - right).abs() <= TOLERANCE * largest
                     })
@@ -96,14 +97,10 @@ impl Array {
     }
 }
 
-fn interleave<'a, T: Copy + 'a>(
-    arrays: impl Iterator<Item = &'a Array> + Clone,
-    turns: usize,
-    values: impl Fn(&'a Array) -> &'a [T],
-) -> Vec<T> {
+fn interleave<T: Copy>(arrays: &[&Array], turns: usize, values: impl Fn(&Array) -> &[T]) -> Vec<T> {
     let mut joined = Vec::new();
     for turn in 0..turns {
-        for array in arrays.clone() {
+        for array in arrays {
             let values = values(array);
             let length = values.len() / turns;
             joined.extend_from_slice(&values[turn * length..(turn + 1) * length]);

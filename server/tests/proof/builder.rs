@@ -101,13 +101,12 @@ impl Builder {
             array: Array { shape: Vec::new(), elements: Elements::Bools(Vec::new()) },
         });
         let ran = load(&self.model().encode_to_vec()).and_then(|mut session| run(&mut session, inputs));
-        match ran.and_then(|mut outputs| outputs.pop()) {
-            Some(array) => self.known.last_mut().unwrap().array = array,
-            None => {
-                self.nodes.truncate(nodes);
-                self.constants.truncate(constants);
-                self.known.truncate(known);
-            }
+        if let Some(array) = ran.and_then(|mut outputs| outputs.pop()) {
+            self.known.last_mut().unwrap().array = array;
+        } else {
+            self.nodes.truncate(nodes);
+            self.constants.truncate(constants);
+            self.known.truncate(known);
         }
     }
 

@@ -46,7 +46,7 @@ enum Outcome {
     /// Not proven, and ONNX Runtime shows that rows mix.
     Mixes,
     /// Not proven, though nothing mixes that can be seen.
-    Missed(String),
+    Missed,
     /// It runs with some numbers of rows alone.
     DoesNotRun,
 }
@@ -57,10 +57,10 @@ fn keeps_apart(session: &mut Session, graph: &Builder, axes: &RowAxes, rng: &mut
     let alone: Vec<Vec<Array>> =
         requests.iter().map(|request| builder::run(session, request)).collect::<Option<_>>()?;
     let join = |tensors: &[Vec<Array>], axes: &[usize]| -> Option<Vec<Array>> {
-        axes.iter()
-            .enumerate()
-            .map(|(index, &axis)| Array::join(tensors.iter().map(|of| &of[index]), axis))
-            .collect()
+        let part = |(index, &axis): (usize, &usize)| {
+            Array::join(&tensors.iter().map(|of| &of[index]).collect::<Vec<_>>(), axis)
+        };
+        axes.iter().enumerate().map(part).collect()
     };
     let joined = builder::run(session, &join(&requests, &axes.inputs)?);
     let expected = join(&alone, &axes.outputs);
@@ -70,46 +70,34 @@ fn keeps_apart(session: &mut Session, graph: &Builder, axes: &RowAxes, rng: &mut
     })
 }
 
-fn judge(rng: &mut Rng) -> (Outcome, Builder) {
+fn judge(rng: &mut Rng) -> Outcome {
     let graph = Builder::random(rng);
     let model = graph.model();
     let mut session = load(&model.encode_to_vec()).unwrap();
-    let first = |count| vec![0; count];
-    let outcome = match analyse(&model).rows {
-        Ok(axes) => match keeps_apart(&mut session, &graph, &axes, rng) {
-            Some(true) => Outcome::Proven,
-            Some(false) => panic!("proven along {axes:?}, and yet rows mix:\n{graph}"),
-            None => Outcome::DoesNotRun,
-        },
-        Err(reason) => {
-            let axes = RowAxes { inputs: first(graph.input_count()), outputs: first(1) };
-            match keeps_apart(&mut session, &graph, &axes, rng) {
-                Some(true) => Outcome::Missed(reason.to_string()),
-                Some(false) => Outcome::Mixes,
-                None => Outcome::DoesNotRun,
-            }
-        }
-    };
-    (outcome, graph)
+    let proof = analyse(&model).rows;
+    let first = RowAxes { inputs: vec![0; graph.input_count()], outputs: vec![0] };
+    let keeps = keeps_apart(&mut session, &graph, proof.as_ref().unwrap_or(&first), rng);
+    match (proof, keeps) {
+        (Ok(_), Some(true)) => Outcome::Proven,
+        (Ok(axes), Some(false)) => panic!("proven along {axes:?}, and yet rows mix:\n{graph}"),
+        (Err(_), Some(true)) => Outcome::Missed,
+        (Err(_), Some(false)) => Outcome::Mixes,
+        (_, None) => Outcome::DoesNotRun,
+    }
 }
 
 #[test]
 fn what_is_proven_keeps_rows_apart() {
     let (graphs, seed) = (number("DECIMA_RANDOM_GRAPHS", GRAPHS), number("DECIMA_RANDOM_SEED", 1));
-    let (mut proven, mut mixes, mut missed, mut does_not_run) = (0_u64, 0_u64, Vec::new(), 0_u64);
+    let (mut proven, mut mixes, mut missed, mut does_not_run) = (0_u64, 0_u64, 0_u64, 0_u64);
     for index in 0..graphs {
-        let (outcome, graph) = judge(&mut Rng::with_seed(seed * 1_000_003 + index));
-        match outcome {
+        match judge(&mut Rng::with_seed(seed * 1_000_003 + index)) {
             Outcome::Proven => proven += 1,
             Outcome::Mixes => mixes += 1,
-            Outcome::Missed(reason) => missed.push(format!("{reason}\n{graph}")),
+            Outcome::Missed => missed += 1,
             Outcome::DoesNotRun => does_not_run += 1,
         }
     }
-    if env::var("DECIMA_SHOW_MISSED").is_ok() {
-        panic!("{}", missed.join("\n"));
-    }
-    let missed = missed.len() as u64;
     let counts = format!("{proven} proven, {mixes} mix, {missed} missed, {does_not_run} do not run");
     // The graphs must show both, and the proof must be worth having.
     assert!(proven * 10 >= graphs && mixes * 10 >= graphs, "{counts}");
@@ -125,8 +113,8 @@ fn arrays_are_joined_along_an_axis() {
     };
     let (left, right) = (of(&[2, 1], &[1, 2]), of(&[2, 2], &[3, 4, 5, 6]));
     assert_eq!(
-        Array::join([&left, &right].into_iter(), 1).unwrap().elements,
+        Array::join(&[&left, &right], 1).unwrap().elements,
         Elements::Integers(vec![1, 3, 4, 2, 5, 6])
     );
-    assert!(Array::join([&left, &right].into_iter(), 0).is_none());
+    assert!(Array::join(&[&left, &right], 0).is_none());
 }

@@ -35,8 +35,17 @@ fn broadcast_shape(of: &Known, rng: &mut Rng) -> Vec<usize> {
 /// Adds an operator, perhaps with others before it, and gives its output; `None` where nothing fits.
 pub(crate) fn add(graph: &mut Builder, rng: &mut Rng) -> Option<String> {
     let x = pick_float(graph, rng)?;
+    match rng.u8(..28) {
+        0..=9 => compute(graph, &x, rng),
+        10..=21 => rearrange(graph, &x, rng),
+        _ => look_along(graph, &x, rng),
+    }
+}
+
+/// Computes with elements, each by itself or as a matrix.
+fn compute(graph: &mut Builder, x: &Known, rng: &mut Rng) -> Option<String> {
     let name = x.name.as_str();
-    Some(match rng.u8(..28) {
+    Some(match rng.u8(..9) {
         0..=2 => {
             let operator = UNARY[rng.usize(..UNARY.len())];
             graph.node(operator, &[name], vec![])
@@ -48,7 +57,7 @@ pub(crate) fn add(graph: &mut Builder, rng: &mut Rng) -> Option<String> {
         }
         5..=6 => {
             let operator = BINARY[rng.usize(..BINARY.len())];
-            let shape = broadcast_shape(&x, rng);
+            let shape = broadcast_shape(x, rng);
             let constant = graph.floats(&shape, rng);
             graph.node(operator, &[name, &constant], vec![])
         }
@@ -57,57 +66,46 @@ pub(crate) fn add(graph: &mut Builder, rng: &mut Rng) -> Option<String> {
             let weights = graph.floats(&[inner, rng.usize(1..5)], rng);
             graph.node("MatMul", &[name, &weights], vec![])
         }
-        8 => {
+        _ => {
             let other = pick_float(graph, rng)?.name;
             graph.node("MatMul", &[name, &other], vec![])
         }
-        9..=10 => {
+    })
+}
+
+/// Moves elements, or changes the shape.
+fn rearrange(graph: &mut Builder, x: &Known, rng: &mut Rng) -> Option<String> {
+    let name = x.name.as_str();
+    Some(match rng.u8(..14) {
+        0..=1 => {
             let mut permutation: Vec<i64> = (0..x.rank() as i64).collect();
             rng.shuffle(&mut permutation);
             graph.node("Transpose", &[name], vec![ints("perm", &permutation)])
         }
-        11..=13 => reshape(graph, &x, rng),
-        14 => {
-            let operator = OVER_AN_AXIS[rng.usize(..OVER_AN_AXIS.len())];
-            graph.node(operator, &[name], vec![int("axis", axis(&x, rng)?)])
-        }
-        15 => {
-            let operator = REDUCTIONS[rng.usize(..REDUCTIONS.len())];
-            let axes = vec![ints("axes", &[axis(&x, rng)?]), int("keepdims", rng.i64(0..2))];
-            graph.node(operator, &[name], axes)
-        }
-        16 => {
+        2..=4 => reshape(graph, x, rng),
+        5 => {
             let other = pick_float(graph, rng)?.name;
-            graph.node("Concat", &[name, &other], vec![int("axis", axis(&x, rng)?)])
+            graph.node("Concat", &[name, &other], vec![int("axis", axis(x, rng)?)])
         }
-        17 => {
-            let along = axis(&x, rng)?;
+        6 => {
+            let along = axis(x, rng)?;
             let (start, end) = (rng.i64(-2..2), rng.i64(1..5));
             let bounds = [start, end, along, if rng.u8(..4) == 0 { 2 } else { 1 }];
             let bounds = bounds.map(|bound| graph.integers(&[bound]));
             graph.node("Slice", &[name, &bounds[0], &bounds[1], &bounds[2], &bounds[3]], vec![])
         }
-        18 => {
+        7 => {
             let indices: Vec<i64> = (0..rng.usize(1..4)).map(|_| rng.i64(0..2)).collect();
             let indices = graph.integers(&indices);
-            graph.node("Gather", &[name, &indices], vec![int("axis", axis(&x, rng)?)])
+            graph.node("Gather", &[name, &indices], vec![int("axis", axis(x, rng)?)])
         }
-        19 => {
-            let axes = graph.integers(&[axis(&x, rng)?]);
+        8 => {
+            let axes = graph.integers(&[axis(x, rng)?]);
             let operator = if rng.bool() { "Unsqueeze" } else { "Squeeze" };
             graph.node(operator, &[name, &axes], vec![])
         }
-        20 => graph.node("Flatten", &[name], vec![int("axis", rng.i64(0..=x.rank() as i64))]),
-        21 => {
-            let along = graph.integers(&[axis(&x, rng)?]);
-            graph.node("CumSum", &[name, &along], vec![int("reverse", rng.i64(0..2))])
-        }
-        22 => {
-            let count = graph.integers(&[rng.i64(1..3)]);
-            // Its values: which of equal ones ONNX Runtime picks depends on how many it looks at.
-            graph.node("TopK", &[name, &count], vec![int("axis", axis(&x, rng)?)])
-        }
-        23 => {
+        9 => graph.node("Flatten", &[name], vec![int("axis", rng.i64(0..=x.rank() as i64))]),
+        10 => {
             let mut pads: Vec<i64> = vec![0; 2 * x.rank()];
             if !pads.is_empty() {
                 let at = rng.usize(..pads.len());
@@ -116,7 +114,7 @@ pub(crate) fn add(graph: &mut Builder, rng: &mut Rng) -> Option<String> {
             let pads = graph.integers(&pads);
             graph.node("Pad", &[name, &pads], vec![])
         }
-        24 => {
+        11 => {
             let mut repeats: Vec<i64> = vec![1; x.rank()];
             if !repeats.is_empty() {
                 let at = rng.usize(..repeats.len());
@@ -125,16 +123,7 @@ pub(crate) fn add(graph: &mut Builder, rng: &mut Rng) -> Option<String> {
             let repeats = graph.integers(&repeats);
             graph.node("Tile", &[name, &repeats], vec![])
         }
-        25 => {
-            let operator = if rng.bool() { "ArgMax" } else { "ArgMin" };
-            let index = graph.node(
-                operator,
-                &[name],
-                vec![int("axis", axis(&x, rng)?), int("keepdims", rng.i64(0..2))],
-            );
-            graph.node("Cast", &[&index], vec![int("to", 1)])
-        }
-        26 => {
+        12 => {
             let other = pick_float(graph, rng)?.name;
             let third = pick_float(graph, rng)?.name;
             let condition = match graph.known.iter().find(|known| known.is_bool()) {
@@ -143,7 +132,41 @@ pub(crate) fn add(graph: &mut Builder, rng: &mut Rng) -> Option<String> {
             };
             graph.node("Where", &[&condition, name, &third], vec![])
         }
-        _ => by_shape(graph, &x, rng),
+        _ => by_shape(graph, x, rng),
+    })
+}
+
+/// Looks along an axis.
+fn look_along(graph: &mut Builder, x: &Known, rng: &mut Rng) -> Option<String> {
+    let name = x.name.as_str();
+    Some(match rng.u8(..5) {
+        0 => {
+            let operator = OVER_AN_AXIS[rng.usize(..OVER_AN_AXIS.len())];
+            graph.node(operator, &[name], vec![int("axis", axis(x, rng)?)])
+        }
+        1 => {
+            let operator = REDUCTIONS[rng.usize(..REDUCTIONS.len())];
+            let axes = vec![ints("axes", &[axis(x, rng)?]), int("keepdims", rng.i64(0..2))];
+            graph.node(operator, &[name], axes)
+        }
+        2 => {
+            let along = graph.integers(&[axis(x, rng)?]);
+            graph.node("CumSum", &[name, &along], vec![int("reverse", rng.i64(0..2))])
+        }
+        3 => {
+            let count = graph.integers(&[rng.i64(1..3)]);
+            // Its values: which of equal ones ONNX Runtime picks depends on how many it looks at.
+            graph.node("TopK", &[name, &count], vec![int("axis", axis(x, rng)?)])
+        }
+        _ => {
+            let operator = if rng.bool() { "ArgMax" } else { "ArgMin" };
+            let index = graph.node(
+                operator,
+                &[name],
+                vec![int("axis", axis(x, rng)?), int("keepdims", rng.i64(0..2))],
+            );
+            graph.node("Cast", &[&index], vec![int("to", 1)])
+        }
     })
 }
 

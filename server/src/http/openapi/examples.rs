@@ -52,10 +52,16 @@ pub(super) fn model_configuration() -> Value {
         "platform": "onnxruntime_onnx",
         "backend": "onnxruntime",
         "version_policy": { "latest": { "num_versions": 1 } },
-        "max_batch_size": 1024,
+        "max_batch_size": 2_147_483_647,
         "input": [{ "name": "image", "data_type": "TYPE_FP32", "dims": [28, 28, 1] }],
         "output": [{ "name": "probabilities", "data_type": "TYPE_FP32", "dims": [10] }],
         "instance_group": [{ "name": "digits", "kind": "KIND_CPU", "count": 1 }],
+        "parameters": {
+            "batching": { "string_value": "on: the graph keeps rows apart" },
+            "intra_op_threads": { "string_value": "1" },
+            "joined_rows": { "string_value": "16" },
+            "solo_threads": { "string_value": "0" },
+        },
     })
 }
 
