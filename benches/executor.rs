@@ -20,7 +20,7 @@ fn execute(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(rows as u64));
         group.bench_with_input(BenchmarkId::from_parameter(rows), &inputs, |bencher, inputs| {
             // The executor takes its batches aligned, as gathering leaves them.
-            Gatherer::default().gather(&[RequestInputs::of(&inputs)], |batch| {
+            Gatherer::default().gather(&[RequestInputs::of(inputs)], |batch| {
                 bencher.iter(|| executor.execute(black_box(batch), None).expect("the model takes pictures"));
             });
         });
