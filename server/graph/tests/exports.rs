@@ -116,6 +116,7 @@ fn every_file_has_its_line() {
         .unwrap()
         .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".onnx").map(str::to_owned))
         .collect();
-    let lines = INDEPENDENT.iter().map(|(name, ..)| *name).chain(NOT_INDEPENDENT.iter().map(|(name, _)| *name));
+    let lines =
+        INDEPENDENT.iter().map(|(name, ..)| *name).chain(NOT_INDEPENDENT.iter().map(|(name, _)| *name));
     assert_eq!(files, lines.map(str::to_owned).collect());
 }
