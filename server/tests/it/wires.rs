@@ -101,7 +101,7 @@ fn cases() -> Vec<(&'static str, InferRequest, Expected)> {
         (
             "pair",
             request(&[("left", floats(&[1], &[1.0])), ("right", floats(&[2], &[1.0, 2.0]))]),
-            invalid("2 rows"),
+            invalid("'right' has 2 for 'N'"),
         ),
         (
             "table",

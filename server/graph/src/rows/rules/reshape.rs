@@ -120,7 +120,22 @@ fn reshape(node: &mut Node<'_>) -> Outcome {
         };
     }
     let state = reshaped(node, value, &target)?;
+    if let (State::Rows(rows), None) = (state, inferred)
+        && !holds(node, shape, &target, rows.axis)
+    {
+        return Err(mixes("has sizes written in its shape that may not be those of its input"));
+    }
     Ok(vec![same_elements(value, target).with_state(state)])
+}
+
+/// Whether the axis of the rows is sure to have the size that the new shape says. ONNX Runtime does not refuse every shape
+/// with another number of elements: where it optimises a graph, it may put -1 for one element of the shape that is computed
+/// and is not a copy of the input's size. If that may be the rows' own, both shapes must have as many elements.
+fn holds(node: &mut Node<'_>, shape: &[Size], target: &[Size], rows: usize) -> bool {
+    let is_other = |(axis, &size): (usize, &Size)| {
+        axis != rows && node.sizes.as_constant(size).is_none() && shape.get(axis) != Some(&size)
+    };
+    target.iter().enumerate().any(is_other) || node.sizes.product(shape) == node.sizes.product(target)
 }
 
 /// The elements of a value in another shape.
