@@ -131,25 +131,25 @@ fn ordinal(axis: usize) -> String {
         .map_or_else(|| format!("{}th", axis + 1), |&word| word.to_owned())
 }
 
-/// Whether every input can have its rows there.
+/// Whether an input can have rows along any axis.
+fn check_has_axes(input: &Input<'_>) -> Result<(), NotProven> {
+    let refused = |what: &str| Err(NotProven::whole(format!("input '{}' {what}", input.name)));
+    match &input.dims {
+        _ if !input.is_tensor => refused("is not a tensor"),
+        None => refused("has no shape in the file"),
+        Some(dims) if dims.is_empty() => refused("is a single number, without rows"),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Whether every input can have its rows there. What no axis could mend is told first.
 pub(crate) fn check(inputs: &[Input<'_>], axes: &[usize]) -> Result<(), NotProven> {
+    inputs.iter().try_for_each(check_has_axes)?;
     for (input, &axis) in inputs.iter().zip(axes) {
-        let name = input.name;
-        if !input.is_tensor {
-            return Err(NotProven::whole(format!("input '{name}' is not a tensor")));
-        }
-        let Some(dims) = &input.dims else {
-            return Err(NotProven::whole(format!("input '{name}' has no shape in the file")));
-        };
-        match dims.get(axis) {
-            None if dims.is_empty() => {
-                return Err(NotProven::whole(format!("input '{name}' is a single number, without rows")));
-            }
-            None => {
-                return Err(NotProven::whole(format!("input '{name}' has no {} dimension", ordinal(axis))));
-            }
+        let (name, which) = (input.name, ordinal(axis));
+        match input.dims.as_deref().unwrap_or_default().get(axis) {
+            None => return Err(NotProven::whole(format!("input '{name}' has no {which} dimension"))),
             Some(Dim::Fixed(size)) => {
-                let which = ordinal(axis);
                 return Err(NotProven::whole(format!(
                     "input '{name}' has a fixed {which} dimension of {size}"
                 )));
