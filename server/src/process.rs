@@ -53,7 +53,7 @@ pub fn settle_libraries() -> io::Result<()> {
     Ok(())
 }
 
-/// Ends the process without the destructors of libraries, where that is possible: ONNX Runtime's would take away what a run
+/// Ends the process without the destructors of libraries, where that is possible: ONNX Runtime's would free what a run
 /// on another thread still uses.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "the library has no safe form of it")]

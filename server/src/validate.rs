@@ -15,8 +15,8 @@ use crate::{
 /// The sizes that requests must share to be joined: every input's dimensions but the rows, in order.
 pub type Group = SmallVec<[usize; 2]>;
 
-/// The tensors of a request: those that every request gives, in the model's order, then the optional ones. Most models have one; room for more would be moved about
-/// with every request.
+/// The tensors of a request: those that every request gives, in the model's order, then the optional ones. There is room
+/// in place for one, which is what most models have; room for more would be moved about with every request.
 pub type Inputs = SmallVec<[Tensor; 1]>;
 
 /// Positions among a model's inputs.
@@ -46,7 +46,7 @@ pub struct Rules {
     pub batching: Batching,
     /// Most rows of one request, where the model's configuration says so.
     pub max_rows: Option<usize>,
-    /// Whether the first axis of every input and output counts rows, joined or not.
+    /// Whether the file's names say that the first axis of every input and output counts rows, joined or not.
     names_rows: bool,
     /// The sizes that the inputs of a request must agree on.
     shared_sizes: Vec<SharedSize>,

@@ -2,7 +2,7 @@
 
 use crate::proto::{GraphProto, ModelProto, NodeProto};
 
-/// Graphs within graphs that are looked into. Deeper ones are nobody's.
+/// Levels of graphs within graphs that are looked into. What lies deeper is not seen.
 const MOST_DEPTH: usize = 16;
 
 /// Whether a node of the model normalises by statistics of the batch and keeps a running mean, as in training.

@@ -14,8 +14,8 @@ use crate::{
 pub const JSON_LENGTH_HEADER: &str = "inference-header-content-length";
 
 /// Reads a request of `json_length` bytes of JSON and then the bytes of the inputs that carry the parameter
-/// `binary_data_size`, in their order. These inputs share the body's memory. `nulls` says what `null` means as an element of
-/// the other ones.
+/// `binary_data_size`, in their order. These inputs share the body's memory. `nulls` says what `null` means as an element
+/// of the other inputs.
 ///
 /// # Errors
 /// Whatever is wrong with the body, by tensor and byte.

@@ -131,8 +131,8 @@ pub struct ModelConfiguration {
     pub backend: String,
     /// Which versions are served.
     pub version_policy: VersionPolicyConfiguration,
-    /// Most rows of one request. 0: the model has no batch axis, and `dims` are whole shapes; else `dims`
-    /// leave the batch axis out.
+    /// Most rows of one request. 0: requests are not joined along the first axis of every input and output, and `dims`
+    /// are whole shapes; else `dims` leave that axis out.
     pub max_batch_size: u32,
     /// Inputs, in the model's order.
     pub input: Vec<TensorConfiguration>,
@@ -180,7 +180,7 @@ pub struct TensorConfiguration {
     pub name: String,
     /// Its datatype, as [`Datatype::config_name`] writes it.
     pub data_type: String,
-    /// Size along each axis, the batch axis left out where there is one; -1 where it varies. `[1]` for a
+    /// Size along each axis, without the first where `max_batch_size` is not 0; -1 where it varies. `[1]` for a
     /// tensor that has no other axis: Triton knows no empty `dims`.
     pub dims: Vec<i64>,
     /// The shape that `dims` stands for, where that is another one.

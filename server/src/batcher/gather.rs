@@ -17,7 +17,7 @@ struct AlignedBuffer {
 }
 
 impl AlignedBuffer {
-    /// Joins the tensors along `axis`: for each index of the axes before it, the parts of all tensors in turn.
+    /// Joins the tensors along `axis`: for each index of the axes before it come the parts of all tensors, one after another.
     fn fill<'a>(&mut self, tensors: &(impl Iterator<Item = &'a Tensor> + Clone), axis: usize) {
         self.length = tensors.clone().map(|tensor| tensor.data.len()).sum();
         let words = self.length.div_ceil(size_of::<u64>());
@@ -54,7 +54,7 @@ impl AlignedBuffer {
 pub struct RequestInputs<'a> {
     /// Those that every request gives, in the model's order, then the optional ones.
     pub tensors: &'a [Tensor],
-    /// Positions among the model's inputs of the optional ones. A request that gives any is alone.
+    /// Positions among the model's inputs of the optional ones. A request that gives any runs alone.
     pub optional: &'a [usize],
 }
 
@@ -84,7 +84,7 @@ fn own_data<'a>(requests: &ExecutionInputs<'a>, index: usize) -> Option<&'a [u8]
 /// Joins the inputs of batches, reusing its buffers.
 #[derive(Debug, Default)]
 pub struct Gatherer {
-    /// The axis along which each input is joined; the first where it has none here.
+    /// The axis along which each input is joined; the first for inputs that are not listed.
     axes: Vec<usize>,
     buffers: Vec<AlignedBuffer>,
     shapes: Vec<Shape>,

@@ -23,10 +23,10 @@ use crate::{
 pub struct Instance {
     executor: Box<dyn Executor>,
     gatherer: Gatherer,
-    /// The axis that counts rows in each output; the first where it has none here.
+    /// The axis that counts rows in each output; the first for outputs that are not listed.
     output_axes: Vec<usize>,
     thread: Option<InstanceThread>,
-    /// For runs that would hold up whoever forms them, from the first of them on.
+    /// For batches that are not known to be short; started with the first of them.
     apart: Option<InstanceThread>,
 }
 
@@ -43,7 +43,7 @@ impl Instance {
         Self { executor, gatherer, output_axes: Vec::new(), thread: None, apart: None }
     }
 
-    /// The same where requests are joined along these axes, not along the first of every tensor.
+    /// The same instance for requests that are joined along these axes, instead of the first of every tensor.
     #[must_use]
     pub fn along(self, axes: &RowAxes) -> Self {
         let gatherer = Gatherer::along(axes.inputs.clone());
@@ -60,7 +60,7 @@ impl Instance {
         self.thread.as_ref()
     }
 
-    /// The thread that its batches run on if not where they are formed.
+    /// The thread for batches that are not to run where they are formed; started when there is none yet.
     pub(super) fn thread_apart(&mut self) -> io::Result<InstanceThread> {
         if let Some(thread) = self.thread.as_ref().or(self.apart.as_ref()) {
             return Ok(thread.clone());
@@ -69,7 +69,7 @@ impl Instance {
     }
 
     /// Runs the requests as one batch that began at `started`, and gives each its outputs, in order, and
-    /// where the time went. `rows` are those of each; `stop` ends it before.
+    /// where the time went. `rows` are those of each; `stop` can end the run early.
     ///
     /// # Errors
     /// The executor's error, or its panic: the instance stays usable after both.

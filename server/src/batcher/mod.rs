@@ -74,7 +74,7 @@ pub struct BatchPolicy {
     pub max_queue_delay: Duration,
     /// Sizes at which a batch goes before that delay is over.
     pub preferred_batch_size: Vec<usize>,
-    /// What must be known of a batch to tell that it is short.
+    /// What the time of a run depends on, which tells what must be known of a batch to call it short.
     pub time_depends_on: TimeDependsOn,
 }
 

@@ -9,7 +9,8 @@ use std::{
 /// A batch that takes longer than this would keep probes and other connections waiting.
 const LONGEST_INLINE: Duration = Duration::from_millis(4);
 
-/// What sizes of one [`Size`] differ by is at most the square root of two; what is quadratic in it takes twice as long.
+/// How much longer one run may take than another of the same [`Size`]: their sizes differ by a factor of up to the square
+/// root of two, and the time may grow with the square of the size.
 const GROWTH: u32 = 2;
 
 /// Sizes that are remembered. One that is forgotten is learned anew.
@@ -31,7 +32,7 @@ pub enum TimeDependsOn {
 pub(super) struct Size(u64);
 
 impl Size {
-    /// Of the bytes of each input and of every one of its dimensions, in order: none of them alone says how long a run takes.
+    /// Takes the bytes of each input and each of its dimensions, in order: none of them alone says how long a run takes.
     pub(super) fn of(sizes: impl IntoIterator<Item = usize>) -> Self {
         // FNV-1a's offset, and a multiplier of Knuth's.
         let mix =
@@ -56,7 +57,8 @@ fn half_octave(size: usize) -> u64 {
     1 + u64::from(2 * octave) + u64::from(square >= 1 << (2 * octave + 1))
 }
 
-/// The times of runs by their size. An entry has the mark of its size above, and nanoseconds, at most all ones, below.
+/// The times of runs by their size. The upper half of an entry is the mark of its size, the lower half are nanoseconds,
+/// at most as many as fit.
 #[derive(Debug)]
 struct Sizes([AtomicU64; SIZES]);
 
@@ -90,7 +92,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Of a model of which a row took so long at warm-up; zero: none ran.
+    /// For a model of which a row took so long at warm-up; zero: warm-up ran none.
     pub(super) fn new(row_duration: Duration, depends_on: TimeDependsOn) -> Self {
         let known = match depends_on {
             TimeDependsOn::Rows => Known::Rows,

@@ -15,12 +15,12 @@ use crate::{
     telemetry::BatchTimes,
 };
 
-/// What a run that is not the only one of its batch gives: an answer or an error for each member.
+/// What a batch gives where it did not succeed as a whole: an answer or an error for each member.
 type Apiece = Vec<Result<Answer, ServeError>>;
 
 impl Lease {
-    /// Runs a batch on its instance's thread if it has one, else here if it is known to be short, else on a thread that is
-    /// the instance's for that, so that it holds nobody else up and outlives this task.
+    /// Runs a batch on its instance's thread if that has one for all its batches, else here if the batch is known to be
+    /// short, else on the thread that the instance has for long ones, so that it holds nobody else up and outlives this task.
     pub(super) fn run_where_it_fits(mut self, batch: Vec<Entry<Waiting>>) {
         let Some(instance) = self.instance.as_mut() else { return };
         if instance.thread().is_none() && self.shared.pace.is_short(rows_of(&batch), || size_of(&batch)) {
@@ -48,7 +48,7 @@ impl Lease {
         }
     }
 
-    /// Runs it under the eyes of the watch, which ends it when nobody waits for it any more.
+    /// Runs it watched: it is stopped when nobody waits for it any more.
     fn run_apart(mut self, batch: Vec<Entry<Waiting>>) {
         let started = Instant::now();
         let live = drop_the_late(batch, started);
@@ -63,7 +63,7 @@ impl Lease {
             Err(answers) => answer_all(live, answers),
         }
         if is_replaced {
-            drop(self.instance.take()); // another has its place
+            drop(self.instance.take()); // another was loaded in its place
         }
     }
 
@@ -168,8 +168,8 @@ pub(super) fn rows_of(entries: &[Entry<Waiting>]) -> usize {
     entries.iter().map(|entry| entry.rows).sum()
 }
 
-/// How large the inputs of all of them are together, and which there are. The first dimension follows from the others and
-/// the bytes.
+/// How large the inputs of all of them are together, and which optional ones there are. First dimensions are left out: they
+/// follow from the bytes and the other dimensions.
 pub(super) fn size_of(entries: &[Entry<Waiting>]) -> Size {
     let first = entries.first().map(|entry| entry.payload.work.inputs());
     let RequestInputs { tensors, optional } = first.unwrap_or(RequestInputs { tensors: &[], optional: &[] });

@@ -4,13 +4,12 @@ use oip::Tensor;
 
 use crate::executor::ExecuteError;
 
-/// Gives each request its rows of every output; `rows` are those of each request, in the batch's order, and `axes` the
-/// axis that counts them in each output, the first where there is none.
+/// Gives each request its rows of every output. `rows` has the number of rows of each request, in the batch's order, and
+/// `axes` the axis that counts them in each output: the first for outputs that are not listed.
 /// Along the first axis no element is copied: the tensors share the batch's buffers.
 ///
 /// # Errors
-/// An output that does not have one row for each row of the batch: the model does not keep rows apart, though its
-/// configuration says so.
+/// An output that does not have one row for each row of the batch: the model does not keep rows apart after all.
 pub fn scatter(
     outputs: Vec<Tensor>,
     rows: &[usize],

@@ -1,5 +1,5 @@
-//! Runs that go on apart from the threads that serve: one that nobody waits for any more is stopped, and one that does
-//! not stop is replaced.
+//! Watches the runs on instances' own threads: stops one that nobody waits for any more, and has another instance loaded
+//! in the place of one that does not stop.
 
 use std::{
     ops::Range,
@@ -14,14 +14,15 @@ use std::{
 use super::{Instance, Shared, Waiting, lease::Lease, queue::Entry};
 use crate::executor::Stop;
 
-/// How often is looked who still waits.
+/// How often the watch looks who still waits.
 const TICK: Duration = Duration::from_millis(10);
 
-/// ONNX Runtime looks between two operators whether a run is to stop. One that takes longer than this may never end.
+/// How long a run may take to stop. ONNX Runtime looks between two operators whether it is to: one that takes longer than
+/// this is in the middle of an operator that may never end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// So many runs of a model that do not stop make it not ready: each keeps its threads busy and its memory taken. All
-/// but the last are replaced.
+/// With so many runs that do not stop a model is not ready: each keeps its threads busy and its memory taken. The
+/// instances of all but the last are replaced.
 pub(super) const MOST_UNSTOPPED: usize = 4;
 
 /// Loads one more instance of a model.
@@ -44,14 +45,14 @@ impl Unstopped {
 /// How a run is doing.
 mod fate {
     pub(super) const GOING: u8 = 0;
-    /// It was to stop, and has not.
+    /// It was asked to stop, and goes on.
     pub(super) const UNSTOPPED: u8 = 1;
-    /// The same, and another instance has the place of its own.
+    /// The same, and another instance has been loaded in the place of its own.
     pub(super) const REPLACED: u8 = 2;
     pub(super) const ENDED: u8 = 3;
 }
 
-/// A batch that runs apart.
+/// A batch that runs on its instance's own thread.
 pub(super) struct Run {
     shared: Arc<Shared>,
     /// The lane of its instance.
@@ -63,7 +64,7 @@ pub(super) struct Run {
     fate: AtomicU8,
 }
 
-/// A run as long as it goes on, however it ends.
+/// Lives as long as a run goes on, and marks it as ended however it ends.
 pub(super) struct Going(Arc<Run>);
 
 /// What runs now: the batch, or one of its members alone.
@@ -96,7 +97,7 @@ impl Run {
         self.fate.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// What runs now, if nobody waits for it.
+    /// The way to stop what runs now, if nobody waits for it.
     fn deserted(&self) -> Option<Arc<Stop>> {
         let (members, stop) = {
             let part = self.part.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,7 +109,7 @@ impl Run {
         is_deserted.then_some(stop)
     }
 
-    /// It was to stop a while ago.
+    /// Counts and logs that it was asked to stop longer than [`GRACE`] ago, and goes on.
     fn does_not_stop(&self) {
         let Shared { unstopped, metrics, .. } = &*self.shared;
         unstopped.going.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +130,7 @@ impl Run {
         );
     }
 
-    /// Has another instance loaded in the place of its own, if not too many were. Whether it was started.
+    /// Starts to load another instance in the place of its own, unless too many were; whether it did.
     fn replace(self: &Arc<Self>) -> bool {
         let replaced = &self.shared.unstopped.replaced;
         // Only this thread adds to it.
@@ -254,7 +255,7 @@ impl Watched {
     }
 }
 
-/// Looks after all runs that go on apart, of every model.
+/// Watches all runs on instances' own threads, of every model.
 static WATCH: LazyLock<Watch> = LazyLock::new(Watch::start);
 
 struct Watch {

@@ -28,13 +28,13 @@ const MACHINE: [&str; 14] = [
     "kernel image",
 ];
 
-/// What the C++ library calls a text that is no number.
+/// All that the C++ library's exceptions say of a text that is no number: the name of the function that failed.
 const NO_NUMBER: [&str; 7] = ["stod", "stof", "stold", "stoi", "stol", "stoll", "stoull"];
 
 /// Who is to blame for a run that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The request: its values or sizes are none that the model can compute with.
+    /// The request: the model cannot compute with its values or sizes.
     Request,
     /// The server, the engine or the machine.
     Server,
@@ -70,7 +70,8 @@ impl ExecuteError {
 }
 
 /// An operator fails on the values and sizes that reach it, which are the request's: most checks of ONNX Runtime come as
-/// `FAIL`, not as `INVALID_ARGUMENT`. What it throws without a check of its own may be anything, but for numbers.
+/// `FAIL`, not as `INVALID_ARGUMENT`. An exception without a check of ONNX Runtime's own may have any cause and is the
+/// server's, but for texts that are no numbers.
 fn fault(code: ErrorCode, text: &str) -> Fault {
     let (_, reason) = node_and_reason(text);
     let is_of_request = match code {

@@ -7,7 +7,7 @@ use ort::session::{Session, builder::SessionBuilder};
 
 use super::checked;
 
-/// The option that says where the files lie that hold tensors of a model whose bytes are in memory.
+/// ONNX Runtime's option for a model whose bytes are in memory: the folder of the files that hold its external tensors.
 const FOLDER: &str = "session.model_external_initializers_file_folder_path";
 
 /// A model's file, or what was made of it.
@@ -20,7 +20,7 @@ pub struct ModelSource {
 }
 
 impl ModelSource {
-    /// The file as it is. ONNX Runtime reads it by itself, which keeps no second copy of its weights.
+    /// The file as it is. ONNX Runtime reads it, so that there is no second copy of its weights.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), bytes: None, has_checks: false, has_constants_apart: false }
     }
@@ -63,7 +63,7 @@ impl ModelSource {
         }
         let Some(bytes) = &self.bytes else { return builder.commit_from_file(&self.path) };
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        // What is no text cannot be said; only models with tensors in other files would need it.
+        // A path that is not UTF-8 cannot be given; only models with tensors in other files would need it.
         if let Some(folder) = folder.unwrap_or(Path::new(".")).to_str() {
             builder = builder.with_config_entry(FOLDER, folder)?;
         }

@@ -8,8 +8,8 @@ use std::sync::{
 /// How an engine ends a run that goes on.
 type End = Box<dyn Fn() + Send>;
 
-/// The way to end one run from another thread. It serves one run only: one that comes after the end was asked for does
-/// not start.
+/// The way to end one run from another thread. It is for one run only, which does not start where its end was asked for
+/// before.
 #[derive(Default)]
 pub struct Stop {
     state: Mutex<State>,
@@ -42,7 +42,7 @@ impl Stop {
         self.state().is_asked
     }
 
-    /// The engine says how the run is ended that it is about to start.
+    /// Says how to end the run that is about to start; for the engine to call.
     pub(super) fn is_done_by(&self, end: impl Fn() + Send + 'static) {
         let mut state = self.state();
         if state.is_asked {
@@ -64,7 +64,7 @@ pub fn runs_go_on() -> bool {
     GOING.load(Ordering::Acquire) > 0
 }
 
-/// A run as long as it goes on.
+/// Counts a run for as long as it goes on.
 pub(super) struct Going(());
 
 impl Going {

@@ -1,5 +1,5 @@
-//! Tensors of strings. To ONNX Runtime a string is bytes; `ort` takes them as text by the names of its types only, but gives
-//! them back as text alone, which leaves the C interface for the way out.
+//! Tensors of strings. To ONNX Runtime a string is bytes. `ort` passes any bytes in, though its types call them text, but
+//! gives back only UTF-8; so outputs are read through the C interface.
 
 use oip::{Datatype, Tensor};
 use ort::{

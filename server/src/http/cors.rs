@@ -1,4 +1,4 @@
-//! Cross-origin requests: whose pages a browser lets ask this server, and what they may send and read.
+//! Cross-origin requests (CORS): which origins' pages may send requests, and what they may send and read.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use super::trace::REQUEST_ID;
 use crate::config::CorsOrigins;
 
-/// How long a browser may keep the answer to its question beforehand; most keep it for two hours at most.
+/// How long a browser may keep the answer to a preflight request; most keep it for two hours at most.
 const MAX_AGE: Duration = Duration::from_hours(2);
 
-/// What allows these origins. Every header may be sent, since none means anything that a page must not say: there are no
-/// credentials here. Those that answers to inference have can be read.
+/// The layer that allows these origins. A page may send every header: there are no credentials here, so none of them needs
+/// protection. It can read those that answers to inference have.
 pub(super) fn layer(origins: &CorsOrigins) -> CorsLayer {
     let origins = match origins {
         CorsOrigins::Any => AllowOrigin::any(),
@@ -32,8 +32,8 @@ pub(super) fn layer(origins: &CorsOrigins) -> CorsLayer {
         .max_age(MAX_AGE)
 }
 
-/// Whether a request is one that the layer may take for a browser's question beforehand, or must leave alone: it would
-/// answer every OPTIONS.
+/// Whether the layer may see a request: a preflight request, which it answers, or any method but OPTIONS. Every other
+/// OPTIONS it would answer too, though that is not for it.
 pub(super) fn is_question_or_request(request: &Request<Body>) -> bool {
     let asks = |headers: &HeaderMap| {
         headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)

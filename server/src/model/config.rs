@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Most rows of a request and of a batch; 0: the model has no batch axis, whatever its file says.
+    /// Most rows of a request and of a batch; 0: requests are not joined. Above 0 it also says that rows are independent.
     pub max_batch_size: Option<usize>,
     /// Which versions to serve.
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! The second line of defence of joining: at load, rows are run alone and joined, and must give the same.
+//! A check of joining beside the proof: at load, rows are run alone and joined, and must give the same.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ use crate::{
 /// Rows that are compared.
 const ROWS: usize = 3;
 
-/// Sizes that dynamic dimensions other than the rows are tried with, until the model runs: one that is small, and some
-/// that models of pictures and sounds need.
+/// Sizes that dynamic dimensions other than the rows are tried with, until the model runs: a small one, and some that
+/// models of pictures and sounds need.
 const SIZES: [usize; 3] = [3, 32, 224];
 
 /// Models whose rows take longer are not tried, or loading them would take many times as long.
@@ -27,7 +27,7 @@ const LONGEST_ROW: Duration = Duration::from_millis(500);
 /// Elements of an input beyond which a size is not tried.
 const MOST_ELEMENTS: usize = 1 << 22;
 
-/// What is the same but for rounding: relative to the value, and to the largest of its output.
+/// How far two values may differ by rounding: relative to the value, and to the largest of its output.
 const TOLERANCE: f64 = 1e-2;
 
 /// Whether rows that are joined give what they give alone, as far as three of them show: random numbers, zeros, and

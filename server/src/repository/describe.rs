@@ -30,7 +30,7 @@ pub(super) struct Chosen {
 /// The configuration of a model, with what was chosen for it.
 ///
 /// `max_batch_size` is what one request may bring: clients that read it (`perf_analyzer`) refuse to send more. The format
-/// knows a batch along the first axis alone: elsewhere it is 0, and `parameters` tell of the axes.
+/// knows a batch along the first axis alone: where rows lie along another, it is 0, and `parameters` name the axes.
 pub(super) fn describe(
     name: &str,
     rules: &Rules,

@@ -1,4 +1,4 @@
-//! What of the cache the served versions need, and the removal of the rest.
+//! Which folders of the download cache the served versions need, and the removal of the others.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -6,7 +6,7 @@ use storage::{Cache, Held};
 
 use super::{error::RepositoryError, look::Key, source::Candidate};
 
-/// The cache, and what keeps its folders there.
+/// The cache, and the holds on its folders that keep them from being removed.
 #[derive(Debug)]
 pub(super) struct Kept {
     cache: Cache,
@@ -38,7 +38,7 @@ impl Kept {
         self.has_leftovers |= self.held.remove(key).is_some();
     }
 
-    /// Removes what no version needs, if there may be any. Nobody has to wait for it.
+    /// Removes what no version needs, if there may be any; in the background.
     pub(super) fn sweep(&mut self) {
         if !std::mem::take(&mut self.has_leftovers) || !self.is_used {
             return;

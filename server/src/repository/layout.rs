@@ -65,7 +65,8 @@ pub(super) fn key_in(folder: &str, file: &str) -> String {
 /// `model.onnx` or one other `.onnx` file at the top: the place is a model of one version;
 /// `<version>/model.onnx` with a number (`7`, `v7`) for the version: the place is a model;
 /// `<model>/<version>/model.onnx` and `<model>/model.onnx`: the place is a model repository.
-/// Where a model's configuration names its file, that one counts and no other. Hidden files and folders are passed over.
+/// Where a model's configuration names its ONNX file, no other file is taken for it. Hidden files and folders are passed
+/// over.
 pub(super) fn discover(keys: &[&str], names: &FileNames) -> Layout {
     let tree = Tree::of(keys, names);
     let versions: Vec<(Vec<&str>, FoundVersion)> =

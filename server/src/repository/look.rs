@@ -1,4 +1,4 @@
-//! One look at all places: what is to be served, what is broken, and what could not be looked through.
+//! One look at all places that hold models: what is to be served, what is broken, and which places could not be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,13 +16,13 @@ pub(super) struct Sight {
     pub(super) candidates: BTreeMap<Key, Candidate>,
     /// By the model's name: none of its versions is a candidate.
     pub(super) broken: BTreeMap<String, Broken>,
-    /// Models whose folders may not be read: nobody knows what became of them.
+    /// Models whose folders may not be read: whether they are still there is not known.
     pub(super) hidden: BTreeSet<String>,
     /// Places that could not be looked through.
     pub(super) unread: Vec<RepositoryError>,
     /// What people should know, a line each.
     pub(super) warnings: Vec<String>,
-    /// Why the model that was asked for is none, where it looks like one.
+    /// Why the folder of the model that was asked for is not served, where there is such a folder.
     pub(super) reason: Option<String>,
 }
 

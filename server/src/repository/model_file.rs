@@ -1,4 +1,5 @@
-//! What a model's file itself shows, and what is made of it so that it can be served and no request can end the process.
+//! Reading a model's file: what it declares, which axes its rows lie along, and the rewriting that lets it be served and
+//! keeps requests from ending the process.
 
 use std::{fs, io, path::Path};
 
@@ -72,7 +73,7 @@ impl ModelFile {
             (bytes, model, probabilities) = (unzipped.clone(), read, found);
             source = source.with_bytes(unzipped);
         }
-        // Before the server's own operators are among the nodes.
+        // The analysis comes before the guarding: it knows nothing of the server's own operators.
         let Analysis { rows, value_dependent } = onnx_graph::analyse(&model);
         let interface = onnx_graph::interface(&model);
         if onnx_graph::is_in_training_mode(&model) {
@@ -120,7 +121,7 @@ impl ModelFile {
         Ok((first, signature))
     }
 
-    /// Names of classes, where the file has them beside its probabilities: the same of each output that has any.
+    /// Names of classes, where the file has them with its probabilities and every such output has the same.
     pub(super) fn labels(&self) -> Vec<String> {
         let mut labels = self.probabilities.iter().map(|probabilities| &probabilities.classes);
         let first = labels.next().filter(|first| labels.all(|other| other == *first));

@@ -8,14 +8,14 @@ use crate::config::Place;
 /// What `KServe`'s agent leaves in each folder that it has filled: the folders are named after models.
 const AGENT_MARK: &str = "SUCCESS.";
 
-/// Whom the name that was given belongs to.
+/// Which model the name that was given belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Owner {
-    /// Nobody has been seen yet.
+    /// It is not decided: no model has been seen yet.
     Open,
     /// The model in this folder, the only one when it was first seen.
     Folder(String),
-    /// Nobody: there are several models, or a client asks for them by their folders.
+    /// None: there are several models, or a client asks for them by their folders.
     Nobody,
 }
 
@@ -51,8 +51,8 @@ impl Naming {
         }
     }
 
-    /// Decides whose the name is, by the models that there are; `only` is the one that a client asks for. Returns what
-    /// people should know of it.
+    /// Decides which model has the name, by the models that there are; `only` is the one that a client asks for. Returns a
+    /// warning, where the name that was given is not used.
     pub(super) fn settle(
         &mut self,
         models: &[FoundModel],

@@ -48,7 +48,7 @@ impl PassedOver {
         self.folder.split('/').next().unwrap_or_default()
     }
 
-    /// Whether nobody knows what is in the folder.
+    /// Whether it is not known what is in the folder, since it may not be read.
     pub(super) fn is_hidden(&self) -> bool {
         matches!(self.reason, Reason::Unreadable(_))
     }
@@ -63,7 +63,7 @@ impl fmt::Display for PassedOver {
     }
 }
 
-/// Why a folder is no model; where several hold, the first of these is told.
+/// Why a folder is no model. Where several reasons hold, the first in this order is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
     /// It cannot be read.
@@ -72,7 +72,7 @@ pub(super) enum Reason {
     NamedFileMissing(String),
     /// Several ONNX files, and nothing says which of them is the model.
     SeveralFiles(Vec<String>),
-    /// An ONNX file whose name ends in other letters, such as `.ONNX`.
+    /// An ONNX file whose name does not end in small letters, such as `.ONNX`.
     WrongCase(String),
     /// An ONNX file below the folders that are looked into.
     TooDeep(String),

@@ -40,11 +40,11 @@ enum Progress {
 #[derive(Clone, Debug, Default)]
 struct Snapshot {
     progress: Progress,
-    /// Versions of the start that could not be loaded, and what could not even be looked for: while there are any, the
-    /// server is not ready.
+    /// Versions of the start that could not be loaded. While there are any, the server is not ready.
     owed: BTreeSet<(String, String)>,
+    /// Whether there are places that could not be looked through at the start. Until they are, the server is not ready.
     owes_places: bool,
-    /// Whether it is ready without a model.
+    /// Whether the server is ready although models of the start could not be loaded.
     is_lenient: bool,
     /// Versions of each model, oldest first.
     models: BTreeMap<String, Vec<(String, State)>>,

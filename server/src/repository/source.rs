@@ -22,10 +22,10 @@ use crate::{config::Place, model::ModelConfig};
 /// A `config.toml` has a few lines; a larger one is a mistake.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
-/// Larger examples are not tried.
+/// Largest `example.json` that is tried.
 const MAX_EXAMPLE_BYTES: u64 = 1 << 20;
 
-/// Of a file that is only glanced at.
+/// Largest `config.pbtxt` that is read for advice.
 const MAX_TRITON_CONFIG_BYTES: u64 = 64 << 10;
 
 /// What every volume of ext4 has, for the system's repairs.
@@ -74,7 +74,7 @@ impl Candidate {
     }
 }
 
-/// A model that is there and cannot be served as it is.
+/// A model that is there and cannot even be tried, such as one with a mistake in its `config.toml`.
 #[derive(Debug)]
 pub(super) struct Broken {
     /// Its name.

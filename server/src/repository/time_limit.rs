@@ -1,4 +1,5 @@
-//! A limit for the runs of a model that is being loaded: it may compute for ever on what it is tried with, and well on data.
+//! A time limit for the runs of a model that is being loaded: a model that is well with real data may compute for ever on
+//! the zeros and random numbers that it is tried with.
 
 use std::{
     sync::{
@@ -17,7 +18,7 @@ use crate::executor::{BatchInput, ExecuteError, Executor, Fault, Stop};
 /// A run that takes longer is stopped, the very first too.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// How often is looked whether one does.
+/// How often a thread looks whether one does.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A run, and since when it goes on.
@@ -39,8 +40,8 @@ impl TimeLimit {
         Self { model: model.into(), going: Arc::default(), is_passed: Arc::default() }
     }
 
-    /// Does what `load` does; runs that take too long meanwhile are stopped. A thread looks now and then: one that was
-    /// woken for each run would count in what the run takes.
+    /// Does what `load` does; runs that take too long meanwhile are stopped. A thread looks now and then: to wake
+    /// one for each run would add to the time that is measured.
     pub(super) fn watched<R>(&self, load: impl FnOnce() -> R) -> R {
         let (loading, end) = mpsc::channel::<()>();
         thread::scope(|scope| {
@@ -59,7 +60,7 @@ impl TimeLimit {
         })
     }
 
-    /// Runs what is stopped when it takes too long, and says how long it took.
+    /// Runs `run`, which is stopped when it takes too long, and says how long it took.
     ///
     /// # Errors
     /// Its own, or that it or one before was stopped.

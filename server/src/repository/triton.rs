@@ -1,4 +1,5 @@
-//! Triton's `config.pbtxt`: what of it this server has settings for. It is not obeyed, only glanced at. Pure.
+//! Triton's `config.pbtxt`: which of its settings this server has under another name. It is read for that advice alone, and
+//! decides nothing. Pure.
 
 /// What is said of a file that cannot be read or is too large to look at.
 pub(super) const UNREAD: &str = "settings belong in config.toml";
@@ -18,7 +19,7 @@ const COUNTERPARTS: [(&str, &str); 7] = [
     ("dynamic_batching.max_queue_delay_microseconds", "[dynamic_batching] max_queue_delay_microseconds"),
 ];
 
-/// Messages in messages: more than the format has, and an end for nonsense.
+/// Levels of nested messages that are read: more than the format has.
 const DEEPEST: usize = 16;
 
 /// Most keys without a counterpart that are named.
@@ -62,7 +63,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The fields at the top and one level below (`dynamic_batching.preferred_batch_size`), each with its number, text or
-/// list where it has one. What is no such file yields whatever looks like a field: nothing depends on it.
+/// list where it has one. A file of another format yields whatever looks like a field: nothing depends on it.
 fn fields(text: &str) -> Fields {
     let mut fields = Fields::new();
     message(&mut tokens(text).into_iter().peekable(), None, 0, &mut fields);
@@ -72,7 +73,7 @@ fn fields(text: &str) -> Fields {
 type Fields = Vec<(String, Option<String>)>;
 type Tokens<'a> = std::iter::Peekable<std::vec::IntoIter<&'a str>>;
 
-/// Reads the fields of a message up to its end; those of its own messages count where it is itself at the top.
+/// Reads the fields of a message up to its end. Those of messages in it are kept where it is itself at the top.
 fn message(tokens: &mut Tokens<'_>, within: Option<&str>, depth: usize, fields: &mut Fields) {
     if depth > DEEPEST {
         return;

@@ -178,7 +178,7 @@ fn hold(path: PathBuf) -> Option<Held> {
     lock.as_ref().is_none_or(is_same).then_some(Held { path, _lock: lock })
 }
 
-/// The right to a folder that others may have too; `None` where the file system has no locks, so that nothing is removed.
+/// A shared lock on a folder. `None` where the file system has no locks: nothing is removed there.
 fn share(path: &Path) -> Option<File> {
     let folder = File::open(path).ok()?;
     folder.try_lock_shared().ok().map(|()| folder)

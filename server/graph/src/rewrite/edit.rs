@@ -1,4 +1,4 @@
-//! Changing some nodes of a model's bytes. Everything else is copied as it is, what this crate does not know of included.
+//! Changing some nodes of a model's bytes. Everything else is copied as it is, also what this crate does not know.
 
 use std::{collections::HashMap, ptr};
 
@@ -33,7 +33,7 @@ impl Changes {
         self.nodes.get(&key(node)).map(Vec::as_slice)
     }
 
-    /// Declares an output of the model, known by its position, otherwise.
+    /// Puts another declaration in the place of that of the model's output at this position.
     pub(super) fn declare_output(&mut self, position: usize, output: ValueInfoProto) {
         self.outputs.insert(position, output);
     }

@@ -1,5 +1,5 @@
-//! Operators that a request's values or sizes can make end the process: they get others in their place, or a check before
-//! them, which fail as any operator does.
+//! Operators with which some values or sizes of a request end the process. Each is replaced by an operator that fails as
+//! others do, or gets one before it that checks its input.
 
 use std::collections::HashMap;
 

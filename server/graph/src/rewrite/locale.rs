@@ -10,7 +10,8 @@ use crate::proto::{AttributeProto, NodeProto, attribute_type};
 /// `en_US.UTF-8`.
 const ALWAYS_THERE: &[u8] = b"C.UTF-8";
 
-/// Languages whose letters have another lower or upper case than elsewhere: the i without a dot.
+/// Languages whose locales pair the letters i and I with other letters than all the rest do: with a dotless i, and an I
+/// with a dot.
 const OTHER_LETTERS: [&str; 6] = ["tr", "az", "crh", "ku", "tt", "ber"];
 
 /// Notes that a `StringNormalizer` is to have a locale that is there, if the letters are the same in it.

@@ -1,5 +1,5 @@
-//! Models made servable and safe: a few nodes of a file get others in their place. Bytes in, bytes out; what is not
-//! concerned is copied byte by byte.
+//! Rewriting models, so that they can be served and no request can end the process: a few nodes of a file are replaced.
+//! Bytes come in and go out; all other nodes are copied byte by byte.
 
 mod edit;
 mod guard;
@@ -19,8 +19,8 @@ use crate::proto::{GraphProto, ModelProto, NodeProto};
 
 /// The domain of the server's own operators, which guard against what ends the process:
 ///
-/// - `Div`, `Mod` and `Fmod` (a `Mod` with `fmod` 1) as the standard ones, of any numbers. What does not fit wraps; an
-///   integer by zero is an error.
+/// - `Div`, `Mod` and `Fmod` (a `Mod` with `fmod` 1) compute as the standard ones, on every type of numbers. A result that
+///   does not fit its type wraps; division of an integer by zero is an error.
 /// - `NotEmpty` lets a shape through unless one of its sizes is 0; with the attribute `axis`, unless that one is.
 /// - `Positive` lets integers through unless one is less than 1.
 pub const CHECKED_DOMAIN: &str = "decima.checked";
@@ -44,7 +44,7 @@ pub struct Guarded {
 }
 
 /// Makes tensors of the outputs that are probabilities in maps, in a model that was read from `raw`; `None` where there
-/// are none. Bytes that cannot be followed are left alone, here and below: ONNX Runtime will say what it makes of them.
+/// are none. Here and below, bytes that cannot be read are left as they are: ONNX Runtime says what is wrong with them.
 pub fn unzip(raw: &[u8], model: &ModelProto) -> Option<Unzipped> {
     let mut changes = Changes::default();
     let probabilities = zipmap::unzip(model.graph.as_ref()?, &mut changes);

@@ -12,9 +12,9 @@ use crate::{
     rows::node,
 };
 
-/// A loop that settles later is given up.
+/// Turns of a loop that are followed until what is known of its values no longer changes; after that it counts as mixing.
 const MOST_TURNS: usize = 10;
-/// A constant trip count from here on stands for no bound.
+/// A constant trip count of this or more stands for no bound.
 const NO_BOUND: i64 = i32::MAX as i64;
 
 pub(crate) fn outputs(walk: &mut Walk<'_>, node: &NodeProto, inputs: &[Option<Value>]) -> Vec<Value> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::proto::{DimensionValue, GraphProto, TensorShapeProto, ValueInfoProto};
 
-/// How many ways to lay the rows along the inputs are tried.
+/// How many choices of an axis for each input are tried.
 const MOST_CANDIDATES: usize = 6;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) fn required(graph: &GraphProto) -> Vec<Input<'_>> {
 
 fn dims(shape: &TensorShapeProto) -> Vec<Dim<'_>> {
     let dim = |value: &Option<DimensionValue>| match value {
-        // a file of old may have 0 or -1 where it does not know
+        // an old file may have 0 or -1 for a size that is not fixed
         Some(DimensionValue::DimValue(size)) if *size > 0 => Dim::Fixed(*size),
         _ => Dim::Unnamed,
     };

@@ -13,7 +13,7 @@ use crate::proto::NodeProto;
 #[derive(Debug)]
 pub(crate) struct Mixes {
     pub(crate) reason: Cow<'static, str>,
-    /// Even where all inputs are constants.
+    /// Whether it mixes even where all inputs are constants.
     pub(crate) always: bool,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Node<'a> {
         self.inputs.iter().flatten().any(|value| value.layout().is_some())
     }
 
-    /// What follows from the number of rows does not meet the rows.
+    /// An error where an input that follows from the number of rows would be combined with one that has rows.
     pub(crate) fn refuse_counts(&self) -> Result<(), Mixes> {
         let counts = |value: &Value| !matches!(value.state, State::Free | State::Rows(_));
         if self.has_rows() && self.inputs.iter().flatten().any(counts) {
@@ -74,7 +74,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The input is absent, or the same for all rows.
+    /// An error unless the input is absent, or the same for all rows.
     pub(crate) fn free(&self, input: usize) -> Result<(), Mixes> {
         match self.optional(input) {
             Some(value) if value.layout().is_some() => Err(mixes(format!(
@@ -84,7 +84,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// All inputs but these are absent, or the same for all rows.
+    /// An error unless all inputs but these are absent, or the same for all rows.
     pub(crate) fn others_free(&self, rows: &[usize]) -> Result<(), Mixes> {
         (0..self.inputs.len()).filter(|input| !rows.contains(input)).try_for_each(|input| self.free(input))
     }

@@ -79,10 +79,11 @@ pub(crate) enum State {
     Rows(Layout),
     /// Numbers made from those of the rows, 0, 1, …, along an axis.
     Numbers(Numbers),
-    /// Indices into the first axes of a tensor: the first column of the last axis is the row's own number, the others have
-    /// each row of its own along this axis of size rows.
+    /// Indices into the first axes of a tensor, in the columns of the last axis. The first column is the number of the row;
+    /// the others depend on that row alone. The rows lie along this axis, whose size is their number.
     Places { axis: usize },
-    /// Words with a row for each text; rows are as long as the longest, and end in the words of [`Value::pad`].
+    /// Words, with a row for each text. All rows are as long as the longest text; shorter ones are filled up with
+    /// [`Value::pad`].
     Padded,
     /// Depends on other rows, or on what is not known.
     Mixed(Cause),

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
 
-/// Graphs within graphs, and functions within functions.
+/// Levels of graphs within graphs, and of functions within functions, that are followed.
 const DEEPEST: usize = 24;
 /// Nodes that a walk looks at, each as often as a loop or a function repeats it.
 const MOST_VISITS: usize = 200_000;
@@ -44,7 +44,7 @@ pub(crate) fn opsets(imports: &[OperatorSetIdProto]) -> HashMap<String, i64> {
     imports.iter().map(|import| (domain(&import.domain).to_owned(), import.version)).collect()
 }
 
-/// The domain of the standard has two names.
+/// The domain under one name: that of the standard has two.
 pub(crate) fn domain(name: &str) -> &str {
     if name == "ai.onnx" { "" } else { name }
 }

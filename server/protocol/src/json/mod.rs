@@ -2,8 +2,8 @@
 //!
 //! The grammar is RFC 8259's, with these limits: at most [`MAX_DEPTH`] levels, valid UTF-8 throughout, and
 //! no field of the protocol twice in one object. In floating point tensors there are also `NaN`, `Infinity` and
-//! `-Infinity`, which Python, Java and Triton write for what JSON has no number for. Unknown fields are skipped; `null` in an optional field
-//! is as if the field were not there.
+//! `-Infinity`, which Python, Java and Triton write for what JSON has no number for. Unknown fields are skipped; `null` in
+//! an optional field is as if the field were not there.
 
 // Here no comparison is used both as a number and as a condition, as in `offset += usize::from(byte == b'"')`
 // before a branch on the same: rustc 1.95 drops such a comparison when it optimises (rust-lang/rust#158206).

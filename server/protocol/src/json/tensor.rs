@@ -86,8 +86,8 @@ pub(super) fn read(
     }
 }
 
-/// Whether the elements of BYTES come in base64, as `MLServer`'s clients say it. There are other values of the parameter,
-/// and they say nothing about the encoding.
+/// Whether the elements of BYTES come in base64, as `MLServer`'s clients say it. Other values of the parameter say nothing
+/// about the encoding.
 fn is_base64(kind: Kind, fields: &Fields<'_>, parameters: &Parameters) -> bool {
     matches!(kind, Kind::Input(_))
         && fields.datatype == Some(Datatype::Bytes)

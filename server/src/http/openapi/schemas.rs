@@ -135,7 +135,7 @@ pub(super) struct ModelConfiguration {
     name: String,
     platform: String,
     backend: String,
-    /// Most rows of one request; 0 for a model without a batch axis.
+    /// Most rows of one request; 0 for a model whose requests are not joined along the first axis.
     max_batch_size: u32,
     input: Vec<TensorConfiguration>,
     output: Vec<TensorConfiguration>,
@@ -154,7 +154,7 @@ pub(super) struct TensorConfiguration {
     name: String,
     #[schema(example = "TYPE_FP32")]
     data_type: String,
-    /// Size along each axis, the batch axis left out; -1 where it varies.
+    /// Size along each axis, without the first where `max_batch_size` is not 0; -1 where it varies.
     dims: Vec<i64>,
 }
 

@@ -44,9 +44,10 @@ fn reshaped(node: &mut Node<'_>, value: &Value, target: &[Size]) -> Result<State
     }
 }
 
-/// Where rows lie in a new shape. In row-major order an element is `(p * rows + row) * q + i`: the axis of the rows is the
-/// one before which as many elements lie as `p` counts, but for a factor that becomes the new outer size. As the elements are
-/// as many in both shapes, it is also the one after which as many lie as `q` counts.
+/// Where rows lie in a new shape. In row-major order an element has the position `(p * rows + row) * q + i`, with `p` below
+/// some number `lead`. The axis of the rows in the new shape is the one before which the product of the sizes is `lead`, but
+/// for a factor that becomes the new outer size. Both shapes have as many elements, so it can be found from the end as well:
+/// by the product of the sizes after it and the number of values that `i` has.
 pub(crate) fn place(
     node: &mut Node<'_>,
     shape: &[Size],
@@ -129,8 +130,8 @@ fn reshape(node: &mut Node<'_>) -> Outcome {
 }
 
 /// Whether the axis of the rows is sure to have the size that the new shape says. ONNX Runtime does not refuse every shape
-/// with another number of elements: where it optimises a graph, it may put -1 for one element of the shape that is computed
-/// and is not a copy of the input's size. If that may be the rows' own, both shapes must have as many elements.
+/// with another number of elements: when it optimises a graph, it may write -1 for one computed size that is not a copy of
+/// the input's. Where that may be the size of the rows' axis, both shapes must have equally many elements.
 fn holds(node: &mut Node<'_>, shape: &[Size], target: &[Size], rows: usize) -> bool {
     let is_other = |(axis, &size): (usize, &Size)| {
         axis != rows && node.sizes.as_constant(size).is_none() && shape.get(axis) != Some(&size)

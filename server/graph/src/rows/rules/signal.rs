@@ -121,8 +121,8 @@ fn attention(node: &mut Node<'_>) -> Outcome {
     Ok(outputs)
 }
 
-/// Steps of a sequence with the batch first, after a state for each row. `widest` is the axis whose size is not that of the
-/// input.
+/// Steps of a sequence with the batch first, after a state for each row. `widest` is the axis whose size is not that of
+/// the input.
 fn stateful(node: &mut Node<'_>, batched: &[usize], widest: usize) -> Outcome {
     node.others_free(batched)?;
     let rows = node.layout(0);
