@@ -3,7 +3,7 @@
 use crate::proto::{GraphProto, ModelProto, NodeProto};
 
 /// Levels of graphs within graphs that are looked into. What lies deeper is not seen.
-const MOST_DEPTH: usize = 16;
+const MOST_DEPTH: usize = 24;
 
 /// Whether a node of the model normalises by statistics of the batch and keeps a running mean, as in training.
 pub fn is_in_training_mode(model: &ModelProto) -> bool {

@@ -6,7 +6,7 @@ use super::{
     reason::NotProven,
     size::Size,
     value::{Layout, State, Value},
-    walk::Walk,
+    walk::{MOST_AXES, Walk},
 };
 use crate::proto::{DimensionValue, GraphProto, TensorShapeProto, ValueInfoProto};
 
@@ -56,7 +56,10 @@ impl<'g> Input<'g> {
         Self {
             name: &info.name,
             data_type: tensor.map_or(0, |tensor| tensor.elem_type),
-            dims: tensor.and_then(|tensor| tensor.shape.as_ref()).filter(|s| s.dim.len() <= 64).map(dims),
+            dims: tensor
+                .and_then(|tensor| tensor.shape.as_ref())
+                .filter(|s| s.dim.len() <= MOST_AXES)
+                .map(dims),
             is_tensor: tensor.is_some(),
         }
     }

@@ -22,7 +22,7 @@ const MOST_VISITS: usize = 200_000;
 /// Sizes that a walk keeps.
 const MOST_SIZES: usize = 400_000;
 /// A tensor of more axes is not followed: ONNX Runtime has no use for one.
-const MOST_AXES: usize = 64;
+pub(crate) const MOST_AXES: usize = 64;
 
 pub(crate) struct Walk<'m> {
     pub(crate) sizes: Sizes,

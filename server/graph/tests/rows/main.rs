@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
 mod control_flow;
-mod exports;
+mod export_patterns;
 mod graph;
 mod malformed;
 mod numbers;

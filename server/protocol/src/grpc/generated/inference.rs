@@ -315,7 +315,7 @@ pub struct ModelInput {
     /// Datatype of its elements.
     #[prost(enumeration = "DataType", tag = "2")]
     pub data_type: i32,
-    /// Size along each axis but the batch axis; -1 where it varies.
+    /// Size along each axis but that of the rows; -1 where it varies.
     #[prost(int64, repeated, tag = "4")]
     pub dims: ::prost::alloc::vec::Vec<i64>,
     /// The shape that the model takes, where it is another one.
@@ -334,7 +334,7 @@ pub struct ModelOutput {
     /// Datatype of its elements.
     #[prost(enumeration = "DataType", tag = "2")]
     pub data_type: i32,
-    /// Size along each axis but the batch axis; -1 where it varies.
+    /// Size along each axis but that of the rows; -1 where it varies.
     #[prost(int64, repeated, tag = "3")]
     pub dims: ::prost::alloc::vec::Vec<i64>,
     /// The shape that the model gives, where it is another one.
@@ -476,7 +476,7 @@ pub struct ModelConfig {
     /// Which versions are served.
     #[prost(message, optional, tag = "3")]
     pub version_policy: ::core::option::Option<ModelVersionPolicy>,
-    /// Most rows of a request; 0 for a model without a batch axis.
+    /// Most rows of a request; 0 where requests are not joined along the first axis.
     #[prost(int32, tag = "4")]
     pub max_batch_size: i32,
     /// Its inputs.
