@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use oip::Tensor;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -168,14 +169,16 @@ pub(super) fn rows_of(entries: &[Entry<Waiting>]) -> usize {
     entries.iter().map(|entry| entry.rows).sum()
 }
 
-/// How large the inputs of all of them are together, and which optional ones there are. First dimensions are left out: they
-/// follow from the bytes and the other dimensions.
+/// How large the inputs of all of them are together, and which optional ones there are. First dimensions are left out where
+/// they follow from the bytes and the other dimensions: all but those of inputs without elements.
 pub(super) fn size_of(entries: &[Entry<Waiting>]) -> Size {
     let first = entries.first().map(|entry| entry.payload.work.inputs());
     let RequestInputs { tensors, optional } = first.unwrap_or(RequestInputs { tensors: &[], optional: &[] });
     let sizes = tensors.iter().enumerate().flat_map(|(index, tensor)| {
-        let bytes = entries.iter().map(|entry| entry.payload.work.inputs[index].data.len()).sum();
-        std::iter::once(bytes).chain(tensor.shape.0.iter().skip(1).copied())
+        let of_all = entries.iter().map(|entry| &entry.payload.work.inputs[index]);
+        let bytes = of_all.clone().map(|tensor| tensor.data.len()).sum();
+        let first = (bytes == 0).then(|| of_all.filter_map(Tensor::rows).sum());
+        std::iter::once(bytes).chain(first).chain(tensor.shape.0.iter().skip(1).copied())
     });
     Size::of(sizes.chain(optional.iter().copied()))
 }

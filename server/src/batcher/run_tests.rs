@@ -8,6 +8,8 @@ use std::{
     thread::{self, ThreadId},
 };
 
+use oip::Datatype;
+use smallvec::{SmallVec, smallvec};
 use tokio::task::JoinSet;
 
 use super::{
@@ -188,4 +190,25 @@ async fn instances_that_do_not_stop_are_replaced_until_they_are_too_many() {
     until(|| batcher.shared.lanes.get(0).queue().idle() == 2).await;
     assert_eq!(metrics.runs.not_stopped.get(), watch::MOST_UNSTOPPED as u64);
     assert_eq!(ask(&batcher, 1, MOMENT * 100).await, Ok(vec![2]));
+}
+
+/// The size of a run of this request alone.
+fn size_of(shape: &[usize]) -> pace::Size {
+    let elements: usize = shape.iter().product();
+    let tensor =
+        Tensor { datatype: Datatype::Int32, shape: shape.into(), data: vec![0; 4 * elements].into() };
+    let work = Work {
+        inputs: smallvec![tensor],
+        optional: SmallVec::new(),
+        arrived: Instant::now(),
+        deadline: soon(),
+    };
+    run::size_of(&[Entry { rows: 1, group: None, payload: Waiting { work, turn: oneshot::channel().0 } }])
+}
+
+#[test]
+fn inputs_without_elements_differ_in_size_by_their_first_dimension_too() {
+    assert_eq!(size_of(&[2, 3]), size_of(&[2, 3]));
+    assert_ne!(size_of(&[2, 3]), size_of(&[200, 3]));
+    assert_ne!(size_of(&[1, 0]), size_of(&[60_000_000, 0]));
 }

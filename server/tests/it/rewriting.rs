@@ -251,3 +251,31 @@ fn a_sequence_without_anything_in_it_ends_no_server() {
     }
     assert_eq!(output(&frames(4), "y")["shape"], json!([1, 3, 3, 2]));
 }
+
+#[test]
+fn tensors_without_elements_end_no_server() {
+    let server = ServerBuilder::new()
+        .model("tail", "1", &graphs::normalised_tail())
+        .model("rows", "1", &graphs::different_rows())
+        .model("conv", "1", &graphs::convolution_with_own_weights())
+        .start();
+    let x = |shape: &[usize]| tensor("x", "FP32", shape, &json!(vec![0.5_f32; shape.iter().product()]));
+    for (model, empty, good) in [("tail", [1, 3, 1], [1, 3, 4]), ("tail", [2, 3, 1], [2, 3, 3])] {
+        assert_eq!(ask(&server, model, &json!([x(&empty)])).status, 400);
+        assert_eq!(ask(&server, model, &json!([x(&good)])).status, 200);
+    }
+    for empty in [[0, 3], [3, 0]] {
+        assert_eq!(ask(&server, "rows", &json!([x(&empty)])).status, 400);
+    }
+    assert_eq!(output(&ask(&server, "rows", &json!([x(&[3, 2])])), "y")["shape"], json!([1, 2]));
+    let weights =
+        |shape: &[usize]| tensor("weights", "FP32", shape, &json!(vec![1.0_f32; shape.iter().product()]));
+    for kernel in [0, 1] {
+        let answer = ask(
+            &server,
+            "conv",
+            &json!([x(&[1, 1, 4]), weights(&[usize::from(kernel == 1) * 2, 1, kernel])]),
+        );
+        assert_eq!(answer.status, if kernel == 0 { 400 } else { 200 }, "{answer:?}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Operators with which some values or sizes of a request end the process. Each is replaced by an operator that fails as
 //! others do, or gets one before it that checks its input.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     CHECKED_DOMAIN,
@@ -25,6 +25,8 @@ type Types = Vec<Option<i32>>;
 pub(super) struct Guard<'a, 'c> {
     functions: HashMap<(&'a str, &'a str), &'a FunctionProto>,
     has_defaults: bool,
+    /// Names of the inputs that a request gives.
+    given: HashSet<&'a str>,
     opset: i64,
     changes: &'c mut Changes,
     /// What calls of functions gave, by function and types, so that each is gone through once.
@@ -40,6 +42,7 @@ impl<'a, 'c> Guard<'a, 'c> {
         let by_name = |function: &'a FunctionProto| ((&*function.domain, &*function.name), function);
         Self {
             functions: functions.map(by_name).collect(),
+            given: model.graph.iter().flat_map(|graph| &graph.input).map(|input| &*input.name).collect(),
             has_defaults: model.ir_version >= crate::interface::IR_VERSION_OF_DEFAULTS,
             opset: opset(model),
             changes,
@@ -107,15 +110,24 @@ impl<'a, 'c> Guard<'a, 'c> {
         let by = match (domain, node.op_type.as_str()) {
             ("", "Div" | "Mod") if may_trap(node, scope) => vec![divided(node)],
             // Steps, sequences, features: without steps a GRU alone fails.
-            ("", "LSTM") | ("com.microsoft", "DynamicQuantizeLSTM") if self.opset >= OPSET_OF_RESHAPE => {
-                with_elements(node, 0, Some(1), scope)
+            ("", "LSTM") | ("com.microsoft", "DynamicQuantizeLSTM") => {
+                self.with_elements(node, &[0], Some(1), scope)
             }
-            ("com.microsoft", "QAttention") if self.opset >= OPSET_OF_RESHAPE => {
-                with_elements(node, 0, Some(0), scope)
+            ("com.microsoft", "QAttention") => self.with_elements(node, &[0], Some(0), scope),
+            ("", "GRU" | "InstanceNormalization") | ("com.microsoft", "GroupQueryAttention" | "Inverse") => {
+                self.with_elements(node, &[0], None, scope)
             }
-            ("", "GRU") if self.opset >= OPSET_OF_RESHAPE => with_elements(node, 0, None, scope),
+            ("", "Unique") if has_attribute(node, "axis") => self.with_elements(node, &[0], None, scope),
+            ("", "Conv") => self.given_with_elements(node, &[1], scope),
+            ("", "QLinearConv") => self.given_with_elements(node, &[3], scope),
+            ("com.microsoft", "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization") => {
+                self.given_with_elements(node, &[1], scope)
+            }
+            ("com.microsoft", "MultiHeadAttention" | "DecoderMaskedMultiHeadAttention") => {
+                self.given_with_elements(node, &[0, 1, 2], scope)
+            }
             ("", "STFT") => {
-                let mut nodes = with_elements(node, 2, None, scope);
+                let mut nodes = self.with_elements(node, &[2], None, scope);
                 let stft = nodes.pop().unwrap_or_else(|| node.clone());
                 nodes.extend(positive(&stft, 3, scope));
                 nodes
@@ -127,6 +139,42 @@ impl<'a, 'c> Guard<'a, 'c> {
             self.changes.replace(node, by);
         }
     }
+
+    /// The node, before it a check that each of these inputs has elements, if a request gives it. What the model computes
+    /// has a size that its weights set, and a check would keep ONNX Runtime from fusing the node with the one before it.
+    fn given_with_elements(
+        &self,
+        node: &NodeProto,
+        positions: &[usize],
+        scope: &Scope<'_, '_>,
+    ) -> Vec<NodeProto> {
+        let is_given =
+            |position: &usize| node.input.get(*position).is_some_and(|name| self.given.contains(&**name));
+        let positions: Vec<_> = positions.iter().copied().filter(is_given).collect();
+        self.with_elements(node, &positions, None, scope)
+    }
+
+    /// The node, before it a check that each of these inputs has elements, or any along an axis.
+    fn with_elements(
+        &self,
+        node: &NodeProto,
+        positions: &[usize],
+        axis: Option<i64>,
+        scope: &Scope<'_, '_>,
+    ) -> Vec<NodeProto> {
+        let mut nodes = vec![node.clone()];
+        if self.opset >= OPSET_OF_RESHAPE {
+            for &position in positions {
+                let guarded = nodes.pop().unwrap_or_else(|| node.clone());
+                nodes.extend(with_elements(&guarded, position, axis, scope));
+            }
+        }
+        nodes
+    }
+}
+
+fn has_attribute(node: &NodeProto, name: &str) -> bool {
+    node.attribute.iter().any(|attribute| attribute.name == name)
 }
 
 fn opset(model: &ModelProto) -> i64 {
@@ -203,7 +251,7 @@ fn with_elements(
     let one = |op_type: &str, domain: &str, input: &[&String], output: &String| NodeProto {
         input: input.iter().map(|name| (*name).clone()).collect(),
         output: vec![output.clone()],
-        name: check_name(node, op_type),
+        name: check_name(node, position, op_type),
         op_type: op_type.into(),
         attribute: Vec::new(),
         domain: domain.into(),
@@ -234,7 +282,7 @@ fn positive(node: &NodeProto, position: usize, scope: &Scope<'_, '_>) -> Vec<Nod
     let check = NodeProto {
         input: vec![input.clone()],
         output: vec![given.clone()],
-        name: check_name(node, "Positive"),
+        name: check_name(node, position, "Positive"),
         op_type: "Positive".into(),
         attribute: Vec::new(),
         domain: CHECKED_DOMAIN.into(),
@@ -245,8 +293,8 @@ fn positive(node: &NodeProto, position: usize, scope: &Scope<'_, '_>) -> Vec<Nod
 }
 
 /// A name for a node before another. Names must differ, but for empty ones.
-fn check_name(node: &NodeProto, op_type: &str) -> String {
-    if node.name.is_empty() { String::new() } else { format!("{}/decima/{op_type}", node.name) }
+fn check_name(node: &NodeProto, position: usize, op_type: &str) -> String {
+    if node.name.is_empty() { String::new() } else { format!("{}/decima/{position}/{op_type}", node.name) }
 }
 
 /// A name for a tensor that the model does not have: an output's own is used once.

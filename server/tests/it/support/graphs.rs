@@ -293,3 +293,64 @@ pub(crate) fn spectrum() -> Vec<u8> {
     };
     model(graph, Vec::new())
 }
+
+/// `y`, the last of the `steps` of `x` `[N, 3, steps]` but one normalised, each channel by itself: without any where there is
+/// but one step.
+pub(crate) fn normalised_tail() -> Vec<u8> {
+    let integers = |name: &str, value: i64| TensorProto {
+        name: name.into(),
+        dims: vec![1],
+        data_type: data_type::INT64,
+        int64_data: vec![value],
+        ..TensorProto::default()
+    };
+    let channels = |name: &str, value: f32| TensorProto {
+        name: name.into(),
+        dims: vec![3],
+        data_type: data_type::FLOAT,
+        float_data: vec![value; 3],
+        ..TensorProto::default()
+    };
+    let graph = GraphProto {
+        node: vec![
+            node("", "Slice", &["x", "one", "end", "axis"], &["tail"]),
+            node("", "InstanceNormalization", &["tail", "scale", "bias"], &["y"]),
+        ],
+        input: vec![tensor("x", data_type::FLOAT, Some(&["N", "3", "steps"]))],
+        output: vec![tensor("y", data_type::FLOAT, None)],
+        initializer: vec![
+            integers("one", 1),
+            integers("end", i64::MAX),
+            integers("axis", 2),
+            channels("scale", 1.0),
+            channels("bias", 0.0),
+        ],
+        ..GraphProto::default()
+    };
+    model(graph, Vec::new())
+}
+
+/// `y`, the different rows of `x` `[a, b]`.
+pub(crate) fn different_rows() -> Vec<u8> {
+    let graph = GraphProto {
+        node: vec![with(node("", "Unique", &["x"], &["y"]), [int("axis", 0)])],
+        input: vec![tensor("x", data_type::FLOAT, Some(&["a", "b"]))],
+        output: vec![tensor("y", data_type::FLOAT, None)],
+        ..GraphProto::default()
+    };
+    model(graph, Vec::new())
+}
+
+/// `y`, the convolution of `x` `[N, 1, length]` with weights that the request brings.
+pub(crate) fn convolution_with_own_weights() -> Vec<u8> {
+    let graph = GraphProto {
+        node: vec![node("", "Conv", &["x", "weights"], &["y"])],
+        input: vec![
+            tensor("x", data_type::FLOAT, Some(&["N", "1", "length"])),
+            tensor("weights", data_type::FLOAT, Some(&["out", "1", "kernel"])),
+        ],
+        output: vec![tensor("y", data_type::FLOAT, None)],
+        ..GraphProto::default()
+    };
+    model(graph, Vec::new())
+}
