@@ -5,6 +5,11 @@
 use bytes::Bytes;
 use prost::{Message, Oneof};
 
+/// A domain of operators under one name: that of the standard has two.
+pub(crate) fn domain(name: &str) -> &str {
+    if name == "ai.onnx" { "" } else { name }
+}
+
 /// `TensorProto.DataType`.
 pub mod data_type {
     pub const FLOAT: i32 = 1;

@@ -44,9 +44,8 @@ pub(super) fn check_rows(
     let axes = rules.batching.axes()?;
     let example = example.and_then(|request| one_row(request, rules));
     // The example's sizes are known to be good ones.
-    let of_example = example.iter().filter_map(|example| rows(session, rules, Sizes::Of(example)));
-    let mut of_example: Vec<_> = of_example.collect();
-    let rows = match of_example.pop() {
+    let of_example = example.as_ref().and_then(|example| rows(session, rules, Sizes::Of(example)));
+    let rows = match of_example {
         Some(mut rows) => {
             rows.extend(example);
             rows

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::proto::{
     AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, attribute_type, data_type,
+    domain,
 };
 
 /// Functions that call each other deeper than this are left to ONNX Runtime.
@@ -106,8 +107,7 @@ impl<'a, 'c> Guard<'a, 'c> {
         if self.changes.replaced(node).is_some() {
             return;
         }
-        let domain = if node.domain == "ai.onnx" { "" } else { node.domain.as_str() };
-        let by = match (domain, node.op_type.as_str()) {
+        let by = match (domain(&node.domain), node.op_type.as_str()) {
             ("", "Div" | "Mod") if may_trap(node, scope) => vec![divided(node)],
             // Steps, sequences, features: without steps a GRU alone fails.
             ("", "LSTM") | ("com.microsoft", "DynamicQuantizeLSTM") => {
@@ -179,11 +179,7 @@ fn has_attribute(node: &NodeProto, name: &str) -> bool {
 
 fn opset(model: &ModelProto) -> i64 {
     let imports = model.opset_import.iter();
-    imports
-        .filter(|import| matches!(import.domain.as_str(), "" | "ai.onnx"))
-        .map(|import| import.version)
-        .max()
-        .unwrap_or(1)
+    imports.filter(|import| domain(&import.domain).is_empty()).map(|import| import.version).max().unwrap_or(1)
 }
 
 /// Whether the divisor may be zero, or -1 where the quotient may then not fit; of integers, or of what may be integers.

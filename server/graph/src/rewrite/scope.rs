@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::proto::{GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, data_type};
+use crate::proto::{GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, data_type, domain};
 
 /// What is known of one tensor.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,7 +90,7 @@ impl<'a, 's> Scope<'a, 's> {
             let attribute = node.attribute.iter().find(|attribute| attribute.name == name)?;
             attribute.t.as_deref().map(|tensor| tensor.data_type)
         };
-        if !matches!(node.domain.as_str(), "" | "ai.onnx") {
+        if !domain(&node.domain).is_empty() {
             return Vec::new();
         }
         let first = match node.op_type.as_str() {

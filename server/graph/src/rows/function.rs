@@ -2,11 +2,8 @@
 
 use std::{borrow::Cow, collections::HashMap, rc::Rc};
 
-use super::{
-    value::Value,
-    walk::{Walk, domain},
-};
-use crate::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto};
+use super::{value::Value, walk::Walk};
+use crate::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, domain};
 
 /// The functions of a file, by domain and name.
 #[derive(Clone)]

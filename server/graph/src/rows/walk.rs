@@ -12,7 +12,7 @@ use super::{
     size::{Size, Sizes},
     value::{Cause, Layout, State, Value},
 };
-use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
+use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, domain};
 
 /// Levels of graphs within graphs, and of functions within functions, that are followed.
 const DEEPEST: usize = 24;
@@ -42,11 +42,6 @@ pub(crate) struct Walk<'m> {
 
 pub(crate) fn opsets(imports: &[OperatorSetIdProto]) -> HashMap<String, i64> {
     imports.iter().map(|import| (domain(&import.domain).to_owned(), import.version)).collect()
-}
-
-/// The domain under one name: that of the standard has two.
-pub(crate) fn domain(name: &str) -> &str {
-    if name == "ai.onnx" { "" } else { name }
 }
 
 impl<'m> Walk<'m> {

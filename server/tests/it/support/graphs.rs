@@ -39,7 +39,7 @@ fn with(mut node: NodeProto, attributes: impl IntoIterator<Item = AttributeProto
     node
 }
 
-fn int(name: &str, value: i64) -> AttributeProto {
+pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.into(), i: value, r#type: attribute_type::INT, ..AttributeProto::default() }
 }
 

@@ -14,7 +14,7 @@ fn graph(name: &str, graph: GraphProto) -> AttributeProto {
     }
 }
 
-fn integers(name: &str, dims: &[i64], values: &[i64]) -> TensorProto {
+pub(super) fn integers(name: &str, dims: &[i64], values: &[i64]) -> TensorProto {
     TensorProto {
         dims: dims.to_vec(),
         data_type: data_type::INT64,

@@ -2,26 +2,16 @@
 //! though no name says so.
 
 use oip::Datatype;
-use onnx_graph::proto::{AttributeProto, GraphProto, NodeProto, TensorProto, attribute_type, data_type};
+use onnx_graph::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
-use super::models::{constant, model, node, tensor};
-
-fn int(name: &str, i: i64) -> AttributeProto {
-    AttributeProto { name: name.into(), i, r#type: attribute_type::INT, ..AttributeProto::default() }
-}
+use super::{
+    graphs::int,
+    long::integers,
+    models::{constant, model, node, tensor},
+};
 
 fn with(attribute: AttributeProto, node: NodeProto) -> NodeProto {
     NodeProto { attribute: vec![attribute], ..node }
-}
-
-fn integer(name: &str, dims: &[i64], value: i64) -> TensorProto {
-    TensorProto {
-        dims: dims.to_vec(),
-        data_type: data_type::INT64,
-        name: name.into(),
-        raw_data: value.to_le_bytes().to_vec().into(),
-        ..TensorProto::default()
-    }
 }
 
 /// A graph from FP32 `x` to FP32 `y` with these shapes.
@@ -82,13 +72,13 @@ pub(crate) fn normalised_in_training() -> Vec<u8> {
 /// Each element of `[N, 3]` and those before it in its row and in the rows before.
 pub(crate) fn running_sum() -> Vec<u8> {
     let nodes = vec![with(int("reverse", 0), node("CumSum", &["x", "axis"], "y"))];
-    from_x_to_y(&["N", "3"], &["N", "3"], nodes, vec![integer("axis", &[], 0)])
+    from_x_to_y(&["N", "3"], &["N", "3"], nodes, vec![integers("axis", &[], &[0])])
 }
 
 /// Sums over the steps of `[steps, N, 2]`: rows lie along the second axis.
 pub(crate) fn sums_over_time() -> Vec<u8> {
     let nodes = vec![with(int("reverse", 0), node("CumSum", &["x", "axis"], "y"))];
-    from_x_to_y(&["steps", "N", "2"], &["steps", "N", "2"], nodes, vec![integer("axis", &[], 0)])
+    from_x_to_y(&["steps", "N", "2"], &["steps", "N", "2"], nodes, vec![integers("axis", &[], &[0])])
 }
 
 /// A dense layer from `[?, 3]` to `[?, 2]`: the first axis has no name.
@@ -109,7 +99,7 @@ pub(crate) fn sum_of_two_names() -> Vec<u8> {
 
 /// `y`, the sum of `x` where `mask` is 1: both `[N, seq]`.
 pub(crate) fn masked_sum() -> Vec<u8> {
-    let axes = integer("axes", &[1], 1);
+    let axes = integers("axes", &[1], &[1]);
     let sum = with(int("keepdims", 0), node("ReduceSum", &["seen", "axes"], "y"));
     model(GraphProto {
         node: vec![node("Mul", &["x", "mask"], "seen"), sum],

@@ -65,7 +65,7 @@ impl Entry {
 /// The rule of an operator.
 pub(crate) fn find(domain: &str, operator: &str) -> Option<Entry> {
     match domain {
-        "" | "ai.onnx" => [
+        "" => [
             elementwise::find,
             shape::find,
             reshape::find,
