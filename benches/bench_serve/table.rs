@@ -206,6 +206,7 @@ impl<'a> Report<'a> {
             })
         });
         json!({
+            "date": today(),
             "about": self.about,
             "rows": rows.collect::<Vec<_>>(),
             "core_round_trips_ns": self.core_round_trips,
@@ -253,6 +254,13 @@ fn machine() -> String {
     let name = name.and_then(|line| line.split_once(": ")).map_or(std::env::consts::ARCH, |(_, name)| name);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!("{name}, {cores} cores")
+}
+
+/// The day in UTC, as in `2026-01-31`.
+fn today() -> Option<String> {
+    let output =
+        Command::new("date").args(["-u", "+%F"]).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// What was measured, where this is a checkout.

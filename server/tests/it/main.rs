@@ -12,6 +12,7 @@ mod bucket;
 mod classification;
 mod cors;
 mod datatypes;
+mod documents;
 mod elements;
 mod extensions;
 mod grpc;
