@@ -7,9 +7,9 @@ use decima_server::{
     config::{Config, Host, Resolved},
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::workspace::manifest;
+use crate::workspace::{kustomized, of_kind, runtime};
 
 /// What a pod says of a container.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,6 +27,9 @@ pub(crate) struct Container {
     pub(crate) readiness_probe: Option<Probe>,
     pub(crate) startup_probe: Option<Probe>,
     pub(crate) liveness_probe: Option<Probe>,
+    /// The Secret that its variables refer to.
+    #[serde(skip)]
+    pub(crate) secret: Value,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -70,17 +73,29 @@ impl Container {
         serde_json::from_value(server.expect("KServe knows the server's container by its name")).unwrap()
     }
 
-    /// The container of our `InferenceService`, with the variable that `KServe` adds.
-    pub(crate) fn of_inference_service() -> (Self, String) {
-        let manifest = manifest("InferenceService");
-        let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();
-        (Self::server(&manifest["spec"]["predictor"]).with_service_name(&name), name)
+    /// The container of an overlay's `InferenceService`, with the variable that `KServe` adds, and the keys that its
+    /// Secret has.
+    pub(crate) fn of_overlay(overlay: &str) -> Self {
+        let documents = kustomized(overlay);
+        let service = of_kind(&documents, "InferenceService");
+        let name = service["metadata"]["name"].as_str().unwrap();
+        let mut container = Self::server(&service["spec"]["predictor"]).with_service_name(name);
+        container.secret = documents
+            .into_iter()
+            .find(|document| document["kind"] == "Secret")
+            // Kubeflow makes this one in every profile's namespace.
+            .unwrap_or_else(|| {
+                json!({
+                    "metadata": {"name": "mlpipeline-minio-artifact"},
+                    "stringData": {"accesskey": "minio", "secretkey": "minio123"},
+                })
+            });
+        container
     }
 
     /// The container of our `ClusterServingRuntime`, as `KServe` makes it for a service of this name.
     pub(crate) fn of_runtime(service: &str) -> Self {
-        let mut container =
-            Self::server(&manifest("ClusterServingRuntime")["spec"]).with_service_name(service);
+        let mut container = Self::server(&runtime()["spec"]).with_service_name(service);
         for arg in &mut container.args {
             *arg = arg.replace("{{.Name}}", service);
         }
@@ -93,9 +108,9 @@ impl Container {
         self
     }
 
-    /// The environment, with keys of our Secret where it refers to them.
+    /// The environment, with keys of the Secret where it refers to them.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
-        let secret = manifest("Secret");
+        let secret = &self.secret;
         let value = |variable: &Variable| {
             let Some(from) = &variable.value_from else { return variable.value.clone().unwrap_or_default() };
             let reference = &from["secretKeyRef"];

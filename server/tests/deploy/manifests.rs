@@ -1,22 +1,28 @@
 //! What the manifests say, without running them.
 
-use std::{cell::RefCell, collections::BTreeSet, path::Path, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 
 use decima_server::config::Listen;
+use serde_json::{Value, json};
 
 use crate::{
     container::{Container, Probe},
-    workspace::{manifest, read, root},
+    workspace::{kustomized, of_kind, read, root, runtime},
 };
 
 /// Grace period of a pod that does not set its own.
 const GRACE_PERIOD: Duration = Duration::from_secs(30);
 
-fn containers() -> [(&'static str, Container); 2] {
-    [
-        ("InferenceService", Container::of_inference_service().0),
-        ("ClusterServingRuntime", Container::of_runtime("some-name")),
-    ]
+/// Folders with an `InferenceService` whose container reads a bucket by itself.
+pub(crate) const OVERLAYS: [&str; 3] = ["overlays/kubeflow", "overlays/standard", "overlays/knative"];
+
+fn containers() -> impl Iterator<Item = (&'static str, Container)> {
+    let services = OVERLAYS.map(|overlay| (overlay, Container::of_overlay(overlay)));
+    services.into_iter().chain([("runtime", Container::of_runtime("some-name"))])
+}
+
+fn inference_service(overlay: &str) -> Value {
+    of_kind(&kustomized(overlay), "InferenceService")
 }
 
 #[test]
@@ -68,17 +74,16 @@ fn the_drain_ends_before_the_pod_does() {
         assert!(resolved.config.drain.timeout < GRACE_PERIOD, "{kind}");
     }
     // Knative refuses a pod that sets its own.
-    let predictor = &manifest("InferenceService")["spec"]["predictor"];
-    assert!(predictor["terminationGracePeriodSeconds"].is_null());
+    for overlay in OVERLAYS {
+        let predictor = &inference_service(overlay)["spec"]["predictor"];
+        assert!(predictor["terminationGracePeriodSeconds"].is_null(), "{overlay}");
+    }
 }
 
 #[test]
 fn containers_need_no_rights_and_write_to_tmp_alone() {
-    let pods = [
-        manifest("InferenceService")["spec"]["predictor"].clone(),
-        manifest("ClusterServingRuntime")["spec"].clone(),
-    ];
-    for spec in pods {
+    let services = OVERLAYS.map(|overlay| inference_service(overlay)["spec"]["predictor"].clone());
+    for spec in services.into_iter().chain([runtime()["spec"].clone()]) {
         let security = &spec["containers"][0]["securityContext"];
         assert_eq!(security["runAsNonRoot"], true);
         assert_eq!(security["allowPrivilegeEscalation"], false);
@@ -102,26 +107,61 @@ fn containers_need_no_rights_and_write_to_tmp_alone() {
 
 #[test]
 fn downloads_go_to_tmp() {
-    let (container, _) = Container::of_inference_service();
-    let environment = container.environment();
-    let resolved = container.resolve(&|name| environment.get(name).cloned());
-    assert!(resolved.config.models.cache_dir.starts_with("/tmp"), "{:?}", resolved.config.models);
+    for (kind, container) in containers() {
+        let environment = container.environment();
+        let resolved = container.resolve(&|name| environment.get(name).cloned());
+        assert!(resolved.config.models.cache_dir.starts_with("/tmp"), "{kind}: {:?}", resolved.config.models);
+    }
 }
 
 #[test]
-fn minio_is_reached_as_kubeflow_has_it() {
-    let (container, _) = Container::of_inference_service();
-    let environment = container.environment();
-    assert_eq!(environment["AWS_ACCESS_KEY_ID"], "minio");
-    assert_eq!(environment["AWS_SECRET_ACCESS_KEY"], "minio123");
-    assert_eq!(container.args[0], "--model-repository=s3://mlpipeline/models");
-    let secret = manifest("Secret");
-    let endpoint = secret["metadata"]["annotations"]["serving.kserve.io/s3-endpoint"].as_str().unwrap();
-    assert_eq!(environment["AWS_ENDPOINT_URL"], format!("http://{endpoint}"));
-    let account = manifest("ServiceAccount");
-    assert_eq!(account["secrets"][0]["name"], secret["metadata"]["name"]);
-    let service = manifest("InferenceService");
-    assert_eq!(service["spec"]["predictor"]["serviceAccountName"], account["metadata"]["name"]);
+fn kubeflow_is_met_as_it_is() {
+    const OVERLAY: &str = "overlays/kubeflow";
+    let documents = kustomized(OVERLAY);
+    let service = of_kind(&documents, "InferenceService");
+    let namespace = service["metadata"]["namespace"].as_str().unwrap();
+    // A profile's key may touch what is below its own prefix, and nothing else.
+    let container = Container::of_overlay(OVERLAY);
+    assert_eq!(container.args[0], format!("--model-repository=s3://mlpipeline/private/{namespace}/models"));
+    assert_eq!(container.environment()["AWS_ENDPOINT_URL"], "http://seaweedfs.kubeflow:8333");
+    // The mesh denies what no policy allows.
+    let policy = of_kind(&documents, "AuthorizationPolicy");
+    assert_eq!(policy["metadata"]["namespace"], namespace);
+    let name = service["metadata"]["name"].as_str().unwrap();
+    let selected = &policy["spec"]["selector"]["matchLabels"]["serving.knative.dev/service"];
+    assert_eq!(*selected, format!("{name}-predictor"));
+    let who = &policy["spec"]["rules"][0]["from"][0]["source"]["requestPrincipals"];
+    assert_eq!(*who, json!([format!("*system:serviceaccount:{namespace}:default-editor")]));
+    // Every object is in the profile's namespace: a user may make them nowhere else.
+    for document in &documents {
+        assert_eq!(document["metadata"]["namespace"], namespace, "{}", document["kind"]);
+    }
+}
+
+#[test]
+fn minio_is_reached_as_its_secret_says() {
+    for overlay in ["overlays/standard", "overlays/knative"] {
+        let documents = kustomized(overlay);
+        let environment = Container::of_overlay(overlay).environment();
+        let secret = of_kind(&documents, "Secret");
+        let endpoint = secret["metadata"]["annotations"]["serving.kserve.io/s3-endpoint"].as_str().unwrap();
+        assert_eq!(environment["AWS_ENDPOINT_URL"], format!("http://{endpoint}"));
+        let account = of_kind(&documents, "ServiceAccount");
+        assert_eq!(account["secrets"][0]["name"], secret["metadata"]["name"]);
+    }
+}
+
+#[test]
+fn policies_select_the_pods_of_the_service() {
+    let documents = kustomized("overlays/standard");
+    let service = of_kind(&documents, "InferenceService");
+    let label = json!({"serving.kserve.io/inferenceservice": service["metadata"]["name"]});
+    let budget = of_kind(&documents, "PodDisruptionBudget");
+    assert_eq!(budget["spec"]["selector"]["matchLabels"], label);
+    let network = of_kind(&documents, "NetworkPolicy");
+    assert_eq!(network["spec"]["podSelector"]["matchLabels"], label);
+    let [port] = &Container::of_overlay("overlays/standard").ports[..] else { panic!("one port") };
+    assert_eq!(network["spec"]["ingress"][0]["ports"][0]["port"], port.container_port);
 }
 
 #[test]
@@ -132,13 +172,18 @@ fn the_image_has_this_version() {
 }
 
 #[test]
-fn the_readme_names_files_that_exist() {
+fn the_readme_names_folders_and_files_that_exist() {
     let text = read("deploy/README.md");
-    let is_file = |word: &&str| Path::new(word).extension().is_some_and(|extension| extension == "yaml");
-    let names: Vec<&str> = text.split(['`', ' ', '\n']).filter(is_file).collect();
-    assert_eq!(names.len(), 5);
+    let words = text.split(['`', ' ', '\n', '(', ')']);
+    let names: Vec<&str> = words
+        .filter(|word| {
+            word.starts_with("deploy/") || word.starts_with("kserve/") || word.starts_with("docker/")
+        })
+        .collect();
+    assert!(names.len() > 10, "{names:?}");
     for name in names {
-        let path = root().join("deploy").join(name.trim_start_matches("deploy/"));
-        assert!(path.is_file(), "deploy/README.md names {name}");
+        let path =
+            root().join("deploy").join(name.trim_start_matches("deploy/").trim_end_matches(['.', ',', ':']));
+        assert!(path.exists(), "deploy/README.md names {name}");
     }
 }

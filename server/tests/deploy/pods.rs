@@ -13,15 +13,20 @@ use tokio::runtime::Runtime;
 
 use crate::{
     container::{Container, Mount, Variable},
+    manifests::OVERLAYS,
     program::Program,
-    workspace::{kserve_folder, manifest, root},
+    workspace::{kserve_folder, root, runtime},
 };
 
 /// Where `KServe` mounts a model that it downloaded.
 const MOUNT: &str = "/mnt/models";
 
-/// What our manifests say of MinIO, for which a test has one of its own.
-const ENDPOINT: &str = "http://minio-service.kubeflow:9000";
+/// Where pods say that the store is, for which a test has one of its own: our manifests for Kubeflow and for a MinIO.
+const ENDPOINTS: [&str; 2] = ["http://seaweedfs.kubeflow:8333", "http://minio.minio:9000"];
+
+/// Where pods say that models are: bucket and prefix.
+const REPOSITORIES: [(&str, &str); 3] =
+    [("mlpipeline", "private/kubeflow-user-example-com/models/"), ("mlpipeline", "models/"), ("models", "")];
 
 /// What a cluster provides: the bucket, and the volume that the storage initializer filled.
 struct Cluster {
@@ -32,15 +37,19 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster whose bucket `mlpipeline` has the digits model below `models/`, and whose volume has what
-    /// the storage initializer makes of `s3://mlpipeline/models/digits`.
+    /// A cluster whose buckets have the digits model wherever a pod looks for it, and whose volume has what the
+    /// storage initializer makes of it.
     fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let minio = runtime.block_on(async {
             let minio = Minio::start().await;
-            minio.create_bucket("mlpipeline").await;
-            for (key, file) in digits() {
-                minio.put("mlpipeline", &format!("models/digits/{key}"), fs::read(file).unwrap()).await;
+            for bucket in ["mlpipeline", "models"] {
+                minio.create_bucket(bucket).await;
+            }
+            for (bucket, prefix) in REPOSITORIES {
+                for (key, file) in digits() {
+                    minio.put(bucket, &format!("{prefix}digits/{key}"), fs::read(file).unwrap()).await;
+                }
             }
             minio
         });
@@ -57,7 +66,8 @@ impl Cluster {
     fn start(&self, container: &Container) -> Program {
         let mounted = container.volume_mounts.iter().any(|mount| mount.mount_path == MOUNT);
         let here = |text: &str| {
-            let text = text.replace(ENDPOINT, &self.minio.endpoint());
+            let endpoint = self.minio.endpoint();
+            let text = ENDPOINTS.iter().fold(text.to_owned(), |text, there| text.replace(there, &endpoint));
             if mounted { text.replace(MOUNT, &self.volume.path().to_string_lossy()) } else { text }
         };
         let args: Vec<String> = container.args.iter().map(|arg| here(arg)).collect();
@@ -125,7 +135,7 @@ fn the_pods_that_kserve_makes_answer() {
     let Some(folder) = kserve_folder() else { return };
     let pods = fs::read_to_string(folder.join("pods-v0.20.0.json")).unwrap();
     let pods: serde_json::Map<String, Value> = serde_json::from_str(&pods).unwrap();
-    let (ours, _) = Container::of_inference_service();
+    let ours = Container::of_overlay("overlays/kubeflow");
     let cluster = Cluster::new();
     for (name, pod) in &pods {
         let mut container = Container::server(&pod["spec"]);
@@ -133,6 +143,7 @@ fn the_pods_that_kserve_makes_answer() {
         // KServe gives a custom container no credentials: its manifest must, as ours does.
         if container.args.iter().any(|arg| arg.contains("s3://")) {
             container.env.extend(ours.env.iter().filter(|variable| is_storage(variable)).cloned());
+            container.secret = ours.secret.clone();
         }
         let server = cluster.start(&container);
         check_answers(&server, service);
@@ -150,18 +161,18 @@ fn the_pods_that_kserve_makes_answer() {
 #[test]
 fn the_pods_of_our_manifests_answer() {
     let cluster = Cluster::new();
-    let (service, service_name) = Container::of_inference_service();
-    let mut runtime = Container::of_runtime("digits-rt");
+    let services = OVERLAYS.map(|overlay| (Container::of_overlay(overlay), "digits"));
+    let mut container = Container::of_runtime("digits-rt");
     // KServe mounts the volume into the runtime's container.
-    runtime.volume_mounts.push(Mount { mount_path: MOUNT.into() });
-    for (container, model) in [(service, service_name.as_str()), (runtime, "digits-rt")] {
+    container.volume_mounts.push(Mount { mount_path: MOUNT.into() });
+    for (container, model) in services.into_iter().chain([(container, "digits-rt")]) {
         let server = cluster.start(&container);
         check_answers(&server, model);
         for probe in container.probes() {
             let path = &probe.http_get.as_ref().unwrap().path;
             assert_eq!(server.get(path).0, 200, "{model}: {path}");
         }
-        for protocol in manifest("ClusterServingRuntime")["spec"]["protocolVersions"].as_array().unwrap() {
+        for protocol in runtime()["spec"]["protocolVersions"].as_array().unwrap() {
             let answers = match protocol.as_str().unwrap() {
                 "v1" => server.get(&format!("/v1/models/{model}")).0 == 200,
                 "v2" => server.get(&format!("/v2/models/{model}")).0 == 200,
@@ -173,8 +184,8 @@ fn the_pods_of_our_manifests_answer() {
         // The socket opens at once, so that liveness holds while the models load.
         assert!(position(&server, "listening") < position(&server, "model ready"), "{:?}", server.messages);
     }
-    let annotations = &manifest("ClusterServingRuntime")["spec"]["annotations"];
-    let server = cluster.start(&Container::of_inference_service().0);
+    let annotations = &runtime()["spec"]["annotations"];
+    let server = cluster.start(&Container::of_overlay("overlays/standard"));
     assert_eq!(annotations["prometheus.kserve.io/port"], "8080");
     assert_eq!(server.get(annotations["prometheus.kserve.io/path"].as_str().unwrap()).0, 200);
 }

@@ -33,7 +33,7 @@ fn manifests_follow_the_definitions_of_kserve() {
         assert!(!validator.is_valid(&misspelt), "{key}: the definition lets anything through");
         validated += 1;
     }
-    assert_eq!(validated, 2);
+    assert!(validated >= 10, "{validated}");
 }
 
 fn add_validators(definition: &Value, validators: &mut BTreeMap<String, Validator>) {

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde_json::Value;
@@ -22,27 +23,47 @@ pub(crate) fn yaml(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("not YAML: {error}"))
 }
 
-/// Every manifest below `deploy/kserve`, with its file's name.
-pub(crate) fn manifests() -> Vec<(String, Value)> {
-    let folder = root().join("deploy/kserve");
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    files.sort();
-    let documents = files.iter().flat_map(|path| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let documents = yaml(&fs::read_to_string(path).unwrap());
-        documents.into_iter().map(move |document| (name.clone(), document))
+/// Folders of `deploy/kserve` that a user applies.
+pub(crate) const APPLIED: [&str; 4] =
+    ["overlays/kubeflow", "overlays/standard", "overlays/knative", "runtime"];
+
+/// What `kubectl apply --kustomize` sends of a folder of `deploy/kserve`.
+pub(crate) fn kustomized(folder: &str) -> Vec<Value> {
+    let path = root().join("deploy/kserve").join(folder);
+    let output = Command::new("kubectl").arg("kustomize").arg(&path).output().unwrap_or_else(|error| {
+        panic!("kubectl cannot be run ({error}): install it, https://kubernetes.io/docs/tasks/tools/")
     });
-    documents.collect()
+    assert!(output.status.success(), "{folder}: {}", String::from_utf8_lossy(&output.stderr));
+    yaml(&String::from_utf8(output.stdout).unwrap())
 }
 
-/// The one manifest of a kind.
-pub(crate) fn manifest(kind: &str) -> Value {
-    let mut found =
-        manifests().into_iter().map(|(_, document)| document).filter(|document| document["kind"] == kind);
-    let manifest = found.next().unwrap_or_else(|| panic!("deploy/kserve has no {kind}"));
-    assert!(found.next().is_none(), "deploy/kserve has two of kind {kind}");
-    manifest
+/// Every manifest that `deploy/kserve` gives, with the folder or file that it comes from.
+pub(crate) fn manifests() -> Vec<(String, Value)> {
+    let examples = root().join("deploy/kserve/examples");
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let applied = APPLIED.iter().map(|folder| ((*folder).to_owned(), kustomized(folder)));
+    let examples = files.iter().map(|path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name, yaml(&fs::read_to_string(path).unwrap()))
+    });
+    let named = |(name, documents): (String, Vec<Value>)| {
+        documents.into_iter().map(move |document| (name.clone(), document))
+    };
+    applied.chain(examples).flat_map(named).collect()
+}
+
+/// The one manifest of a kind among some.
+pub(crate) fn of_kind(documents: &[Value], kind: &str) -> Value {
+    let found: Vec<&Value> = documents.iter().filter(|document| document["kind"] == kind).collect();
+    let [manifest] = found[..] else { panic!("{} manifests of kind {kind}", found.len()) };
+    manifest.clone()
+}
+
+/// The runtime for the whole cluster.
+pub(crate) fn runtime() -> Value {
+    of_kind(&kustomized("runtime"), "ClusterServingRuntime")
 }
 
 /// `KServe`'s own definitions and pods. `None`, said loudly, where they are not at hand; in CI that is a
