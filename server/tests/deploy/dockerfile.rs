@@ -227,3 +227,14 @@ fn the_server_is_built_as_it_is_shipped() {
     assert!(read("scripts/release").contains("--model-repository models"));
     assert!(root().join("models/digits").exists() && !read(".dockerignore").contains("models"));
 }
+
+#[test]
+fn models_are_looked_for_where_the_documents_mount_them() {
+    let text = read(PATH);
+    let runtime = text.split("\nFROM ").last().unwrap();
+    assert!(runtime.lines().any(|line| line == "WORKDIR /"), "{PATH}: `models` is not /models");
+    for path in [PATH, "README.md", "deploy/README.md"] {
+        let run = r#"--volume "$PWD/models:/models:ro" decima-server"#;
+        assert!(read(path).contains(run), "{path} does not say how to run the image");
+    }
+}
