@@ -10,7 +10,7 @@ use super::{
     tests::{AddOne, Gated, SHORT, numbers, policy, request, soon},
     *,
 };
-use crate::{executor::RunTime, telemetry::Metrics, workers::Workers};
+use crate::{executor::RunCost, telemetry::Metrics, workers::Workers};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -20,7 +20,7 @@ fn batcher(workers: usize, busy: Duration, row_duration: Duration) -> (Batcher, 
     let runs = executors.iter().map(|executor| Arc::clone(&executor.runs)).collect();
     let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
     let metrics = Metrics::new().unwrap().model("add", "1");
-    (Batcher::new(instances, None, workers, policy(), RunTime::of_rows(row_duration), metrics), runs)
+    (Batcher::new(instances, None, workers, policy(), RunCost::of_rows(row_duration), metrics), runs)
 }
 
 /// A batcher with one instance a worker, each of which runs a batch when its gate is opened.
@@ -35,7 +35,7 @@ fn gated(workers: usize) -> (Batcher, Vec<mpsc::Sender<()>>) {
             None,
             workers,
             policy(),
-            RunTime::of_rows(Duration::from_micros(900)),
+            RunCost::of_rows(Duration::from_micros(900)),
             metrics,
         ),
         open,

@@ -53,7 +53,7 @@ use watch::Unstopped;
 
 use crate::{
     error::{ErrorCode, ServeError},
-    executor::{ExecuteError, Fault, RunTime},
+    executor::{ExecuteError, Fault, RunCost},
     schedule::Priority,
     telemetry::{BatchRun, BatchTimes, ModelMetrics},
     validate::{Inputs, Optional, ValidRequest},
@@ -170,7 +170,7 @@ impl Batcher {
         solo: Option<Instance>,
         workers: usize,
         policy: BatchPolicy,
-        time: RunTime,
+        time: RunCost,
         metrics: Arc<ModelMetrics>,
     ) -> Self {
         let room = Arc::new(Room::new(policy.max_queue_rows));

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::company::{self, Company};
-use crate::executor::RunTime;
+use crate::executor::RunCost;
 
 /// Models whose rows take less have no use for it.
 const SHORTEST_ROW: Duration = Duration::from_micros(250);
@@ -26,14 +26,14 @@ const RETURN: Duration = Duration::from_micros(100);
 #[derive(Debug)]
 pub(super) struct Regulars {
     requests: AtomicUsize,
-    time: RunTime,
+    time: RunCost,
     /// What waiting for them has brought.
     pub(super) company: Company,
 }
 
 impl Regulars {
     /// Of a model whose runs take so long, if they take long enough.
-    pub(super) fn of(time: RunTime) -> Option<Self> {
+    pub(super) fn of(time: RunCost) -> Option<Self> {
         let new = || Self { requests: AtomicUsize::new(0), time, company: Company::new() };
         (time.first_row >= SHORTEST_ROW).then(new)
     }
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_leader_waits_where_that_can_save_something() {
-        let of = |microseconds| Regulars::of(RunTime::of_rows(Duration::from_micros(microseconds)));
+        let of = |microseconds| Regulars::of(RunCost::of_rows(Duration::from_micros(microseconds)));
         assert!(of(60).is_none());
         assert!(of(300).is_some());
         assert_eq!(Regulars::patience(Duration::from_millis(16)), Duration::from_millis(1));
@@ -75,8 +75,8 @@ mod tests {
     #[test]
     fn whoever_joins_a_run_that_reads_its_weights_once_saves_most_of_one() {
         let row = Duration::from_millis(3);
-        let even = Regulars::of(RunTime::of_rows(row)).unwrap();
-        let cheap = Regulars::of(RunTime { first_row: row, further_row: row / 4 }).unwrap();
+        let even = Regulars::of(RunCost::of_rows(row)).unwrap();
+        let cheap = Regulars::of(RunCost { first_row: row, further_row: row / 4 }).unwrap();
         assert!(even.saved(row) < row / 4);
         assert_eq!(cheap.saved(row / 2), row / 4 * 3);
     }

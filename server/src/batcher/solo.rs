@@ -68,7 +68,7 @@ mod tests {
             Batcher,
             tests::{AddOne, SHORT, numbers, policy, request, soon},
         },
-        executor::RunTime,
+        executor::RunCost,
         telemetry::Metrics,
     };
 
@@ -109,7 +109,7 @@ mod tests {
         let ((own, runs), (other, other_runs), (solo, solo_runs)) = (instance(), instance(), instance());
         let metrics = Metrics::new().unwrap().model("add", "1");
         let batcher =
-            Batcher::new(vec![own, other], Some(solo), 1, policy(), RunTime::of_rows(SHORT), metrics);
+            Batcher::new(vec![own, other], Some(solo), 1, policy(), RunCost::of_rows(SHORT), metrics);
         let submit = |number| {
             let batcher = batcher.clone();
             async move { numbers(&batcher.submit(request(number, 1, 1), soon()).await.unwrap()) }

@@ -73,7 +73,7 @@ fn batcher(executors: Vec<AddOne>, policy: BatchPolicy, row_duration: Duration) 
         None,
         1,
         policy,
-        RunTime::of_rows(row_duration),
+        RunCost::of_rows(row_duration),
         Metrics::new().unwrap().model("add", "1"),
     )
 }
@@ -250,7 +250,7 @@ async fn the_urgent_go_first_and_a_timeout_only_shortens() {
         None,
         1,
         policy,
-        RunTime::of_rows(Duration::from_secs(1)),
+        RunCost::of_rows(Duration::from_secs(1)),
         metrics,
     );
     let submit = |number: i32, priority: u64, timeout: u64, deadline: Instant| {
@@ -320,7 +320,7 @@ async fn a_model_with_all_cores_waits_for_those_who_were_just_answered() {
     let metrics = Metrics::new().unwrap().model("add", "1");
     let instances = vec![Instance::new(Box::new(executor))];
     let batcher =
-        Batcher::new(instances, None, 2, policy(), RunTime::of_rows(Duration::from_secs(10)), metrics);
+        Batcher::new(instances, None, 2, policy(), RunCost::of_rows(Duration::from_secs(10)), metrics);
     let mut clients = JoinSet::new();
     for client in 0..3 {
         let batcher = batcher.clone();
@@ -360,7 +360,7 @@ async fn an_instance_with_a_thread_runs_nowhere_else() {
         Instance::on_thread(executor, InstanceThread::start().unwrap())
     };
     let instances = threads.iter().map(instance).collect();
-    let time = RunTime::of_rows(SHORT);
+    let time = RunCost::of_rows(SHORT);
     let batcher = Batcher::new(instances, None, 2, policy(), time, Metrics::new().unwrap().model("add", "1"));
     let submits = (0..200).map(|number| {
         let batcher = batcher.clone();

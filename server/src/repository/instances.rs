@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     batcher::{BatchPolicy, Instance, InstanceThread, Replacement, TimeDependsOn},
-    executor::{Executor, ModelSource, OnnxExecutor, RunTime, Runtime, SessionOptions},
+    executor::{Executor, ModelSource, OnnxExecutor, RunCost, Runtime, SessionOptions},
     model::{Batching, InstanceGroup, ModelConfig, Signature, TensorSpec},
     validate::Rules,
 };
@@ -70,7 +70,7 @@ pub(super) struct Instances {
     /// For requests that are alone.
     pub(super) solo: Option<Instance>,
     pub(super) plan: Plan,
-    pub(super) time: RunTime,
+    pub(super) time: RunCost,
     pub(super) policy: BatchPolicy,
     pub(super) on_gpu: bool,
     /// Rows of the batches of each session, where each runs one size.

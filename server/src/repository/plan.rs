@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, iter, time::Duration};
 
-use crate::{executor::RunTime, model::InstanceGroup};
+use crate::{executor::RunCost, model::InstanceGroup};
 
 /// Time of a row that is worth another thread; shared among threads, shorter rows take longer in all.
 const WORTH_A_THREAD: Duration = Duration::from_millis(2);
@@ -37,24 +37,24 @@ pub(super) const GPU_JOINED_ROWS: usize = 64;
 const GPU_INSTANCES: usize = 2;
 
 /// Whether a run is so long that sharing it among threads may pay.
-pub(super) fn is_worth_sharing(time: RunTime) -> bool {
+pub(super) fn is_worth_sharing(time: RunCost) -> bool {
     time.first_row >= WORTH_SHARING
 }
 
 /// Whether rows are so cheap together that requests are better off in one run than in several side by side, as in
 /// dense layers with many weights.
-fn are_cheap_together(time: RunTime) -> bool {
+fn are_cheap_together(time: RunCost) -> bool {
     is_worth_sharing(time) && time.further_row * CHEAP_PART <= time.first_row
 }
 
 /// Whether rows take next to nothing, as far as that is known: the smallest of rows of many sizes says nothing of the
 /// others, and no time is one that was not measured.
-fn are_short(time: RunTime, rows_are_alike: bool) -> bool {
+fn are_short(time: RunCost, rows_are_alike: bool) -> bool {
     rows_are_alike && !time.first_row.is_zero() && time.first_row < SHORT_ROW
 }
 
 /// Rows that a batch grows to on the CPU where the model's configuration says nothing.
-pub(super) fn joined_rows(time: RunTime, rows_are_alike: bool) -> usize {
+pub(super) fn joined_rows(time: RunCost, rows_are_alike: bool) -> usize {
     if are_cheap_together(time) {
         CHEAP_JOINED_ROWS
     } else if are_short(time, rows_are_alike) {
@@ -83,7 +83,7 @@ impl Plan {
     }
 
     /// For a model whose runs take so long on one of `threads`.
-    pub(super) fn for_run(threads: usize, time: RunTime) -> Self {
+    pub(super) fn for_run(threads: usize, time: RunCost) -> Self {
         let worth = |thread: Duration| (time.first_row.as_nanos() / thread.as_nanos()) as usize;
         let each = worth(if are_cheap_together(time) { WORTH_AN_IDLE_THREAD } else { WORTH_A_THREAD });
         if 2 * each > threads {
@@ -111,20 +111,20 @@ pub(super) fn sizes(full: usize, preferred: &[usize]) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn plan(threads: usize, time: RunTime) -> (usize, usize, usize) {
+    fn plan(threads: usize, time: RunCost) -> (usize, usize, usize) {
         let Plan { count, intra_op_threads, solo_threads } = Plan::for_run(threads, time);
         (count, intra_op_threads, solo_threads)
     }
 
     /// Of a convolution: each row is computed anew.
-    fn even(microseconds: u64) -> RunTime {
-        RunTime::of_rows(Duration::from_micros(microseconds))
+    fn even(microseconds: u64) -> RunCost {
+        RunCost::of_rows(Duration::from_micros(microseconds))
     }
 
     /// Of a dense layer: the weights are read once for all rows.
-    fn cheap(microseconds: u64) -> RunTime {
+    fn cheap(microseconds: u64) -> RunCost {
         let first_row = Duration::from_micros(microseconds);
-        RunTime { first_row, further_row: first_row / 12 }
+        RunCost { first_row, further_row: first_row / 12 }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     executor::{
-        BatchInput, BySize, ExecuteError, Executor, ModelSource, OnnxExecutor, RunTime, Runtime,
+        BatchInput, BySize, ExecuteError, Executor, ModelSource, OnnxExecutor, RunCost, Runtime,
         SessionOptions, Stop,
     },
     model::{Dimension, TensorSpec},
@@ -122,10 +122,10 @@ pub(super) struct WarmUp {
 impl WarmUp {
     /// How long runs take on a session that is new, with one row and with up to `most_rows`. 0 where zeros fail; rows
     /// of a size that requests choose are taken to cost the same each, which the smallest of them would not show.
-    pub(super) fn time(&self, session: &mut OnnxExecutor, most_rows: usize) -> RunTime {
+    pub(super) fn time(&self, session: &mut OnnxExecutor, most_rows: usize) -> RunCost {
         let mut run =
             |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
-        let time = RunTime::of_rows(first_row(&mut run).unwrap_or_default());
+        let time = RunCost::of_rows(first_row(&mut run).unwrap_or_default());
         if !plan::is_worth_sharing(time) {
             return time;
         }
@@ -133,9 +133,9 @@ impl WarmUp {
         let first_row = run(1, time.first_row).unwrap_or(time.first_row);
         let rows = if self.rules.rows_are_alike() { SHOWING_ROWS.min(most_rows) } else { 1 };
         let several = if rows > 1 { run(rows, first_row).and_then(|_| run(rows, first_row)) } else { None };
-        several.map_or(RunTime::of_rows(first_row), |several| {
+        several.map_or(RunCost::of_rows(first_row), |several| {
             let further_row = several.saturating_sub(first_row) / (rows as u32 - 1);
-            RunTime { first_row, further_row }
+            RunCost { first_row, further_row }
         })
     }
 
