@@ -4,7 +4,7 @@ use std::{hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use decima_server::{
-    batcher::queue::{Admission, BatchQueue, Entry, Handover, Room, Ticket},
+    batcher::queue::{Admission, BatchQueue, Entry, Handover, RowBudget, Ticket},
     schedule::Priority,
     validate::Group,
 };
@@ -43,7 +43,7 @@ fn fill_and_drain(criterion: &mut Criterion) {
         for waiting in WAITING {
             group.throughput(Throughput::Elements(waiting as u64));
             group.bench_with_input(BenchmarkId::from_parameter(waiting), &waiting, |bencher, &waiting| {
-                let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(waiting)));
+                let mut queue = BatchQueue::new(vec![()], Arc::new(RowBudget::new(waiting)));
                 bencher.iter(|| {
                     fill(&mut queue, waiting + 1, groups);
                     drain(&mut queue);
@@ -59,7 +59,7 @@ fn withdraw(criterion: &mut Criterion) {
     for waiting in WAITING {
         group.throughput(Throughput::Elements(waiting as u64));
         group.bench_with_input(BenchmarkId::from_parameter(waiting), &waiting, |bencher, &waiting| {
-            let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(waiting)));
+            let mut queue = BatchQueue::new(vec![()], Arc::new(RowBudget::new(waiting)));
             bencher.iter(|| {
                 for ticket in fill(&mut queue, waiting + 1, 1).into_iter().rev() {
                     black_box(queue.withdraw(ticket));

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::{
     Instance, Waiting,
     company::Company,
-    queue::{BatchQueue, Room},
+    queue::{BatchQueue, RowBudget},
 };
 use crate::workers;
 
@@ -39,7 +39,7 @@ pub(super) struct Lanes {
 
 impl Lanes {
     /// Shares the instances out among `count` lanes, or among fewer if there are fewer instances.
-    pub(super) fn new(instances: Vec<Instance>, count: usize, room: &Arc<Room>) -> Self {
+    pub(super) fn new(instances: Vec<Instance>, count: usize, room: &Arc<RowBudget>) -> Self {
         let all = instances.len();
         let count = count.clamp(1, all.max(1));
         let mut shares: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
@@ -78,7 +78,7 @@ impl Lanes {
 
     /// The lane of the requests that come on this thread.
     pub(super) fn home(&self) -> usize {
-        workers::here(|here| here.map_or(0, |here| self.of_worker(here.index)))
+        workers::with_current(|current| current.map_or(0, |current| self.of_worker(current.index)))
     }
 
     fn of_worker(&self, worker: usize) -> usize {
@@ -98,8 +98,9 @@ impl Lanes {
             let instance = (lane != home).then(|| self.lanes[lane].queue().lend())??;
             Some(Helper { worker, lane, instance })
         };
-        workers::here(|here| {
-            here.map_or_else(Vec::new, |here| here.workers.idle().filter_map(help).take(most).collect())
+        workers::with_current(|current| {
+            current
+                .map_or_else(Vec::new, |current| current.workers.idle().filter_map(help).take(most).collect())
         })
     }
 }

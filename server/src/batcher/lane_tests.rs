@@ -169,7 +169,7 @@ fn the_room_for_those_who_wait_is_one() {
     let workers = Workers::start(2).unwrap();
     let (batcher, open) = gated(2);
     let _long = [0, 1].map(|worker| send_long(&workers, worker, &batcher));
-    // Room for 256 rows: two requests of 100 fit, whichever lane they wait in, a third does not.
+    // RowBudget for 256 rows: two requests of 100 fit, whichever lane they wait in, a third does not.
     let (sender, receiver) = mpsc::channel();
     for worker in [0, 1, 0] {
         let (batcher, sender) = (batcher.clone(), sender.clone());

@@ -62,9 +62,9 @@ impl Lease {
         let batch = self.form(home, own, most);
         for (worker, lease) in helpers {
             let Some(batch) = self.form_another(home, most) else { break };
-            workers::here(|here| {
-                if let Some(here) = here {
-                    here.workers.spawn_on(worker, async move { lease.run_where_it_fits(batch) });
+            workers::with_current(|current| {
+                if let Some(current) = current {
+                    current.workers.spawn_on(worker, async move { lease.run_where_it_fits(batch) });
                 }
             });
         }

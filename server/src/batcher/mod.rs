@@ -44,7 +44,7 @@ use lane::Lanes;
 use lease::Lease;
 use pace::Pace;
 pub use pace::TimeDependsOn;
-use queue::{Admission, Entry, Room, Ticket};
+use queue::{Admission, Entry, RowBudget, Ticket};
 use regulars::Regulars;
 use solo::Solo;
 pub use thread::InstanceThread;
@@ -113,7 +113,7 @@ enum Turn {
 
 struct Shared {
     lanes: Lanes,
-    room: Arc<Room>,
+    room: Arc<RowBudget>,
     policy: BatchPolicy,
     pace: Pace,
     /// Where a single instance runs long rows on all cores.
@@ -173,7 +173,7 @@ impl Batcher {
         time: RunCost,
         metrics: Arc<ModelMetrics>,
     ) -> Self {
-        let room = Arc::new(Room::new(policy.max_queue_rows));
+        let room = Arc::new(RowBudget::new(policy.max_queue_rows));
         let is_long = time.first_row >= LONG_ROW;
         let has_all_cores = instances.len() == 1 && workers > 1;
         let regulars = has_all_cores.then(|| Regulars::of(time)).flatten();

@@ -5,7 +5,7 @@
 //! queue's own state, changed in the same step as arrivals and departures:
 //! **an instance is free only while nobody waits**.
 //!
-//! A model may have several such queues, with instances of their own; they share the [`Room`] for those who wait.
+//! A model may have several such queues, with instances of their own; they share the [`RowBudget`] for those who wait.
 //!
 //! Those who wait are served by priority, and within a priority in order of arrival. Nobody starves: for each
 //! level above its own, an entry lets at most as many later arrivals pass as rows may wait. So an urgent
@@ -63,13 +63,13 @@ pub enum Handover<P, I> {
 
 /// How many rows may wait, in all queues that share it.
 #[derive(Debug)]
-pub struct Room {
+pub struct RowBudget {
     rows: AtomicUsize,
     max_rows: usize,
 }
 
-impl Room {
-    /// Room for at most `max_rows` waiting rows, or for one request that has more.
+impl RowBudget {
+    /// RowBudget for at most `max_rows` waiting rows, or for one request that has more.
     pub fn new(max_rows: usize) -> Self {
         Self { rows: AtomicUsize::new(0), max_rows }
     }
@@ -95,7 +95,7 @@ impl Room {
 #[derive(Debug)]
 pub struct BatchQueue<P, I> {
     waiting: VecDeque<(Ticket, Entry<P>)>,
-    room: Arc<Room>,
+    room: Arc<RowBudget>,
     next: u64,
     free: Vec<I>,
     /// Leaders that have not formed their batch yet.
@@ -104,7 +104,7 @@ pub struct BatchQueue<P, I> {
 
 impl<P, I> BatchQueue<P, I> {
     /// An empty queue for these instances.
-    pub fn new(instances: Vec<I>, room: Arc<Room>) -> Self {
+    pub fn new(instances: Vec<I>, room: Arc<RowBudget>) -> Self {
         Self { waiting: VecDeque::new(), room, next: 0, free: instances, forming: 0 }
     }
 

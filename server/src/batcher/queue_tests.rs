@@ -47,7 +47,7 @@ struct Leader {
 /// Runs the events against the queue beside a plain list of who waits, in order of arrival.
 struct Model {
     queue: BatchQueue<u64, usize>,
-    room: Arc<Room>,
+    room: Arc<RowBudget>,
     waiting: Vec<Waiter>,
     tickets: HashMap<u64, Ticket>,
     leading: Vec<Leader>,
@@ -58,7 +58,7 @@ struct Model {
 
 impl Model {
     fn new(instances: usize, max_rows: usize) -> Self {
-        let room = Arc::new(Room::new(max_rows));
+        let room = Arc::new(RowBudget::new(max_rows));
         Self {
             queue: BatchQueue::new((0..instances).collect(), Arc::clone(&room)),
             room,
@@ -211,7 +211,7 @@ proptest! {
 
 #[test]
 fn a_request_that_left_cannot_leave_again() {
-    let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(8)));
+    let mut queue = BatchQueue::new(vec![()], Arc::new(RowBudget::new(8)));
     let entry = |payload| Entry { rows: 1, group: Some(Group::new()), payload };
     assert!(matches!(queue.admit(entry(0), Priority::DEFAULT), Admission::Lead((), _)));
     let Admission::Wait(ticket) = queue.admit(entry(1), Priority::DEFAULT) else {
@@ -225,7 +225,7 @@ fn a_request_that_left_cannot_leave_again() {
 #[test]
 fn a_stream_of_urgent_requests_starves_nobody() {
     let most = 4;
-    let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(most)));
+    let mut queue = BatchQueue::new(vec![()], Arc::new(RowBudget::new(most)));
     let entry = |payload| Entry { rows: 1, group: Some(Group::new()), payload };
     assert!(matches!(queue.admit(entry(0), Priority::DEFAULT), Admission::Lead((), _)));
     assert!(matches!(queue.admit(entry(1), Priority::LOWEST), Admission::Wait(_)));
