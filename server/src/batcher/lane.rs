@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 
 use super::{
     Instance, Waiting,
-    company::Company,
     queue::{BatchQueue, RowBudget},
+    wait::join_probe::JoinProbe,
 };
 use crate::workers;
 
@@ -19,7 +19,7 @@ pub(super) struct Lane {
     queue: Mutex<BatchQueue<Waiting, Box<Instance>>>,
     /// Told of every arrival while leaders may be waiting for more rows.
     pub(super) arrivals: Notify,
-    pub(super) company: Company,
+    pub(super) join_probe: JoinProbe,
 }
 
 impl Lane {
@@ -49,7 +49,7 @@ impl Lanes {
         let lane = |share| Lane {
             queue: Mutex::new(BatchQueue::new(share, Arc::clone(room))),
             arrivals: Notify::new(),
-            company: Company::new(),
+            join_probe: JoinProbe::new(),
         };
         Self { lanes: shares.into_iter().map(lane).collect(), instances: all }
     }

@@ -5,25 +5,23 @@
 //! too few), then runs what waits where it stands. A request that finds none waits in the queue; a leader
 //! that is done appoints the first of those who wait. With one connection nothing ever waits; with many,
 //! batches grow by themselves while the instances are busy. Where one instance runs long rows on all cores, it waits a
-//! little for those who were just answered (`regulars`). A request that is alone may have more cores than that (`solo`).
+//! little for those who were just answered (`returning_clients`). A request that is alone may have more cores than that (`idle_session`).
 //!
 //! Each worker has a queue and instances of its own (`lane`), and others help it out only when they have nothing
 //! to do: what a request touches stays with its core. On a GPU all share one queue, and each instance has a thread of its
 //! own (`thread`).
 
-mod company;
-mod courtesy;
 pub mod gather;
+mod idle_session;
 mod instance;
 mod lane;
-mod lease;
-mod pace;
+mod leader;
 pub mod queue;
-mod regulars;
 mod run;
+mod run_estimate;
 pub mod scatter;
-mod solo;
 mod thread;
+mod wait;
 mod watch;
 
 use std::{
@@ -39,15 +37,15 @@ use tokio::{
 };
 
 use gather::RequestInputs;
+use idle_session::IdleSession;
 pub use instance::Instance;
 use lane::Lanes;
-use lease::Lease;
-use pace::Pace;
-pub use pace::TimeDependsOn;
+use leader::Lease;
 use queue::{Admission, Entry, RowBudget, Ticket};
-use regulars::Regulars;
-use solo::Solo;
+use run_estimate::RunEstimate;
+pub use run_estimate::TimeDependsOn;
 pub use thread::InstanceThread;
+use wait::returning_clients::ReturningClients;
 pub use watch::Replacement;
 use watch::Unstopped;
 
@@ -115,11 +113,11 @@ struct Shared {
     lanes: Lanes,
     room: Arc<RowBudget>,
     policy: BatchPolicy,
-    pace: Pace,
+    run_estimate: RunEstimate,
     /// Where a single instance runs long rows on all cores.
-    regulars: Option<Regulars>,
+    returning_clients: Option<ReturningClients>,
     /// Where one more instance is there for requests that are alone.
-    solo: Option<Solo>,
+    idle_session: Option<IdleSession>,
     unstopped: Unstopped,
     /// Loads another instance in the place of one that does not stop.
     replacement: OnceLock<Replacement>,
@@ -137,9 +135,9 @@ impl Shared {
     fn ran(&self, entries: &[Entry<Waiting>], started: Instant, times: BatchTimes) {
         let rows = run::rows_of(entries);
         let queued = entries.iter().map(|entry| started - entry.payload.work.arrived).sum();
-        self.pace.learn(rows, || run::size_of(entries), times.total());
-        if let Some(regulars) = &self.regulars {
-            regulars.remember(entries.len() + self.lanes.waiting());
+        self.run_estimate.learn(rows, || run::size_of(entries), times.total());
+        if let Some(returning_clients) = &self.returning_clients {
+            returning_clients.remember(entries.len() + self.lanes.waiting());
         }
         self.metrics.batch_rows.observe(rows as f64);
         self.metrics.compute_duration.observe(times.total().as_secs_f64());
@@ -151,7 +149,7 @@ impl Shared {
     fn failed(&self, entries: &[Entry<Waiting>], started: Instant, error: &ExecuteError) {
         if error.fault == Fault::Stopped {
             self.metrics.runs.stopped.inc();
-            self.pace.learn(run::rows_of(entries), || run::size_of(entries), started.elapsed());
+            self.run_estimate.learn(run::rows_of(entries), || run::size_of(entries), started.elapsed());
         }
     }
 }
@@ -167,7 +165,7 @@ impl Batcher {
     /// `workers` threads; `time` is what runs took at warm-up.
     pub fn new(
         instances: Vec<Instance>,
-        solo: Option<Instance>,
+        idle_session: Option<Instance>,
         workers: usize,
         policy: BatchPolicy,
         time: RunCost,
@@ -176,14 +174,24 @@ impl Batcher {
         let room = Arc::new(RowBudget::new(policy.max_queue_rows));
         let is_long = time.first_row >= LONG_ROW;
         let has_all_cores = instances.len() == 1 && workers > 1;
-        let regulars = has_all_cores.then(|| Regulars::of(time)).flatten();
+        let returning_clients = has_all_cores.then(|| ReturningClients::of(time)).flatten();
         // To pass a request on costs nothing beside a run on another thread, and a GPU wants large batches.
         let is_apart = instances.iter().any(|instance| instance.thread().is_some());
         let lanes = Lanes::new(instances, if is_long || is_apart { 1 } else { workers }, &room);
-        let pace = Pace::new(time.first_row, policy.time_depends_on);
-        let solo = solo.map(Solo::new);
+        let run_estimate = RunEstimate::new(time.first_row, policy.time_depends_on);
+        let idle_session = idle_session.map(IdleSession::new);
         let (unstopped, replacement) = (Unstopped::default(), OnceLock::new());
-        let shared = Shared { lanes, room, policy, pace, regulars, solo, unstopped, replacement, metrics };
+        let shared = Shared {
+            lanes,
+            room,
+            policy,
+            run_estimate,
+            returning_clients,
+            idle_session,
+            unstopped,
+            replacement,
+            metrics,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -218,7 +226,7 @@ impl Batcher {
         let work = Work { inputs, optional, arrived, deadline };
         let entry = Entry { rows, group, payload: Waiting { work, turn: sender } };
         let home = self.shared.lanes.home();
-        let mut place = Place { shared: &self.shared, lane: home, ticket: None };
+        let mut place = QueueGuard { shared: &self.shared, lane: home, ticket: None };
         let mut leader = match self.admit(home, entry, schedule.priority) {
             Admission::Lead(lease, entry) => Some((lease, entry)),
             Admission::Wait(ticket) => {
@@ -302,13 +310,13 @@ fn expired() -> ServeError {
 }
 
 /// A request's place in the queue, given up when its task goes away.
-struct Place<'a> {
+struct QueueGuard<'a> {
     shared: &'a Shared,
     lane: usize,
     ticket: Option<Ticket>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             let withdrawn = self.shared.lanes.get(self.lane).queue().withdraw(ticket);

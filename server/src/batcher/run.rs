@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{
-    Answer, Instance, Shared, Turn, Waiting, expired, gather::RequestInputs, lease::Lease, pace::Size,
-    queue::Entry, watch::Run,
+    Answer, Instance, Shared, Turn, Waiting, expired, gather::RequestInputs, leader::Lease, queue::Entry,
+    run_estimate::Size, watch::Run,
 };
 use crate::{
     error::ServeError,
@@ -24,7 +24,9 @@ impl Lease {
     /// short, else on the thread that the instance has for long ones, so that it holds nobody else up and outlives this task.
     pub(super) fn run_where_it_fits(mut self, batch: Vec<Entry<Waiting>>) {
         let Some(instance) = self.instance.as_mut() else { return };
-        if instance.thread().is_none() && self.shared.pace.is_short(rows_of(&batch), || size_of(&batch)) {
+        if instance.thread().is_none()
+            && self.shared.run_estimate.is_short(rows_of(&batch), || size_of(&batch))
+        {
             self.run_here(batch);
             return;
         }
@@ -83,8 +85,8 @@ impl Lease {
         let stop = begin(0..live.len());
         let run = |instance: &mut Instance| run_together(instance, live, started, stop.as_deref());
         let is_alone = || live.len() == 1 && self.shared.lanes.has_one_leader();
-        let outcome = match &self.shared.solo {
-            Some(solo) => solo.run(instance, is_alone, run),
+        let outcome = match &self.shared.idle_session {
+            Some(idle_session) => idle_session.run(instance, is_alone, run),
             None => run(instance),
         };
         match outcome {

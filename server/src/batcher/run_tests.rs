@@ -33,7 +33,7 @@ struct Orders {
     may_end: AtomicUsize,
     stopped: AtomicUsize,
     runs: AtomicUsize,
-    /// Negative numbers fail in company.
+    /// Negative numbers fail in join_probe.
     threads: Mutex<Vec<ThreadId>>,
 }
 
@@ -193,7 +193,7 @@ async fn instances_that_do_not_stop_are_replaced_until_they_are_too_many() {
 }
 
 /// The size of a run of this request alone.
-fn size_of(shape: &[usize]) -> pace::Size {
+fn size_of(shape: &[usize]) -> run_estimate::Size {
     let elements: usize = shape.iter().product();
     let tensor =
         Tensor { datatype: Datatype::Int32, shape: shape.into(), data: vec![0; 4 * elements].into() };

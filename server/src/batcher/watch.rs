@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Instance, Shared, Waiting, lease::Lease, queue::Entry};
+use super::{Instance, Shared, Waiting, leader::Lease, queue::Entry};
 use crate::executor::Stop;
 
 /// How often the watch looks who still waits.

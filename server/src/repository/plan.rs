@@ -72,14 +72,14 @@ pub(super) struct Plan {
     /// Threads of each of them.
     pub(super) intra_op_threads: usize,
     /// Threads of one session more, for requests that are alone; 0: there is none.
-    pub(super) solo_threads: usize,
+    pub(super) idle_session_threads: usize,
 }
 
 impl Plan {
     /// On a GPU, which leaves hardly anything to the threads of a session. A large model is there but once.
     pub(super) fn on_gpu(is_large: bool, group: &InstanceGroup) -> Self {
         let count = group.count.unwrap_or(if is_large { 1 } else { GPU_INSTANCES });
-        Self { count, intra_op_threads: group.intra_op_threads.unwrap_or(1), solo_threads: 0 }
+        Self { count, intra_op_threads: group.intra_op_threads.unwrap_or(1), idle_session_threads: 0 }
     }
 
     /// For a model whose runs take so long on one of `threads`.
@@ -87,12 +87,12 @@ impl Plan {
         let worth = |thread: Duration| (time.first_row.as_nanos() / thread.as_nanos()) as usize;
         let each = worth(if are_cheap_together(time) { WORTH_AN_IDLE_THREAD } else { WORTH_A_THREAD });
         if 2 * each > threads {
-            return Self { count: 1, intra_op_threads: threads, solo_threads: 0 };
+            return Self { count: 1, intra_op_threads: threads, idle_session_threads: 0 };
         }
         let intra_op_threads = each.max(1);
-        let solo = worth(WORTH_AN_IDLE_THREAD).min(threads);
-        let solo_threads = if solo > intra_op_threads { solo } else { 0 };
-        Self { count: threads / intra_op_threads, intra_op_threads, solo_threads }
+        let idle_session = worth(WORTH_AN_IDLE_THREAD).min(threads);
+        let idle_session_threads = if idle_session > intra_op_threads { idle_session } else { 0 };
+        Self { count: threads / intra_op_threads, intra_op_threads, idle_session_threads }
     }
 }
 
@@ -112,8 +112,8 @@ mod tests {
     use super::*;
 
     fn plan(threads: usize, time: RunCost) -> (usize, usize, usize) {
-        let Plan { count, intra_op_threads, solo_threads } = Plan::for_run(threads, time);
-        (count, intra_op_threads, solo_threads)
+        let Plan { count, intra_op_threads, idle_session_threads } = Plan::for_run(threads, time);
+        (count, intra_op_threads, idle_session_threads)
     }
 
     /// Of a convolution: each row is computed anew.
@@ -136,9 +136,12 @@ mod tests {
         for threads in 1..=64 {
             for microseconds in (0..200_000).step_by(500) {
                 for time in [even(microseconds), cheap(microseconds)] {
-                    let (count, each, solo) = plan(threads, time);
+                    let (count, each, idle_session) = plan(threads, time);
                     assert!(count * each <= threads && threads < (count + 1) * each, "{threads}, {time:?}");
-                    assert!(solo == 0 || (each < solo && solo <= threads), "{threads}, {time:?}");
+                    assert!(
+                        idle_session == 0 || (each < idle_session && idle_session <= threads),
+                        "{threads}, {time:?}"
+                    );
                 }
             }
         }

@@ -83,8 +83,9 @@ impl Sessions {
             let join = |other: ScopedJoinHandle<'_, _>| other.join().unwrap_or(Err(LoadError::Panicked));
             iter::once(first).chain(others.into_iter().map(join)).collect::<Result<_, _>>()
         })?;
-        let solo = (plan.solo_threads > 0).then(|| another(plan.solo_threads)).transpose()?;
-        Ok((all, solo))
+        let idle_session =
+            (plan.idle_session_threads > 0).then(|| another(plan.idle_session_threads)).transpose()?;
+        Ok((all, idle_session))
     }
 
     /// Loads and warms what an instance on a GPU runs: a session for batches of all sizes up to `full`, or one for each of

@@ -6,11 +6,11 @@ use tokio::time::timeout_at;
 
 use super::{
     Instance, Shared, Turn, Waiting,
-    company::{self, LOOK},
-    courtesy::make_way,
     lane::Helper,
     queue::{Entry, Handover},
-    regulars::Regulars,
+    wait::join_probe::{self, LOOK},
+    wait::returning_clients::ReturningClients,
+    wait::yield_policy::make_way,
 };
 use crate::workers;
 
@@ -76,7 +76,7 @@ impl Lease {
     /// brought nobody.
     async fn look_for_company(&self, home: usize, rows: usize) {
         let (shared, lane) = (&self.shared, self.shared.lanes.get(home));
-        if !lane.company.is_worth_a_look() {
+        if !lane.join_probe.is_worth_a_look() {
             return;
         }
         let before = lane.queue().len();
@@ -92,25 +92,25 @@ impl Lease {
             in_vain = if waiting > known { 0 } else { in_vain + 1 };
         }
         if !is_full(before) {
-            let saved = company::saved(shared.pace.expected(1));
-            lane.company.looked(waiting.saturating_sub(before), saved, LOOK);
+            let saved = join_probe::saved(shared.run_estimate.expected(1));
+            lane.join_probe.looked(waiting.saturating_sub(before), saved, LOOK);
         }
     }
 
     /// Waits for those who were just answered to come again, one after the other, where that is worth it.
     async fn wait_for_regulars(&self, home: usize, rows: usize) {
         let shared = &self.shared;
-        let Some(regulars) = &shared.regulars else { return };
+        let Some(returning_clients) = &shared.returning_clients else { return };
         let there = || 1 + shared.lanes.get(home).queue().len();
         let is_full = || rows + shared.room.rows() >= shared.policy.max_joined_rows;
-        let (known, before) = (regulars.count(), there());
+        let (known, before) = (returning_clients.count(), there());
         let all_there = || there() >= known || is_full();
-        if all_there() || !regulars.company.is_worth_a_look() {
+        if all_there() || !returning_clients.join_probe.is_worth_a_look() {
             return;
         }
-        let row = shared.pace.expected(1);
+        let row = shared.run_estimate.expected(1);
         // Not the runtime's clock, which tests may stop.
-        let (mut latest, patience) = (std::time::Instant::now(), Regulars::patience(row));
+        let (mut latest, patience) = (std::time::Instant::now(), ReturningClients::patience(row));
         let mut present = before;
         while !all_there() && latest.elapsed() < patience {
             make_way();
@@ -119,7 +119,11 @@ impl Lease {
                 (latest, present) = (std::time::Instant::now(), there());
             }
         }
-        regulars.company.looked(there().saturating_sub(before), regulars.saved(row), patience);
+        returning_clients.join_probe.looked(
+            there().saturating_sub(before),
+            returning_clients.saved(row),
+            patience,
+        );
     }
 
     /// Waits until enough rows are there for the batch to go, at most for the delay that is allowed.
@@ -143,7 +147,7 @@ impl Lease {
     fn helpers(&self, home: usize) -> Vec<(usize, Self)> {
         let shared = &self.shared;
         let rows = shared.lanes.get(home).queue().rows();
-        let worth = shared.pace.expected(rows).as_nanos() / WORTH_WAKING.as_nanos();
+        let worth = shared.run_estimate.expected(rows).as_nanos() / WORTH_WAKING.as_nanos();
         if worth == 0 {
             return Vec::new();
         }

@@ -17,14 +17,14 @@ const SHOWN: u32 = 4;
 
 /// The session for requests that are alone.
 #[derive(Debug)]
-pub(super) struct Solo {
+pub(super) struct IdleSession {
     /// Locked while it runs; nobody ever waits for it.
     instance: Mutex<Instance>,
     /// Runs in a row that had nobody beside them.
     alone: AtomicU32,
 }
 
-impl Solo {
+impl IdleSession {
     pub(super) fn new(instance: Instance) -> Self {
         Self { instance: Mutex::new(instance), alone: AtomicU32::new(0) }
     }
@@ -79,37 +79,38 @@ mod tests {
     }
 
     /// Whether a run takes the session, where it is alone or not.
-    fn takes(solo: &Solo, is_alone: bool) -> bool {
+    fn takes(idle_session: &IdleSession, is_alone: bool) -> bool {
         let mut own = instance().0;
         let address = ptr::from_ref(&own);
-        solo.run(&mut own, || is_alone, |instance| !ptr::eq(instance, address))
+        idle_session.run(&mut own, || is_alone, |instance| !ptr::eq(instance, address))
     }
 
     #[test]
     fn it_is_taken_after_some_runs_that_were_alone() {
-        let solo = Solo::new(instance().0);
+        let idle_session = IdleSession::new(instance().0);
         for _ in 0..2 {
-            assert!(!takes(&solo, false));
-            assert!((0..SHOWN).all(|_| !takes(&solo, true)));
-            assert!((0..100).all(|_| takes(&solo, true)));
+            assert!(!takes(&idle_session, false));
+            assert!((0..SHOWN).all(|_| !takes(&idle_session, true)));
+            assert!((0..100).all(|_| takes(&idle_session, true)));
         }
     }
 
     #[test]
     fn while_it_runs_others_use_their_own() {
-        let solo = Solo::new(instance().0);
+        let idle_session = IdleSession::new(instance().0);
         let mut own = instance().0;
-        assert!((0..SHOWN).all(|_| !takes(&solo, true)));
-        assert!(!solo.run(&mut own, || true, |_| takes(&solo, true)));
-        assert!(takes(&solo, true));
+        assert!((0..SHOWN).all(|_| !takes(&idle_session, true)));
+        assert!(!idle_session.run(&mut own, || true, |_| takes(&idle_session, true)));
+        assert!(takes(&idle_session, true));
     }
 
     #[tokio::test]
     async fn one_client_takes_it_and_many_do_not() {
-        let ((own, runs), (other, other_runs), (solo, solo_runs)) = (instance(), instance(), instance());
+        let ((own, runs), (other, other_runs), (idle_session, solo_runs)) =
+            (instance(), instance(), instance());
         let metrics = Metrics::new().unwrap().model("add", "1");
         let batcher =
-            Batcher::new(vec![own, other], Some(solo), 1, policy(), RunCost::of_rows(SHORT), metrics);
+            Batcher::new(vec![own, other], Some(idle_session), 1, policy(), RunCost::of_rows(SHORT), metrics);
         let submit = |number| {
             let batcher = batcher.clone();
             async move { numbers(&batcher.submit(request(number, 1, 1), soon()).await.unwrap()) }

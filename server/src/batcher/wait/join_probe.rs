@@ -1,4 +1,4 @@
-//! Whether looking for company pays. A leader that looks lets others join its run, which spares each of them one of its
+//! Whether looking for join_probe pays. A leader that looks lets others join its run, which spares each of them one of its
 //! own; but a look costs a round of every socket, and wakes an idle thread to help with nothing: at one connection as
 //! much as all of HTTP.
 
@@ -8,7 +8,7 @@ use std::{
 };
 
 /// What a round of the sockets costs.
-pub(super) const LOOK: Duration = Duration::from_micros(4);
+pub(in crate::batcher) const LOOK: Duration = Duration::from_micros(4);
 
 /// What a request that joins saves, beside a part of its row's time: forming, calling and accounting for a run.
 const RUN: Duration = Duration::from_micros(3);
@@ -33,13 +33,13 @@ const MEMORY: u32 = 16;
 const ONE: u32 = 1 << 16;
 
 /// What a request saves by joining a run instead of having one, where rows take so long.
-pub(super) fn saved(row: Duration) -> Duration {
+pub(in crate::batcher) fn saved(row: Duration) -> Duration {
     RUN + row / PART_OF_ROW
 }
 
 /// What looks have brought. A lost update between two threads does no harm.
 #[derive(Debug)]
-pub(super) struct Company {
+pub(in crate::batcher) struct JoinProbe {
     /// Moving average of the requests that a look brings, in parts of [`ONE`].
     joining: AtomicU32,
     pays: AtomicBool,
@@ -47,21 +47,21 @@ pub(super) struct Company {
     batches: AtomicU32,
 }
 
-impl Company {
+impl JoinProbe {
     /// Looks are taken to pay until they are seen not to.
-    pub(super) const fn new() -> Self {
+    pub(in crate::batcher) const fn new() -> Self {
         Self { joining: AtomicU32::new(ONE), pays: AtomicBool::new(true), batches: AtomicU32::new(0) }
     }
 
     /// Whether the leader of a batch should look who else has come.
-    pub(super) fn is_worth_a_look(&self) -> bool {
+    pub(in crate::batcher) fn is_worth_a_look(&self) -> bool {
         let batches = self.batches.load(Ordering::Relaxed);
         self.batches.store(batches.wrapping_add(1), Ordering::Relaxed);
         self.pays.load(Ordering::Relaxed) || batches % PERIOD < TRIALS
     }
 
     /// A look that costs so much brought so many requests, each of which saves so much by joining.
-    pub(super) fn looked(&self, joined: usize, saved: Duration, cost: Duration) {
+    pub(in crate::batcher) fn looked(&self, joined: usize, saved: Duration, cost: Duration) {
         let joined = u32::try_from(joined).unwrap_or(u32::MAX).min(u32::MAX / ONE) * ONE;
         let known = self.joining.load(Ordering::Relaxed);
         let joining = known - known / MEMORY + joined / MEMORY;
@@ -80,11 +80,11 @@ mod tests {
     const LONG: Duration = Duration::from_millis(6);
 
     /// How many of so many batches look, where each look brings `joined` requests.
-    fn looks(company: &Company, batches: u32, joined: usize, row: Duration) -> u32 {
+    fn looks(join_probe: &JoinProbe, batches: u32, joined: usize, row: Duration) -> u32 {
         let look = |_: &u32| {
-            let looks = company.is_worth_a_look();
+            let looks = join_probe.is_worth_a_look();
             if looks {
-                company.looked(joined, saved(row), LOOK);
+                join_probe.looked(joined, saved(row), LOOK);
             }
             looks
         };
@@ -94,26 +94,26 @@ mod tests {
     #[test]
     fn it_is_looked_for_now_and_then_where_nobody_comes() {
         for row in [SHORT, LONG] {
-            let company = Company::new();
-            looks(&company, PERIOD, 0, row);
-            assert_eq!(looks(&company, PERIOD, 0, row), TRIALS, "{row:?}");
+            let join_probe = JoinProbe::new();
+            looks(&join_probe, PERIOD, 0, row);
+            assert_eq!(looks(&join_probe, PERIOD, 0, row), TRIALS, "{row:?}");
         }
     }
 
     #[test]
     fn it_is_looked_for_where_it_saves_more_than_the_look() {
         for (joined, row, always) in [(1, SHORT, false), (2, SHORT, true), (1, LONG, true)] {
-            let company = Company::new();
-            looks(&company, PERIOD, joined, row);
-            assert_eq!(looks(&company, PERIOD, joined, row) == PERIOD, always, "{joined} {row:?}");
+            let join_probe = JoinProbe::new();
+            looks(&join_probe, PERIOD, joined, row);
+            assert_eq!(looks(&join_probe, PERIOD, joined, row) == PERIOD, always, "{joined} {row:?}");
         }
     }
 
     #[test]
     fn it_is_found_again() {
-        let company = Company::new();
-        looks(&company, PERIOD, 0, SHORT);
-        looks(&company, 2 * PERIOD, 15, SHORT);
-        assert_eq!(looks(&company, PERIOD, 15, SHORT), PERIOD);
+        let join_probe = JoinProbe::new();
+        looks(&join_probe, PERIOD, 0, SHORT);
+        looks(&join_probe, 2 * PERIOD, 15, SHORT);
+        assert_eq!(looks(&join_probe, PERIOD, 15, SHORT), PERIOD);
     }
 }

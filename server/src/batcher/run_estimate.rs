@@ -85,13 +85,13 @@ enum Known {
 
 /// Moving averages of the time that runs take. A lost update between two threads does no harm.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RunEstimate {
     /// Of one row; 0 as long as that is not known.
     row_nanoseconds: AtomicU64,
     known: Known,
 }
 
-impl Pace {
+impl RunEstimate {
     /// For a model of which a row took so long at warm-up; zero: warm-up ran none.
     pub(super) fn new(row_duration: Duration, depends_on: TimeDependsOn) -> Self {
         let known = match depends_on {
@@ -156,10 +156,10 @@ mod tests {
 
     #[test]
     fn rows_that_are_alike_need_nothing_but_a_row_s_time() {
-        let pace = Pace::new(MILLISECOND, TimeDependsOn::Rows);
-        let is_short = |rows| pace.is_short(rows, || unreachable!());
+        let run_estimate = RunEstimate::new(MILLISECOND, TimeDependsOn::Rows);
+        let is_short = |rows| run_estimate.is_short(rows, || unreachable!());
         assert!(is_short(1) && is_short(4) && !is_short(5));
-        let unknown = Pace::new(Duration::ZERO, TimeDependsOn::Rows);
+        let unknown = RunEstimate::new(Duration::ZERO, TimeDependsOn::Rows);
         assert!(!unknown.is_short(1, || one(1)), "nothing ran at warm-up");
         unknown.learn(2, || one(1), MILLISECOND);
         assert!(unknown.is_short(8, || one(1)) && !unknown.is_short(9, || one(1)));
@@ -167,18 +167,18 @@ mod tests {
 
     #[test]
     fn what_depends_on_values_is_never_known_to_be_short() {
-        let pace = Pace::new(Duration::from_nanos(1), TimeDependsOn::Values);
-        pace.learn(1, || one(1), Duration::from_nanos(1));
-        assert!(!pace.is_short(1, || one(1)));
+        let run_estimate = RunEstimate::new(Duration::from_nanos(1), TimeDependsOn::Values);
+        run_estimate.learn(1, || one(1), Duration::from_nanos(1));
+        assert!(!run_estimate.is_short(1, || one(1)));
     }
 
     #[test]
     fn a_size_that_became_long_is_not_short_any_more() {
-        let pace = Pace::new(Duration::ZERO, TimeDependsOn::Sizes);
-        pace.learn(1, || one(8), MILLISECOND);
-        assert!(pace.is_short(1, || one(8)));
-        pace.learn(1, || one(8), Duration::from_secs(30));
-        assert!(!pace.is_short(1, || one(8)));
+        let run_estimate = RunEstimate::new(Duration::ZERO, TimeDependsOn::Sizes);
+        run_estimate.learn(1, || one(8), MILLISECOND);
+        assert!(run_estimate.is_short(1, || one(8)));
+        run_estimate.learn(1, || one(8), Duration::from_secs(30));
+        assert!(!run_estimate.is_short(1, || one(8)));
     }
 
     proptest! {
@@ -189,14 +189,14 @@ mod tests {
             seen in prop::collection::vec((1..100_000_usize, 1..100_usize), 0..400),
             asked in prop::collection::vec((1..100_000_usize, 1..100_usize), 0..400),
         ) {
-            let pace = Pace::new(Duration::from_nanos(10), TimeDependsOn::Sizes);
+            let run_estimate = RunEstimate::new(Duration::from_nanos(10), TimeDependsOn::Sizes);
             let time = |width: usize, rows: usize| Duration::from_nanos((rows * width * width) as u64);
             let size = |width: usize, rows: usize| Size::of([4 * rows * width, width]);
             for (width, rows) in seen {
-                pace.learn(rows, || size(width, rows), time(width, rows));
+                run_estimate.learn(rows, || size(width, rows), time(width, rows));
             }
             for (width, rows) in asked {
-                if pace.is_short(rows, || size(width, rows)) {
+                if run_estimate.is_short(rows, || size(width, rows)) {
                     // Width and rows may both be at the other end of their step.
                     prop_assert!(time(width, rows) <= LONGEST_INLINE * GROWTH);
                 }
@@ -205,11 +205,11 @@ mod tests {
 
         #[test]
         fn a_size_twice_as_large_is_another(size in 1..1_000_000_usize, more in 1..100_usize) {
-            let pace = Pace::new(Duration::from_nanos(1), TimeDependsOn::Sizes);
-            prop_assert!(!pace.is_short(1, || one(size)));
-            pace.learn(1, || one(size), MILLISECOND);
-            prop_assert!(pace.is_short(1, || one(size)));
-            prop_assert!(!pace.is_short(1, || one(size * 2 + more)));
+            let run_estimate = RunEstimate::new(Duration::from_nanos(1), TimeDependsOn::Sizes);
+            prop_assert!(!run_estimate.is_short(1, || one(size)));
+            run_estimate.learn(1, || one(size), MILLISECOND);
+            prop_assert!(run_estimate.is_short(1, || one(size)));
+            prop_assert!(!run_estimate.is_short(1, || one(size * 2 + more)));
         }
 
         #[test]

@@ -22,28 +22,28 @@ const MOST_DOUBLINGS: u32 = 6;
 const WEIGHT_OF_LONG: u32 = 8;
 
 thread_local! {
-    static COURTESY: Cell<Courtesy> = const { Cell::new(Courtesy::NEW) };
+    static COURTESY: Cell<YieldPolicy> = const { Cell::new(YieldPolicy::NEW) };
 }
 
 /// Lets whatever else is ready to run on this core do so, unless that has lately taken long.
-pub(super) fn make_way() {
-    let courtesy = COURTESY.get();
+pub(in crate::batcher) fn make_way() {
+    let yield_policy = COURTESY.get();
     let asked = Instant::now();
-    if courtesy.is_due(asked) {
+    if yield_policy.is_due(asked) {
         std::thread::yield_now();
-        COURTESY.set(courtesy.after(asked, Instant::now()));
+        COURTESY.set(yield_policy.after(asked, Instant::now()));
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Courtesy {
+struct YieldPolicy {
     /// How often it has lately taken long, times [`WEIGHT_OF_LONG`].
     long: u32,
     /// When others are let go first again.
     resumes: Option<Instant>,
 }
 
-impl Courtesy {
+impl YieldPolicy {
     const NEW: Self = Self { long: 0, resumes: None };
 
     fn is_due(self, now: Instant) -> bool {
@@ -68,11 +68,11 @@ mod tests {
     #[test]
     fn it_costs_little_beside_a_program_that_never_rests() {
         let slice = 4 * LONG;
-        let (mut courtesy, start) = (Courtesy::NEW, Instant::now());
+        let (mut yield_policy, start) = (YieldPolicy::NEW, Instant::now());
         let (mut now, mut given) = (start, Duration::ZERO);
         while now < start + 60_000 * LONG {
-            if courtesy.is_due(now) {
-                courtesy = courtesy.after(now, now + slice);
+            if yield_policy.is_due(now) {
+                yield_policy = yield_policy.after(now, now + slice);
                 now += slice;
                 given += slice;
             }
@@ -84,11 +84,11 @@ mod tests {
     #[test]
     fn once_is_soon_forgotten() {
         let start = Instant::now();
-        let long = Courtesy::NEW.after(start, start + 2 * LONG);
+        let long = YieldPolicy::NEW.after(start, start + 2 * LONG);
         assert!(!long.is_due(start + 9 * LONG));
         let later = start + 10 * LONG;
         assert!(long.is_due(later));
-        let quick = |courtesy: Courtesy, _| courtesy.after(later, later + LONG);
+        let quick = |yield_policy: YieldPolicy, _| yield_policy.after(later, later + LONG);
         let forgotten = (0..WEIGHT_OF_LONG).fold(long, quick);
         assert!(forgotten.is_due(later));
         assert_eq!(forgotten.long, 0);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::company::{self, Company};
+use super::join_probe::{self, JoinProbe};
 use crate::executor::RunCost;
 
 /// Models whose rows take less have no use for it.
@@ -24,38 +24,38 @@ const RETURN: Duration = Duration::from_micros(100);
 
 /// Who was there when the last batch ended.
 #[derive(Debug)]
-pub(super) struct Regulars {
+pub(in crate::batcher) struct ReturningClients {
     requests: AtomicUsize,
     time: RunCost,
     /// What waiting for them has brought.
-    pub(super) company: Company,
+    pub(in crate::batcher) join_probe: JoinProbe,
 }
 
-impl Regulars {
+impl ReturningClients {
     /// Of a model whose runs take so long, if they take long enough.
-    pub(super) fn of(time: RunCost) -> Option<Self> {
-        let new = || Self { requests: AtomicUsize::new(0), time, company: Company::new() };
+    pub(in crate::batcher) fn of(time: RunCost) -> Option<Self> {
+        let new = || Self { requests: AtomicUsize::new(0), time, join_probe: JoinProbe::new() };
         (time.first_row >= SHORTEST_ROW).then(new)
     }
 
     /// A batch has ended with so many requests in it and behind it.
-    pub(super) fn remember(&self, requests: usize) {
+    pub(in crate::batcher) fn remember(&self, requests: usize) {
         self.requests.store(requests, Ordering::Relaxed);
     }
 
     /// How many they are.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::batcher) fn count(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
     /// How long a leader waits at most until the next of them comes, where a row takes so long.
-    pub(super) fn patience(row: Duration) -> Duration {
+    pub(in crate::batcher) fn patience(row: Duration) -> Duration {
         (row / PART_OF_ROW).max(RETURN)
     }
 
     /// What each of them saves by joining, where a row takes so long.
-    pub(super) fn saved(&self, row: Duration) -> Duration {
-        company::saved(row).max(self.time.spared())
+    pub(in crate::batcher) fn saved(&self, row: Duration) -> Duration {
+        join_probe::saved(row).max(self.time.spared())
     }
 }
 
@@ -65,18 +65,18 @@ mod tests {
 
     #[test]
     fn a_leader_waits_where_that_can_save_something() {
-        let of = |microseconds| Regulars::of(RunCost::of_rows(Duration::from_micros(microseconds)));
+        let of = |microseconds| ReturningClients::of(RunCost::of_rows(Duration::from_micros(microseconds)));
         assert!(of(60).is_none());
         assert!(of(300).is_some());
-        assert_eq!(Regulars::patience(Duration::from_millis(16)), Duration::from_millis(1));
-        assert_eq!(Regulars::patience(Duration::from_micros(300)), RETURN);
+        assert_eq!(ReturningClients::patience(Duration::from_millis(16)), Duration::from_millis(1));
+        assert_eq!(ReturningClients::patience(Duration::from_micros(300)), RETURN);
     }
 
     #[test]
     fn whoever_joins_a_run_that_reads_its_weights_once_saves_most_of_one() {
         let row = Duration::from_millis(3);
-        let even = Regulars::of(RunCost::of_rows(row)).unwrap();
-        let cheap = Regulars::of(RunCost { first_row: row, further_row: row / 4 }).unwrap();
+        let even = ReturningClients::of(RunCost::of_rows(row)).unwrap();
+        let cheap = ReturningClients::of(RunCost { first_row: row, further_row: row / 4 }).unwrap();
         assert!(even.saved(row) < row / 4);
         assert_eq!(cheap.saved(row / 2), row / 4 * 3);
     }
