@@ -12,14 +12,14 @@ use decima_server::{
 /// Requests that wait at once.
 const WAITING: [usize; 2] = [64, 1024];
 
-/// Rows of the batches that they leave in.
+/// Rows of the batches in which they leave.
 const BATCH: usize = 32;
 
 fn entry(group: usize) -> Entry<usize> {
     Entry { rows: 1, group: Some(Group::from_slice(&[group])), payload: 0 }
 }
 
-/// Lets `count` requests of `groups` shapes in turn wait behind one that leads.
+/// Adds `count` requests, of `groups` shapes in turn, behind one that leads.
 fn fill(queue: &mut BatchQueue<usize, ()>, count: usize, groups: usize) -> Vec<Ticket> {
     (0..count)
         .filter_map(|index| match queue.admit(entry(index % groups), Priority::DEFAULT) {
@@ -29,11 +29,11 @@ fn fill(queue: &mut BatchQueue<usize, ()>, count: usize, groups: usize) -> Vec<T
         .collect()
 }
 
-/// Takes batches until nobody waits and the instance is free again.
+/// Takes batches until no request waits and the instance is free again.
 fn drain(queue: &mut BatchQueue<usize, ()>) {
     while let Handover::Appoint((), leader) = queue.hand_back(()) {
         black_box(queue.join(leader.group.as_ref(), BATCH - leader.rows));
-        queue.formed();
+        queue.end_forming();
     }
 }
 

@@ -1,45 +1,44 @@
-//! A request that is alone, on all cores.
+//! A session of many threads for a client that is alone.
 //!
-//! Where a row takes about a millisecond, sessions of one thread serve many clients best: their runs go side by side,
-//! and none waits for another. But a client that is alone keeps one core busy then, and the rest idle. For it there is
-//! one session more, which runs on many threads. It is taken once several runs in a row have had nobody beside them:
-//! two clients whose runs end together look alone to the later of them, and would be in each other's way next time.
+//! Where a row takes about a millisecond, sessions of one thread each serve many clients best: their runs go side by side
+//! and do not wait for each other. A single client would then keep one core busy and leave the others idle. For it the model
+//! has one more session, which runs on many threads. A leader uses that session once several runs in a row have had no other
+//! request beside them.
 
 use std::sync::{
     Mutex, TryLockError,
     atomic::{AtomicU32, Ordering},
 };
 
-use super::Instance;
+use super::{instance::Instance, tuning::LONE_RUNS};
 
-/// So many runs in a row that had nobody beside them show that a client is alone.
-const SHOWN: u32 = 4;
-
-/// The session for requests that are alone.
+/// The session, and how long a client has been alone.
 #[derive(Debug)]
 pub(super) struct IdleSession {
-    /// Locked while it runs; nobody ever waits for it.
+    /// Locked while it runs a batch. No leader waits for the lock.
     instance: Mutex<Instance>,
-    /// Runs in a row that had nobody beside them.
-    alone: AtomicU32,
+    /// Consecutive runs without any other request, up to [`LONE_RUNS`].
+    lone_runs: AtomicU32,
 }
 
 impl IdleSession {
+    /// Wraps the instance that holds the session.
     pub(super) fn new(instance: Instance) -> Self {
-        Self { instance: Mutex::new(instance), alone: AtomicU32::new(0) }
+        Self { instance: Mutex::new(instance), lone_runs: AtomicU32::new(0) }
     }
 
-    /// Has `run` use this session if it `is_alone`, and has been for a while, else the leader's own one.
+    /// Calls `run` with this session if the request `is_alone` and the last [`LONE_RUNS`] runs were too, and with the leader's
+    /// `own` instance otherwise.
     pub(super) fn run<R>(
         &self,
         own: &mut Instance,
         is_alone: impl Fn() -> bool,
         run: impl FnOnce(&mut Instance) -> R,
     ) -> R {
-        let result = if self.alone.load(Ordering::Relaxed) >= SHOWN && is_alone() {
+        let result = if self.lone_runs.load(Ordering::Relaxed) >= LONE_RUNS && is_alone() {
             match self.instance.try_lock() {
                 Ok(mut instance) => run(&mut instance),
-                // It is as usable as after any failed run.
+                // An instance stays usable after a panic, as after any other failed run.
                 Err(TryLockError::Poisoned(error)) => run(&mut error.into_inner()),
                 Err(TryLockError::WouldBlock) => run(own),
             }
@@ -47,9 +46,9 @@ impl IdleSession {
             run(own)
         };
         if !is_alone() {
-            self.alone.store(0, Ordering::Relaxed);
-        } else if self.alone.load(Ordering::Relaxed) < SHOWN {
-            self.alone.fetch_add(1, Ordering::Relaxed);
+            self.lone_runs.store(0, Ordering::Relaxed);
+        } else if self.lone_runs.load(Ordering::Relaxed) < LONE_RUNS {
+            self.lone_runs.fetch_add(1, Ordering::Relaxed);
         }
         result
     }
@@ -78,35 +77,35 @@ mod tests {
         (Instance::new(Box::new(executor)), runs)
     }
 
-    /// Whether a run takes the session, where it is alone or not.
-    fn takes(idle_session: &IdleSession, is_alone: bool) -> bool {
+    /// Returns whether a run uses the idle session.
+    fn uses(idle_session: &IdleSession, is_alone: bool) -> bool {
         let mut own = instance().0;
         let address = ptr::from_ref(&own);
         idle_session.run(&mut own, || is_alone, |instance| !ptr::eq(instance, address))
     }
 
     #[test]
-    fn it_is_taken_after_some_runs_that_were_alone() {
+    fn a_leader_uses_it_after_enough_lone_runs() {
         let idle_session = IdleSession::new(instance().0);
         for _ in 0..2 {
-            assert!(!takes(&idle_session, false));
-            assert!((0..SHOWN).all(|_| !takes(&idle_session, true)));
-            assert!((0..100).all(|_| takes(&idle_session, true)));
+            assert!(!uses(&idle_session, false));
+            assert!((0..LONE_RUNS).all(|_| !uses(&idle_session, true)));
+            assert!((0..100).all(|_| uses(&idle_session, true)));
         }
     }
 
     #[test]
-    fn while_it_runs_others_use_their_own() {
+    fn while_it_runs_other_leaders_use_their_own_instances() {
         let idle_session = IdleSession::new(instance().0);
         let mut own = instance().0;
-        assert!((0..SHOWN).all(|_| !takes(&idle_session, true)));
-        assert!(!idle_session.run(&mut own, || true, |_| takes(&idle_session, true)));
-        assert!(takes(&idle_session, true));
+        assert!((0..LONE_RUNS).all(|_| !uses(&idle_session, true)));
+        assert!(!idle_session.run(&mut own, || true, |_| uses(&idle_session, true)));
+        assert!(uses(&idle_session, true));
     }
 
     #[tokio::test]
-    async fn one_client_takes_it_and_many_do_not() {
-        let ((own, runs), (other, other_runs), (idle_session, solo_runs)) =
+    async fn one_client_uses_it_and_many_do_not() {
+        let ((own, runs), (other, other_runs), (idle_session, idle_session_runs)) =
             (instance(), instance(), instance());
         let metrics = Metrics::new().unwrap().model("add", "1");
         let batcher =
@@ -117,7 +116,7 @@ mod tests {
         };
         let counts = || {
             let side_by_side = runs.load(Ordering::Relaxed) + other_runs.load(Ordering::Relaxed);
-            (side_by_side, solo_runs.load(Ordering::Relaxed))
+            (side_by_side, idle_session_runs.load(Ordering::Relaxed))
         };
         for number in 0..10 {
             assert_eq!(submit(number).await, [number + 1]);

@@ -1,119 +1,104 @@
-//! Whether looking for join_probe pays. A leader that looks lets others join its run, which spares each of them one of its
-//! own; but a look costs a round of every socket, and wakes an idle thread to help with nothing: at one connection as
-//! much as all of HTTP.
+//! Whether probing for more requests pays.
+//!
+//! A leader that yields to the runtime lets other requests join its batch, and each of them saves a run of its own. Yielding costs
+//! a poll of every socket, and it may wake an idle thread for nothing: with a single connection it costs as much as
+//! all of HTTP. So leaders probe always while probes save more than they cost, and for a few batches of each period otherwise.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
 };
 
-/// What a round of the sockets costs.
-pub(in crate::batcher) const LOOK: Duration = Duration::from_micros(4);
+use crate::batcher::tuning;
 
-/// What a request that joins saves, beside a part of its row's time: forming, calling and accounting for a run.
-const RUN: Duration = Duration::from_micros(3);
+/// One request in the fixed-point number that the moving average is kept in.
+const ONE_REQUEST: u32 = 1 << 16;
 
-/// The part of a row's time that goes to the run, whatever its rows.
-const PART_OF_ROW: u32 = 5;
-
-/// Looks go on until they bring less than so many percent of what they cost: to look now and then takes more time
-/// than to look always or never.
-const ENOUGH_TO_GO_ON: u128 = 80;
-
-/// While looking does not pay, so many batches in a row look all the same, to see whether it would.
-const TRIALS: u32 = 16;
-
-/// Of so many batches.
-const PERIOD: u32 = 512;
-
-/// A look counts as one in so many of those before.
-const MEMORY: u32 = 16;
-
-/// Fixed point: one request.
-const ONE: u32 = 1 << 16;
-
-/// What a request saves by joining a run instead of having one, where rows take so long.
-pub(in crate::batcher) fn saved(row: Duration) -> Duration {
-    RUN + row / PART_OF_ROW
+/// Returns what a request saves by joining a batch instead of having a run of its own, given the time of one row.
+pub(in crate::batcher) fn saved_by_joining(row: Duration) -> Duration {
+    tuning::RUN_OVERHEAD + row / tuning::RUN_SHARE_OF_ROW
 }
 
-/// What looks have brought. A lost update between two threads does no harm.
+/// What recent probes have brought. Two threads may overwrite each other's update, which does no harm to an average.
 #[derive(Debug)]
 pub(in crate::batcher) struct JoinProbe {
-    /// Moving average of the requests that a look brings, in parts of [`ONE`].
+    /// Moving average of the requests that join during a probe, in units of 1/[`ONE_REQUEST`].
     joining: AtomicU32,
     pays: AtomicBool,
-    /// Batches so far.
+    /// Batches so far; wraps.
     batches: AtomicU32,
 }
 
 impl JoinProbe {
-    /// Looks are taken to pay until they are seen not to.
+    /// Starts with the assumption that probes pay.
     pub(in crate::batcher) const fn new() -> Self {
-        Self { joining: AtomicU32::new(ONE), pays: AtomicBool::new(true), batches: AtomicU32::new(0) }
+        Self { joining: AtomicU32::new(ONE_REQUEST), pays: AtomicBool::new(true), batches: AtomicU32::new(0) }
     }
 
-    /// Whether the leader of a batch should look who else has come.
-    pub(in crate::batcher) fn is_worth_a_look(&self) -> bool {
+    /// Counts a batch, and returns whether its leader should probe.
+    pub(in crate::batcher) fn should_probe(&self) -> bool {
         let batches = self.batches.load(Ordering::Relaxed);
         self.batches.store(batches.wrapping_add(1), Ordering::Relaxed);
-        self.pays.load(Ordering::Relaxed) || batches % PERIOD < TRIALS
+        self.pays.load(Ordering::Relaxed) || batches % tuning::PROBE_PERIOD < tuning::TRIAL_PROBES
     }
 
-    /// A look that costs so much brought so many requests, each of which saves so much by joining.
-    pub(in crate::batcher) fn looked(&self, joined: usize, saved: Duration, cost: Duration) {
-        let joined = u32::try_from(joined).unwrap_or(u32::MAX).min(u32::MAX / ONE) * ONE;
+    /// Records a probe: its `cost`, how many requests `joined`, and what each of them `saved`.
+    pub(in crate::batcher) fn record(&self, joined: usize, saved: Duration, cost: Duration) {
+        let joined = u32::try_from(joined).unwrap_or(u32::MAX).min(u32::MAX / ONE_REQUEST) * ONE_REQUEST;
         let known = self.joining.load(Ordering::Relaxed);
-        let joining = known - known / MEMORY + joined / MEMORY;
+        let weight = tuning::PROBE_AVERAGE_WEIGHT;
+        let joining = known - known / weight + joined / weight;
         self.joining.store(joining, Ordering::Relaxed);
-        let saves = u128::from(joining) * saved.as_nanos() / u128::from(ONE);
-        let enough = if self.pays.load(Ordering::Relaxed) { ENOUGH_TO_GO_ON } else { 100 };
-        self.pays.store(saves * 100 >= cost.as_nanos() * enough, Ordering::Relaxed);
+        let saves = u128::from(joining) * saved.as_nanos() / u128::from(ONE_REQUEST);
+        let percent = if self.pays.load(Ordering::Relaxed) { tuning::KEEP_PROBING_PERCENT } else { 100 };
+        self.pays.store(saves * 100 >= cost.as_nanos() * percent, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tuning::{PROBE_PERIOD, TRIAL_PROBES};
+
     use super::*;
 
     const SHORT: Duration = Duration::from_nanos(500);
     const LONG: Duration = Duration::from_millis(6);
 
-    /// How many of so many batches look, where each look brings `joined` requests.
-    fn looks(join_probe: &JoinProbe, batches: u32, joined: usize, row: Duration) -> u32 {
-        let look = |_: &u32| {
-            let looks = join_probe.is_worth_a_look();
-            if looks {
-                join_probe.looked(joined, saved(row), LOOK);
+    /// Counts the batches, of `batches`, whose leader probes, where each probe brings `joined` requests.
+    fn probes(probe: &JoinProbe, batches: u32, joined: usize, row: Duration) -> u32 {
+        let form = |_: &u32| {
+            let should_probe = probe.should_probe();
+            if should_probe {
+                probe.record(joined, saved_by_joining(row), tuning::PROBE_COST);
             }
-            looks
+            should_probe
         };
-        u32::try_from((0..batches).filter(look).count()).unwrap()
+        u32::try_from((0..batches).filter(form).count()).unwrap()
     }
 
     #[test]
-    fn it_is_looked_for_now_and_then_where_nobody_comes() {
+    fn where_no_request_joins_only_trial_probes_remain() {
         for row in [SHORT, LONG] {
-            let join_probe = JoinProbe::new();
-            looks(&join_probe, PERIOD, 0, row);
-            assert_eq!(looks(&join_probe, PERIOD, 0, row), TRIALS, "{row:?}");
+            let probe = JoinProbe::new();
+            probes(&probe, PROBE_PERIOD, 0, row);
+            assert_eq!(probes(&probe, PROBE_PERIOD, 0, row), TRIAL_PROBES, "{row:?}");
         }
     }
 
     #[test]
-    fn it_is_looked_for_where_it_saves_more_than_the_look() {
+    fn leaders_always_probe_where_that_saves_more_than_it_costs() {
         for (joined, row, always) in [(1, SHORT, false), (2, SHORT, true), (1, LONG, true)] {
-            let join_probe = JoinProbe::new();
-            looks(&join_probe, PERIOD, joined, row);
-            assert_eq!(looks(&join_probe, PERIOD, joined, row) == PERIOD, always, "{joined} {row:?}");
+            let probe = JoinProbe::new();
+            probes(&probe, PROBE_PERIOD, joined, row);
+            assert_eq!(probes(&probe, PROBE_PERIOD, joined, row) == PROBE_PERIOD, always, "{joined} {row:?}");
         }
     }
 
     #[test]
-    fn it_is_found_again() {
-        let join_probe = JoinProbe::new();
-        looks(&join_probe, PERIOD, 0, SHORT);
-        looks(&join_probe, 2 * PERIOD, 15, SHORT);
-        assert_eq!(looks(&join_probe, PERIOD, 15, SHORT), PERIOD);
+    fn trial_probes_notice_when_requests_begin_to_join() {
+        let probe = JoinProbe::new();
+        probes(&probe, PROBE_PERIOD, 0, SHORT);
+        probes(&probe, 2 * PROBE_PERIOD, 15, SHORT);
+        assert_eq!(probes(&probe, PROBE_PERIOD, 15, SHORT), PROBE_PERIOD);
     }
 }

@@ -1,61 +1,55 @@
-//! Clients that come again. Whoever has been answered is likely to ask the next thing at once, a moment too late for
-//! the batch that follows: two clients would take turns, a batch of one each.
+//! Whether and how long a leader waits for the clients of the previous batch.
 //!
-//! Where a single instance runs on all cores, that costs twice. Its threads wait for each other several times in a run,
-//! and for all the longer as requests come and answers go on the same cores meanwhile; and a run of two rows takes less
-//! than two runs. So its leader waits a little for those who were there when the last batch ended, if they do come.
+//! A client that has just been answered often sends its next request at once, a moment too late for the batch that follows. Two
+//! such clients take turns, each alone in its batch.
+//!
+//! Where a single instance runs on all cores, that costs twice. A run of two rows takes less time than two runs. And the
+//! threads of a run wait for each other several times, which takes longer while the same cores also read requests and
+//! write answers. So the leader of such an instance waits briefly until as many requests are present as at the end of the
+//! previous batch.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use super::join_probe::{self, JoinProbe};
-use crate::executor::RunCost;
+use super::join_probe::{JoinProbe, saved_by_joining};
+use crate::{batcher::tuning, executor::RunCost};
 
-/// Models whose rows take less have no use for it.
-const SHORTEST_ROW: Duration = Duration::from_micros(250);
-
-/// A leader waits at most for such a part of a row's time for the next one to come,
-const PART_OF_ROW: u32 = 16;
-
-/// or, if that is longer, for as long as a client takes that asks again at once.
-const RETURN: Duration = Duration::from_micros(100);
-
-/// Who was there when the last batch ended.
+/// How many requests were present at the end of the previous batch, and whether waiting for them has paid.
 #[derive(Debug)]
 pub(in crate::batcher) struct ReturningClients {
     requests: AtomicUsize,
-    time: RunCost,
-    /// What waiting for them has brought.
-    pub(in crate::batcher) join_probe: JoinProbe,
+    cost: RunCost,
+    /// Whether waiting for them has paid lately.
+    pub(in crate::batcher) probe: JoinProbe,
 }
 
 impl ReturningClients {
-    /// Of a model whose runs take so long, if they take long enough.
-    pub(in crate::batcher) fn of(time: RunCost) -> Option<Self> {
-        let new = || Self { requests: AtomicUsize::new(0), time, join_probe: JoinProbe::new() };
-        (time.first_row >= SHORTEST_ROW).then(new)
+    /// Returns the policy for a model with this run cost, or `None` where its rows are too short.
+    pub(in crate::batcher) fn for_model(cost: RunCost) -> Option<Self> {
+        let new = || Self { requests: AtomicUsize::new(0), cost, probe: JoinProbe::new() };
+        (cost.first_row >= tuning::RETURNING_CLIENTS_ROW_TIME).then(new)
     }
 
-    /// A batch has ended with so many requests in it and behind it.
-    pub(in crate::batcher) fn remember(&self, requests: usize) {
+    /// Records that a batch has ended with `requests` in it and in the queue behind it.
+    pub(in crate::batcher) fn record(&self, requests: usize) {
         self.requests.store(requests, Ordering::Relaxed);
     }
 
-    /// How many they are.
-    pub(in crate::batcher) fn count(&self) -> usize {
+    /// Returns how many requests were present at the end of the previous batch.
+    pub(in crate::batcher) fn expected(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How long a leader waits at most until the next of them comes, where a row takes so long.
-    pub(in crate::batcher) fn patience(row: Duration) -> Duration {
-        (row / PART_OF_ROW).max(RETURN)
+    /// Returns the longest wait for the next of them, given the time of one row.
+    pub(in crate::batcher) fn max_gap(row: Duration) -> Duration {
+        (row / tuning::RETURN_WAIT_SHARE_OF_ROW).max(tuning::MIN_RETURN_WAIT)
     }
 
-    /// What each of them saves by joining, where a row takes so long.
-    pub(in crate::batcher) fn saved(&self, row: Duration) -> Duration {
-        join_probe::saved(row).max(self.time.spared())
+    /// Returns what each of them saves by joining, given the time of one row.
+    pub(in crate::batcher) fn saved_by_joining(&self, row: Duration) -> Duration {
+        saved_by_joining(row).max(self.cost.saved_by_joining())
     }
 }
 
@@ -64,20 +58,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_leader_waits_where_that_can_save_something() {
-        let of = |microseconds| ReturningClients::of(RunCost::of_rows(Duration::from_micros(microseconds)));
+    fn a_leader_waits_only_where_rows_are_long_enough() {
+        let of =
+            |microseconds| ReturningClients::for_model(RunCost::of_rows(Duration::from_micros(microseconds)));
         assert!(of(60).is_none());
         assert!(of(300).is_some());
-        assert_eq!(ReturningClients::patience(Duration::from_millis(16)), Duration::from_millis(1));
-        assert_eq!(ReturningClients::patience(Duration::from_micros(300)), RETURN);
+        assert_eq!(ReturningClients::max_gap(Duration::from_millis(16)), Duration::from_millis(1));
+        assert_eq!(ReturningClients::max_gap(Duration::from_micros(300)), tuning::MIN_RETURN_WAIT);
     }
 
     #[test]
-    fn whoever_joins_a_run_that_reads_its_weights_once_saves_most_of_one() {
+    fn joining_a_run_that_reads_its_weights_once_saves_most_of_a_run() {
         let row = Duration::from_millis(3);
-        let even = ReturningClients::of(RunCost::of_rows(row)).unwrap();
-        let cheap = ReturningClients::of(RunCost { first_row: row, further_row: row / 4 }).unwrap();
-        assert!(even.saved(row) < row / 4);
-        assert_eq!(cheap.saved(row / 2), row / 4 * 3);
+        let even = ReturningClients::for_model(RunCost::of_rows(row)).unwrap();
+        let cheap = ReturningClients::for_model(RunCost { first_row: row, further_row: row / 4 }).unwrap();
+        assert!(even.saved_by_joining(row) < row / 4);
+        assert_eq!(cheap.saved_by_joining(row / 2), row / 4 * 3);
     }
 }

@@ -1,96 +1,89 @@
-//! Making way for whatever else is ready to run on this core.
+//! When a leader yields its core to other processes.
 //!
-//! A client or a proxy on the same machine shares its cores. The first request that it sends wakes a worker, and where
-//! that takes the core at once, the requests that were to follow stay unsent: answers go out one by one, while other cores
-//! idle. Whoever is about to form a batch therefore lets others go first.
+//! A client or a proxy on the same machine shares the server's cores. Its first request wakes a worker. Where the system runs
+//! the worker at once, on the client's core, the client's other requests stay unsent: each batch gets one row while
+//! other cores idle. So a leader yields the core before it counts who has arrived, and stops doing so for a while
+//! where a yield takes long.
 
-use std::{
-    cell::Cell,
-    time::{Duration, Instant},
-};
+use std::{cell::Cell, time::Instant};
 
-/// Sending some hundred requests takes less. A program that keeps the core for longer has something else to do.
-const LONG: Duration = Duration::from_millis(1);
-
-/// After it took long, nobody is let go first for so many times as long, and for twice as many each further time.
-const PAUSE: u32 = 4;
-
-/// At most 256 times as long: what it costs beside a program that never rests.
-const MOST_DOUBLINGS: u32 = 6;
-
-/// So many quick returns outweigh one long one.
-const WEIGHT_OF_LONG: u32 = 8;
+use crate::batcher::tuning::{FAST_YIELDS_PER_SLOW, MAX_YIELD_DOUBLINGS, SLOW_YIELD, YIELD_BACKOFF};
 
 thread_local! {
-    static COURTESY: Cell<YieldPolicy> = const { Cell::new(YieldPolicy::NEW) };
+    static POLICY: Cell<YieldPolicy> = const { Cell::new(YieldPolicy::NEW) };
 }
 
-/// Lets whatever else is ready to run on this core do so, unless that has lately taken long.
-pub(in crate::batcher) fn make_way() {
-    let yield_policy = COURTESY.get();
-    let asked = Instant::now();
-    if yield_policy.is_due(asked) {
+/// Yields the core to whatever else is ready to run on it, unless yields have lately been slow.
+pub(in crate::batcher) fn yield_core() {
+    let policy = POLICY.get();
+    let yielded = Instant::now();
+    if policy.should_yield(yielded) {
         std::thread::yield_now();
-        COURTESY.set(yield_policy.after(asked, Instant::now()));
+        POLICY.set(policy.after(yielded, Instant::now()));
     }
 }
 
+/// The back-off of one thread.
 #[derive(Clone, Copy, Debug)]
 struct YieldPolicy {
-    /// How often it has lately taken long, times [`WEIGHT_OF_LONG`].
-    long: u32,
-    /// When others are let go first again.
+    /// Slow yields so far, times [`FAST_YIELDS_PER_SLOW`]. Each fast yield takes 1 off.
+    slowness: u32,
+    /// When the thread yields again; `None`: now.
     resumes: Option<Instant>,
 }
 
 impl YieldPolicy {
-    const NEW: Self = Self { long: 0, resumes: None };
+    const NEW: Self = Self { slowness: 0, resumes: None };
 
-    fn is_due(self, now: Instant) -> bool {
+    fn should_yield(self, now: Instant) -> bool {
         self.resumes.is_none_or(|resumes| resumes <= now)
     }
 
-    /// Others had the core from `asked` to `returned`.
-    fn after(self, asked: Instant, returned: Instant) -> Self {
-        let taken = returned - asked;
-        if taken <= LONG {
-            return Self { long: self.long.saturating_sub(1), resumes: None };
+    /// Returns the policy after a yield that began at `yielded` and ended at `returned`.
+    fn after(self, yielded: Instant, returned: Instant) -> Self {
+        let taken = returned - yielded;
+        if taken <= SLOW_YIELD {
+            return Self { slowness: self.slowness.saturating_sub(1), resumes: None };
         }
-        let resumes = returned.checked_add(taken * (PAUSE << (self.long / WEIGHT_OF_LONG)));
-        Self { long: (self.long + WEIGHT_OF_LONG).min(MOST_DOUBLINGS * WEIGHT_OF_LONG), resumes }
+        let doublings = self.slowness / FAST_YIELDS_PER_SLOW;
+        let resumes = returned.checked_add(taken * (YIELD_BACKOFF << doublings));
+        let most = MAX_YIELD_DOUBLINGS * FAST_YIELDS_PER_SLOW;
+        Self { slowness: (self.slowness + FAST_YIELDS_PER_SLOW).min(most), resumes }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn it_costs_little_beside_a_program_that_never_rests() {
-        let slice = 4 * LONG;
-        let (mut yield_policy, start) = (YieldPolicy::NEW, Instant::now());
+    fn yielding_costs_little_beside_a_process_that_never_sleeps() {
+        let slice = 4 * SLOW_YIELD;
+        let (mut policy, start) = (YieldPolicy::NEW, Instant::now());
         let (mut now, mut given) = (start, Duration::ZERO);
-        while now < start + 60_000 * LONG {
-            if yield_policy.is_due(now) {
-                yield_policy = yield_policy.after(now, now + slice);
+        while now < start + 60_000 * SLOW_YIELD {
+            if policy.should_yield(now) {
+                policy = policy.after(now, now + slice);
                 now += slice;
                 given += slice;
             }
-            now += LONG / 10;
+            now += SLOW_YIELD / 10;
         }
         assert!(given < (now - start) / 100, "{given:?}");
     }
 
     #[test]
-    fn once_is_soon_forgotten() {
+    fn fast_yields_cancel_a_slow_one() {
         let start = Instant::now();
-        let long = YieldPolicy::NEW.after(start, start + 2 * LONG);
-        assert!(!long.is_due(start + 9 * LONG));
-        let later = start + 10 * LONG;
-        assert!(long.is_due(later));
-        let quick = |yield_policy: YieldPolicy, _| yield_policy.after(later, later + LONG);
-        let forgotten = (0..WEIGHT_OF_LONG).fold(long, quick);
-        assert!(forgotten.is_due(later));
-        assert_eq!(forgotten.long, 0);
+        let slow = YieldPolicy::NEW.after(start, start + 2 * SLOW_YIELD);
+        assert!(!slow.should_yield(start + 9 * SLOW_YIELD));
+        let later = start + 10 * SLOW_YIELD;
+        assert!(slow.should_yield(later));
+        let fast = |policy: YieldPolicy, _| policy.after(later, later + SLOW_YIELD);
+        let recovered = (0..FAST_YIELDS_PER_SLOW).fold(slow, fast);
+        assert!(recovered.should_yield(later));
+        assert_eq!(recovered.slowness, 0);
     }
 }
