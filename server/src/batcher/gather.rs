@@ -14,8 +14,8 @@ struct AlignedBuffer {
 }
 
 impl AlignedBuffer {
-    /// Copies the tensors, joined along `axis`: for each index of the axes before `axis`, the parts of all tensors follow each
-    /// other.
+    /// Copies the tensors, joined along `axis`: for each index of the axes before `axis`, the parts of all tensors
+    /// follow each other.
     fn fill<'a>(&mut self, tensors: &(impl Iterator<Item = &'a Tensor> + Clone), axis: usize) {
         self.length = tensors.clone().map(|tensor| tensor.data.len()).sum();
         let words = self.length.div_ceil(size_of::<u64>());
@@ -73,8 +73,8 @@ impl<'a> RequestInputs<'a> {
 /// The inputs of each request of a batch.
 pub type ExecutionInputs<'a> = [RequestInputs<'a>];
 
-/// Returns the bytes of an input without a copy. This works where the request runs alone and its bytes are aligned for their
-/// datatype.
+/// Returns the bytes of an input without a copy. This works where the request runs alone and its bytes are aligned
+/// for their datatype.
 fn own_data<'a>(requests: &ExecutionInputs<'a>, index: usize) -> Option<&'a [u8]> {
     let [only] = requests else { return None };
     let Tensor { datatype, data, .. } = &only.tensors[index];
@@ -96,8 +96,8 @@ impl Gatherer {
         Self { axes, ..Self::default() }
     }
 
-    /// Joins the requests' tensors, input by input, and calls `run` with the batch. A single request keeps its shape, even if
-    /// the model's requests cannot be joined.
+    /// Joins the requests' tensors, input by input, and calls `run` with the batch. A single request keeps its shape,
+    /// even if the model's requests cannot be joined.
     pub fn gather<R>(
         &mut self,
         requests: &ExecutionInputs<'_>,

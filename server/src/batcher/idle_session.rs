@@ -1,9 +1,9 @@
 //! A session of many threads for a client that is alone.
 //!
-//! Where a row takes about a millisecond, sessions of one thread each serve many clients best: their runs go side by side
-//! and do not wait for each other. A single client would then keep one core busy and leave the others idle. For it the model
-//! has one more session, which runs on many threads. A leader uses that session once several runs in a row have had no other
-//! request beside them.
+//! Where a row takes about a millisecond, sessions of one thread each serve many clients best: their runs go side by
+//! side and do not wait for each other. A single client would then keep one core busy and leave the others idle. For
+//! it the model has one more session, which runs on many threads. A leader uses that session once several runs in a
+//! row have had no other request beside them.
 
 use std::sync::{
     Mutex, TryLockError,
@@ -27,8 +27,8 @@ impl IdleSession {
         Self { instance: Mutex::new(instance), lone_runs: AtomicU32::new(0) }
     }
 
-    /// Calls `run` with this session if the request `is_alone` and the last [`LONE_RUNS`] runs were too, and with the leader's
-    /// `own` instance otherwise.
+    /// Calls `run` with this session if the request `is_alone` and the last [`LONE_RUNS`] runs were too, and with the
+    /// leader's `own` instance otherwise.
     pub(super) fn run<R>(
         &self,
         own: &mut Instance,

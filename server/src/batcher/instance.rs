@@ -72,8 +72,8 @@ impl Instance {
         Ok(self.long_run_thread.insert(InstanceThread::start()?).clone())
     }
 
-    /// Runs requests as one batch that began at `started`. `rows` has the rows of each request, and `stop` can end the run
-    /// early. Returns the outputs of each request, in order, and the times of the run's stages.
+    /// Runs requests as one batch that began at `started`. `rows` has the rows of each request, and `stop` can end
+    /// the run early. Returns the outputs of each request, in order, and the times of the run's stages.
     ///
     /// # Errors
     /// The executor fails or panics. The instance stays usable after both.

@@ -1,5 +1,5 @@
-//! The lanes of a model. Each lane has a queue and instances of its own, and serves the requests of some of the workers.
-//! What a request touches then stays in the caches of one core.
+//! The lanes of a model. Each lane has a queue and instances of its own, and serves the requests of some of the
+//! workers. What a request touches then stays in the caches of one core.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,8 +15,8 @@ use crate::workers;
 /// The queue of a lane, of requests `P` and instances.
 pub(super) type LaneQueue<P> = BatchQueue<P, Box<Instance>>;
 
-/// One lane, whose waiting requests are of type `P`. It is aligned to 128 bytes, two cache lines, since processors fetch lines in
-/// pairs: two lanes must not share a line.
+/// One lane, whose waiting requests are of type `P`. It is aligned to 128 bytes, two cache lines, since processors
+/// fetch lines in pairs: two lanes must not share a line.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Lane<P> {

@@ -17,7 +17,8 @@ use crate::{executor::RunCost, telemetry::Metrics, workers::Workers};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Makes a batcher with one instance per worker, each of which computes for `busy`. Returns a counter of runs per instance.
+/// Makes a batcher with one instance per worker, each of which computes for `busy`. Returns a counter of runs per
+/// instance.
 fn batcher(workers: usize, busy: Duration, row_duration: Duration) -> (Batcher, Vec<Arc<AtomicUsize>>) {
     let executors: Vec<_> = (0..workers).map(|_| AddOne { busy, ..AddOne::default() }).collect();
     let runs = executors.iter().map(|executor| Arc::clone(&executor.runs)).collect();

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::workers;
 
-/// A batch that is being formed: the instance that will run it, and the leader's own request. Requests that wait in the
-/// leader's lane may still join.
+/// A batch that is being formed: the instance that will run it, and the leader's own request. Requests that wait in
+/// the leader's lane may still join.
 #[derive(Debug)]
 pub(super) struct FormingBatch {
     pub(super) lease: Lease,

@@ -1,8 +1,8 @@
 //! The right to an instance, and how it passes from one request to the next.
 //!
-//! A [`Lease`] holds an instance and the model's [`Shared`] state. That state holds the queues of [`Waiting`] requests. Each of
-//! those has a channel to its task, and through it the task may receive the next [`Lease`]. These types refer to each other
-//! in a circle, so they share this file.
+//! A [`Lease`] holds an instance and the model's [`Shared`] state. That state holds the queues of [`Waiting`]
+//! requests. Each of those has a channel to its task, and through it the task may receive the next [`Lease`]. These
+//! types refer to each other in a circle, so they share this file.
 
 use std::{
     fmt,
@@ -29,7 +29,8 @@ use crate::{error::ServeError, telemetry::ModelMetrics};
 /// How batches of one model are formed.
 #[derive(Clone, Debug)]
 pub struct BatchPolicy {
-    /// Most rows of a batch of several requests. A request with more rows runs alone. With 0 or 1, every request runs alone.
+    /// Most rows of a batch of several requests. A request with more rows runs alone. With 0 or 1, every request runs
+    /// alone.
     pub max_joined_rows: usize,
     /// Most rows that may wait in all queues of the model.
     pub max_queue_rows: usize,
@@ -45,6 +46,7 @@ pub struct BatchPolicy {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) request: Request,
+    /// Closed once the client has gone.
     pub(super) turn: oneshot::Sender<Turn>,
 }
 
@@ -67,8 +69,10 @@ pub(super) struct Appointment {
 /// The state that all requests of one model version share.
 pub(super) struct Shared {
     pub(super) lanes: Lanes<Waiting>,
+    /// Limits the rows that wait in all lanes.
     pub(super) budget: Arc<RowBudget>,
     pub(super) policy: BatchPolicy,
+    /// How long runs take.
     pub(super) estimate: RunEstimate,
     /// Present where one instance runs long rows on all cores.
     pub(super) returning_clients: Option<ReturningClients>,
@@ -102,9 +106,9 @@ impl UnstoppedRuns {
     }
 }
 
-/// The right to run batches on an instance. Dropping it passes the instance to the request that has waited longest in
-/// the instance's lane, or marks the instance as free if none waits. This happens however the lease ends: after
-/// an answer, after a panic, or because the client went away.
+/// The right to run batches on an instance. Dropping it passes the instance to the first request in the queue of the
+/// instance's lane, or marks the instance as free if none waits. This happens however the lease ends: after an
+/// answer, after a panic, or because the client went away.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) shared: Arc<Shared>,
@@ -119,7 +123,7 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// A lease for a leader from the lane `home`, whose queue already counts the leader.
+    /// Makes a lease for a leader from the lane `home`, whose queue already counts the leader.
     pub(super) fn of_leader(
         shared: &Arc<Shared>,
         owner: usize,
@@ -129,7 +133,8 @@ impl Lease {
         Self { shared: Arc::clone(shared), instance: Some(instance), owner, home, is_forming: true }
     }
 
-    /// A lease that no queue counts as a leader: for a helper that gets a finished batch, or for a new instance.
+    /// Makes a lease that no queue counts as a leader: for a helper that gets a finished batch, or for a new
+    /// instance.
     pub(super) fn of_instance(shared: &Arc<Shared>, owner: usize, instance: Box<Instance>) -> Self {
         Self { shared: Arc::clone(shared), instance: Some(instance), owner, home: owner, is_forming: false }
     }
@@ -144,7 +149,8 @@ impl Lease {
         self.shared.lanes.get(self.home)
     }
 
-    /// Forms a batch of the leader's `own` request and of those that wait, with at most `max_rows` rows if it joins any.
+    /// Forms a batch of the leader's `own` request and of those that wait, with at most `max_rows` rows if it joins
+    /// any.
     pub(super) fn form_batch(&mut self, own: Entry<Waiting>, max_rows: usize) -> Vec<Entry<Waiting>> {
         let mut queue = self.shared.lanes.get(self.home).queue();
         let joined = queue.join(own.group.as_ref(), max_rows.saturating_sub(own.rows));

@@ -1,9 +1,9 @@
 //! Dynamic batching: requests that wait at the same time share one run of the model.
 //!
-//! No separate thread forms batches. A request that finds an instance free takes it and *leads*: it waits briefly
-//! for more rows, forms a batch of itself and of waiting requests, and runs it. A request that finds no instance free waits
-//! in a queue. When a batch ends, its instance goes to the request that has waited longest, which leads the next batch. So
-//! a single connection never waits, and many connections form large batches while the instances are busy.
+//! No separate thread forms batches. A request that finds an instance free takes it and *leads*: it waits briefly for
+//! more rows, forms a batch of itself and of waiting requests, and runs it. A request that finds no instance free
+//! waits in a queue. When a batch ends, its instance goes to the first request in the queue, which leads the next
+//! batch. So a single connection never waits, and many connections form large batches while the instances are busy.
 //!
 //! | question | file |
 //! |---|---|
@@ -78,8 +78,8 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// Makes a batcher over `instances`, for requests that arrive on `workers` threads. `idle_session` is one more instance, for a
-    /// client that is alone. `cost` is what runs took at warm-up.
+    /// Makes a batcher over `instances`, for requests that arrive on `workers` threads. `idle_session` is one more
+    /// instance, for a client that is alone. `cost` is what runs took at warm-up.
     pub fn new(
         instances: Vec<Instance>,
         idle_session: Option<Instance>,
@@ -92,7 +92,8 @@ impl Batcher {
         let has_all_cores = instances.len() == 1 && workers > 1;
         let returning_clients = has_all_cores.then(|| ReturningClients::for_model(cost)).flatten();
         let has_long_rows = cost.first_row >= tuning::ONE_LANE_ROW_TIME;
-        // A GPU needs large batches, so its requests wait in one queue. They change threads anyway, to that of the instance.
+        // A GPU needs large batches, so its requests wait in one queue. They change threads anyway, to that of the
+        // instance.
         let has_threads = instances.iter().any(|instance| instance.thread().is_some());
         let lanes = Lanes::new(instances, if has_long_rows || has_threads { 1 } else { workers }, &budget);
         let shared = Shared {
@@ -128,9 +129,9 @@ impl Batcher {
     /// requests, and is stopped if it has none.
     ///
     /// # Errors
-    /// [`ErrorCode::Overloaded`]: the queue is full. [`ErrorCode::DeadlineExceeded`]: there was no answer by `deadline`, or within
-    /// the request's own timeout. [`ErrorCode::InvalidArgument`]: the model cannot compute with the request's values or
-    /// sizes. [`ErrorCode::Internal`]: ONNX Runtime failed on this request.
+    /// [`ErrorCode::Overloaded`]: the queue is full. [`ErrorCode::DeadlineExceeded`]: there was no answer by
+    /// `deadline`, or within the request's own timeout. [`ErrorCode::InvalidArgument`]: the model cannot compute with
+    /// the request's values or sizes. [`ErrorCode::Internal`]: ONNX Runtime failed on this request.
     pub async fn submit(&self, request: ValidRequest, deadline: Instant) -> Result<Answer, ServeError> {
         let ValidRequest { inputs, optional, rows, group, schedule } = request;
         let (sender, mut turn) = oneshot::channel();
@@ -150,7 +151,8 @@ impl Batcher {
             Admission::Full(_) => return Err(self.overloaded(rows)),
         };
         loop {
-            // Borrowed while it waits. Moving the batch into that call would make every future larger by a second batch.
+            // Borrowed while it waits. Moving the batch into that call would make every future larger by a second
+            // batch.
             if let Some(batch) = &batch {
                 batch.wait_for_more_rows().await;
             }
@@ -184,8 +186,8 @@ impl Batcher {
         self.shared.budget.reserved()
     }
 
-    /// Admits a request to the lane `home`. If the instances of that lane are busy for long, the request leads with an instance of
-    /// another lane.
+    /// Admits a request to the lane `home`. If the instances of that lane are busy for long, the request leads with
+    /// an instance of another lane.
     fn admit(&self, home: usize, entry: Entry<Waiting>, priority: Priority) -> Admission<Waiting, Lease> {
         let lane = self.shared.lanes.get(home);
         let mut queue = lane.queue();

@@ -1,13 +1,14 @@
-//! The queue of one lane: which requests wait, which instances are free, and who leads. It is pure: no clock, no runtime.
+//! The queue of one lane: which requests wait, which instances are free, and who leads. It is pure: no clock, no
+//! runtime.
 //!
 //! A request that arrives while an instance is free takes the instance and leads: it forms a batch of itself and of
-//! waiting requests. Any other request waits. Arrivals, departures and handovers change the queue in one step each, so
-//! this always holds: **an instance is free only while no request waits**.
+//! waiting requests. Any other request waits. Arrivals, departures and handovers change the queue in one step each,
+//! so this always holds: **an instance is free only while no request waits**.
 //!
 //! A model may have several queues with instances of their own. They share one [`RowBudget`] for waiting requests.
 //!
-//! Requests leave by priority, and within a priority in order of arrival. None starves: for each priority level above its
-//! own, a request lets at most as many later arrivals pass as rows may wait.
+//! Requests leave by priority, and within a priority in order of arrival. None starves: for each priority level above
+//! its own, a request lets at most as many later arrivals pass as rows may wait.
 
 use std::{
     collections::VecDeque,
@@ -35,7 +36,7 @@ pub struct Entry<P> {
 pub struct Ticket {
     /// Number of the first arrival that cannot pass this entry.
     due: u64,
-    /// Number of this arrival.
+    /// Number of this arrival, counted from 0 in each queue.
     number: u64,
 }
 
@@ -129,8 +130,8 @@ impl<P, I> BatchQueue<P, I> {
         self.free.len()
     }
 
-    /// Returns whether a request that arrives now would wait for a running batch to end: no instance is free, and no leader
-    /// is about to form a batch that the request could join.
+    /// Returns whether a request that arrives now would wait for a running batch to end: no instance is free, and no
+    /// leader is about to form a batch that the request could join.
     pub fn is_unattended(&self) -> bool {
         self.free.is_empty() && self.forming == 0
     }

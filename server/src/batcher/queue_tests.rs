@@ -78,7 +78,8 @@ impl Model {
         self.waiting.remove(index)
     }
 
-    /// Removes an entry that the queue has picked from those of `group`, or from all, and checks that it was its turn.
+    /// Removes an entry that the queue has picked from those of `group`, or from all, and checks that it was its
+    /// turn.
     fn take_turn(&mut self, id: u64, group: Option<usize>) -> Waiter {
         let gone = self.leave(id);
         for other in self.waiting.iter_mut().filter(|other| group.is_none_or(|group| group == other.group)) {

@@ -25,9 +25,9 @@ use crate::{
 type MemberResults = Vec<Result<Answer, ServeError>>;
 
 impl Lease {
-    /// Runs a batch on one of three threads: the instance's own, if the instance has one for all its batches; this one, if the
-    /// batch is known to be short; else the instance's thread for long runs. A long run then delays no other request, and
-    /// it continues if the leader's task ends.
+    /// Runs a batch on one of three threads: the instance's own, if the instance has one for all its batches; this
+    /// one, if the batch is known to be short; else the instance's thread for long runs. A long run then delays no
+    /// other request, and it continues if the leader's task ends.
     pub(super) fn run_batch(mut self, batch: Vec<Entry<Waiting>>) {
         let Some(instance) = self.instance.as_mut() else { return };
         let is_short = || self.shared.estimate.is_short(rows_of(&batch), || size_class_of(&batch));
@@ -57,7 +57,8 @@ impl Lease {
         }
     }
 
-    /// Runs a batch on this thread, which belongs to the instance. The watch stops the run when no client waits for it any more.
+    /// Runs a batch on this thread, which belongs to the instance. The watch stops the run when no client waits for
+    /// it any more.
     fn run_watched(mut self, batch: Vec<Entry<Waiting>>) {
         let started = Instant::now();
         let members = refuse_expired(batch, started);
@@ -77,8 +78,8 @@ impl Lease {
         }
     }
 
-    /// Runs the members together, or each of them alone where that fails. `begin_part` is told which members are about to run,
-    /// and returns the handle that stops their run.
+    /// Runs the members together, or each of them alone where that fails. `begin_part` is told which members are
+    /// about to run, and returns the handle that stops their run.
     fn execute(
         &mut self,
         members: &[Entry<Waiting>],
@@ -204,8 +205,9 @@ fn rows_of(members: &[Entry<Waiting>]) -> usize {
     members.iter().map(|entry| entry.rows).sum()
 }
 
-/// Returns the size class of the members' inputs together, with the positions of the optional inputs. The first dimension of
-/// an input follows from its bytes and its other dimensions, so it counts only for inputs without elements.
+/// Returns the size class of the members' inputs together, with the positions of the optional inputs. The first
+/// dimension of an input follows from its bytes and its other dimensions, so it counts only for inputs without
+/// elements.
 pub(super) fn size_class_of(members: &[Entry<Waiting>]) -> SizeClass {
     let first = members.first().map(|entry| entry.payload.request.inputs());
     let RequestInputs { tensors, optional } = first.unwrap_or(RequestInputs { tensors: &[], optional: &[] });

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::tuning::{MAX_INLINE_RUN, RUN_TIME_AVERAGE_WEIGHT, SIZE_CLASS_SPREAD, SIZE_CLASSES};
+use super::tuning::{MAX_INLINE_RUN, RUN_TIME_AVERAGE_LENGTH, SIZE_CLASS_SPREAD, SIZE_CLASSES};
 
 /// What the time of a run depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +19,14 @@ pub enum TimeDependsOn {
     Values,
 }
 
-/// The size class of a batch: a hash of the sizes of its inputs, each rounded so coarsely that batches of one class take
-/// about the same time.
+/// The size class of a batch: a hash of the sizes of its inputs, each rounded so coarsely that batches of one class
+/// take about the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SizeClass(u64);
 
 impl SizeClass {
-    /// Hashes the bytes of each input and each of its dimensions, in order. None of them alone tells how long a run takes.
+    /// Hashes the bytes of each input and each of its dimensions, in order. None of them alone tells how long a run
+    /// takes.
     pub(super) fn of(sizes: impl IntoIterator<Item = usize>) -> Self {
         // The offset of the FNV-1a hash, and the multiplier of Fibonacci hashing (Knuth).
         let mix =
@@ -51,8 +52,8 @@ fn half_octave(size: usize) -> u64 {
     1 + u64::from(2 * octave) + u64::from(square >= 1 << (2 * octave + 1))
 }
 
-/// Run times by size class. The upper half of an entry is the mark of its class. The lower half is the run time in nanoseconds,
-/// limited to what 32 bits hold (4 s).
+/// Run times by size class. The upper half of an entry is the mark of its class. The lower half is the run time in
+/// nanoseconds, limited to what 32 bits hold (4 s).
 #[derive(Debug)]
 struct SizeTable([AtomicU64; SIZE_CLASSES]);
 
@@ -110,7 +111,8 @@ impl RunEstimate {
         Duration::from_nanos(row.saturating_mul(rows as u64))
     }
 
-    /// Returns whether a batch is known to be short enough for a worker's thread. `class` is computed only if it matters.
+    /// Returns whether a batch is known to be short enough for a worker's thread. `class` is computed only if it
+    /// matters.
     pub(super) fn is_short(&self, rows: usize, class: impl FnOnce() -> SizeClass) -> bool {
         match &self.evidence {
             Evidence::RowTime => {
@@ -137,7 +139,7 @@ impl RunEstimate {
 }
 
 fn average(known: u64, latest: u64) -> u64 {
-    known - known / RUN_TIME_AVERAGE_WEIGHT + latest / RUN_TIME_AVERAGE_WEIGHT
+    known - known / RUN_TIME_AVERAGE_LENGTH + latest / RUN_TIME_AVERAGE_LENGTH
 }
 
 /// Converts to nanoseconds, at most half of what 64 bits hold, so that averaging cannot overflow.
@@ -185,8 +187,8 @@ mod tests {
     }
 
     proptest! {
-        /// The run time of this model grows with the square of the size. Whatever runs were seen, a batch that counts as short
-        /// stays below the limit.
+        /// The run time of this model grows with the square of the size. Whatever runs were seen, a batch that counts
+        /// as short stays below the limit.
         #[test]
         fn a_batch_that_counts_as_short_is_short(
             seen in prop::collection::vec((1..100_000_usize, 1..100_usize), 0..400),

@@ -30,11 +30,11 @@ const MOMENT: Duration = Duration::from_millis(300);
 struct Orders {
     /// Whether runs stop when they are told to.
     obeys: bool,
-    /// Long runs that may end now.
+    /// How many long runs may end now.
     may_end: AtomicUsize,
     stopped: AtomicUsize,
     runs: AtomicUsize,
-    /// Negative numbers fail in join_probe.
+    /// The thread of each run.
     threads: Mutex<Vec<ThreadId>>,
 }
 

@@ -4,9 +4,9 @@ use oip::Tensor;
 
 use crate::executor::ExecuteError;
 
-/// Returns the outputs of each request. `rows` has the number of rows of each request, in the batch's order. `axes` has the
-/// axis of the rows in each output; outputs beyond the list have it first. Outputs that are divided along their first axis
-/// share the batch's buffers, so no element is copied.
+/// Returns the outputs of each request. `rows` has the number of rows of each request, in the batch's order. `axes`
+/// has the axis of the rows in each output; outputs beyond the list have it first. Outputs that are divided along
+/// their first axis share the batch's buffers, so no element is copied.
 ///
 /// # Errors
 /// An output does not have one row for each row of the batch. The model mixes rows after all.

@@ -1,7 +1,8 @@
 //! A thread that runs the batches of one instance and nothing else.
 //!
 //! ONNX Runtime's CUDA provider keeps GPU memory, up to gigabytes, for each thread that has ever run a session
-//! (<https://github.com/microsoft/onnxruntime/issues/29351>). So a session on a GPU is run by one thread from its first run on.
+//! (<https://github.com/microsoft/onnxruntime/issues/29351>). So a session on a GPU is run by one thread from its
+//! first run on.
 
 use std::{
     fmt, io,

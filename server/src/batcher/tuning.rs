@@ -24,41 +24,41 @@ pub(super) const EMPTY_POLLS: u32 = 3;
 /// Estimated cost of one probe: the runtime polls every socket of the worker.
 pub(super) const PROBE_COST: Duration = Duration::from_micros(4);
 
-/// Fixed cost of one run of a model: forming the batch, calling ONNX Runtime, and counting the run. Each request that joins
-/// a batch saves this once.
+/// Fixed cost of one run of a model: forming the batch, calling ONNX Runtime, and counting the run. Each request that
+/// joins a batch saves this once.
 pub(super) const RUN_OVERHEAD: Duration = Duration::from_micros(3);
 
-/// Divisor of a row's time. The result is the part of it that one run costs regardless of its rows, which each request that
-/// joins a batch saves too.
+/// Divisor of a row's time. The result is the part of it that one run costs regardless of its rows, which each
+/// request that joins a batch saves too.
 pub(super) const RUN_SHARE_OF_ROW: u32 = 5;
 
 /// What probes must save, in percent of their cost, so that leaders go on probing. It is below 100 since switching
 /// between probing and not probing takes longer than staying with either.
 pub(super) const KEEP_PROBING_PERCENT: u128 = 80;
 
-/// Batches of each [`PROBE_PERIOD`] whose leader probes although probing does not pay, to find out whether it has begun
-/// to pay.
+/// Batches of each [`PROBE_PERIOD`] whose leader probes although probing does not pay, to find out whether it has
+/// begun to pay.
 pub(super) const TRIAL_PROBES: u32 = 16;
 
-/// Length of the probing period, in batches. Probing 16 of 512 batches keeps the cost of the trials near 3 % of the cost of
-/// always probing.
+/// Length of the probing period, in batches. Probing 16 of 512 batches keeps the cost of the trials near 3 % of the
+/// cost of always probing.
 pub(super) const PROBE_PERIOD: u32 = 512;
 
-/// Weight of the past in the moving average of requests that join: the newest probe counts as one of this many.
-pub(super) const PROBE_AVERAGE_WEIGHT: u32 = 16;
+/// Length of the moving average of requests that join, in probes: the newest probe counts for one sixteenth of it.
+pub(super) const PROBE_AVERAGE_LENGTH: u32 = 16;
 
 // Yield policy: yielding the core to other processes, such as a client on the same machine
 
-/// Duration from which a yield counts as slow. A client needs less to send some hundred requests. A process that keeps the
-/// core for longer is busy with something else.
+/// Duration from which a yield counts as slow. A client needs less to send some hundred requests. A process that
+/// keeps the core for longer is busy with something else.
 pub(super) const SLOW_YIELD: Duration = Duration::from_millis(1);
 
-/// After a slow yield, skip yielding for this multiple of its duration. The multiple doubles with each further slow yield
-/// (exponential back-off).
+/// After a slow yield, skip yielding for this multiple of its duration. The multiple doubles with each further slow
+/// yield (exponential back-off).
 pub(super) const YIELD_BACKOFF: u32 = 4;
 
-/// Most doublings of [`YIELD_BACKOFF`]. The pause is then 256 times the yield, so that yielding costs less than 1 % of the
-/// time beside a process that never sleeps.
+/// Most doublings of [`YIELD_BACKOFF`]. The pause is then 256 times the yield, so that yielding costs less than 1 %
+/// of the time beside a process that never sleeps.
 pub(super) const MAX_YIELD_DOUBLINGS: u32 = 6;
 
 /// Fast yields that cancel the back-off of one slow yield.
@@ -72,8 +72,8 @@ pub(super) const RETURNING_CLIENTS_ROW_TIME: Duration = Duration::from_micros(25
 /// Divisor of a row's time. The result is the longest wait for the next returning client.
 pub(super) const RETURN_WAIT_SHARE_OF_ROW: u32 = 16;
 
-/// Longest wait for the next returning client where a row's share is shorter: the time in which a client on the same machine
-/// reads an answer and sends its next request.
+/// Longest wait for the next returning client where a row's share is shorter: the time in which a client on the same
+/// machine reads an answer and sends its next request.
 pub(super) const MIN_RETURN_WAIT: Duration = Duration::from_micros(100);
 
 // Idle session: more threads for a client that is alone
@@ -87,31 +87,32 @@ pub(super) const LONE_RUNS: u32 = 4;
 /// Longest run on a worker's thread. A longer run would delay health probes and the worker's other connections.
 pub(super) const MAX_INLINE_RUN: Duration = Duration::from_millis(4);
 
-/// Ratio between the times of two runs in one size class. Sizes in a class differ by a factor of at most the square root
-/// of two, and run time may grow with the square of the size.
+/// Ratio between the times of two runs in one size class. Sizes in a class differ by a factor of at most the square
+/// root of two, and run time may grow with the square of the size.
 pub(super) const SIZE_CLASS_SPREAD: u32 = 2;
 
-/// Size classes whose run time is remembered per model: a table of 2 KiB. A class that is overwritten is learned again.
+/// Size classes whose run time is remembered per model: a table of 2 KiB. A class that is overwritten is learned
+/// again.
 pub(super) const SIZE_CLASSES: usize = 256;
 
-/// Weight of the past in the moving average of run times: the newest run counts as one of this many.
-pub(super) const RUN_TIME_AVERAGE_WEIGHT: u64 = 8;
+/// Length of the moving average of run times, in runs: the newest run counts for one eighth of it.
+pub(super) const RUN_TIME_AVERAGE_LENGTH: u64 = 8;
 
 // Watch: stopping runs whose clients have gone
 
 /// Interval at which the watch thread checks who still waits for each run.
 pub(super) const WATCH_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Time that a run has to end after it was told to stop. ONNX Runtime checks for it between two operators only, so a run that
-/// needs longer is inside an operator that may never return.
+/// Time that a run has to end after it was told to stop. ONNX Runtime checks for it between two operators only, so a
+/// run that needs longer is inside an operator that may never return.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(2);
 
-/// Runs of one model that do not stop, from which the model reports itself as not ready. Each of them keeps its threads busy
-/// and its memory allocated. The instances of all but the last of them are replaced.
+/// Runs of one model that do not stop, from which the model reports itself as not ready. Each of them keeps its
+/// threads busy and its memory allocated. The instances of all but the last of them are replaced.
 pub(super) const MAX_UNSTOPPED_RUNS: usize = 4;
 
 // Gathering
 
-/// Largest buffer that an instance keeps for its next batch, in words of 8 bytes: 1 MiB. A larger buffer is freed after the
-/// batch, so that one large request does not occupy its memory forever.
+/// Largest buffer that an instance keeps for its next batch, in words of 8 bytes: 1 MiB. A larger buffer is freed
+/// after the batch, so that one large request does not occupy its memory forever.
 pub(super) const MAX_KEPT_BUFFER_WORDS: usize = 1 << 17;

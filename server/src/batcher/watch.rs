@@ -110,7 +110,8 @@ impl WatchedRun {
         );
     }
 
-    /// Starts to load another instance in place of the run's own, unless too many have been replaced. Returns whether it did.
+    /// Starts to load another instance in place of the run's own, unless too many have been replaced. Returns whether
+    /// it did.
     fn replace_instance(self: &Arc<Self>) -> bool {
         let replaced = &self.shared.unstopped.replaced;
         // Only the watch thread adds to the count, so it cannot grow between the check and the addition.
@@ -175,8 +176,8 @@ impl RunGuard {
         run(&self.0.members.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Declares that only these members run from now on, and returns the handle that stops them. The watch uses it as soon as the
-    /// clients of these members have gone, whoever else waits.
+    /// Declares that only these members run from now on, and returns the handle that stops them. The watch uses it as
+    /// soon as the clients of these members have gone, whoever else waits.
     pub(super) fn begin_part(&self, members: Range<usize>) -> Arc<Stop> {
         let stop = Arc::new(Stop::default());
         let part = Part { members, stop: Arc::clone(&stop) };

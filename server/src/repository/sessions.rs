@@ -163,7 +163,7 @@ impl WarmUp {
         let run =
             |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
         if let Some(row) = first_row(run) {
-            self.run(full, row, |inputs, stop| session.rehearse(inputs, Some(stop)));
+            self.run(full, row, |inputs, stop| session.warm_full_batch(inputs, Some(stop)));
         }
     }
 

@@ -1,8 +1,9 @@
 //! Whether probing for more requests pays.
 //!
-//! A leader that yields to the runtime lets other requests join its batch, and each of them saves a run of its own. Yielding costs
-//! a poll of every socket, and it may wake an idle thread for nothing: with a single connection it costs as much as
-//! all of HTTP. So leaders probe always while probes save more than they cost, and for a few batches of each period otherwise.
+//! A leader that yields to the runtime lets other requests join its batch, and each of them saves a run of its own.
+//! Yielding costs a poll of every socket, and it may wake an idle thread for nothing: with a single connection it
+//! costs as much as all of HTTP. So leaders probe always while probes save more than they cost, and for a few batches
+//! of each period otherwise.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
@@ -46,8 +47,8 @@ impl JoinProbe {
     pub(in crate::batcher) fn record(&self, joined: usize, saved: Duration, cost: Duration) {
         let joined = u32::try_from(joined).unwrap_or(u32::MAX).min(u32::MAX / ONE_REQUEST) * ONE_REQUEST;
         let known = self.joining.load(Ordering::Relaxed);
-        let weight = tuning::PROBE_AVERAGE_WEIGHT;
-        let joining = known - known / weight + joined / weight;
+        let length = tuning::PROBE_AVERAGE_LENGTH;
+        let joining = known - known / length + joined / length;
         self.joining.store(joining, Ordering::Relaxed);
         let saves = u128::from(joining) * saved.as_nanos() / u128::from(ONE_REQUEST);
         let percent = if self.pays.load(Ordering::Relaxed) { tuning::KEEP_PROBING_PERCENT } else { 100 };

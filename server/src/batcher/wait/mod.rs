@@ -28,8 +28,8 @@ impl FormingBatch {
         }
     }
 
-    /// Yields to the runtime until the batch is full or [`tuning::EMPTY_POLLS`] polls in a row have brought no request.
-    /// Does nothing where probing has not paid lately.
+    /// Yields to the runtime until the batch is full or [`tuning::EMPTY_POLLS`] polls in a row have brought no
+    /// request. Does nothing where probing has not paid lately.
     async fn probe_for_arrivals(&self) {
         let (shared, lane) = (&self.lease.shared, self.lease.home_lane());
         if !lane.join_probe.should_probe() {
@@ -53,8 +53,8 @@ impl FormingBatch {
         }
     }
 
-    /// Waits until as many requests are present as at the end of the previous batch, or until the next of them takes too
-    /// long. Does nothing where that has not paid lately.
+    /// Waits until as many requests are present as at the end of the previous batch, or until the next of them takes
+    /// too long. Does nothing where that has not paid lately.
     async fn wait_for_returning_clients(&self) {
         let shared = &self.lease.shared;
         let Some(clients) = &shared.returning_clients else { return };
@@ -79,7 +79,8 @@ impl FormingBatch {
         clients.probe.record(present().saturating_sub(before), clients.saved_by_joining(row), max_gap);
     }
 
-    /// Waits until the batch has its smallest preferred size, at most for the configured delay since the leader arrived.
+    /// Waits until the batch has its smallest preferred size, at most for the configured delay since the leader
+    /// arrived.
     async fn wait_for_queue_delay(&self) {
         let (policy, lane) = (&self.lease.shared.policy, self.lease.home_lane());
         let delay_ends = self.own.payload.request.arrived + policy.max_queue_delay;

@@ -1,12 +1,12 @@
 //! Whether and how long a leader waits for the clients of the previous batch.
 //!
-//! A client that has just been answered often sends its next request at once, a moment too late for the batch that follows. Two
-//! such clients take turns, each alone in its batch.
+//! A client that has just been answered often sends its next request at once, a moment too late for the batch that
+//! follows. Two such clients take turns, each alone in its batch.
 //!
-//! Where a single instance runs on all cores, that costs twice. A run of two rows takes less time than two runs. And the
-//! threads of a run wait for each other several times, which takes longer while the same cores also read requests and
-//! write answers. So the leader of such an instance waits briefly until as many requests are present as at the end of the
-//! previous batch.
+//! Where a single instance runs on all cores, that costs twice. A run of two rows takes less time than two runs. And
+//! the threads of a run wait for each other several times, which takes longer while the same cores also read requests
+//! and write answers. So the leader of such an instance waits briefly until as many requests are present as at the
+//! end of the previous batch.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

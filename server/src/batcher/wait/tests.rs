@@ -57,7 +57,8 @@ async fn a_leader_with_all_cores_waits_for_returning_clients() {
         let batcher = batcher.clone();
         clients.spawn(async move {
             for turn in 0..10 {
-                // Later than a join probe lasts, except for the very first request: the others arrive while its batch runs.
+                // Later than a join probe lasts, except for the very first request: the others arrive while its batch
+                // runs.
                 let later = if (client, turn) == (0, 0) { 0 } else { 20 };
                 for _ in 0..later {
                     tokio::task::yield_now().await;

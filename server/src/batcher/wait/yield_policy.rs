@@ -1,9 +1,9 @@
 //! When a leader yields its core to other processes.
 //!
-//! A client or a proxy on the same machine shares the server's cores. Its first request wakes a worker. Where the system runs
-//! the worker at once, on the client's core, the client's other requests stay unsent: each batch gets one row while
-//! other cores idle. So a leader yields the core before it counts who has arrived, and stops doing so for a while
-//! where a yield takes long.
+//! A client or a proxy on the same machine shares the server's cores. Its first request wakes a worker. Where the
+//! system runs the worker at once, on the client's core, the client's other requests stay unsent: each batch gets one
+//! row while other cores idle. So a leader yields the core before it counts who has arrived, and stops doing so for a
+//! while where a yield takes long.
 
 use std::{cell::Cell, time::Instant};
 
