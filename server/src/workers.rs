@@ -23,7 +23,8 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// Shorter than a request usually has, and so long that an idle server takes no time.
+/// Period of the timer that each worker keeps armed. It is shorter than the usual timeout of a request, and long enough
+/// that an idle server takes no CPU time.
 const TICK: Duration = Duration::from_secs(5);
 
 thread_local! {
@@ -33,9 +34,9 @@ thread_local! {
 /// The worker whose thread this is.
 #[derive(Clone, Debug)]
 pub struct CurrentWorker {
-    /// Its number, from 0.
+    /// Its index, from 0.
     pub index: usize,
-    /// All of them.
+    /// All workers.
     pub workers: Workers,
 }
 
@@ -143,7 +144,7 @@ async fn keep_a_timer() {
     }
 }
 
-/// Hands the worker of this thread to `action`, where it has one.
+/// Calls `action` with the worker of this thread, or with `None` if the thread belongs to no worker.
 pub fn with_current<T>(action: impl FnOnce(Option<&CurrentWorker>) -> T) -> T {
     CURRENT.with(|cell| action(cell.get()))
 }
@@ -154,7 +155,10 @@ pub fn is_long_to_decode(text: usize, tensors: usize) -> bool {
     text + tensors / 8 > 512 << 10
 }
 
-/// Does work that would keep a worker's connections waiting on a thread of its own.
+/// Runs work on a thread for blocking work, so that it does not delay the worker's other connections.
+///
+/// # Panics
+/// The work panics.
 pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match spawn_blocking(work).await {
         Ok(result) => result,

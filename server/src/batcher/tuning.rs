@@ -45,6 +45,7 @@ pub(super) const TRIAL_PROBES: u32 = 16;
 pub(super) const PROBE_PERIOD: u32 = 512;
 
 /// Length of the moving average of requests that join, in probes: the newest probe counts for one sixteenth of it.
+/// It follows a change of load within a few batches, and one lucky probe does not decide alone.
 pub(super) const PROBE_AVERAGE_LENGTH: u32 = 16;
 
 // Yield policy: yielding the core to other processes, such as a client on the same machine
@@ -61,19 +62,22 @@ pub(super) const YIELD_BACKOFF: u32 = 4;
 /// of the time beside a process that never sleeps.
 pub(super) const MAX_YIELD_DOUBLINGS: u32 = 6;
 
-/// Fast yields that cancel the back-off of one slow yield.
+/// Fast yields that cancel the back-off of one slow yield. A process that is slow now and then is then forgotten
+/// quickly, and one that never sleeps is not.
 pub(super) const FAST_YIELDS_PER_SLOW: u32 = 8;
 
 // Returning clients: waiting for the clients of the previous batch
 
-/// Time of one row from which waiting for returning clients can pay. A shorter row is over before a client returns.
+/// Time of one row from which waiting for returning clients can pay. With shorter rows, the wait costs more than
+/// joining saves.
 pub(super) const RETURNING_CLIENTS_ROW_TIME: Duration = Duration::from_micros(250);
 
-/// Divisor of a row's time. The result is the longest wait for the next returning client.
+/// Divisor of a row's time. The result is the longest wait for the next returning client, so a wait in vain costs about
+/// 6 % of a row.
 pub(super) const RETURN_WAIT_SHARE_OF_ROW: u32 = 16;
 
-/// Longest wait for the next returning client where a row's share is shorter: the time in which a client on the same
-/// machine reads an answer and sends its next request.
+/// Least value of that longest wait: the time in which a client on the same machine reads an answer and sends its next
+/// request.
 pub(super) const MIN_RETURN_WAIT: Duration = Duration::from_micros(100);
 
 // Idle session: more threads for a client that is alone
@@ -96,11 +100,13 @@ pub(super) const SIZE_CLASS_SPREAD: u32 = 2;
 pub(super) const SIZE_CLASSES: usize = 256;
 
 /// Length of the moving average of run times, in runs: the newest run counts for one eighth of it.
+/// It follows a change within a few runs, and one slow run does not decide alone.
 pub(super) const RUN_TIME_AVERAGE_LENGTH: u64 = 8;
 
 // Watch: stopping runs whose clients have gone
 
-/// Interval at which the watch thread checks who still waits for each run.
+/// Interval at which the watch thread checks who still waits for each run. It is short beside the runs that matter here,
+/// which last seconds, and long enough to cost no noticeable CPU time.
 pub(super) const WATCH_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Time that a run has to end after it was told to stop. ONNX Runtime checks for it between two operators only, so a
