@@ -4,7 +4,7 @@ use std::{hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use decima_server::{
-    batcher::queue::{Admission, BatchQueue, Entry, Handover, Room, Ticket},
+    batcher::queue::{Admission, BatchQueue, Entry, Handover, RowBudget, Ticket},
     schedule::Priority,
     validate::Group,
 };
@@ -12,14 +12,14 @@ use decima_server::{
 /// Requests that wait at once.
 const WAITING: [usize; 2] = [64, 1024];
 
-/// Rows of the batches that they leave in.
+/// Rows of the batches in which they leave.
 const BATCH: usize = 32;
 
 fn entry(group: usize) -> Entry<usize> {
     Entry { rows: 1, group: Some(Group::from_slice(&[group])), payload: 0 }
 }
 
-/// Lets `count` requests of `groups` shapes in turn wait behind one that leads.
+/// Adds `count` requests, of `groups` shapes in turn, behind one that leads.
 fn fill(queue: &mut BatchQueue<usize, ()>, count: usize, groups: usize) -> Vec<Ticket> {
     (0..count)
         .filter_map(|index| match queue.admit(entry(index % groups), Priority::DEFAULT) {
@@ -29,11 +29,11 @@ fn fill(queue: &mut BatchQueue<usize, ()>, count: usize, groups: usize) -> Vec<T
         .collect()
 }
 
-/// Takes batches until nobody waits and the instance is free again.
+/// Takes batches until no request waits and the instance is free again.
 fn drain(queue: &mut BatchQueue<usize, ()>) {
     while let Handover::Appoint((), leader) = queue.hand_back(()) {
         black_box(queue.join(leader.group.as_ref(), BATCH - leader.rows));
-        queue.formed();
+        queue.end_forming();
     }
 }
 
@@ -43,7 +43,7 @@ fn fill_and_drain(criterion: &mut Criterion) {
         for waiting in WAITING {
             group.throughput(Throughput::Elements(waiting as u64));
             group.bench_with_input(BenchmarkId::from_parameter(waiting), &waiting, |bencher, &waiting| {
-                let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(waiting)));
+                let mut queue = BatchQueue::new(vec![()], Arc::new(RowBudget::new(waiting)));
                 bencher.iter(|| {
                     fill(&mut queue, waiting + 1, groups);
                     drain(&mut queue);
@@ -59,7 +59,7 @@ fn withdraw(criterion: &mut Criterion) {
     for waiting in WAITING {
         group.throughput(Throughput::Elements(waiting as u64));
         group.bench_with_input(BenchmarkId::from_parameter(waiting), &waiting, |bencher, &waiting| {
-            let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(waiting)));
+            let mut queue = BatchQueue::new(vec![()], Arc::new(RowBudget::new(waiting)));
             bencher.iter(|| {
                 for ticket in fill(&mut queue, waiting + 1, 1).into_iter().rev() {
                     black_box(queue.withdraw(ticket));

@@ -186,7 +186,7 @@ impl Server<'_> {
         let drained = timeout_at(deadline, serving.tasks.join_all()).await.is_ok();
         if let Some(traces) = self.traces.clone() {
             let left = deadline.saturating_duration_since(Instant::now());
-            workers::apart(move || traces.shutdown(left.clamp(SHORTEST_FLUSH, LONGEST_FLUSH))).await;
+            workers::run_blocking(move || traces.shutdown(left.clamp(SHORTEST_FLUSH, LONGEST_FLUSH))).await;
         }
         if drained {
             tracing::info!("drained");

@@ -18,7 +18,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let exit = start();
-    if executor::runs_go_on() {
+    if executor::has_stoppable_runs() {
         process::end_at_once(exit as u8);
     }
     exit.into()

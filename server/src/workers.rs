@@ -23,19 +23,20 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// Shorter than a request usually has, and so long that an idle server takes no time.
+/// Period of the timer that each worker keeps armed. It is shorter than the usual timeout of a request, and long enough
+/// that an idle server takes no CPU time.
 const TICK: Duration = Duration::from_secs(5);
 
 thread_local! {
-    static HERE: OnceCell<Here> = const { OnceCell::new() };
+    static CURRENT: OnceCell<CurrentWorker> = const { OnceCell::new() };
 }
 
 /// The worker whose thread this is.
 #[derive(Clone, Debug)]
-pub struct Here {
-    /// Its number, from 0.
+pub struct CurrentWorker {
+    /// Its index, from 0.
     pub index: usize,
-    /// All of them.
+    /// All workers.
     pub workers: Workers,
 }
 
@@ -84,9 +85,9 @@ impl Workers {
             started.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
         let workers = Self(workers.into());
         for (index, runtime) in runtimes.into_iter().enumerate() {
-            let here = Here { index, workers: workers.clone() };
+            let current = CurrentWorker { index, workers: workers.clone() };
             thread::Builder::new().name(format!("decima-{index}")).spawn(move || {
-                HERE.with(|cell| cell.set(here)).expect("the thread is new");
+                CURRENT.with(|cell| cell.set(current)).expect("the thread is new");
                 runtime.block_on(keep_a_timer());
             })?;
         }
@@ -143,9 +144,9 @@ async fn keep_a_timer() {
     }
 }
 
-/// Hands the worker of this thread to `action`, where it has one.
-pub fn here<T>(action: impl FnOnce(Option<&Here>) -> T) -> T {
-    HERE.with(|cell| action(cell.get()))
+/// Calls `action` with the worker of this thread, or with `None` if the thread belongs to no worker.
+pub fn with_current<T>(action: impl FnOnce(Option<&CurrentWorker>) -> T) -> T {
+    CURRENT.with(|cell| action(cell.get()))
 }
 
 /// Whether to decode so many bytes of text, which are read one by one, and so many of tensors, which are looked at at
@@ -154,8 +155,11 @@ pub fn is_long_to_decode(text: usize, tensors: usize) -> bool {
     text + tensors / 8 > 512 << 10
 }
 
-/// Does work that would keep a worker's connections waiting on a thread of its own.
-pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+/// Runs work on a thread for blocking work, so that it does not delay the worker's other connections.
+///
+/// # Panics
+/// The work panics.
+pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => resume_unwind(error.into_panic()),
@@ -169,7 +173,7 @@ mod tests {
     use super::*;
 
     fn index() -> usize {
-        here(|here| here.expect("a worker's thread").index)
+        with_current(|current| current.expect("a worker's thread").index)
     }
 
     #[test]
@@ -212,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "a fault of the work")]
-    async fn a_panic_apart_is_a_panic_here() {
-        apart(|| panic!("a fault of the work")).await;
+    async fn a_panic_of_blocking_work_reaches_its_caller() {
+        run_blocking(|| panic!("a fault of the work")).await;
     }
 }

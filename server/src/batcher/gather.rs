@@ -1,15 +1,12 @@
-//! Joining the rows of several requests into one batch.
+//! Gathering: copying the rows of several requests into one batch.
 
 use oip::{Shape, Tensor};
 use smallvec::SmallVec;
 
+use super::tuning::MAX_KEPT_BUFFER_WORDS;
 use crate::executor::BatchInput;
 
-/// Buffers larger than this are given back after the batch, so that one large request does not hold its
-/// memory for good.
-const KEPT_WORDS: usize = 1 << 17; // 1 MiB
-
-/// A byte buffer aligned for every datatype, reused from batch to batch.
+/// A buffer of bytes that is aligned for every datatype and reused from batch to batch.
 #[derive(Debug, Default)]
 struct AlignedBuffer {
     words: Vec<u64>,
@@ -17,7 +14,8 @@ struct AlignedBuffer {
 }
 
 impl AlignedBuffer {
-    /// Joins the tensors along `axis`: for each index of the axes before it come the parts of all tensors, one after another.
+    /// Copies the tensors, joined along `axis`: for each index of the axes before `axis`, the parts of all tensors
+    /// follow each other.
     fn fill<'a>(&mut self, tensors: &(impl Iterator<Item = &'a Tensor> + Clone), axis: usize) {
         self.length = tensors.clone().map(|tensor| tensor.data.len()).sum();
         let words = self.length.div_ceil(size_of::<u64>());
@@ -26,13 +24,13 @@ impl AlignedBuffer {
         }
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
         let before = |tensor: &Tensor| tensor.shape.0[..axis].iter().product::<usize>();
-        let turns = tensors.clone().next().map_or(0, before);
+        let parts = tensors.clone().next().map_or(0, before);
         let mut start = 0;
-        for turn in 0..turns {
+        for part in 0..parts {
             for tensor in tensors.clone() {
-                let length = tensor.data.len() / turns;
+                let length = tensor.data.len() / parts;
                 bytes[start..start + length]
-                    .copy_from_slice(&tensor.data[turn * length..(turn + 1) * length]);
+                    .copy_from_slice(&tensor.data[part * length..(part + 1) * length]);
                 start += length;
             }
         }
@@ -42,29 +40,30 @@ impl AlignedBuffer {
         &bytemuck::cast_slice(&self.words)[..self.length]
     }
 
+    /// Frees the buffer if it is too large to keep.
     fn release(&mut self) {
-        if self.words.len() > KEPT_WORDS {
+        if self.words.len() > MAX_KEPT_BUFFER_WORDS {
             *self = Self::default();
         }
     }
 }
 
-/// The input tensors of one request of a batch.
+/// The input tensors of one request in a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestInputs<'a> {
-    /// Those that every request gives, in the model's order, then the optional ones.
+    /// The required inputs in the model's order, then the optional inputs that the request gives.
     pub tensors: &'a [Tensor],
-    /// Positions among the model's inputs of the optional ones. A request that gives any runs alone.
+    /// Positions of those optional inputs among the model's inputs. A request with any of them runs alone.
     pub optional: &'a [usize],
 }
 
 impl<'a> RequestInputs<'a> {
-    /// Inputs without an optional one.
+    /// Wraps the tensors of a request without optional inputs.
     pub fn of(tensors: &'a [Tensor]) -> Self {
         Self { tensors, optional: &[] }
     }
 
-    /// The position among the model's inputs of the tensor at `index`.
+    /// Returns the position, among the model's inputs, of the tensor at `index`.
     fn position(&self, index: usize) -> usize {
         let required = self.tensors.len() - self.optional.len();
         index.checked_sub(required).map_or(index, |index| self.optional[index])
@@ -74,30 +73,31 @@ impl<'a> RequestInputs<'a> {
 /// The inputs of each request of a batch.
 pub type ExecutionInputs<'a> = [RequestInputs<'a>];
 
-/// An input of a request that is alone, where its elements lie as they must: no copy is made of it.
+/// Returns the bytes of an input without a copy. This works where the request runs alone and its bytes are aligned
+/// for their datatype.
 fn own_data<'a>(requests: &ExecutionInputs<'a>, index: usize) -> Option<&'a [u8]> {
     let [only] = requests else { return None };
     let Tensor { datatype, data, .. } = &only.tensors[index];
     data.as_ptr().addr().is_multiple_of(datatype.size().unwrap_or(1)).then_some(&data[..])
 }
 
-/// Joins the inputs of batches, reusing its buffers.
+/// Joins the inputs of requests into batches, and reuses its buffers.
 #[derive(Debug, Default)]
 pub struct Gatherer {
-    /// The axis along which each input is joined; the first for inputs that are not listed.
+    /// The axis along which each input is joined. Inputs beyond the list are joined along their first.
     axes: Vec<usize>,
     buffers: Vec<AlignedBuffer>,
     shapes: Vec<Shape>,
 }
 
 impl Gatherer {
-    /// Joins inputs along these axes.
+    /// Makes a gatherer that joins inputs along these axes.
     pub fn along(axes: Vec<usize>) -> Self {
         Self { axes, ..Self::default() }
     }
 
-    /// Joins the requests' tensors input by input along their axes and hands the batch to `run`.
-    /// A single request keeps its shape, whether the model's requests can be joined or not.
+    /// Joins the requests' tensors, input by input, and calls `run` with the batch. A single request keeps its shape,
+    /// even if the model's requests cannot be joined.
     pub fn gather<R>(
         &mut self,
         requests: &ExecutionInputs<'_>,
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_alone_is_copied_only_where_its_elements_do_not_lie_as_they_must() {
+    fn a_request_that_runs_alone_is_copied_only_if_it_is_misaligned() {
         let mut gatherer = Gatherer::default();
         let data = Bytes::from(vec![5; 88]);
         let aligned = data.as_ptr().addr().wrapping_neg() % 8;

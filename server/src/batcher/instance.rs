@@ -1,4 +1,4 @@
-//! One instance of a model: an executor and the buffers of its batches.
+//! An instance of a model: a session, and the buffers of its batches.
 
 use std::{
     io,
@@ -19,15 +19,19 @@ use crate::{
     telemetry::BatchTimes,
 };
 
-/// Runs one batch at a time.
+/// Loads one more instance of a model, or tells why it cannot.
+pub type Replacement = Box<dyn Fn() -> Result<Instance, String> + Send + Sync>;
+
+/// An executor that runs one batch at a time, with the buffers in which it joins the rows of requests.
 pub struct Instance {
     executor: Box<dyn Executor>,
     gatherer: Gatherer,
-    /// The axis that counts rows in each output; the first for outputs that are not listed.
+    /// The axis of the rows in each output. Outputs beyond the list have it first.
     output_axes: Vec<usize>,
+    /// The only thread that may run it, if it has one.
     thread: Option<InstanceThread>,
-    /// For batches that are not known to be short; started with the first of them.
-    apart: Option<InstanceThread>,
+    /// The thread for batches that are not known to be short, once there was one.
+    long_run_thread: Option<InstanceThread>,
 }
 
 impl std::fmt::Debug for Instance {
@@ -37,42 +41,42 @@ impl std::fmt::Debug for Instance {
 }
 
 impl Instance {
-    /// An instance that runs batches on `executor`.
+    /// Makes an instance that runs on any thread.
     pub fn new(executor: Box<dyn Executor>) -> Self {
         let gatherer = Gatherer::default();
-        Self { executor, gatherer, output_axes: Vec::new(), thread: None, apart: None }
+        Self { executor, gatherer, output_axes: Vec::new(), thread: None, long_run_thread: None }
     }
 
-    /// The same instance for requests that are joined along these axes, instead of the first of every tensor.
+    /// Sets the axes along which it joins the rows of requests. The default is the first axis of every tensor.
     #[must_use]
     pub fn along(self, axes: &RowAxes) -> Self {
         let gatherer = Gatherer::along(axes.inputs.clone());
         Self { gatherer, output_axes: axes.outputs.clone(), ..self }
     }
 
-    /// An instance whose batches run on that thread alone, not where they are formed.
+    /// Makes an instance that runs on `thread` only.
     pub fn on_thread(executor: Box<dyn Executor>, thread: InstanceThread) -> Self {
         Self { thread: Some(thread), ..Self::new(executor) }
     }
 
-    /// The thread that its batches run on, if they cannot run anywhere.
+    /// Returns the only thread that may run it, if it has one.
     pub(super) fn thread(&self) -> Option<&InstanceThread> {
         self.thread.as_ref()
     }
 
-    /// The thread for batches that are not to run where they are formed; started when there is none yet.
-    pub(super) fn thread_apart(&mut self) -> io::Result<InstanceThread> {
-        if let Some(thread) = self.thread.as_ref().or(self.apart.as_ref()) {
+    /// Returns the thread for batches that must not run on a worker's thread, and starts it if there is none yet.
+    pub(super) fn long_run_thread(&mut self) -> io::Result<InstanceThread> {
+        if let Some(thread) = self.thread.as_ref().or(self.long_run_thread.as_ref()) {
             return Ok(thread.clone());
         }
-        Ok(self.apart.insert(InstanceThread::start()?).clone())
+        Ok(self.long_run_thread.insert(InstanceThread::start()?).clone())
     }
 
-    /// Runs the requests as one batch that began at `started`, and gives each its outputs, in order, and
-    /// where the time went. `rows` are those of each; `stop` can end the run early.
+    /// Runs requests as one batch that began at `started`. `rows` has the rows of each request, and `stop` can end
+    /// the run early. Returns the outputs of each request, in order, and the times of the run's stages.
     ///
     /// # Errors
-    /// The executor's error, or its panic: the instance stays usable after both.
+    /// The executor fails or panics. The instance stays usable after both.
     pub fn run(
         &mut self,
         requests: &ExecutionInputs<'_>,

@@ -1,29 +1,33 @@
-//! Lanes under workers: each serves its own, and nobody waits for one worker while another has nothing to do.
+//! Lanes under workers: each lane serves its own worker's requests, and idle workers help busy ones.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
-    mpsc,
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
 };
 
 use super::{
     tests::{AddOne, Gated, SHORT, numbers, policy, request, soon},
     *,
 };
-use crate::{executor::RunTime, telemetry::Metrics, workers::Workers};
+use crate::{executor::RunCost, telemetry::Metrics, workers::Workers};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A batcher with one instance a worker, each of which is busy for so long a batch; and how often each has run.
+/// Makes a batcher with one instance per worker, each of which computes for `busy`. Returns a counter of runs per
+/// instance.
 fn batcher(workers: usize, busy: Duration, row_duration: Duration) -> (Batcher, Vec<Arc<AtomicUsize>>) {
     let executors: Vec<_> = (0..workers).map(|_| AddOne { busy, ..AddOne::default() }).collect();
     let runs = executors.iter().map(|executor| Arc::clone(&executor.runs)).collect();
     let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
     let metrics = Metrics::new().unwrap().model("add", "1");
-    (Batcher::new(instances, None, workers, policy(), RunTime::of_rows(row_duration), metrics), runs)
+    (Batcher::new(instances, None, workers, policy(), RunCost::of_rows(row_duration), metrics), runs)
 }
 
-/// A batcher with one instance a worker, each of which runs a batch when its gate is opened.
+/// Makes a batcher with one instance per worker. Each message to a returned sender lets one instance run one batch.
 fn gated(workers: usize) -> (Batcher, Vec<mpsc::Sender<()>>) {
     let (open, gates): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel()).unzip();
     let gated = |gate| Gated { gate: Mutex::new(gate), order: Arc::default() };
@@ -35,14 +39,14 @@ fn gated(workers: usize) -> (Batcher, Vec<mpsc::Sender<()>>) {
             None,
             workers,
             policy(),
-            RunTime::of_rows(Duration::from_micros(900)),
+            RunCost::of_rows(Duration::from_micros(900)),
             metrics,
         ),
         open,
     )
 }
 
-/// Sends requests of one row on a worker, all at once; each answer is checked and then told of.
+/// Sends `count` requests of one row from a worker at once, checks each answer, and sends its number to the receiver.
 fn send(workers: &Workers, worker: usize, batcher: &Batcher, count: i32) -> mpsc::Receiver<i32> {
     let (sender, receiver) = mpsc::channel();
     let batcher = batcher.clone();
@@ -86,13 +90,13 @@ fn a_worker_s_requests_run_on_its_own_instance() {
 }
 
 #[test]
-fn workers_without_work_share_what_takes_long() {
+fn idle_workers_help_with_long_batches() {
     let workers = Workers::start(2).unwrap();
     let (batcher, runs) = batcher(2, Duration::from_millis(2), Duration::from_micros(200));
     wait_until_idle(&workers, 2);
     all_of(&send(&workers, 0, &batcher, 10), 10);
     assert_eq!(counts(&runs), [1, 1], "half of the rows each");
-    // And the instances are where they belong.
+    // The instances have returned to their lanes.
     for worker in [0, 1] {
         wait_until_idle(&workers, 2);
         all_of(&send(&workers, worker, &batcher, 1), 1);
@@ -101,7 +105,7 @@ fn workers_without_work_share_what_takes_long() {
 }
 
 #[test]
-fn helpers_that_find_nothing_left_give_their_instances_back() {
+fn helpers_that_find_no_request_return_their_instances() {
     let workers = Workers::start(4).unwrap();
     let (batcher, _) = batcher(4, Duration::from_millis(1), Duration::from_micros(900));
     for _ in 0..5 {
@@ -109,10 +113,10 @@ fn helpers_that_find_nothing_left_give_their_instances_back() {
         all_of(&send(&workers, 0, &batcher, 2), 2); // for three helpers and the leader itself
     }
     wait_until_idle(&workers, 4);
-    assert!(batcher.shared.lanes.iter().all(|lane| lane.queue().idle() > 0));
+    assert!(batcher.shared.lanes.iter().all(|lane| lane.queue().free_instances() > 0));
 }
 
-/// Has a request of sixteen rows run on a worker: they are expected to take longer than the worker may be kept.
+/// Sends a request of sixteen rows from a worker. It is expected to take too long for the worker's thread.
 fn send_long(workers: &Workers, worker: usize, batcher: &Batcher) -> mpsc::Receiver<()> {
     let (sender, receiver) = mpsc::channel();
     let long = batcher.clone();
@@ -139,7 +143,7 @@ fn while_its_own_instance_is_busy_for_long_a_lane_borrows() {
 }
 
 #[test]
-fn everyone_is_answered_whoever_comes_goes_and_helps() {
+fn each_request_is_answered_while_others_leave_and_workers_help() {
     for row_duration in [0, 100, 600, 2000].map(Duration::from_micros) {
         let workers = Workers::start(3).unwrap();
         let (batcher, _) = batcher(3, Duration::from_micros(50), row_duration);
@@ -165,11 +169,11 @@ fn everyone_is_answered_whoever_comes_goes_and_helps() {
 }
 
 #[test]
-fn the_room_for_those_who_wait_is_one() {
+fn all_lanes_share_one_budget_of_rows() {
     let workers = Workers::start(2).unwrap();
     let (batcher, open) = gated(2);
     let _long = [0, 1].map(|worker| send_long(&workers, worker, &batcher));
-    // Room for 256 rows: two requests of 100 fit, whichever lane they wait in, a third does not.
+    // RowBudget for 256 rows: two requests of 100 fit, whichever lane they wait in, a third does not.
     let (sender, receiver) = mpsc::channel();
     for worker in [0, 1, 0] {
         let (batcher, sender) = (batcher.clone(), sender.clone());

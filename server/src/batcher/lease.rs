@@ -1,211 +1,186 @@
-//! Leading: holding an instance and forming a batch.
+//! The right to an instance, and how it passes from one request to the next.
+//!
+//! A [`Lease`] holds an instance and the model's [`Shared`] state. That state holds the queues of [`Waiting`]
+//! requests. Each of those has a channel to its task, and through it the task may receive the next [`Lease`]. These
+//! types refer to each other in a circle, so they share this file.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::time::timeout_at;
+use tokio::sync::oneshot;
 
 use super::{
-    Instance, Shared, Turn, Waiting,
-    company::{self, LOOK},
-    courtesy::make_way,
-    lane::Helper,
-    queue::{Entry, Handover},
-    regulars::Regulars,
+    idle_session::IdleSession,
+    instance::{Instance, Replacement},
+    lane::{Lane, Lanes},
+    queue::{Entry, Handover, RowBudget},
+    request::{Answer, Request},
+    run_estimate::{RunEstimate, TimeDependsOn},
+    wait::returning_clients::ReturningClients,
 };
-use crate::workers;
+use crate::{error::ServeError, telemetry::ModelMetrics};
 
-/// What a helper is given takes at least so long: to wake a worker costs a tenth of that.
-const WORTH_WAKING: Duration = Duration::from_micros(50);
+/// How batches of one model are formed.
+#[derive(Clone, Debug)]
+pub struct BatchPolicy {
+    /// Most rows of a batch of several requests. A request with more rows runs alone. With 0 or 1, every request runs
+    /// alone.
+    pub max_joined_rows: usize,
+    /// Most rows that may wait in all queues of the model.
+    pub max_queue_rows: usize,
+    /// How long a leader waits for more rows, counted from its own arrival.
+    pub max_queue_delay: Duration,
+    /// Batch sizes, in rows, at which a leader stops waiting before `max_queue_delay` is over.
+    pub preferred_batch_size: Vec<usize>,
+    /// What the time of a run depends on. It decides what must be known about a batch to call it short.
+    pub time_depends_on: TimeDependsOn,
+}
 
-/// So many looks in a row bring nobody before a leader takes it that nobody comes. The first may only start the tasks of
-/// HTTP/2's streams, and two are over before a client that is sending has sent the next request.
-const IN_VAIN: u32 = 3;
+/// A request in the queue, with the channel to its task.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) request: Request,
+    /// Closed once the client has gone.
+    pub(super) turn: oneshot::Sender<Turn>,
+}
 
-/// The right to run batches on an instance. When it ends, however it ends, the instance goes to the
-/// request that waited longest in its lane, or rests when nobody waits.
+/// What a waiting task receives.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Its result: another request led the batch.
+    Answer(Result<Answer, ServeError>),
+    /// An instance: the task leads the next batch. Boxed, since an answer is much smaller.
+    Lead(Box<Appointment>),
+}
+
+/// An instance for a waiting request, and the request itself, which has left the queue.
+#[derive(Debug)]
+pub(super) struct Appointment {
+    pub(super) lease: Lease,
+    pub(super) entry: Entry<Request>,
+}
+
+/// The state that all requests of one model version share.
+pub(super) struct Shared {
+    pub(super) lanes: Lanes<Waiting>,
+    /// Limits the rows that wait in all lanes.
+    pub(super) budget: Arc<RowBudget>,
+    pub(super) policy: BatchPolicy,
+    /// How long runs take.
+    pub(super) estimate: RunEstimate,
+    /// Present where one instance runs long rows on all cores.
+    pub(super) returning_clients: Option<ReturningClients>,
+    /// Present where the model has one more session, for a client that is alone.
+    pub(super) idle_session: Option<IdleSession>,
+    pub(super) unstopped: UnstoppedRuns,
+    /// Loads an instance in place of one whose run does not stop.
+    pub(super) replacement: OnceLock<Replacement>,
+    pub(super) metrics: Arc<ModelMetrics>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("lanes", &self.lanes).finish_non_exhaustive()
+    }
+}
+
+/// Counts the runs of one model that go on although they were told to stop.
+#[derive(Debug, Default)]
+pub(super) struct UnstoppedRuns {
+    /// All of them.
+    pub(super) running: AtomicUsize,
+    /// Those whose instance has been replaced, or is being replaced.
+    pub(super) replaced: AtomicUsize,
+}
+
+impl UnstoppedRuns {
+    /// Returns how many there are.
+    pub(super) fn count(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+}
+
+/// The right to run batches on an instance. Dropping it passes the instance to the first request in the queue of the
+/// instance's lane, or marks the instance as free if none waits. This happens however the lease ends: after an
+/// answer, after a panic, or because the client went away.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) shared: Arc<Shared>,
+    /// Taken out only where the instance has been replaced.
+    pub(super) instance: Option<Box<Instance>>,
     /// The lane that the instance belongs to.
     pub(super) owner: usize,
-    pub(super) instance: Option<Box<Instance>>,
-    /// The lane whose requests wait for the batch to be formed, until it is.
-    forming: Option<usize>,
+    /// The lane whose requests may join the batch.
+    home: usize,
+    /// Whether the queue of `home` counts a leader that has not formed its batch yet.
+    is_forming: bool,
 }
 
 impl Lease {
-    /// For a leader from the lane `home`, whose queue knows of it.
-    pub(super) fn new(shared: &Arc<Shared>, owner: usize, instance: Box<Instance>, home: usize) -> Self {
-        Self { shared: Arc::clone(shared), owner, instance: Some(instance), forming: Some(home) }
+    /// Makes a lease for a leader from the lane `home`, whose queue already counts the leader.
+    pub(super) fn of_leader(
+        shared: &Arc<Shared>,
+        owner: usize,
+        instance: Box<Instance>,
+        home: usize,
+    ) -> Self {
+        Self { shared: Arc::clone(shared), instance: Some(instance), owner, home, is_forming: true }
     }
 
-    /// Of a new instance of the lane `owner`, whose queue does not know of it yet.
-    pub(super) fn replacing(shared: &Arc<Shared>, owner: usize, instance: Box<Instance>) -> Self {
-        Self { shared: Arc::clone(shared), owner, instance: Some(instance), forming: None }
+    /// Makes a lease that no queue counts as a leader: for a helper that gets a finished batch, or for a new
+    /// instance.
+    pub(super) fn of_instance(shared: &Arc<Shared>, owner: usize, instance: Box<Instance>) -> Self {
+        Self { shared: Arc::clone(shared), instance: Some(instance), owner, home: owner, is_forming: false }
     }
 
-    /// Gives others the time to join `own` in its lane, `home`, as far as that is worth it.
-    pub(super) async fn wait_for_others(&self, home: usize, own: &Entry<Waiting>) {
-        self.look_for_company(home, own.rows).await;
-        self.wait_for_regulars(home, own.rows).await;
-        if !self.shared.policy.max_queue_delay.is_zero() {
-            // In a box, or every request would be larger by its timer.
-            Box::pin(self.wait_for_rows(home, own)).await;
-        }
+    /// Returns the index of the lane whose requests may join the batch.
+    pub(super) fn home(&self) -> usize {
+        self.home
     }
 
-    /// Forms a batch of `own` and of what waits in its lane, `home`, and runs it. Every member, `own` too, is
-    /// answered by its channel.
-    pub(super) fn lead(mut self, home: usize, own: Entry<Waiting>) {
-        let helpers = self.helpers(home);
-        let most = self.batch_rows(home, &own, 1 + helpers.len());
-        let batch = self.form(home, own, most);
-        for (worker, lease) in helpers {
-            let Some(batch) = self.form_another(home, most) else { break };
-            workers::here(|here| {
-                if let Some(here) = here {
-                    here.workers.spawn_on(worker, async move { lease.run_where_it_fits(batch) });
-                }
-            });
-        }
-        self.run_where_it_fits(batch);
+    /// Returns the lane whose requests may join the batch.
+    pub(super) fn home_lane(&self) -> &Lane<Waiting> {
+        self.shared.lanes.get(self.home)
     }
 
-    /// Lets every connection with bytes ready decode and join, and whoever shares this core send, if that is worth it:
-    /// batches without delay. It looks on until the batch, of `rows` so far, is full or [`IN_VAIN`] looks in a row have
-    /// brought nobody.
-    async fn look_for_company(&self, home: usize, rows: usize) {
-        let (shared, lane) = (&self.shared, self.shared.lanes.get(home));
-        if !lane.company.is_worth_a_look() {
-            return;
-        }
-        let before = lane.queue().len();
-        let is_full = |waiting| rows + waiting >= shared.policy.max_joined_rows;
-        let mut waiting = 0;
-        let mut in_vain = 0;
-        while in_vain < IN_VAIN && !is_full(waiting) {
-            if in_vain == 0 {
-                make_way();
-            }
-            tokio::task::yield_now().await;
-            let known = std::mem::replace(&mut waiting, lane.queue().len());
-            in_vain = if waiting > known { 0 } else { in_vain + 1 };
-        }
-        if !is_full(before) {
-            let saved = company::saved(shared.pace.expected(1));
-            lane.company.looked(waiting.saturating_sub(before), saved, LOOK);
-        }
-    }
-
-    /// Waits for those who were just answered to come again, one after the other, where that is worth it.
-    async fn wait_for_regulars(&self, home: usize, rows: usize) {
-        let shared = &self.shared;
-        let Some(regulars) = &shared.regulars else { return };
-        let there = || 1 + shared.lanes.get(home).queue().len();
-        let is_full = || rows + shared.room.rows() >= shared.policy.max_joined_rows;
-        let (known, before) = (regulars.count(), there());
-        let all_there = || there() >= known || is_full();
-        if all_there() || !regulars.company.is_worth_a_look() {
-            return;
-        }
-        let row = shared.pace.expected(1);
-        // Not the runtime's clock, which tests may stop.
-        let (mut latest, patience) = (std::time::Instant::now(), Regulars::patience(row));
-        let mut present = before;
-        while !all_there() && latest.elapsed() < patience {
-            make_way();
-            tokio::task::yield_now().await;
-            if there() > present {
-                (latest, present) = (std::time::Instant::now(), there());
-            }
-        }
-        regulars.company.looked(there().saturating_sub(before), regulars.saved(row), patience);
-    }
-
-    /// Waits until enough rows are there for the batch to go, at most for the delay that is allowed.
-    async fn wait_for_rows(&self, home: usize, own: &Entry<Waiting>) {
-        let (policy, lane) = (&self.shared.policy, self.shared.lanes.get(home));
-        let delay_ends = own.payload.work.arrived + policy.max_queue_delay;
-        let smallest = policy.preferred_batch_size.iter().min().copied();
-        let enough = smallest.unwrap_or(policy.max_joined_rows).min(policy.max_joined_rows);
-        loop {
-            let arrival = lane.arrivals.notified();
-            tokio::pin!(arrival);
-            arrival.as_mut().enable(); // or an arrival between the check and the wait would go unseen
-            let rows = own.rows + lane.queue().joinable_rows(own.group.as_ref());
-            if rows >= enough || timeout_at(delay_ends, arrival).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Idle workers to share what waits with, if that takes long enough.
-    fn helpers(&self, home: usize) -> Vec<(usize, Self)> {
-        let shared = &self.shared;
-        let rows = shared.lanes.get(home).queue().rows();
-        let worth = shared.pace.expected(rows).as_nanos() / WORTH_WAKING.as_nanos();
-        if worth == 0 {
-            return Vec::new();
-        }
-        let lease = |Helper { worker, lane, instance }| {
-            let shared = Arc::clone(shared);
-            (worker, Self { shared, owner: lane, instance: Some(instance), forming: None })
-        };
-        shared.lanes.helpers(home, worth as usize).into_iter().map(lease).collect()
-    }
-
-    /// Rows of a batch where so many batches are to be formed at once.
-    fn batch_rows(&self, home: usize, own: &Entry<Waiting>, batches: usize) -> usize {
-        let policy = &self.shared.policy;
-        let available = own.rows + self.shared.lanes.get(home).queue().joinable_rows(own.group.as_ref());
-        let preferred = policy.preferred_batch_size.iter().copied().filter(|&size| size <= available).max();
-        preferred
-            .unwrap_or(policy.max_joined_rows)
-            .min(policy.max_joined_rows)
-            .min(available.div_ceil(batches))
-    }
-
-    fn form(&mut self, home: usize, own: Entry<Waiting>, most: usize) -> Vec<Entry<Waiting>> {
-        let lane = self.shared.lanes.get(home);
-        let mut queue = lane.queue();
-        let joined = queue.join(own.group.as_ref(), most.saturating_sub(own.rows));
-        queue.formed();
-        self.forming = None;
+    /// Forms a batch of the leader's `own` request and of those that wait, with at most `max_rows` rows if it joins
+    /// any.
+    pub(super) fn form_batch(&mut self, own: Entry<Waiting>, max_rows: usize) -> Vec<Entry<Waiting>> {
+        let mut queue = self.shared.lanes.get(self.home).queue();
+        let joined = queue.join(own.group.as_ref(), max_rows.saturating_sub(own.rows));
+        queue.end_forming();
+        self.is_forming = false;
         drop(queue);
         let mut batch = Vec::with_capacity(1 + joined.len());
         batch.push(own);
         batch.extend(joined);
         batch
     }
-
-    /// A batch of what still waits.
-    fn form_another(&self, home: usize, most: usize) -> Option<Vec<Entry<Waiting>>> {
-        let mut queue = self.shared.lanes.get(home).queue();
-        let mut batch = vec![queue.first()?];
-        batch.extend(queue.join(batch[0].group.as_ref(), most.saturating_sub(batch[0].rows)));
-        Some(batch)
-    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(home) = self.forming.take() {
-            self.shared.lanes.get(home).queue().formed();
+        if self.is_forming {
+            self.home_lane().queue().end_forming();
         }
         let Some(mut instance) = self.instance.take() else { return };
         let lane = self.shared.lanes.get(self.owner);
         loop {
             let handover = lane.queue().hand_back(instance);
             let Handover::Appoint(appointed, entry) = handover else { return };
-            let Entry { rows, group, payload: Waiting { work, turn } } = entry;
-            let lease = Self::new(&self.shared, self.owner, appointed, self.owner);
-            let Err(refused) = turn.send(Turn::Lead(Box::new((lease, Entry { rows, group, payload: work }))))
-            else {
-                return;
-            };
-            // Its task is gone; the lease comes back, and the next in the queue is asked.
+            let Entry { rows, group, payload: Waiting { request, turn } } = entry;
+            let lease = Self::of_leader(&self.shared, self.owner, appointed, self.owner);
+            let appointment = Appointment { lease, entry: Entry { rows, group, payload: request } };
+            let Err(refused) = turn.send(Turn::Lead(Box::new(appointment))) else { return };
+            // The task has gone and the channel returns the lease. The loop appoints the next request.
             let Turn::Lead(mut appointment) = refused else { return };
-            let Some(returned) = appointment.0.instance.take() else { return };
+            let Some(returned) = appointment.lease.instance.take() else { return };
             instance = returned;
         }
     }

@@ -1,160 +1,75 @@
-//! Dynamic batching: rows of waiting requests join one run of the model.
+//! Dynamic batching: requests that wait at the same time share one run of the model.
 //!
-//! There is no batching thread and no timer. A request that finds an instance free takes it and *leads*:
-//! it yields, so that every connection with bytes ready can decode and join (unless that has lately brought
-//! too few), then runs what waits where it stands. A request that finds none waits in the queue; a leader
-//! that is done appoints the first of those who wait. With one connection nothing ever waits; with many,
-//! batches grow by themselves while the instances are busy. Where one instance runs long rows on all cores, it waits a
-//! little for those who were just answered (`regulars`). A request that is alone may have more cores than that (`solo`).
+//! No separate thread forms batches. A request that finds an instance free takes it and *leads*: it waits briefly for
+//! more rows, forms a batch of itself and of waiting requests, and runs it. A request that finds no instance free
+//! waits in a queue. When a batch ends, its instance goes to the first request in the queue, which leads the next
+//! batch. So a single connection never waits, and many connections form large batches while the instances are busy.
 //!
-//! Each worker has a queue and instances of its own (`lane`), and others help it out only when they have nothing
-//! to do: what a request touches stays with its core. On a GPU all share one queue, and each instance has a thread of its
-//! own (`thread`).
+//! | question | file |
+//! |---|---|
+//! | How does a request get through the batcher? | this one: [`Batcher::submit`] |
+//! | What does the batcher keep of a request? | `request` |
+//! | Who waits, who goes first, who is refused? | `queue` |
+//! | Which queue and which instances serve a worker? | `lane` |
+//! | Who holds an instance, and who gets it next? What does a waiting task receive? | `lease` |
+//! | Which requests form a batch, and which idle workers help? | `leader` |
+//! | Why does a batch wait for more rows, and how long? | `wait` |
+//! | Which number does a policy use, and why that number? | `tuning` |
+//! | On which thread does a batch run, and what does each of its requests receive? | `run` |
+//! | How long will a run take, and is it short enough for a worker's thread? | `run_estimate` |
+//! | What is an instance? | `instance` |
+//! | On which thread does an instance run long batches, and all batches on a GPU? | `thread` |
+//! | How does a client that is alone use all cores? | `idle_session` |
+//! | How are rows joined into a batch, and outputs divided? | [`gather`], [`scatter`] |
+//! | Who stops a run that no client waits for any more? | `watch` |
 
-mod company;
-mod courtesy;
 pub mod gather;
+mod idle_session;
 mod instance;
 mod lane;
+mod leader;
 mod lease;
-mod pace;
 pub mod queue;
-mod regulars;
+mod request;
 mod run;
+mod run_estimate;
 pub mod scatter;
-mod solo;
 mod thread;
+mod tuning;
+mod wait;
 mod watch;
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
 
-use oip::Tensor;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
 };
 
-use gather::RequestInputs;
-pub use instance::Instance;
-use lane::Lanes;
-use lease::Lease;
-use pace::Pace;
-pub use pace::TimeDependsOn;
-use queue::{Admission, Entry, Room, Ticket};
-use regulars::Regulars;
-use solo::Solo;
-pub use thread::InstanceThread;
-pub use watch::Replacement;
-use watch::Unstopped;
-
+use self::{
+    idle_session::IdleSession,
+    lane::Lanes,
+    leader::FormingBatch,
+    lease::{Appointment, Lease, Shared, Turn, UnstoppedRuns, Waiting},
+    queue::{Admission, Entry, RowBudget, Ticket},
+    request::{Request, deadline_exceeded},
+    run_estimate::RunEstimate,
+    wait::returning_clients::ReturningClients,
+};
+pub use self::{
+    instance::{Instance, Replacement},
+    lease::BatchPolicy,
+    request::Answer,
+    run_estimate::TimeDependsOn,
+    thread::InstanceThread,
+};
 use crate::{
     error::{ErrorCode, ServeError},
-    executor::{ExecuteError, Fault, RunTime},
+    executor::RunCost,
     schedule::Priority,
-    telemetry::{BatchRun, BatchTimes, ModelMetrics},
-    validate::{Inputs, Optional, ValidRequest},
+    telemetry::ModelMetrics,
+    validate::ValidRequest,
 };
-
-/// Requests whose rows take so long are served in order of arrival by whichever instance is free first: what
-/// cores lose by passing them on is nothing beside that.
-const LONG_ROW: Duration = Duration::from_millis(1);
-
-/// How batches of one model are formed.
-#[derive(Clone, Debug)]
-pub struct BatchPolicy {
-    /// Most rows that joining may bring a batch to. A request with more runs alone; 0 or 1: none is joined.
-    pub max_joined_rows: usize,
-    /// Most rows that may wait.
-    pub max_queue_rows: usize,
-    /// How long a leader waits for others while its batch is small.
-    pub max_queue_delay: Duration,
-    /// Sizes at which a batch goes before that delay is over.
-    pub preferred_batch_size: Vec<usize>,
-    /// What the time of a run depends on, which tells what must be known of a batch to call it short.
-    pub time_depends_on: TimeDependsOn,
-}
-
-/// The outputs of one request, in the signature's order.
-pub type Answer = Vec<Tensor>;
-
-/// A request on its way through the batcher.
-#[derive(Debug)]
-struct Work {
-    inputs: Inputs,
-    /// Positions of the optional inputs, which are the last.
-    optional: Optional,
-    arrived: Instant,
-    deadline: Instant,
-}
-
-impl Work {
-    fn inputs(&self) -> RequestInputs<'_> {
-        RequestInputs { tensors: &self.inputs, optional: &self.optional }
-    }
-}
-
-/// A request in the queue, with the way back to the task that brought it.
-#[derive(Debug)]
-struct Waiting {
-    work: Work,
-    turn: oneshot::Sender<Turn>,
-}
-
-/// What a waiting task is told: its answer, or that it is its turn to lead.
-#[derive(Debug)]
-enum Turn {
-    Answer(Result<Answer, ServeError>),
-    Lead(Box<(Lease, Entry<Work>)>),
-}
-
-struct Shared {
-    lanes: Lanes,
-    room: Arc<Room>,
-    policy: BatchPolicy,
-    pace: Pace,
-    /// Where a single instance runs long rows on all cores.
-    regulars: Option<Regulars>,
-    /// Where one more instance is there for requests that are alone.
-    solo: Option<Solo>,
-    unstopped: Unstopped,
-    /// Loads another instance in the place of one that does not stop.
-    replacement: OnceLock<Replacement>,
-    metrics: Arc<ModelMetrics>,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("lanes", &self.lanes).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    /// Counts a run of these requests that succeeded, and learns from it.
-    fn ran(&self, entries: &[Entry<Waiting>], started: Instant, times: BatchTimes) {
-        let rows = run::rows_of(entries);
-        let queued = entries.iter().map(|entry| started - entry.payload.work.arrived).sum();
-        self.pace.learn(rows, || run::size_of(entries), times.total());
-        if let Some(regulars) = &self.regulars {
-            regulars.remember(entries.len() + self.lanes.waiting());
-        }
-        self.metrics.batch_rows.observe(rows as f64);
-        self.metrics.compute_duration.observe(times.total().as_secs_f64());
-        let requests = entries.len();
-        self.metrics.statistics.ran(&BatchRun { started: started.into_std(), requests, rows, queued, times });
-    }
-
-    /// Learns from a run of these requests that did not succeed, and counts it where it was stopped.
-    fn failed(&self, entries: &[Entry<Waiting>], started: Instant, error: &ExecuteError) {
-        if error.fault == Fault::Stopped {
-            self.metrics.runs.stopped.inc();
-            self.pace.learn(run::rows_of(entries), || run::size_of(entries), started.elapsed());
-        }
-    }
-}
 
 /// The batcher of one model version.
 #[derive(Clone, Debug)]
@@ -163,119 +78,131 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// A batcher over `instances`, and one for requests that are alone, if there is one, for requests that come from
-    /// `workers` threads; `time` is what runs took at warm-up.
+    /// Makes a batcher over `instances`, for requests that arrive on `workers` threads. `idle_session` is one more
+    /// instance, for a client that is alone. `cost` is what runs took at warm-up.
     pub fn new(
         instances: Vec<Instance>,
-        solo: Option<Instance>,
+        idle_session: Option<Instance>,
         workers: usize,
         policy: BatchPolicy,
-        time: RunTime,
+        cost: RunCost,
         metrics: Arc<ModelMetrics>,
     ) -> Self {
-        let room = Arc::new(Room::new(policy.max_queue_rows));
-        let is_long = time.first_row >= LONG_ROW;
+        let budget = Arc::new(RowBudget::new(policy.max_queue_rows));
         let has_all_cores = instances.len() == 1 && workers > 1;
-        let regulars = has_all_cores.then(|| Regulars::of(time)).flatten();
-        // To pass a request on costs nothing beside a run on another thread, and a GPU wants large batches.
-        let is_apart = instances.iter().any(|instance| instance.thread().is_some());
-        let lanes = Lanes::new(instances, if is_long || is_apart { 1 } else { workers }, &room);
-        let pace = Pace::new(time.first_row, policy.time_depends_on);
-        let solo = solo.map(Solo::new);
-        let (unstopped, replacement) = (Unstopped::default(), OnceLock::new());
-        let shared = Shared { lanes, room, policy, pace, regulars, solo, unstopped, replacement, metrics };
+        let returning_clients = has_all_cores.then(|| ReturningClients::for_model(cost)).flatten();
+        let has_long_rows = cost.first_row >= tuning::ONE_LANE_ROW_TIME;
+        // A GPU needs large batches, so its requests wait in one queue. They change threads anyway, to that of the
+        // instance.
+        let has_threads = instances.iter().any(|instance| instance.thread().is_some());
+        let lanes = Lanes::new(instances, if has_long_rows || has_threads { 1 } else { workers }, &budget);
+        let shared = Shared {
+            lanes,
+            budget,
+            estimate: RunEstimate::new(cost.first_row, policy.time_depends_on),
+            policy,
+            returning_clients,
+            idle_session: idle_session.map(IdleSession::new),
+            unstopped: UnstoppedRuns::default(),
+            replacement: OnceLock::new(),
+            metrics,
+        };
         Self { shared: Arc::new(shared) }
     }
 
-    /// With what loads another instance in the place of one whose run does not stop.
+    /// Sets what loads an instance in place of one whose run does not stop. A second call has no effect.
     #[must_use]
     pub fn with_replacement(self, replacement: Replacement) -> Self {
-        let _there_is_one = self.shared.replacement.set(replacement);
+        let _is_set = self.shared.replacement.set(replacement);
         self
     }
 
-    /// How many runs do not stop, where they are too many to go on.
+    /// Returns how many runs do not stop, if they are too many for the model to be ready.
     pub fn stuck(&self) -> Option<usize> {
         let count = self.shared.unstopped.count();
-        (count >= watch::MOST_UNSTOPPED).then_some(count)
+        (count >= tuning::MAX_UNSTOPPED_RUNS).then_some(count)
     }
 
-    /// Runs a request, joined with others where that is possible, and gives its outputs.
+    /// Runs a request, in one batch with others where the model allows that, and returns its outputs.
     ///
-    /// Dropping the future takes the request out of the queue; a batch that already runs goes on for the
-    /// others, and is stopped if there are none.
+    /// Dropping the future takes the request out of the queue. A batch that already runs continues for its other
+    /// requests, and is stopped if it has none.
     ///
     /// # Errors
-    /// [`ErrorCode::Overloaded`]: the queue is full. [`ErrorCode::DeadlineExceeded`]: no answer by
-    /// `deadline`, or within the request's own timeout. [`ErrorCode::InvalidArgument`]: the model cannot compute with its
-    /// values or sizes. [`ErrorCode::Internal`]: ONNX Runtime failed on this very request.
+    /// [`ErrorCode::Overloaded`]: the queue is full. [`ErrorCode::DeadlineExceeded`]: there was no answer by
+    /// `deadline`, or within the request's own timeout. [`ErrorCode::InvalidArgument`]: the model cannot compute with
+    /// the request's values or sizes. [`ErrorCode::Internal`]: ONNX Runtime failed on this request.
     pub async fn submit(&self, request: ValidRequest, deadline: Instant) -> Result<Answer, ServeError> {
         let ValidRequest { inputs, optional, rows, group, schedule } = request;
         let (sender, mut turn) = oneshot::channel();
         let arrived = Instant::now();
         let own_deadline = schedule.timeout.and_then(|timeout| arrived.checked_add(timeout));
         let deadline = own_deadline.map_or(deadline, |own| own.min(deadline));
-        let work = Work { inputs, optional, arrived, deadline };
-        let entry = Entry { rows, group, payload: Waiting { work, turn: sender } };
-        let home = self.shared.lanes.home();
-        let mut place = Place { shared: &self.shared, lane: home, ticket: None };
-        let mut leader = match self.admit(home, entry, schedule.priority) {
-            Admission::Lead(lease, entry) => Some((lease, entry)),
+        let request = Request { inputs, optional, arrived, deadline };
+        let entry = Entry { rows, group, payload: Waiting { request, turn: sender } };
+        let lane = self.shared.lanes.home();
+        let mut guard = QueueGuard { shared: &self.shared, lane, ticket: None };
+        let mut batch = match self.admit(lane, entry, schedule.priority) {
+            Admission::Lead(lease, entry) => Some(FormingBatch::new(lease, entry)),
             Admission::Wait(ticket) => {
-                place.ticket = Some(ticket);
+                guard.ticket = Some(ticket);
                 None
             }
             Admission::Full(_) => return Err(self.overloaded(rows)),
         };
         loop {
-            // Lent, not given: the future of a request would have room for both twice.
-            if let Some((lease, entry)) = &leader {
-                lease.wait_for_others(home, entry).await;
+            // Borrowed while it waits. Moving the batch into that call would make every future larger by a second
+            // batch.
+            if let Some(batch) = &batch {
+                batch.wait_for_more_rows().await;
             }
-            if let Some((lease, entry)) = leader.take() {
-                lease.lead(home, entry);
+            if let Some(batch) = batch.take() {
+                batch.run();
             }
             match timeout_at(deadline, &mut turn).await {
                 Ok(Ok(Turn::Answer(answer))) => return answer,
                 Ok(Ok(Turn::Lead(appointment))) => {
-                    let (lease, entry) = *appointment;
-                    place.ticket = None;
+                    let Appointment { lease, entry } = *appointment;
+                    guard.ticket = None;
                     let (sender, next_turn) = oneshot::channel();
                     turn = next_turn;
-                    let Entry { rows, group, payload: work } = entry;
-                    leader = Some((lease, Entry { rows, group, payload: Waiting { work, turn: sender } }));
+                    let Entry { rows, group, payload: request } = entry;
+                    let own = Entry { rows, group, payload: Waiting { request, turn: sender } };
+                    batch = Some(FormingBatch::new(lease, own));
                 }
                 Ok(Err(_)) => return Err(ServeError::internal("the batch was lost")),
-                Err(_) => return Err(expired()),
+                Err(_) => return Err(deadline_exceeded()),
             }
         }
     }
 
-    /// Requests that wait now.
+    /// Returns the number of requests that wait now.
     pub fn waiting(&self) -> usize {
         self.shared.lanes.waiting()
     }
 
-    /// Rows that wait now.
+    /// Returns the number of rows that wait now.
     pub fn queue_rows(&self) -> usize {
-        self.shared.room.rows()
+        self.shared.budget.reserved()
     }
 
+    /// Admits a request to the lane `home`. If the instances of that lane are busy for long, the request leads with
+    /// an instance of another lane.
     fn admit(&self, home: usize, entry: Entry<Waiting>, priority: Priority) -> Admission<Waiting, Lease> {
         let lane = self.shared.lanes.get(home);
         let mut queue = lane.queue();
         if queue.is_unattended() {
-            // Its instances are busy for long. No lock is held while another is taken.
+            // Unlocked first: no lock is held while another is taken.
             drop(queue);
             if let Some((owner, instance)) = self.shared.lanes.borrow(home) {
-                lane.queue().lead();
-                return Admission::Lead(Lease::new(&self.shared, owner, instance, home), entry);
+                lane.queue().begin_forming();
+                return Admission::Lead(Lease::of_leader(&self.shared, owner, instance, home), entry);
             }
             queue = lane.queue();
         }
         match queue.admit(entry, priority) {
             Admission::Lead(instance, entry) => {
-                Admission::Lead(Lease::new(&self.shared, home, instance, home), entry)
+                Admission::Lead(Lease::of_leader(&self.shared, home, instance, home), entry)
             }
             Admission::Wait(ticket) => {
                 drop(queue);
@@ -297,22 +224,19 @@ impl Batcher {
     }
 }
 
-fn expired() -> ServeError {
-    ServeError::new(ErrorCode::DeadlineExceeded, "the request's time ran out before it was answered")
-}
-
-/// A request's place in the queue, given up when its task goes away.
-struct Place<'a> {
+/// Takes a waiting request out of the queue when its task ends before its turn.
+struct QueueGuard<'a> {
     shared: &'a Shared,
     lane: usize,
+    /// Set while the request waits.
     ticket: Option<Ticket>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             let withdrawn = self.shared.lanes.get(self.lane).queue().withdraw(ticket);
-            drop(withdrawn); // tensors are freed outside the lock
+            drop(withdrawn); // its tensors are freed after the lock is released
         }
     }
 }

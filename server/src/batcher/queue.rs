@@ -1,15 +1,14 @@
-//! A queue for instances of a model: who waits, which instances are free, who leads. Pure: no clock, no runtime.
+//! The queue of one lane: which requests wait, which instances are free, and who leads. It is pure: no clock, no
+//! runtime.
 //!
-//! Whoever brings a request while an instance is free takes the instance and leads: it forms a batch of
-//! its own request and of what waits. Everyone else waits. Whether somebody leads is thereby part of the
-//! queue's own state, changed in the same step as arrivals and departures:
-//! **an instance is free only while nobody waits**.
+//! A request that arrives while an instance is free takes the instance and leads: it forms a batch of itself and of
+//! waiting requests. Any other request waits. Arrivals, departures and handovers change the queue in one step each,
+//! so this always holds: **an instance is free only while no request waits**.
 //!
-//! A model may have several such queues, with instances of their own; they share the [`Room`] for those who wait.
+//! A model may have several queues with instances of their own. They share one [`RowBudget`] for waiting requests.
 //!
-//! Those who wait are served by priority, and within a priority in order of arrival. Nobody starves: for each
-//! level above its own, an entry lets at most as many later arrivals pass as rows may wait. So an urgent
-//! request passes everyone who has not been passed that often already.
+//! Requests leave by priority, and within a priority in order of arrival. None starves: for each priority level above
+//! its own, a request lets at most as many later arrivals pass as rows may wait.
 
 use std::{
     collections::VecDeque,
@@ -24,186 +23,190 @@ use crate::{schedule::Priority, validate::Group};
 /// A request in the queue, or about to enter it.
 #[derive(Debug)]
 pub struct Entry<P> {
-    /// Rows that it brings.
+    /// Rows of the request.
     pub rows: usize,
-    /// What others must share to be joined with it; `None` where it goes alone.
+    /// What other requests must have in common with it to share its batch. `None`: it runs alone.
     pub group: Option<Group>,
-    /// The request itself and the way back to who brought it.
+    /// The request itself, and the channel to its task.
     pub payload: P,
 }
 
-/// Name of a waiting entry, and its place: the least goes first.
+/// Identifies a waiting entry, and orders it: the least ticket leaves first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket {
-    /// The number of the arrival from which on nobody passes it.
+    /// Number of the first arrival that cannot pass this entry.
     due: u64,
-    /// Entries are numbered as they come.
+    /// Number of this arrival, counted from 0 in each queue.
     number: u64,
 }
 
-/// What became of an arrival.
+/// What happens to a request that arrives.
 #[derive(Debug)]
 pub enum Admission<P, I> {
-    /// An instance was free: the bringer leads with it, its entry is not in the queue.
+    /// An instance was free: the request leads with it and does not enter the queue.
     Lead(I, Entry<P>),
-    /// The entry waits.
+    /// The request waits.
     Wait(Ticket),
-    /// The queue has no room for its rows.
+    /// The budget has no rows left for it.
     Full(Entry<P>),
 }
 
-/// What became of an instance that was handed back.
+/// What happens to an instance that a leader hands back.
 #[derive(Debug)]
 pub enum Handover<P, I> {
-    /// Nobody waits: the instance is free.
+    /// No request waits: the instance is free.
     Free,
-    /// The first of those who wait leaves the queue to lead with the instance.
+    /// The first waiting request leaves the queue and leads with the instance.
     Appoint(I, Entry<P>),
 }
 
-/// How many rows may wait, in all queues that share it.
+/// Limits the rows that wait, over all queues of a model.
 #[derive(Debug)]
-pub struct Room {
-    rows: AtomicUsize,
+pub struct RowBudget {
+    reserved: AtomicUsize,
     max_rows: usize,
 }
 
-impl Room {
-    /// Room for at most `max_rows` waiting rows, or for one request that has more.
+impl RowBudget {
+    /// Allows `max_rows` waiting rows, or a single request with more.
     pub fn new(max_rows: usize) -> Self {
-        Self { rows: AtomicUsize::new(0), max_rows }
+        Self { reserved: AtomicUsize::new(0), max_rows }
     }
 
-    /// Rows that wait.
-    pub fn rows(&self) -> usize {
-        self.rows.load(Ordering::Relaxed)
+    /// Returns the rows that wait now.
+    pub fn reserved(&self) -> usize {
+        self.reserved.load(Ordering::Relaxed)
     }
 
-    fn take(&self, rows: usize) -> bool {
-        let max_rows = self.max_rows.max(rows); // who is alone always fits
+    /// Reserves `rows`, and returns whether they fit.
+    fn reserve(&self, rows: usize) -> bool {
+        let max_rows = self.max_rows.max(rows); // a request that waits alone always fits
         let limit = |taken: usize| if taken == 0 { max_rows } else { self.max_rows };
         let fits = |taken: usize| taken.checked_add(rows).filter(|&sum| sum <= limit(taken));
-        self.rows.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+        self.reserved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 
-    fn give_back(&self, rows: usize) {
-        self.rows.fetch_sub(rows, Ordering::Relaxed);
+    /// Releases rows that were reserved.
+    fn release(&self, rows: usize) {
+        self.reserved.fetch_sub(rows, Ordering::Relaxed);
     }
 }
 
-/// Requests that wait for an instance (payload `P`), in the order in which they go, and the free instances (`I`).
+/// Requests with payload `P` that wait for an instance, in the order in which they leave, and the free instances `I`.
 #[derive(Debug)]
 pub struct BatchQueue<P, I> {
     waiting: VecDeque<(Ticket, Entry<P>)>,
-    room: Arc<Room>,
+    budget: Arc<RowBudget>,
+    /// Number of the next arrival.
     next: u64,
     free: Vec<I>,
-    /// Leaders that have not formed their batch yet.
+    /// Leaders that have not formed their batches yet.
     forming: usize,
 }
 
 impl<P, I> BatchQueue<P, I> {
-    /// An empty queue for these instances.
-    pub fn new(instances: Vec<I>, room: Arc<Room>) -> Self {
-        Self { waiting: VecDeque::new(), room, next: 0, free: instances, forming: 0 }
+    /// Makes an empty queue with free `instances`.
+    pub fn new(instances: Vec<I>, budget: Arc<RowBudget>) -> Self {
+        Self { waiting: VecDeque::new(), budget, next: 0, free: instances, forming: 0 }
     }
 
-    /// Requests that wait.
+    /// Returns the number of requests that wait.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Rows that wait.
+    /// Returns the number of rows that wait.
     pub fn rows(&self) -> usize {
         self.waiting.iter().map(|(_, entry)| entry.rows).sum()
     }
 
-    /// Whether nobody waits.
+    /// Returns whether no request waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Instances that are free.
-    pub fn idle(&self) -> usize {
+    /// Returns the number of free instances.
+    pub fn free_instances(&self) -> usize {
         self.free.len()
     }
 
-    /// Whether a request that arrives now would wait though no leader is about to take it along.
+    /// Returns whether a request that arrives now would wait for a running batch to end: no instance is free, and no
+    /// leader is about to form a batch that the request could join.
     pub fn is_unattended(&self) -> bool {
         self.free.is_empty() && self.forming == 0
     }
 
-    /// A request arrives.
+    /// Admits a request that arrives.
     pub fn admit(&mut self, entry: Entry<P>, priority: Priority) -> Admission<P, I> {
         if let Some(instance) = self.free.pop() {
             self.forming += 1;
             return Admission::Lead(instance, entry);
         }
-        if !self.room.take(entry.rows) {
+        if !self.budget.reserve(entry.rows) {
             return Admission::Full(entry);
         }
-        let patience = priority.levels_above() * self.room.max_rows as u64;
-        let ticket = Ticket { due: self.next + patience, number: self.next };
+        let may_pass = priority.levels_above() * self.budget.max_rows as u64;
+        let ticket = Ticket { due: self.next + may_pass, number: self.next };
         self.next += 1;
-        // At the end, where all have the same priority.
-        let place = self.waiting.partition_point(|(waiting, _)| *waiting < ticket);
-        self.waiting.insert(place, (ticket, entry));
+        // The end of the queue, if all requests have the same priority.
+        let position = self.waiting.partition_point(|(waiting, _)| *waiting < ticket);
+        self.waiting.insert(position, (ticket, entry));
         Admission::Wait(ticket)
     }
 
-    /// A free instance goes to a request of another queue.
+    /// Takes a free instance for a request of another queue.
     pub fn lend(&mut self) -> Option<I> {
         self.free.pop()
     }
 
-    /// A request leads with an instance that another queue has lent.
-    pub fn lead(&mut self) {
+    /// Counts a leader whose instance another queue has lent.
+    pub fn begin_forming(&mut self) {
         self.forming += 1;
     }
 
-    /// A leader forms its batch, or gives up.
-    pub fn formed(&mut self) {
+    /// Uncounts a leader that has formed its batch or has gone.
+    pub fn end_forming(&mut self) {
         self.forming -= 1;
     }
 
-    /// Takes the entry that is to go first.
-    pub fn first(&mut self) -> Option<Entry<P>> {
+    /// Takes the entry that leaves first.
+    pub fn take_first(&mut self) -> Option<Entry<P>> {
         let first = self.remove(0)?;
-        self.room.give_back(first.rows);
+        self.budget.release(first.rows);
         Some(first)
     }
 
-    /// Takes the entries that join a batch of `group` with room for `room` rows: the first of them first, others
-    /// of the group that do not fit and all of other groups stay where they are.
-    pub fn join(&mut self, group: Option<&Group>, mut room: usize) -> Vec<Entry<P>> {
+    /// Takes the entries that join a batch of `group`, with at most `max_rows` rows, in queue order. Entries of other
+    /// groups stay in the queue, and so do those of the group from the first that does not fit.
+    pub fn join(&mut self, group: Option<&Group>, max_rows: usize) -> Vec<Entry<P>> {
         let Some(group) = group else { return Vec::new() };
-        let mut joined = Vec::with_capacity(self.waiting.len().min(room));
-        let (mut index, before) = (0, room);
-        while room > 0 && index < self.waiting.len() {
+        let mut joined = Vec::with_capacity(self.waiting.len().min(max_rows));
+        let (mut index, mut left) = (0, max_rows);
+        while left > 0 && index < self.waiting.len() {
             let entry = &self.waiting[index].1;
             if entry.group.as_ref() != Some(group) {
                 index += 1;
                 continue;
             }
-            if entry.rows > room {
-                break; // a later, smaller one of the group must not overtake it
+            if entry.rows > left {
+                break; // a smaller one behind it must not overtake it
             }
-            room -= entry.rows;
+            left -= entry.rows;
             joined.extend(self.remove(index));
         }
-        self.room.give_back(before - room);
+        self.budget.release(max_rows - left);
         joined
     }
 
-    /// Rows that a batch of `group` could have now besides its leader's.
+    /// Returns the waiting rows that could join a batch of `group`.
     pub fn joinable_rows(&self, group: Option<&Group>) -> usize {
         let joins = |entry: &Entry<P>| group.is_some() && entry.group.as_ref() == group;
         self.waiting.iter().filter(|(_, entry)| joins(entry)).map(|(_, entry)| entry.rows).sum()
     }
 
-    /// A leader hands its instance back.
+    /// Takes back an instance whose batch has ended.
     pub fn hand_back(&mut self, instance: I) -> Handover<P, I> {
-        if let Some(entry) = self.first() {
+        if let Some(entry) = self.take_first() {
             self.forming += 1;
             return Handover::Appoint(instance, entry);
         }
@@ -211,15 +214,15 @@ impl<P, I> BatchQueue<P, I> {
         Handover::Free
     }
 
-    /// A waiting request is given up; `None` where it no longer waits.
+    /// Takes out a request whose client has gone. Returns `None` if it no longer waits.
     pub fn withdraw(&mut self, ticket: Ticket) -> Option<Entry<P>> {
         let index = self.waiting.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()?;
         let entry = self.remove(index)?;
-        self.room.give_back(entry.rows);
+        self.budget.release(entry.rows);
         Some(entry)
     }
 
-    /// The room that it took is still to be given back.
+    /// Takes out an entry without releasing its rows, which the caller does.
     fn remove(&mut self, index: usize) -> Option<Entry<P>> {
         self.waiting.remove(index).map(|(_, entry)| entry)
     }

@@ -1,4 +1,4 @@
-//! What must hold of the queue whatever happens, in whatever order.
+//! Properties of the queue that hold after any sequence of events.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Event {
     Arrive { rows: usize, group: usize, priority: u64 },
-    Join { leader: usize, room: usize },
+    Join { leader: usize, max_rows: usize },
     HandBack { leader: usize },
     Withdraw { nth: usize },
     Lend,
@@ -20,7 +20,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (prop_oneof![9 => 1..6_usize, 1 => 20..40_usize], 0..3_usize, 0..10_u64)
             .prop_map(|(rows, group, priority)| Event::Arrive { rows, group, priority }),
-        2 => (0..4_usize, 0..12_usize).prop_map(|(leader, room)| Event::Join { leader, room }),
+        2 => (0..4_usize, 0..12_usize).prop_map(|(leader, max_rows)| Event::Join { leader, max_rows }),
         2 => (0..4_usize).prop_map(|leader| Event::HandBack { leader }),
         1 => (0..32_usize).prop_map(|nth| Event::Withdraw { nth }),
         1 => Just(Event::Lend),
@@ -33,7 +33,7 @@ struct Waiter {
     rows: usize,
     group: usize,
     priority: Priority,
-    /// How many later arrivals went before it.
+    /// Later arrivals that left before it.
     passed_by: u64,
 }
 
@@ -44,10 +44,10 @@ struct Leader {
     is_forming: bool,
 }
 
-/// Runs the events against the queue beside a plain list of who waits, in order of arrival.
+/// Applies each event to the queue and to a plain list of waiting requests in order of arrival, and compares them.
 struct Model {
     queue: BatchQueue<u64, usize>,
-    room: Arc<Room>,
+    budget: Arc<RowBudget>,
     waiting: Vec<Waiter>,
     tickets: HashMap<u64, Ticket>,
     leading: Vec<Leader>,
@@ -58,10 +58,10 @@ struct Model {
 
 impl Model {
     fn new(instances: usize, max_rows: usize) -> Self {
-        let room = Arc::new(Room::new(max_rows));
+        let budget = Arc::new(RowBudget::new(max_rows));
         Self {
-            queue: BatchQueue::new((0..instances).collect(), Arc::clone(&room)),
-            room,
+            queue: BatchQueue::new((0..instances).collect(), Arc::clone(&budget)),
+            budget,
             waiting: Vec::new(),
             tickets: HashMap::new(),
             leading: Vec::new(),
@@ -78,8 +78,9 @@ impl Model {
         self.waiting.remove(index)
     }
 
-    /// An entry goes, picked from those of `group` or from all.
-    fn go(&mut self, id: u64, group: Option<usize>) -> Waiter {
+    /// Removes an entry that the queue has picked from those of `group`, or from all, and checks that it was its
+    /// turn.
+    fn take_turn(&mut self, id: u64, group: Option<usize>) -> Waiter {
         let gone = self.leave(id);
         for other in self.waiting.iter_mut().filter(|other| group.is_none_or(|group| group == other.group)) {
             if other.id < id {
@@ -88,10 +89,10 @@ impl Model {
                 let most = other.priority.levels_above() * self.max_rows as u64;
                 assert!(other.passed_by <= most, "nobody starves");
             } else if other.priority < gone.priority {
-                // The urgent pass everyone who has not been passed for long.
-                let patience =
+                // An urgent request passes all that have not been passed often enough.
+                let may_pass =
                     (gone.priority.levels_above() - other.priority.levels_above()) * self.max_rows as u64;
-                assert!(other.id - id >= patience, "the urgent go first");
+                assert!(other.id - id >= may_pass, "the urgent go first");
             }
         }
         gone
@@ -102,10 +103,10 @@ impl Model {
             Event::Arrive { rows, group, priority } => {
                 self.arrive(rows, group, Priority::new(priority), instances);
             }
-            Event::Join { leader, room } if !self.leading.is_empty() => {
+            Event::Join { leader, max_rows } if !self.leading.is_empty() => {
                 let leader = leader % self.leading.len();
                 self.formed(leader);
-                self.join(self.leading[leader].group, room);
+                self.join(self.leading[leader].group, max_rows);
             }
             Event::HandBack { leader } if !self.leading.is_empty() => {
                 self.formed(leader % self.leading.len());
@@ -144,8 +145,8 @@ impl Model {
                 self.waiting.push(Waiter { id, rows, group, priority, passed_by: 0 });
             }
             Admission::Full(entry) => {
-                assert!(self.queue.rows() + rows > self.max_rows, "refused only for want of room");
-                assert!(!self.waiting.is_empty(), "who would be alone is never refused");
+                assert!(self.queue.rows() + rows > self.max_rows, "refused only where its rows do not fit");
+                assert!(!self.waiting.is_empty(), "a request that would wait alone is never refused");
                 self.answered.push(entry.payload);
             }
         }
@@ -153,17 +154,17 @@ impl Model {
 
     fn formed(&mut self, leader: usize) {
         if std::mem::take(&mut self.leading[leader].is_forming) {
-            self.queue.formed();
+            self.queue.end_forming();
         }
     }
 
-    fn join(&mut self, group: usize, room: usize) {
+    fn join(&mut self, group: usize, max_rows: usize) {
         let expected = self.queue.joinable_rows(Some(&smallvec![group]));
-        let joined = self.queue.join(Some(&smallvec![group]), room);
+        let joined = self.queue.join(Some(&smallvec![group]), max_rows);
         let rows: usize = joined.iter().map(|entry| entry.rows).sum();
-        assert!(rows <= room && rows <= expected);
+        assert!(rows <= max_rows && rows <= expected);
         for entry in joined {
-            assert_eq!(self.go(entry.payload, Some(group)).group, group, "of one group only");
+            assert_eq!(self.take_turn(entry.payload, Some(group)).group, group, "of one group only");
         }
     }
 
@@ -171,7 +172,7 @@ impl Model {
         match self.queue.hand_back(instance) {
             Handover::Free => assert!(self.waiting.is_empty(), "no instance rests while somebody waits"),
             Handover::Appoint(instance, entry) => {
-                let gone = self.go(entry.payload, None);
+                let gone = self.take_turn(entry.payload, None);
                 self.leading.push(Leader { instance, group: gone.group, is_forming: true });
             }
         }
@@ -180,7 +181,7 @@ impl Model {
     fn check(&self, instances: usize) {
         let rows: usize = self.waiting.iter().map(|waiter| waiter.rows).sum();
         assert_eq!((self.queue.rows(), self.queue.len()), (rows, self.waiting.len()));
-        assert_eq!(rows, self.room.rows());
+        assert_eq!(rows, self.budget.reserved());
         assert!(rows <= self.max_rows || self.waiting.len() == 1, "one that is larger waits alone");
         let is_attended =
             self.leading.len() < instances || self.leading.iter().any(|leader| leader.is_forming);
@@ -190,7 +191,7 @@ impl Model {
 
 proptest! {
     #[test]
-    fn everyone_is_served_once_in_turn_and_no_instance_rests_while_somebody_waits(
+    fn each_request_is_served_once_in_turn_and_no_instance_is_free_while_one_waits(
         events in prop::collection::vec(event(), 1..200),
         instances in 1..4_usize,
         max_rows in 1..20_usize,
@@ -211,7 +212,7 @@ proptest! {
 
 #[test]
 fn a_request_that_left_cannot_leave_again() {
-    let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(8)));
+    let mut queue = BatchQueue::new(vec![()], Arc::new(RowBudget::new(8)));
     let entry = |payload| Entry { rows: 1, group: Some(Group::new()), payload };
     assert!(matches!(queue.admit(entry(0), Priority::DEFAULT), Admission::Lead((), _)));
     let Admission::Wait(ticket) = queue.admit(entry(1), Priority::DEFAULT) else {
@@ -223,9 +224,9 @@ fn a_request_that_left_cannot_leave_again() {
 }
 
 #[test]
-fn a_stream_of_urgent_requests_starves_nobody() {
+fn a_stream_of_urgent_requests_starves_no_other() {
     let most = 4;
-    let mut queue = BatchQueue::new(vec![()], Arc::new(Room::new(most)));
+    let mut queue = BatchQueue::new(vec![()], Arc::new(RowBudget::new(most)));
     let entry = |payload| Entry { rows: 1, group: Some(Group::new()), payload };
     assert!(matches!(queue.admit(entry(0), Priority::DEFAULT), Admission::Lead((), _)));
     assert!(matches!(queue.admit(entry(1), Priority::LOWEST), Admission::Wait(_)));

@@ -1,4 +1,4 @@
-//! Runs that go on for long: where they run, for whom they go on, and what becomes of those that do not end.
+//! Long runs: on which thread they run, when they are stopped, and what happens to those that do not stop.
 
 use std::{
     sync::{
@@ -6,9 +6,10 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread::{self, ThreadId},
+    time::Duration,
 };
 
-use oip::Datatype;
+use oip::{Datatype, Tensor};
 use smallvec::{SmallVec, smallvec};
 use tokio::task::JoinSet;
 
@@ -17,28 +18,28 @@ use super::{
     *,
 };
 use crate::{
-    executor::{BatchInput, Executor, Stop},
+    executor::{BatchInput, ExecuteError, Executor, Fault, Stop},
     telemetry::Metrics,
 };
 
-/// Longer than the watch takes to see that somebody is gone, and shorter than a run that does not stop is given.
+/// Longer than the watch needs to notice that a client has gone, and shorter than the time that a run has to stop.
 const MOMENT: Duration = Duration::from_millis(300);
 
-/// What a [`Stubborn`] model's runs are told.
+/// Controls the runs of a [`Stubborn`] model, and counts them.
 #[derive(Debug, Default)]
 struct Orders {
-    /// Whether they stop when they are asked to.
+    /// Whether runs stop when they are told to.
     obeys: bool,
-    /// They go on until it is their turn to end.
+    /// How many long runs may end now.
     may_end: AtomicUsize,
     stopped: AtomicUsize,
     runs: AtomicUsize,
-    /// Negative numbers fail in company.
+    /// The thread of each run.
     threads: Mutex<Vec<ThreadId>>,
 }
 
-/// Adds one to small numbers at once; to those above 1000 it takes as long as it is told. It fails on several requests
-/// with a negative number among them.
+/// A model that adds one to each number. Numbers above 1000 take until `may_end` allows an end. A batch of several
+/// requests fails if it has a negative number.
 #[derive(Debug)]
 struct Stubborn(Arc<Orders>);
 
@@ -72,7 +73,7 @@ impl Executor for Stubborn {
     }
 }
 
-/// A batcher over so many instances of a model whose runs obey, or not.
+/// Makes a batcher over instances of a model whose runs stop when they are told to, if it `obeys`.
 fn stubborn(instances: usize, obeys: bool, depends_on: TimeDependsOn) -> (Batcher, Arc<Orders>) {
     let orders = Arc::new(Orders { obeys, ..Orders::default() });
     let instance = |orders: &Arc<Orders>| Instance::new(Box::new(Stubborn(Arc::clone(orders))));
@@ -80,12 +81,12 @@ fn stubborn(instances: usize, obeys: bool, depends_on: TimeDependsOn) -> (Batche
     let policy = BatchPolicy { time_depends_on: depends_on, ..policy() };
     let metrics = Metrics::new().unwrap().model("stubborn", "1");
     let another = Arc::clone(&orders);
-    let batcher = Batcher::new(all, None, 1, policy, RunTime::of_rows(SHORT), metrics)
+    let batcher = Batcher::new(all, None, 1, policy, RunCost::of_rows(SHORT), metrics)
         .with_replacement(Box::new(move || Ok(instance(&another))));
     (batcher, orders)
 }
 
-/// Sends a request that waits so long.
+/// Sends a request that waits for `patience`.
 async fn ask(batcher: &Batcher, number: i32, patience: Duration) -> Result<Vec<i32>, ErrorCode> {
     let answer = batcher.submit(request(number, 1, 1), Instant::now() + patience).await;
     answer.map(|answer| super::tests::numbers(&answer)).map_err(|error| error.code)
@@ -100,7 +101,7 @@ async fn until(mut is_so: impl FnMut() -> bool) {
 }
 
 #[tokio::test]
-async fn what_depends_on_values_never_runs_where_connections_are_served() {
+async fn a_model_whose_time_depends_on_values_never_runs_on_a_worker() {
     let (batcher, orders) = stubborn(2, true, TimeDependsOn::Values);
     for number in 100..150 {
         assert_eq!(ask(&batcher, number, MOMENT * 100).await, Ok(vec![number + 1]));
@@ -112,7 +113,7 @@ async fn what_depends_on_values_never_runs_where_connections_are_served() {
 }
 
 #[tokio::test]
-async fn sizes_run_elsewhere_until_they_are_known_to_be_short() {
+async fn a_size_runs_on_another_thread_until_it_is_known_to_be_short() {
     let (batcher, orders) = stubborn(1, true, TimeDependsOn::Sizes);
     let here = thread::current().id();
     for (width, elsewhere) in [(8, true), (8, false), (1000, true), (1000, false), (8, false)] {
@@ -124,7 +125,7 @@ async fn sizes_run_elsewhere_until_they_are_known_to_be_short() {
 }
 
 #[tokio::test]
-async fn a_run_stops_when_its_last_member_is_gone_and_not_before() {
+async fn a_run_stops_when_its_last_client_goes_and_not_before() {
     let (batcher, orders) = stubborn(1, true, TimeDependsOn::Values);
     let mut members = JoinSet::new();
     for (number, patience) in [(2000, MOMENT), (2001, 3 * MOMENT)] {
@@ -142,7 +143,7 @@ async fn a_run_stops_when_its_last_member_is_gone_and_not_before() {
 }
 
 #[tokio::test]
-async fn one_that_outlives_its_company_is_answered() {
+async fn a_member_that_waits_longer_than_the_others_is_answered() {
     let (batcher, orders) = stubborn(1, true, TimeDependsOn::Values);
     let mut members = JoinSet::new();
     for (number, patience) in [(2000, MOMENT), (2001, MOMENT * 100)] {
@@ -155,7 +156,7 @@ async fn one_that_outlives_its_company_is_answered() {
 }
 
 #[tokio::test]
-async fn alone_after_a_failure_together_each_run_goes_on_for_its_own_client_only() {
+async fn a_member_that_runs_alone_after_a_failure_is_stopped_when_its_own_client_goes() {
     let (batcher, orders) = stubborn(1, true, TimeDependsOn::Values);
     let mut members = JoinSet::new();
     for (number, patience) in [(-2000, MOMENT), (5, MOMENT * 100)] {
@@ -170,45 +171,49 @@ async fn alone_after_a_failure_together_each_run_goes_on_for_its_own_client_only
 }
 
 #[tokio::test]
-async fn instances_that_do_not_stop_are_replaced_until_they_are_too_many() {
+async fn unstopped_instances_are_replaced_until_there_are_too_many() {
     let (batcher, orders) = stubborn(2, false, TimeDependsOn::Values);
     let metrics = Arc::clone(&batcher.shared.metrics);
-    for unstopped in 1..=watch::MOST_UNSTOPPED {
+    for unstopped in 1..=tuning::MAX_UNSTOPPED_RUNS {
         assert_eq!(batcher.stuck(), None);
         assert_eq!(ask(&batcher, 1, MOMENT * 100).await, Ok(vec![2]), "one is free");
         assert_eq!(ask(&batcher, 2000, MOMENT).await, Err(ErrorCode::DeadlineExceeded));
         until(|| metrics.runs.unstopped.get() == unstopped as i64).await;
-        let idle = || batcher.shared.lanes.get(0).queue().idle();
-        let left = if unstopped < watch::MOST_UNSTOPPED { 2 } else { 1 };
+        let idle = || batcher.shared.lanes.get(0).queue().free_instances();
+        let left = if unstopped < tuning::MAX_UNSTOPPED_RUNS { 2 } else { 1 };
         until(|| idle() == left).await;
     }
-    assert_eq!(batcher.stuck(), Some(watch::MOST_UNSTOPPED));
+    assert_eq!(batcher.stuck(), Some(tuning::MAX_UNSTOPPED_RUNS));
     orders.may_end.store(1, Ordering::SeqCst);
     until(|| batcher.stuck().is_none()).await;
-    orders.may_end.store(watch::MOST_UNSTOPPED, Ordering::SeqCst);
+    orders.may_end.store(tuning::MAX_UNSTOPPED_RUNS, Ordering::SeqCst);
     until(|| metrics.runs.unstopped.get() == 0).await;
-    until(|| batcher.shared.lanes.get(0).queue().idle() == 2).await;
-    assert_eq!(metrics.runs.not_stopped.get(), watch::MOST_UNSTOPPED as u64);
+    until(|| batcher.shared.lanes.get(0).queue().free_instances() == 2).await;
+    assert_eq!(metrics.runs.not_stopped.get(), tuning::MAX_UNSTOPPED_RUNS as u64);
     assert_eq!(ask(&batcher, 1, MOMENT * 100).await, Ok(vec![2]));
 }
 
-/// The size of a run of this request alone.
-fn size_of(shape: &[usize]) -> pace::Size {
+/// Returns the size class of a batch of one request with this shape.
+fn size_class_of(shape: &[usize]) -> run_estimate::SizeClass {
     let elements: usize = shape.iter().product();
     let tensor =
         Tensor { datatype: Datatype::Int32, shape: shape.into(), data: vec![0; 4 * elements].into() };
-    let work = Work {
+    let request = Request {
         inputs: smallvec![tensor],
         optional: SmallVec::new(),
         arrived: Instant::now(),
         deadline: soon(),
     };
-    run::size_of(&[Entry { rows: 1, group: None, payload: Waiting { work, turn: oneshot::channel().0 } }])
+    run::size_class_of(&[Entry {
+        rows: 1,
+        group: None,
+        payload: Waiting { request, turn: oneshot::channel().0 },
+    }])
 }
 
 #[test]
 fn inputs_without_elements_differ_in_size_by_their_first_dimension_too() {
-    assert_eq!(size_of(&[2, 3]), size_of(&[2, 3]));
-    assert_ne!(size_of(&[2, 3]), size_of(&[200, 3]));
-    assert_ne!(size_of(&[1, 0]), size_of(&[60_000_000, 0]));
+    assert_eq!(size_class_of(&[2, 3]), size_class_of(&[2, 3]));
+    assert_ne!(size_class_of(&[2, 3]), size_class_of(&[200, 3]));
+    assert_ne!(size_class_of(&[1, 0]), size_class_of(&[60_000_000, 0]));
 }

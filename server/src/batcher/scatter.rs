@@ -1,15 +1,15 @@
-//! Dividing a batch's outputs among the requests whose rows it joined.
+//! Scattering: dividing the outputs of a batch among its requests.
 
 use oip::Tensor;
 
 use crate::executor::ExecuteError;
 
-/// Gives each request its rows of every output. `rows` has the number of rows of each request, in the batch's order, and
-/// `axes` the axis that counts them in each output: the first for outputs that are not listed.
-/// Along the first axis no element is copied: the tensors share the batch's buffers.
+/// Returns the outputs of each request. `rows` has the number of rows of each request, in the batch's order. `axes`
+/// has the axis of the rows in each output; outputs beyond the list have it first. Outputs that are divided along
+/// their first axis share the batch's buffers, so no element is copied.
 ///
 /// # Errors
-/// An output that does not have one row for each row of the batch: the model does not keep rows apart after all.
+/// An output does not have one row for each row of the batch. The model mixes rows after all.
 pub fn scatter(
     outputs: Vec<Tensor>,
     rows: &[usize],

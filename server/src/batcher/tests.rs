@@ -1,4 +1,4 @@
-//! The batcher under a runtime: whoever comes and goes, everyone else is answered.
+//! The batcher under a runtime: each request gets its own answer, whatever other requests do.
 
 use std::{
     collections::HashSet,
@@ -7,10 +7,11 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread::{self, ThreadId},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use oip::{Datatype, Shape};
+use oip::{Datatype, Shape, Tensor};
 use smallvec::{SmallVec, smallvec};
 use tokio::task::JoinSet;
 
@@ -21,15 +22,15 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// What rows take that are known to be short.
+/// Time of a row that is known to be short.
 pub(super) const SHORT: Duration = Duration::from_nanos(1);
 
-/// A model that adds one to every number, fails on 13, panics on 14, and keeps its thread `busy`.
+/// A model that adds one to each number, fails on 13, panics on 14, and computes for `busy`.
 #[derive(Debug, Default)]
 pub(super) struct AddOne {
     pub(super) runs: Arc<AtomicUsize>,
     pub(super) busy: Duration,
-    /// Gives a single number for the whole batch, as a model without a batch axis would.
+    /// Returns the sum of the whole batch, as a model without a batch axis does.
     pub(super) sums: bool,
 }
 
@@ -66,19 +67,19 @@ pub(super) fn policy() -> BatchPolicy {
     }
 }
 
-fn batcher(executors: Vec<AddOne>, policy: BatchPolicy, row_duration: Duration) -> Batcher {
+pub(super) fn batcher(executors: Vec<AddOne>, policy: BatchPolicy, row_duration: Duration) -> Batcher {
     let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
     Batcher::new(
         instances,
         None,
         1,
         policy,
-        RunTime::of_rows(row_duration),
+        RunCost::of_rows(row_duration),
         Metrics::new().unwrap().model("add", "1"),
     )
 }
 
-/// `rows` rows of `width` numbers, all of them `number`.
+/// Makes a request of `rows` rows with `width` numbers each, all of them `number`.
 pub(super) fn request(number: i32, rows: usize, width: usize) -> ValidRequest {
     let numbers = vec![number; rows * width];
     let data = Bytes::copy_from_slice(bytemuck::cast_slice(&numbers));
@@ -101,8 +102,8 @@ pub(super) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
 
-/// Sends 600 requests of mixed rows and widths at once and checks every answer.
-async fn everyone_gets_their_own_rows(row_duration: Duration) {
+/// Sends 600 requests of mixed rows and widths from 20 clients and checks every answer.
+async fn each_request_gets_its_own_rows(row_duration: Duration) {
     let batcher = batcher(vec![AddOne::default(), AddOne::default()], policy(), row_duration);
     let mut tasks = JoinSet::new();
     for client in 0..20_i32 {
@@ -124,13 +125,13 @@ async fn everyone_gets_their_own_rows(row_duration: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn everyone_gets_their_own_rows_from_short_batches() {
-    everyone_gets_their_own_rows(SHORT).await;
+async fn each_request_gets_its_own_rows_from_short_batches() {
+    each_request_gets_its_own_rows(SHORT).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn everyone_gets_their_own_rows_from_long_batches() {
-    everyone_gets_their_own_rows(Duration::from_secs(1)).await;
+async fn each_request_gets_its_own_rows_from_long_batches() {
+    each_request_gets_its_own_rows(Duration::from_secs(1)).await;
 }
 
 #[tokio::test]
@@ -148,7 +149,7 @@ async fn requests_that_wait_together_run_together() {
 }
 
 #[tokio::test]
-async fn only_the_request_that_the_model_fails_on_fails() {
+async fn only_the_request_that_makes_the_model_fail_fails() {
     let batcher = batcher(vec![AddOne::default()], policy(), SHORT);
     let mut tasks = JoinSet::new();
     for number in 10..16 {
@@ -179,7 +180,7 @@ async fn an_output_without_rows_is_never_divided() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn clients_that_go_away_leave_nothing_behind() {
+async fn requests_of_clients_that_have_gone_leave_the_queue() {
     let executor = AddOne { busy: Duration::from_micros(200), ..AddOne::default() };
     let batcher = batcher(vec![executor], policy(), SHORT);
     for round in 0..200_u64 {
@@ -201,7 +202,7 @@ async fn clients_that_go_away_leave_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_queue_refuses_and_a_late_request_is_told_so() {
+async fn a_full_queue_refuses_and_an_expired_request_gets_an_error() {
     let executor = AddOne { busy: Duration::from_millis(300), ..AddOne::default() };
     let policy = BatchPolicy { max_queue_rows: 2, max_joined_rows: 1, ..policy() };
     let batcher = batcher(vec![executor], policy, Duration::from_secs(1));
@@ -223,7 +224,7 @@ async fn a_full_queue_refuses_and_a_late_request_is_told_so() {
     assert_eq!(numbers(&lead.await.unwrap().unwrap()), [2]);
 }
 
-/// A model that runs a batch each time that it is let to, and notes the first number of each.
+/// A model that runs one batch for each message in `gate`, and records the first number of each batch in `order`.
 #[derive(Debug)]
 pub(super) struct Gated {
     pub(super) gate: Mutex<std::sync::mpsc::Receiver<()>>,
@@ -239,7 +240,7 @@ impl Executor for Gated {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_urgent_go_first_and_a_timeout_only_shortens() {
+async fn urgent_requests_go_first_and_a_timeout_only_shortens() {
     let (open, gate) = std::sync::mpsc::channel();
     let order = Arc::new(Mutex::new(Vec::new()));
     let executor = Box::new(Gated { gate: Mutex::new(gate), order: Arc::clone(&order) });
@@ -250,7 +251,7 @@ async fn the_urgent_go_first_and_a_timeout_only_shortens() {
         None,
         1,
         policy,
-        RunTime::of_rows(Duration::from_secs(1)),
+        RunCost::of_rows(Duration::from_secs(1)),
         metrics,
     );
     let submit = |number: i32, priority: u64, timeout: u64, deadline: Instant| {
@@ -267,15 +268,19 @@ async fn the_urgent_go_first_and_a_timeout_only_shortens() {
         [(100, 0), (101, 7), (102, 0), (103, 1), (104, 2), (105, 1)].into_iter().enumerate()
     {
         tasks.push(submit(number, priority, u64::MAX, soon()));
-        // The first one leads, the others wait.
-        while batcher.shared.lanes.get(0).queue().idle() > 0 || batcher.waiting() < arrival {
+        // The first request leads, and the others wait.
+        while batcher.shared.lanes.get(0).queue().free_instances() > 0 || batcher.waiting() < arrival {
             tokio::task::yield_now().await;
         }
     }
     let late = submit(106, 1, 1, soon());
     let later = submit(107, 1, u64::MAX, Instant::now());
     assert_eq!(late.await.unwrap(), Err(ErrorCode::DeadlineExceeded));
-    assert_eq!(later.await.unwrap(), Err(ErrorCode::DeadlineExceeded), "nobody gives himself more time");
+    assert_eq!(
+        later.await.unwrap(),
+        Err(ErrorCode::DeadlineExceeded),
+        "a timeout does not extend the deadline"
+    );
     for _ in &tasks {
         open.send(()).unwrap();
     }
@@ -285,62 +290,7 @@ async fn the_urgent_go_first_and_a_timeout_only_shortens() {
     assert_eq!(*order.lock().unwrap(), [100, 103, 105, 102, 104, 101]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_configured_delay_waits_for_others_but_no_longer() {
-    let executor = AddOne::default();
-    let runs = Arc::clone(&executor.runs);
-    let policy = BatchPolicy {
-        max_queue_delay: Duration::from_millis(100),
-        preferred_batch_size: vec![4],
-        ..policy()
-    };
-    let batcher = batcher(vec![executor], policy, SHORT);
-    let started = Instant::now();
-    batcher.submit(request(1, 1, 1), soon()).await.unwrap();
-    assert_eq!(started.elapsed().as_millis(), 100, "alone, it waits the whole delay");
-
-    let started = Instant::now();
-    let mut tasks = JoinSet::new();
-    for number in 0..4 {
-        let batcher = batcher.clone();
-        tasks.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(number * 10)).await;
-            batcher.submit(request(1, 1, 1), soon()).await.unwrap()
-        });
-    }
-    tasks.join_all().await;
-    assert_eq!(started.elapsed().as_millis(), 30, "the fourth makes the preferred size");
-    assert_eq!(runs.load(Ordering::Relaxed), 2);
-}
-
-#[tokio::test]
-async fn a_model_with_all_cores_waits_for_those_who_were_just_answered() {
-    let executor = AddOne { busy: Duration::from_millis(2), ..AddOne::default() };
-    let runs = Arc::clone(&executor.runs);
-    let metrics = Metrics::new().unwrap().model("add", "1");
-    let instances = vec![Instance::new(Box::new(executor))];
-    let batcher =
-        Batcher::new(instances, None, 2, policy(), RunTime::of_rows(Duration::from_secs(10)), metrics);
-    let mut clients = JoinSet::new();
-    for client in 0..3 {
-        let batcher = batcher.clone();
-        clients.spawn(async move {
-            for turn in 0..10 {
-                // Later than a leader looks for anybody, and while the batch runs that the very first one leads.
-                let later = if (client, turn) == (0, 0) { 0 } else { 20 };
-                for _ in 0..later {
-                    tokio::task::yield_now().await;
-                }
-                batcher.submit(request(1, 1, 1), soon()).await.unwrap();
-            }
-        });
-    }
-    clients.join_all().await;
-    // As many batches as each has requests, and a few until they have found together and as they leave.
-    assert!(runs.load(Ordering::Relaxed) <= 13, "{runs:?}");
-}
-
-/// Notes the thread that it runs on.
+/// A model that records the threads that run it.
 struct Located {
     threads: Arc<Mutex<HashSet<ThreadId>>>,
 }
@@ -353,14 +303,14 @@ impl Executor for Located {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_with_a_thread_runs_nowhere_else() {
+async fn an_instance_with_a_thread_runs_on_that_thread_only() {
     let threads = [Arc::default(), Arc::default()];
     let instance = |threads: &Arc<_>| {
         let executor = Box::new(Located { threads: Arc::clone(threads) });
         Instance::on_thread(executor, InstanceThread::start().unwrap())
     };
     let instances = threads.iter().map(instance).collect();
-    let time = RunTime::of_rows(SHORT);
+    let time = RunCost::of_rows(SHORT);
     let batcher = Batcher::new(instances, None, 2, policy(), time, Metrics::new().unwrap().model("add", "1"));
     let submits = (0..200).map(|number| {
         let batcher = batcher.clone();
@@ -379,7 +329,7 @@ async fn an_instance_with_a_thread_runs_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_larger_than_the_queue_waits_where_nobody_else_does() {
+async fn a_request_larger_than_the_queue_waits_if_no_other_does() {
     let executor = AddOne { busy: Duration::from_millis(200), ..AddOne::default() };
     let policy = BatchPolicy { max_queue_rows: 2, max_joined_rows: 2, ..policy() };
     let batcher = batcher(vec![executor], policy, Duration::from_secs(1));

@@ -1,7 +1,8 @@
-//! A thread that runs one instance and nothing else.
+//! A thread that runs the batches of one instance and nothing else.
 //!
-//! ONNX Runtime's CUDA provider keeps memory, up to gigabytes of the GPU's, for each thread that ever ran a session
-//! (<https://github.com/microsoft/onnxruntime/issues/29351>). So a session there has one thread, from its first run on.
+//! ONNX Runtime's CUDA provider keeps GPU memory, up to gigabytes, for each thread that has ever run a session
+//! (<https://github.com/microsoft/onnxruntime/issues/29351>). So a session on a GPU is run by one thread from its
+//! first run on.
 
 use std::{
     fmt, io,
@@ -12,7 +13,7 @@ use std::{
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// It ends when all its clones are dropped.
+/// A handle to the thread, which ends when all clones of the handle are dropped.
 #[derive(Clone)]
 pub struct InstanceThread {
     jobs: mpsc::Sender<Job>,
@@ -25,15 +26,15 @@ impl fmt::Debug for InstanceThread {
 }
 
 impl InstanceThread {
-    /// Starts it.
+    /// Starts the thread.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system refuses a new thread.
     pub fn start() -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let run_all = move || {
             for job in queue {
-                // Who waits for it learns of a panic by the channel, which is closed.
+                // A panic drops the job's sender, so whoever waits for its result sees a closed channel.
                 let _panicked = catch_unwind(AssertUnwindSafe(job));
             }
         };
@@ -41,17 +42,17 @@ impl InstanceThread {
         Ok(Self { jobs })
     }
 
-    /// Runs a job when those before it are done.
+    /// Runs a job after those that were given before.
     pub fn run(&self, job: impl FnOnce() + Send + 'static) {
-        // It lives as long as this sender does.
+        // Cannot fail: the thread lives as long as this sender.
         let _ended = self.jobs.send(Box::new(job));
     }
 
-    /// The same for a job with a result; nothing comes of one that panicked.
+    /// Runs a job with a result. The channel is closed without one if the job panics.
     pub fn call<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> mpsc::Receiver<R> {
         let (sender, result) = mpsc::sync_channel(1);
         self.run(move || {
-            // Nobody may be interested any more.
+            // Fails where the caller has dropped the receiver.
             let _dropped = sender.send(job());
         });
         result
@@ -65,11 +66,11 @@ mod tests {
     #[test]
     fn all_jobs_run_on_one_thread_also_after_a_panic() {
         let thread = InstanceThread::start().unwrap();
-        let here = |turn| {
+        let job = |turn| {
             assert_ne!(turn, 1, "this panic is meant");
             thread::current().id()
         };
-        let results: Vec<_> = (0..4).map(|turn| thread.call(move || here(turn))).collect();
+        let results: Vec<_> = (0..4).map(|turn| thread.call(move || job(turn))).collect();
         let ids: Vec<_> = results.iter().map(|result| result.recv().ok()).collect();
         assert!(ids[0].is_some() && ids[0] != Some(thread::current().id()));
         assert_eq!(ids, [ids[0], None, ids[0], ids[0]]);

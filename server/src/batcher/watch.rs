@@ -1,81 +1,59 @@
-//! Watches the runs on instances' own threads: stops one that nobody waits for any more, and has another instance loaded
-//! in the place of one that does not stop.
+//! The watch: a thread that stops runs whose clients have all gone.
+//!
+//! It watches the runs on instances' own threads, of every model. A run that does not stop keeps its instance, so the
+//! watch has another instance loaded in its place.
 
 use std::{
     ops::Range,
     sync::{
         Arc, Condvar, LazyLock, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use super::{Instance, Shared, Waiting, lease::Lease, queue::Entry};
+use super::{
+    lease::{Lease, Shared, Waiting},
+    queue::Entry,
+    tuning::{MAX_UNSTOPPED_RUNS, STOP_GRACE, WATCH_INTERVAL},
+};
 use crate::executor::Stop;
 
-/// How often the watch looks who still waits.
-const TICK: Duration = Duration::from_millis(10);
-
-/// How long a run may take to stop. ONNX Runtime looks between two operators whether it is to: one that takes longer than
-/// this is in the middle of an operator that may never end.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// With so many runs that do not stop a model is not ready: each keeps its threads busy and its memory taken. The
-/// instances of all but the last are replaced.
-pub(super) const MOST_UNSTOPPED: usize = 4;
-
-/// Loads one more instance of a model.
-pub type Replacement = Box<dyn Fn() -> Result<Instance, String> + Send + Sync>;
-
-/// Of one model's runs, those that do not stop.
-#[derive(Debug, Default)]
-pub(super) struct Unstopped {
-    going: AtomicUsize,
-    /// Of these, those whose instance has been replaced, or is being so.
-    replaced: AtomicUsize,
-}
-
-impl Unstopped {
-    pub(super) fn count(&self) -> usize {
-        self.going.load(Ordering::Relaxed)
-    }
-}
-
-/// How a run is doing.
-mod fate {
-    pub(super) const GOING: u8 = 0;
-    /// It was asked to stop, and goes on.
+/// States of a run, for an atomic.
+mod state {
+    pub(super) const RUNNING: u8 = 0;
+    /// The run was told to stop and goes on.
     pub(super) const UNSTOPPED: u8 = 1;
-    /// The same, and another instance has been loaded in the place of its own.
+    /// The same, and another instance has been loaded in place of its own.
     pub(super) const REPLACED: u8 = 2;
     pub(super) const ENDED: u8 = 3;
 }
 
 /// A batch that runs on its instance's own thread.
-pub(super) struct Run {
+pub(super) struct WatchedRun {
     shared: Arc<Shared>,
     /// The lane of its instance.
     owner: usize,
     started: Instant,
-    /// Read while it runs, and taken when it has ended.
+    /// Locked for reading during the run, and emptied at its end.
     members: RwLock<Vec<Entry<Waiting>>>,
     part: Mutex<Part>,
-    fate: AtomicU8,
+    state: AtomicU8,
 }
 
-/// Lives as long as a run goes on, and marks it as ended however it ends.
-pub(super) struct Going(Arc<Run>);
+/// Held by the thread that runs the batch. Dropping it marks the run as ended, after a panic too.
+pub(super) struct RunGuard(Arc<WatchedRun>);
 
-/// What runs now: the batch, or one of its members alone.
+/// What runs now: the whole batch, or one member alone.
 struct Part {
     members: Range<usize>,
     stop: Arc<Stop>,
 }
 
-impl Run {
-    /// A run of these members, which the watch looks after from now on.
-    pub(super) fn watched(shared: &Arc<Shared>, owner: usize, members: Vec<Entry<Waiting>>) -> Going {
+impl WatchedRun {
+    /// Registers a run of these members with the watch.
+    pub(super) fn start(shared: &Arc<Shared>, owner: usize, members: Vec<Entry<Waiting>>) -> RunGuard {
         let part = Part { members: 0..members.len(), stop: Arc::default() };
         let run = Arc::new(Self {
             shared: Arc::clone(shared),
@@ -83,39 +61,41 @@ impl Run {
             started: Instant::now(),
             members: RwLock::new(members),
             part: Mutex::new(part),
-            fate: AtomicU8::new(fate::GOING),
+            state: AtomicU8::new(state::RUNNING),
         });
         WATCH.add(Arc::clone(&run));
-        Going(run)
+        RunGuard(run)
     }
 
     fn has_ended(&self) -> bool {
-        self.fate.load(Ordering::Acquire) == fate::ENDED
+        self.state.load(Ordering::Acquire) == state::ENDED
     }
 
-    fn turns(&self, from: u8, to: u8) -> bool {
-        self.fate.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    /// Changes the state if it is still `from`, and returns whether it did.
+    fn advance(&self, from: u8, to: u8) -> bool {
+        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// The way to stop what runs now, if nobody waits for it.
-    fn deserted(&self) -> Option<Arc<Stop>> {
+    /// Returns the handle that stops what runs now, if no client waits for it any more.
+    fn abandoned(&self) -> Option<Arc<Stop>> {
         let (members, stop) = {
             let part = self.part.lock().unwrap_or_else(PoisonError::into_inner);
             (part.members.clone(), Arc::clone(&part.stop))
         };
-        // While it ends there is nothing to see.
+        // The lock is taken for writing only while the run ends. There is nothing to stop then.
         let all = self.members.try_read().ok()?;
-        let is_deserted = all.get(members)?.iter().all(|entry| entry.payload.turn.is_closed());
-        is_deserted.then_some(stop)
+        let is_abandoned = all.get(members)?.iter().all(|entry| entry.payload.turn.is_closed());
+        is_abandoned.then_some(stop)
     }
 
-    /// Counts and logs that it was asked to stop longer than [`GRACE`] ago, and goes on.
-    fn does_not_stop(&self) {
+    /// Counts and logs that the run goes on although it was told to stop longer than [`STOP_GRACE`] ago.
+    fn report_unstopped(&self) {
         let Shared { unstopped, metrics, .. } = &*self.shared;
-        unstopped.going.fetch_add(1, Ordering::Relaxed);
+        unstopped.running.fetch_add(1, Ordering::Relaxed);
         metrics.runs.unstopped.inc();
-        if !self.turns(fate::GOING, fate::UNSTOPPED) {
-            unstopped.going.fetch_sub(1, Ordering::Relaxed);
+        if !self.advance(state::RUNNING, state::UNSTOPPED) {
+            // It has ended meanwhile.
+            unstopped.running.fetch_sub(1, Ordering::Relaxed);
             metrics.runs.unstopped.dec();
             return;
         }
@@ -130,69 +110,88 @@ impl Run {
         );
     }
 
-    /// Starts to load another instance in the place of its own, unless too many were; whether it did.
-    fn replace(self: &Arc<Self>) -> bool {
+    /// Starts to load another instance in place of the run's own, unless too many have been replaced. Returns whether
+    /// it did.
+    fn replace_instance(self: &Arc<Self>) -> bool {
         let replaced = &self.shared.unstopped.replaced;
-        // Only this thread adds to it.
-        if self.shared.replacement.get().is_none() || replaced.load(Ordering::Relaxed) + 1 >= MOST_UNSTOPPED {
+        // Only the watch thread adds to the count, so it cannot grow between the check and the addition.
+        let has_loader = self.shared.replacement.get().is_some();
+        if !has_loader || replaced.load(Ordering::Relaxed) + 1 >= MAX_UNSTOPPED_RUNS {
             return false;
         }
         replaced.fetch_add(1, Ordering::Relaxed);
         let run = Arc::clone(self);
-        let loading = thread::Builder::new().name("replacement".into()).spawn(move || run.load_another());
+        let loading = thread::Builder::new().name("replacement".into()).spawn(move || run.load_replacement());
         if loading.is_err() {
             replaced.fetch_sub(1, Ordering::Relaxed);
         }
         loading.is_ok()
     }
 
-    fn load_another(&self) {
+    /// Loads another instance and gives it to the lane, unless the run has ended meanwhile.
+    fn load_replacement(&self) {
         let Shared { replacement, unstopped, metrics, .. } = &*self.shared;
         let [model, version] = metrics.names();
         let load = || replacement.get().map(|load| load());
         let loaded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(load));
         match loaded {
-            Ok(Some(Ok(instance))) if self.turns(fate::UNSTOPPED, fate::REPLACED) => {
-                tracing::info!(
-                    model,
-                    version,
-                    "another instance has the place of the one that does not stop"
-                );
-                drop(Lease::replacing(&self.shared, self.owner, Box::new(instance)));
+            Ok(Some(Ok(instance))) if self.advance(state::UNSTOPPED, state::REPLACED) => {
+                tracing::info!(model, version, "another instance replaces the one that does not stop");
+                // A lease that ends hands its instance to the lane.
+                drop(Lease::of_instance(&self.shared, self.owner, Box::new(instance)));
                 return;
             }
             Ok(Some(Err(error))) => {
                 tracing::error!(model, version, error, "an instance that does not stop cannot be replaced");
             }
-            // It has ended meanwhile, and its instance is as good as another.
+            // The run has ended meanwhile, and its own instance is free again.
             Ok(_) => {}
             Err(_) => tracing::error!(model, version, "loading another instance panicked"),
         }
         unstopped.replaced.fetch_sub(1, Ordering::Relaxed);
     }
+
+    /// Marks the run as ended. Returns its members, and whether its instance has been replaced.
+    fn end(&self) -> (Vec<Entry<Waiting>>, bool) {
+        let last = self.state.swap(state::ENDED, Ordering::AcqRel);
+        let Shared { unstopped, metrics, .. } = &*self.shared;
+        if last != state::RUNNING {
+            unstopped.running.fetch_sub(1, Ordering::Relaxed);
+            metrics.runs.unstopped.dec();
+            let [model, version] = metrics.names();
+            let seconds = self.started.elapsed().as_secs();
+            tracing::info!(model, version, seconds, "a run that did not stop has ended");
+        }
+        if last == state::REPLACED {
+            unstopped.replaced.fetch_sub(1, Ordering::Relaxed);
+        }
+        let members = std::mem::take(&mut *self.members.write().unwrap_or_else(PoisonError::into_inner));
+        (members, last == state::REPLACED)
+    }
 }
 
-impl Going {
-    /// Runs them.
+impl RunGuard {
+    /// Calls `run` with the members, which are locked for reading meanwhile.
     pub(super) fn with_members<R>(&self, run: impl FnOnce(&[Entry<Waiting>]) -> R) -> R {
         run(&self.0.members.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Some of the members are about to run; nobody else's waiting keeps that going.
-    pub(super) fn begin(&self, members: Range<usize>) -> Arc<Stop> {
+    /// Declares that only these members run from now on, and returns the handle that stops them. The watch uses it as
+    /// soon as the clients of these members have gone, whoever else waits.
+    pub(super) fn begin_part(&self, members: Range<usize>) -> Arc<Stop> {
         let stop = Arc::new(Stop::default());
         let part = Part { members, stop: Arc::clone(&stop) };
         *self.0.part.lock().unwrap_or_else(PoisonError::into_inner) = part;
         stop
     }
 
-    /// It has ended. Gives back its members, and says whether its instance has been replaced.
+    /// Ends the run. Returns its members, and whether its instance has been replaced.
     pub(super) fn end(self) -> (Vec<Entry<Waiting>>, bool) {
         self.0.end()
     }
 }
 
-impl Drop for Going {
+impl Drop for RunGuard {
     fn drop(&mut self) {
         if !self.0.has_ended() {
             drop(self.0.end()); // after a panic
@@ -200,78 +199,60 @@ impl Drop for Going {
     }
 }
 
-impl Run {
-    fn end(&self) -> (Vec<Entry<Waiting>>, bool) {
-        let fate = self.fate.swap(fate::ENDED, Ordering::AcqRel);
-        let Shared { unstopped, metrics, .. } = &*self.shared;
-        if fate != fate::GOING {
-            unstopped.going.fetch_sub(1, Ordering::Relaxed);
-            metrics.runs.unstopped.dec();
-            let [model, version] = metrics.names();
-            let seconds = self.started.elapsed().as_secs();
-            tracing::info!(model, version, seconds, "a run that did not stop has ended");
-        }
-        if fate == fate::REPLACED {
-            unstopped.replaced.fetch_sub(1, Ordering::Relaxed);
-        }
-        let members = std::mem::take(&mut *self.members.write().unwrap_or_else(PoisonError::into_inner));
-        (members, fate == fate::REPLACED)
-    }
-}
-
-/// A run as the watch knows it.
+/// What the watch knows about a run.
 struct Watched {
-    run: Arc<Run>,
-    /// What was asked to stop, and when.
-    asked: Option<(Arc<Stop>, Instant)>,
+    run: Arc<WatchedRun>,
+    /// The handle that was told to stop, and when.
+    told: Option<(Arc<Stop>, Instant)>,
     is_replaced: bool,
 }
 
 impl Watched {
-    /// Whether it goes on.
-    fn look(&mut self, now: Instant) -> bool {
+    /// Checks whether anyone waits for the run, and acts if not. Returns whether the run goes on.
+    fn check(&mut self, now: Instant) -> bool {
         if self.run.has_ended() {
             return false;
         }
-        let Some(stop) = self.run.deserted() else { return true };
-        match &self.asked {
-            Some((asked, since)) if Arc::ptr_eq(asked, &stop) => {
-                if now.saturating_duration_since(*since) < GRACE {
+        let Some(stop) = self.run.abandoned() else { return true };
+        match &self.told {
+            Some((told, since)) if Arc::ptr_eq(told, &stop) => {
+                if now.saturating_duration_since(*since) < STOP_GRACE {
                     return true;
                 }
-                if self.run.fate.load(Ordering::Acquire) == fate::GOING {
-                    self.run.does_not_stop();
+                if self.run.state.load(Ordering::Acquire) == state::RUNNING {
+                    self.run.report_unstopped();
                 }
                 if !self.is_replaced {
-                    self.is_replaced = self.run.replace();
+                    self.is_replaced = self.run.replace_instance();
                 }
             }
             _ => {
                 stop.ask();
-                self.asked = Some((stop, now));
+                self.told = Some((stop, now));
             }
         }
         true
     }
 }
 
-/// Watches all runs on instances' own threads, of every model.
+/// The watch of the process. Its thread starts with the first run.
 static WATCH: LazyLock<Watch> = LazyLock::new(Watch::start);
 
 struct Watch {
-    shared: Arc<(Mutex<Arrivals>, Condvar)>,
+    shared: Arc<(Mutex<NewRuns>, Condvar)>,
 }
 
+/// Runs that the watch thread has not seen yet.
 #[derive(Default)]
-struct Arrivals {
-    runs: Vec<Arc<Run>>,
-    /// Whether the watch has nothing to look after, and waits to be woken.
+struct NewRuns {
+    runs: Vec<Arc<WatchedRun>>,
+    /// Whether the thread has nothing to watch and sleeps until it is woken.
     is_idle: bool,
 }
 
 impl Watch {
     fn start() -> Self {
-        let shared = Arc::<(Mutex<Arrivals>, Condvar)>::default();
+        let shared = Arc::<(Mutex<NewRuns>, Condvar)>::default();
         let own = Arc::clone(&shared);
         let started = thread::Builder::new().name("watch".into()).spawn(move || watch(&own));
         if let Err(error) = started {
@@ -280,30 +261,32 @@ impl Watch {
         Self { shared }
     }
 
-    fn add(&self, run: Arc<Run>) {
-        let (arrivals, more) = &*self.shared;
-        let mut arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        arrivals.runs.push(run);
-        if std::mem::take(&mut arrivals.is_idle) {
-            more.notify_one();
+    /// Adds a run, and wakes the thread if it sleeps.
+    fn add(&self, run: Arc<WatchedRun>) {
+        let (new, added) = &*self.shared;
+        let mut new = new.lock().unwrap_or_else(PoisonError::into_inner);
+        new.runs.push(run);
+        if std::mem::take(&mut new.is_idle) {
+            added.notify_one();
         }
     }
 }
 
-fn watch((arrivals, more): &(Mutex<Arrivals>, Condvar)) {
-    let mut runs: Vec<Watched> = Vec::new();
+/// The watch thread: checks every run at each interval, and sleeps while there is none.
+fn watch((new, added): &(Mutex<NewRuns>, Condvar)) {
+    let mut watched: Vec<Watched> = Vec::new();
     loop {
-        let mut arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        while runs.is_empty() && arrivals.runs.is_empty() {
-            arrivals.is_idle = true;
-            arrivals = more.wait(arrivals).unwrap_or_else(PoisonError::into_inner);
+        let mut new = new.lock().unwrap_or_else(PoisonError::into_inner);
+        while watched.is_empty() && new.runs.is_empty() {
+            new.is_idle = true;
+            new = added.wait(new).unwrap_or_else(PoisonError::into_inner);
         }
-        arrivals.is_idle = false;
-        let new = std::mem::take(&mut arrivals.runs);
-        drop(arrivals);
-        runs.extend(new.into_iter().map(|run| Watched { run, asked: None, is_replaced: false }));
-        thread::park_timeout(TICK);
+        new.is_idle = false;
+        let runs = std::mem::take(&mut new.runs);
+        drop(new);
+        watched.extend(runs.into_iter().map(|run| Watched { run, told: None, is_replaced: false }));
+        thread::park_timeout(WATCH_INTERVAL);
         let now = Instant::now();
-        runs.retain_mut(|run| run.look(now));
+        watched.retain_mut(|run| run.check(now));
     }
 }

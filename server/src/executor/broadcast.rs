@@ -1,18 +1,21 @@
-//! Two tensors of different shapes, element by element, as ONNX lays down: a dimension of 1 is repeated.
+//! Broadcasting: computing with two tensors of different shapes element by element. A dimension of size 1 is
+//! repeated, as ONNX specifies.
 
-/// How the elements of two tensors meet.
+/// The plan of one computation: which elements of the two tensors belong together.
 #[derive(Debug)]
 pub(super) struct Broadcast {
+    /// Shape of the output.
     shape: Vec<i64>,
-    /// Elements to go on by in the first and the second tensor, axis by axis; 0 where it is repeated.
+    /// For each axis, the step from one index to the next in the first and in the second tensor, in elements; 0 where
+    /// the tensor is repeated.
     steps: Vec<(usize, usize)>,
 }
 
 impl Broadcast {
-    /// For tensors of these shapes.
+    /// Plans a computation with tensors of these shapes.
     ///
     /// # Errors
-    /// They do not fit each other; the text has both.
+    /// The shapes cannot be broadcast together. The text names both.
     pub(super) fn new(first: &[i64], second: &[i64]) -> Result<Self, String> {
         let rank = first.len().max(second.len());
         let mut shape = vec![1; rank];
@@ -34,12 +37,13 @@ impl Broadcast {
         Ok(Self { shape, steps })
     }
 
-    /// The shape of what comes out.
+    /// Returns the shape of the output.
     pub(super) fn shape(&self) -> &[i64] {
         &self.shape
     }
 
-    /// Writes what `compute` gives for each pair. `output` has the elements that the shape says.
+    /// Calls `compute` with each pair of elements, and writes the results to `output`, which has as many elements as
+    /// [`Self::shape`] says.
     pub(super) fn run<T: Copy>(
         &self,
         output: &mut [T],

@@ -1,30 +1,33 @@
-//! Sessions of one model that each run batches of one size.
+//! Several sessions of one model, each for batches of one size.
 //!
-//! On a GPU, ONNX Runtime plans a convolution anew whenever a run's shape is not that of the run before, which takes
-//! up to hundreds of times as long as the run. A session that only ever sees one shape plans once.
+//! On a GPU, ONNX Runtime plans a convolution again whenever the shape of a run differs from that of the previous
+//! run. Planning may take hundreds of times as long as the run. A session that only ever runs one shape plans once.
 
 use oip::{Shape, Tensor};
 use smallvec::SmallVec;
 
 use super::{BatchInput, ExecuteError, Executor, Stop};
 
-/// Runs each batch on the session of the next larger size, filled up with rows whose outputs nobody sees.
+/// Runs each batch on the session with the smallest size that fits. Rows that the batch lacks are filled in, and
+/// their outputs are dropped.
 #[derive(Debug)]
 pub struct BySize<E> {
-    /// The smallest size first.
+    /// Sorted by size.
     sessions: Vec<OneSize<E>>,
 }
 
+/// A session for batches of one size.
 #[derive(Debug)]
 struct OneSize<E> {
+    /// Rows of each batch.
     rows: usize,
     executor: E,
-    /// A batch that had to be filled up, input by input, in words so that every datatype is aligned.
+    /// A buffer for each input of a batch that is filled up, in words of 8 bytes so that every datatype is aligned.
     filled: Vec<Vec<u64>>,
 }
 
 impl<E: Executor> BySize<E> {
-    /// Of at least one session, each with the rows of its batches.
+    /// Takes at least one session, each with the rows of its batches.
     pub fn new(sessions: impl IntoIterator<Item = (usize, E)>) -> Self {
         let session = |(rows, executor)| OneSize { rows, executor, filled: Vec::new() };
         let mut sessions: Vec<_> = sessions.into_iter().map(session).collect();
@@ -32,11 +35,12 @@ impl<E: Executor> BySize<E> {
         Self { sessions }
     }
 
+    /// Returns the rows of the largest session.
     fn most_rows(&self) -> usize {
         self.sessions.last().map_or(1, |largest| largest.rows)
     }
 
-    /// Runs so many rows, at most those of the largest session.
+    /// Runs `rows` rows, which the largest session can hold.
     fn run(
         &mut self,
         inputs: &[BatchInput<'_>],
@@ -54,7 +58,7 @@ impl<E: Executor> BySize<E> {
 }
 
 impl<E: Executor> OneSize<E> {
-    /// Runs a batch of its size that begins with these rows.
+    /// Runs a batch of the session's size that begins with `rows` rows of `inputs`.
     fn run_filled(
         &mut self,
         inputs: &[BatchInput<'_>],
@@ -77,8 +81,8 @@ impl<E: Executor> OneSize<E> {
 }
 
 impl<E: Executor> Executor for BySize<E> {
-    /// Every input has the batch as its first axis, and elements of a fixed size; more rows than the largest size has
-    /// are run in parts, one after the other.
+    /// Requires inputs whose rows are along the first axis and whose elements have a fixed size. A batch with more
+    /// rows than the largest session runs in parts, one after another.
     fn execute(
         &mut self,
         inputs: &[BatchInput<'_>],
@@ -89,7 +93,7 @@ impl<E: Executor> Executor for BySize<E> {
             return self.run(inputs, rows, stop);
         }
         if rows == 0 {
-            // There is no row to fill up with, and no plan for none.
+            // There is no row to fill up with, and a run without rows needs no plan.
             return self.sessions[0].executor.execute(inputs, stop);
         }
         let mut parts = Vec::new();
@@ -109,14 +113,15 @@ impl<E: Executor> Executor for BySize<E> {
     }
 }
 
+/// Returns the shape with another number of rows.
 fn with_rows(shape: &Shape, rows: usize) -> Shape {
     let mut shape = shape.clone();
     shape.0[0] = rows;
     shape
 }
 
-/// Writes the rows into the buffer, then the first of them again until there are `size`: what is computed with them
-/// fails on no value that was not asked for.
+/// Writes the rows into the buffer, and then repeats the first of them until there are `size` rows. A copy of a real
+/// row cannot make the model fail where the batch itself would not.
 fn fill(buffer: &mut Vec<u64>, data: &[u8], rows: usize, size: usize) {
     let row = data.len() / rows;
     buffer.resize((row * size).div_ceil(size_of::<u64>()), 0);
@@ -127,8 +132,10 @@ fn fill(buffer: &mut Vec<u64>, data: &[u8], rows: usize, size: usize) {
     }
 }
 
-/// The first `rows` of outputs for a batch of `size`, unless the model does not keep the batch axis that its file
-/// promises.
+/// Returns the first `rows` rows of the outputs of a batch of `size` rows.
+///
+/// # Errors
+/// An output does not have `size` rows, although the model's file declares a batch axis.
 fn first_rows(outputs: &[Tensor], size: usize, rows: usize) -> Result<Vec<Tensor>, ExecuteError> {
     let first = |output: &Tensor| {
         let first = if output.rows() == Some(size) { output.slice_rows(0, rows) } else { None };
@@ -139,7 +146,7 @@ fn first_rows(outputs: &[Tensor], size: usize, rows: usize) -> Result<Vec<Tensor
     outputs.iter().map(first).collect()
 }
 
-/// The outputs of parts of a batch, one after the other.
+/// Joins the outputs of the parts of a batch.
 fn joined(parts: &[Vec<Tensor>], rows: usize) -> Vec<Tensor> {
     let first = parts.first().map_or(&[][..], |first| first);
     let join = |(index, output): (usize, &Tensor)| Tensor {
@@ -159,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// Adds the two columns of each row, and remembers the rows of its batches.
+    /// A model that adds the two columns of each row, and records the rows of its batches.
     #[derive(Debug)]
     struct Adds {
         seen: Arc<Mutex<Vec<usize>>>,
@@ -176,7 +183,7 @@ mod tests {
             let columns: Vec<&[f32]> = inputs.iter().map(|input| bytemuck::cast_slice(input.data)).collect();
             let sums: Vec<f32> =
                 (0..rows).map(|row| columns.iter().map(|column| column[row]).sum()).collect();
-            assert!(sums.iter().all(|sum| *sum > 0.0), "a row that nobody sent");
+            assert!(sums.iter().all(|sum| *sum > 0.0), "a row that no request sent");
             let data = bytemuck::cast_slice(&sums).to_vec().into();
             Ok(vec![Tensor { datatype: Datatype::Fp32, shape: [rows, 1][..].into(), data }])
         }
@@ -202,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_every_session_sees_one_size_and_every_row_its_output(
+        fn each_session_runs_one_size_and_each_row_gets_its_output(
             sizes in prop::collection::vec(1..20_usize, 1..6),
             batches in prop::collection::vec(0..70_usize, 1..10),
         ) {
@@ -218,7 +225,7 @@ mod tests {
         }
     }
 
-    /// Gives one number, whatever it gets.
+    /// A model with a single number as its output.
     struct Sums;
 
     impl Executor for Sums {

@@ -1,6 +1,8 @@
-//! Operators that models get so that no request can end the process (`onnx_graph::rewrite`): ONNX Runtime's own integer
-//! division raises a signal where the quotient does not fit its type, and in older versions where the divisor is zero;
-//! some others where a tensor has no elements.
+//! Operators that replace ONNX Runtime's own where those can end the process. `onnx_graph::rewrite` puts them into
+//! models.
+//!
+//! ONNX Runtime's integer division raises a signal if the quotient does not fit its type, and in older versions if
+//! the divisor is zero. Some other operators do so if a tensor has no elements.
 
 use std::marker::PhantomData;
 
@@ -14,7 +16,7 @@ use ort::{
 
 use super::broadcast::Broadcast;
 
-/// The operators of a session of a model that has some of them.
+/// Returns all of these operators, for the session of a model that uses some.
 pub(super) fn operators() -> ort::Result<OperatorDomain> {
     let mut domain = OperatorDomain::new(CHECKED_DOMAIN)?;
     for operation in [Operation::Div, Operation::Mod, Operation::Fmod] {
@@ -35,25 +37,26 @@ pub(super) fn operators() -> ort::Result<OperatorDomain> {
     domain.add(NotEmpty)?.add(Positive::<i32>::new())?.add(Positive::<i64>::new())
 }
 
-/// What is computed of two numbers.
+/// A computation with two numbers.
 #[derive(Clone, Copy, Debug)]
 enum Operation {
     /// The quotient, rounded towards zero.
     Div,
     /// The remainder with the divisor's sign.
     Mod,
-    /// The remainder with the dividend's sign, as `Mod` has it with `fmod` 1.
+    /// The remainder with the dividend's sign: ONNX's `Mod` with `fmod` 1.
     Fmod,
 }
 
-/// A number that can be divided.
+/// A number type that the operators compute with.
 trait Number: PrimitiveTensorElementType + Copy + std::fmt::Debug + Send + Sync + 'static {
-    /// `None` where the divisor is zero and there is no such thing as infinity. What does not fit the type wraps.
+    /// Computes the result. Returns `None` if an integer is divided by zero. A result that does not fit the type
+    /// wraps.
     fn checked(operation: Operation, dividend: Self, divisor: Self) -> Option<Self>;
 }
 
 macro_rules! integers {
-    ($($type:ty),*; $has_other_sign:expr) => {$(
+    ($($type:ty),*; $differ_in_sign:expr) => {$(
         impl Number for $type {
             fn checked(operation: Operation, dividend: Self, divisor: Self) -> Option<Self> {
                 if divisor == 0 {
@@ -64,8 +67,8 @@ macro_rules! integers {
                     Operation::Fmod => dividend.wrapping_rem(divisor),
                     Operation::Mod => {
                         let remainder = dividend.wrapping_rem(divisor);
-                        let is_of_other_sign = remainder != 0 && ($has_other_sign)(remainder.into(), divisor.into());
-                        if is_of_other_sign { remainder + divisor } else { remainder }
+                        let differs_in_sign = remainder != 0 && ($differ_in_sign)(remainder.into(), divisor.into());
+                        if differs_in_sign { remainder + divisor } else { remainder }
                     }
                 })
             }
@@ -90,7 +93,7 @@ integers!(i8, i16, i32, i64; |one: i64, other: i64| (one < 0) != (other < 0));
 integers!(u8, u16, u32, u64; |_: u64, _: u64| false);
 floats!(f32, f64, half::f16, half::bf16);
 
-/// One operator for one type of elements. ONNX Runtime chooses by the types of the inputs.
+/// One operator for one type of elements. ONNX Runtime chooses among those of one name by the type of the inputs.
 struct Checked<T> {
     operation: Operation,
     element: PhantomData<T>,
@@ -130,6 +133,10 @@ impl<T: Number> Operator for Checked<T> {
     }
 }
 
+/// Computes the operator's output.
+///
+/// # Errors
+/// An integer is divided by zero, or the shapes cannot be broadcast together.
 fn compute<T: Number>(operation: Operation, context: &ComputeContext) -> ort::Result<()> {
     let missing = || ort::Error::new("a tensor is missing");
     let (dividend, divisor) =
@@ -149,7 +156,7 @@ fn compute<T: Number>(operation: Operation, context: &ComputeContext) -> ort::Re
     if is_whole { Ok(()) } else { Err(ort::Error::new("division by zero")) }
 }
 
-/// Lets a shape through unless a size is 0: any, or the one along the attribute `axis`.
+/// Passes a shape on, and fails if a size in it is 0. With the attribute `axis`, only that size is checked.
 struct NotEmpty;
 
 impl Operator for NotEmpty {
@@ -181,7 +188,7 @@ fn not_empty(shape: &[i64], axis: Option<usize>) -> Result<(), String> {
     Ok(())
 }
 
-/// Lets integers through unless one is less than 1.
+/// Passes integers on, and fails if one is less than 1.
 struct Positive<T>(PhantomData<T>);
 
 impl<T> Positive<T> {
@@ -217,7 +224,7 @@ fn positive<T: Copy + Into<i64>>(values: &[T]) -> Result<(), String> {
     }
 }
 
-/// Gives what it gets, if the check has nothing against it.
+/// Copies the input to the output if `check` accepts it.
 fn pass<T: Number>(context: &ComputeContext, check: impl Fn(&[T]) -> Result<(), String>) -> ort::Result<()> {
     let missing = || ort::Error::new("a tensor is missing");
     let given = context.input(0)?.ok_or_else(missing)?;

@@ -1,17 +1,17 @@
-//! Why a run failed: whose fault it is, and what clients are told of it.
+//! Why a run failed: whether the request or the server is at fault, and which text the client receives.
 
 use std::fmt;
 
 use ort::ErrorCode;
 
-/// Longer texts are cut: a list of shapes may be as long as a client makes it.
-const LONGEST_TEXT: usize = 300;
+/// Longest text, in bytes. A list of shapes in ONNX Runtime's message may be as long as the request makes it.
+const MAX_TEXT: usize = 300;
 
-/// Endings of source files that ONNX Runtime's messages name.
-const SOURCES: [&str; 7] = [".cc:", ".h:", ".cpp:", ".hpp:", ".cu:", ".cuh:", ".inc:"];
+/// Endings of source file names in ONNX Runtime's messages.
+const SOURCE_ENDINGS: [&str; 7] = [".cc:", ".h:", ".cpp:", ".hpp:", ".cu:", ".cuh:", ".inc:"];
 
-/// What only the machine or the engine can be blamed for, in whichever words ONNX Runtime has it.
-const MACHINE: [&str; 14] = [
+/// Words of ONNX Runtime's messages for failures that only the machine or ONNX Runtime itself can cause.
+const MACHINE_WORDS: [&str; 14] = [
     "allocate",
     "bad_alloc",
     "bad alloc",
@@ -28,65 +28,68 @@ const MACHINE: [&str; 14] = [
     "kernel image",
 ];
 
-/// All that the C++ library's exceptions say of a text that is no number: the name of the function that failed.
-const NO_NUMBER: [&str; 7] = ["stod", "stof", "stold", "stoi", "stol", "stoll", "stoull"];
+/// C++ functions that parse numbers. Their exceptions for a text that is not a number name the function and nothing
+/// else.
+const NUMBER_PARSERS: [&str; 7] = ["stod", "stof", "stold", "stoi", "stol", "stoll", "stoull"];
 
-/// Who is to blame for a run that failed.
+/// What made a run fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The request: the model cannot compute with its values or sizes.
     Request,
-    /// The server, the engine or the machine.
+    /// The server, ONNX Runtime or the machine.
     Server,
-    /// Nobody: it was stopped.
+    /// The server stopped it.
     Stopped,
 }
 
-/// Why a run failed, in the engine's words.
+/// Why a run failed, in ONNX Runtime's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ExecuteError {
-    /// Who is to blame.
+    /// What made it fail.
     pub fault: Fault,
-    /// One line.
+    /// The reason, in one line.
     pub message: String,
 }
 
 impl ExecuteError {
-    /// A fault of the server.
+    /// Makes an error with [`Fault::Server`].
     pub fn server(message: impl fmt::Display) -> Self {
         Self { fault: Fault::Server, message: message.to_string() }
     }
 
-    /// What ONNX Runtime says of a run.
-    pub(super) fn of_run<T>(error: &ort::Error<T>) -> Self {
-        Self::of_engine(error.code(), error.message())
+    /// Converts ONNX Runtime's error about a run.
+    pub(super) fn from_run<T>(error: &ort::Error<T>) -> Self {
+        Self::from_status(error.code(), error.message())
     }
 
-    fn of_engine(code: ErrorCode, text: &str) -> Self {
+    fn from_status(code: ErrorCode, text: &str) -> Self {
         let fault = if text.contains("terminate flag") { Fault::Stopped } else { fault(code, text) };
-        Self { fault, message: cleaned(text) }
+        Self { fault, message: one_line(text) }
     }
 }
 
-/// An operator fails on the values and sizes that reach it, which are the request's: most checks of ONNX Runtime come as
-/// `FAIL`, not as `INVALID_ARGUMENT`. An exception without a check of ONNX Runtime's own may have any cause and is the
-/// server's, but for texts that are no numbers.
+/// Decides whether the request or the server is at fault. An operator fails on values and sizes that come from the
+/// request; most such checks of ONNX Runtime have the code `FAIL`, not `INVALID_ARGUMENT`. Any other exception may
+/// have any cause and counts as the server's fault, except where a text is not a number.
 fn fault(code: ErrorCode, text: &str) -> Fault {
     let (_, reason) = node_and_reason(text);
     let is_of_request = match code {
         ErrorCode::InvalidArgument => true,
         ErrorCode::GenericFailure => text.contains(NODE_FAILED),
-        ErrorCode::RuntimeException => NO_NUMBER.contains(&reason.trim()),
+        ErrorCode::RuntimeException => NUMBER_PARSERS.contains(&reason.trim()),
         _ => false,
     };
-    let is_of_machine = MACHINE.iter().any(|word| reason.contains(word));
+    let is_of_machine = MACHINE_WORDS.iter().any(|word| reason.contains(word));
     if is_of_request && !is_of_machine { Fault::Request } else { Fault::Server }
 }
 
+/// What ONNX Runtime writes before the name of a node that failed.
 const NODE_FAILED: &str = "Non-zero status code returned while running ";
 
-/// The operator and the name of the node that failed, and why it did; the innermost where a node has a graph of its own.
+/// Splits a message into the operator and the name of the node that failed, and the reason. For nested graphs it
+/// returns the innermost node.
 fn node_and_reason(text: &str) -> (Option<(&str, &str)>, &str) {
     let Some(start) = text.rfind(NODE_FAILED) else { return (None, text) };
     let text = &text[start + NODE_FAILED.len()..];
@@ -100,28 +103,29 @@ fn node_and_reason(text: &str) -> (Option<(&str, &str)>, &str) {
     }
 }
 
-/// One line without what is about ONNX Runtime's own code: `Add node 'plus': 2 by 3`.
-fn cleaned(text: &str) -> String {
+/// Reduces a message to one line without places in ONNX Runtime's code, as in `Add node 'plus': 2 by 3`.
+fn one_line(text: &str) -> String {
     let (node, reason) = node_and_reason(text);
     let reason = reason.split("Stacktrace:").next().unwrap_or(reason);
     let mut reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    while let Some((start, end)) = location(&reason) {
+    while let Some((start, end)) = code_location(&reason) {
         reason.replace_range(start..end, "");
     }
-    while let Some((start, end)) = status(&reason) {
+    while let Some((start, end)) = status_code(&reason) {
         reason.replace_range(start..end, "");
     }
-    // Which condition of its code was not met, before what that means.
+    // A failed check names its condition in C++ before its meaning. Only the meaning helps a client.
     if let Some((_, meaning)) = reason.split_once(" was false. ") {
         reason = meaning.to_owned();
     }
     if reason.contains("hostname=") || reason.contains("file=") {
-        let told = |part: &&str| !["hostname=", "file=", "line="].iter().any(|key| part.starts_with(key));
-        reason = reason.split(" ; ").filter(told).collect::<Vec<_>>().join("; ");
+        let is_public =
+            |part: &&str| !["hostname=", "file=", "line="].iter().any(|key| part.starts_with(key));
+        reason = reason.split(" ; ").filter(is_public).collect::<Vec<_>>().join("; ");
     }
     let reason = match reason.trim() {
         "" => "failed without a reason",
-        reason if NO_NUMBER.contains(&reason) => "a text is not a number",
+        reason if NUMBER_PARSERS.contains(&reason) => "a text is not a number",
         reason => reason,
     };
     let mut line = match node {
@@ -129,15 +133,15 @@ fn cleaned(text: &str) -> String {
         Some((operator, name)) => format!("{operator} node '{name}': {reason}"),
         None => reason.to_owned(),
     };
-    if line.len() > LONGEST_TEXT {
-        line.truncate(line.floor_char_boundary(LONGEST_TEXT));
+    if line.len() > MAX_TEXT {
+        line.truncate(line.floor_char_boundary(MAX_TEXT));
         line.push('…');
     }
     line
 }
 
-/// Where a place in the code is named, with the function that it is in.
-fn location(text: &str) -> Option<(usize, usize)> {
+/// Finds a place in ONNX Runtime's code, with the function after it, and returns its start and end.
+fn code_location(text: &str) -> Option<(usize, usize)> {
     let of = |ending: &str| {
         text.match_indices(ending).find_map(|(at, _)| {
             let digits = at + ending.len();
@@ -148,14 +152,15 @@ fn location(text: &str) -> Option<(usize, usize)> {
             is_place.then_some((start, end))
         })
     };
-    let (start, end) = SOURCES.iter().filter_map(|ending| of(ending)).min()?;
+    let (start, end) = SOURCE_ENDINGS.iter().filter_map(|ending| of(ending)).min()?;
     let after = text[end..].strip_prefix(' ').map_or(end, |_| end + 1);
-    let function = function(&text[after..], text[start..end].contains('/'));
+    let function = function_length(&text[after..], text[start..end].contains('/'));
     Some((start, after + function))
 }
 
-/// The length of a function's name, or of its whole signature where the place is a path, and the space after it.
-fn function(text: &str, is_whole: bool) -> usize {
+/// Returns the length of a function's name and the space after it. With `is_whole`, as after a path, the function's
+/// whole signature counts.
+fn function_length(text: &str, is_whole: bool) -> usize {
     let mut depth = 0_usize;
     let mut has_parameters = false;
     for (at, c) in text.char_indices() {
@@ -173,12 +178,12 @@ fn function(text: &str, is_whole: bool) -> usize {
         }
         has_parameters |= c == '(';
     }
-    // No end: it is the text after all.
+    // No end was found, so this is the message itself.
     0
 }
 
-/// The code that ONNX Runtime puts before a text of its own: `[ONNXRuntimeError] : 1 : FAIL : `.
-fn status(text: &str) -> Option<(usize, usize)> {
+/// Finds the status code before a message, `[ONNXRuntimeError] : 1 : FAIL : `, and returns its start and end.
+fn status_code(text: &str) -> Option<(usize, usize)> {
     const MARK: &str = "[ONNXRuntimeError] : ";
     let start = text.find(MARK)?;
     let end = text[start + MARK.len()..].match_indices(" : ").nth(1).map(|(at, colon)| at + colon.len());
@@ -190,20 +195,20 @@ mod tests {
     use super::*;
 
     fn of(code: ErrorCode, text: &str) -> (Fault, String) {
-        let ExecuteError { fault, message } = ExecuteError::of_engine(code, text);
+        let ExecuteError { fault, message } = ExecuteError::from_status(code, text);
         (fault, message)
     }
 
-    /// What is told of the failure of a node.
+    /// Checks the fault and the text for messages about a node.
     fn check(cases: &[(ErrorCode, &str, Fault, &str)]) {
-        for (code, text, fault, told) in cases {
-            assert_eq!(of(*code, &format!("{NODE_FAILED}{text}")), (*fault, (*told).to_owned()), "{text}");
+        for (code, text, fault, line) in cases {
+            assert_eq!(of(*code, &format!("{NODE_FAILED}{text}")), (*fault, (*line).to_owned()), "{text}");
         }
     }
 
-    /// Texts of ONNX Runtime 1.32.
+    /// Messages of ONNX Runtime 1.32.
     #[test]
-    fn what_the_request_is_to_blame_for_is_told_without_the_engine_s_code() {
+    fn faults_of_the_request_are_named_without_places_in_the_engine_s_code() {
         use ErrorCode::{GenericFailure, InvalidArgument, RuntimeException};
         check(&[
             (
@@ -258,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_request_is_not_to_blame_for_is_no_fault_of_it() {
+    fn other_faults_are_the_server_s() {
         use ErrorCode::{ExecutionProviderFailure, GenericFailure, NotImplemented, RuntimeException};
         check(&[
             (
@@ -301,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_innermost_node_is_named_and_what_no_node_says_stays() {
+    fn the_innermost_node_is_named_and_messages_without_a_node_stay() {
         let inner = format!(
             "{NODE_FAILED}Loop node. Name:'l' Status Message: {NODE_FAILED}Add node. Name:'a' Status Message: no"
         );
@@ -322,7 +327,7 @@ mod tests {
         ] {
             let (_, line) = of(ErrorCode::GenericFailure, &text);
             assert!(
-                !line.is_empty() && line.len() <= LONGEST_TEXT + '…'.len_utf8() && !line.contains('\n'),
+                !line.is_empty() && line.len() <= MAX_TEXT + '…'.len_utf8() && !line.contains('\n'),
                 "{line}"
             );
         }

@@ -1,4 +1,4 @@
-//! One ONNX Runtime session: tensors in, tensors out.
+//! Running batches on one session of ONNX Runtime.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -16,24 +16,26 @@ use smallvec::SmallVec;
 
 use super::{
     BatchInput, ExecuteError, Executor, ModelSource, Runtime, RuntimeError, SessionOptions, Stop,
-    stop::Going, strings,
+    stop::StoppableRun, strings,
 };
 use crate::model::{Dimension, Signature, TensorSpec};
 
-/// A default with more elements than this is a weight.
+/// Most elements of an optional input's default. An initializer with more is a weight, which no request replaces.
 const MOST_DEFAULT_ELEMENTS: i64 = 1024;
 
-/// One session of a model. Runs one batch at a time.
+/// One session of a model, which runs one batch at a time.
 pub struct OnnxExecutor {
     session: Session,
+    /// Number of outputs.
     outputs: usize,
-    /// How many inputs every run needs.
+    /// Number of required inputs, which come first.
     required: usize,
-    /// Names of those that may be left out, which come after them.
+    /// Names of the optional inputs, which come after the required ones.
     optional: Vec<CompactString>,
-    /// What has ONNX Runtime give back, after a run, the memory that it keeps for the next one; where it can.
-    sparing: Option<RunOptions>,
-    /// Bytes of inputs up to which it keeps its memory.
+    /// Options of a run after which ONNX Runtime frees the memory that it would keep for the next run. `None` on a
+    /// GPU.
+    freeing: Option<RunOptions>,
+    /// Bytes of all inputs up to which ONNX Runtime keeps its memory after a run.
     usual_bytes: usize,
     on_gpu: bool,
 }
@@ -45,7 +47,7 @@ impl fmt::Debug for OnnxExecutor {
 }
 
 impl OnnxExecutor {
-    /// Makes a session of the model and reads its signature.
+    /// Makes a session and reads the signature of its model.
     ///
     /// # Errors
     /// ONNX Runtime refuses the model, or it has inputs or outputs that the protocol cannot carry.
@@ -61,24 +63,29 @@ impl OnnxExecutor {
         let required = inputs.len();
         inputs.extend(optional_inputs(&session.overridable_initializers()));
         let optional = inputs[required..].iter().map(|spec| spec.name.clone()).collect();
-        let sparing = if on_gpu { None } else { Runtime::sparing() };
+        let freeing = if on_gpu { None } else { Runtime::memory_freeing_options() };
         let usual_bytes = usize::MAX;
         let executor =
-            Self { session, outputs: outputs.len(), required, optional, sparing, usual_bytes, on_gpu };
+            Self { session, outputs: outputs.len(), required, optional, freeing, usual_bytes, on_gpu };
         Ok((executor, Signature { inputs, outputs }))
     }
 
-    /// Whether it runs on a GPU.
+    /// Returns whether the session runs on a GPU.
     pub fn is_on_gpu(&self) -> bool {
         self.on_gpu
     }
 
-    /// Runs a batch that is as large as they usually get, and gives back its memory: it is taken when there are
-    /// such batches. From now on larger ones keep nothing.
+    /// Runs a batch of the usual largest size at warm-up and frees its memory, so that a model without requests
+    /// occupies none. From now on, ONNX Runtime keeps the memory of batches up to this size and frees that of larger
+    /// ones.
     ///
     /// # Errors
-    /// The engine's own error; the executor stays usable.
-    pub fn rehearse(&mut self, inputs: &[BatchInput<'_>], stop: Option<&Stop>) -> Result<(), ExecuteError> {
+    /// ONNX Runtime fails. The executor stays usable.
+    pub fn warm_full_batch(
+        &mut self,
+        inputs: &[BatchInput<'_>],
+        stop: Option<&Stop>,
+    ) -> Result<(), ExecuteError> {
         self.usual_bytes = 0;
         self.execute(inputs, stop)?;
         self.usual_bytes = bytes(inputs);
@@ -86,6 +93,7 @@ impl OnnxExecutor {
     }
 }
 
+/// Returns the bytes of all inputs together.
 fn bytes(inputs: &[BatchInput<'_>]) -> usize {
     inputs.iter().map(|input| input.data.len()).sum()
 }
@@ -97,10 +105,10 @@ impl Executor for OnnxExecutor {
         stop: Option<&Stop>,
     ) -> Result<Vec<Tensor>, ExecuteError> {
         let values = inputs.iter().map(input_value).collect::<Result<SmallVec<[_; 4]>, _>>()?;
-        let _going = stop.map(|_| Going::new());
-        let sparing = self.sparing.as_ref().filter(|_| bytes(inputs) > self.usual_bytes);
-        let stoppable = stop.map(|stop| stoppable(stop, sparing.is_some())).transpose()?;
-        let options = stoppable.as_deref().or(sparing);
+        let _running = stop.map(|_| StoppableRun::new());
+        let freeing = self.freeing.as_ref().filter(|_| bytes(inputs) > self.usual_bytes);
+        let stoppable = stop.map(|stop| stoppable(stop, freeing.is_some())).transpose()?;
+        let options = stoppable.as_deref().or(freeing);
         let results = if inputs.last().is_none_or(|last| last.position < self.required) {
             run(&mut self.session, &values[..], options)
         } else {
@@ -111,7 +119,7 @@ impl Executor for OnnxExecutor {
             let named = names.zip(values).collect::<Vec<_>>();
             run(&mut self.session, SessionInputs::<0>::ValueMap(named), options)
         };
-        let results = results.map_err(|error| ExecuteError::of_run(&error))?;
+        let results = results.map_err(|error| ExecuteError::from_run(&error))?;
         let mut tensors = Vec::with_capacity(self.outputs);
         for value in results.values() {
             tensors.push(output_tensor(&value)?);
@@ -120,22 +128,23 @@ impl Executor for OnnxExecutor {
     }
 }
 
-/// Options of one run that `stop` ends. Those of another run would not do: the end that is asked for a moment too late
-/// would be that run's.
-fn stoppable(stop: &Stop, sparing: bool) -> Result<Arc<RunOptions>, ExecuteError> {
-    let sparing = if sparing { Runtime::sparing() } else { None };
-    let options = sparing.map_or_else(RunOptions::new, Ok).map_err(ExecuteError::server)?;
+/// Makes the options of one run, which `stop` can end. Each run gets options of its own: with shared options, a stop
+/// that comes a moment too late would end the next run.
+fn stoppable(stop: &Stop, frees_memory: bool) -> Result<Arc<RunOptions>, ExecuteError> {
+    let freeing = if frees_memory { Runtime::memory_freeing_options() } else { None };
+    let options = freeing.map_or_else(RunOptions::new, Ok).map_err(ExecuteError::server)?;
     let options = Arc::new(options);
     let end = Arc::clone(&options);
-    stop.is_done_by(move || {
+    stop.set_end(move || {
         if let Err(error) = end.terminate() {
-            tracing::warn!(%error, "cannot end a run");
+            tracing::warn!(%error, "ONNX Runtime cannot end a run");
         }
     });
     Ok(options)
 }
 
-/// Inputs with a default, unless they are weights: files of old exporters list those among the inputs.
+/// Returns the inputs that have a default. Old exporters list weights among them; if there is one, no input is
+/// optional.
 fn optional_inputs(initializers: &[OverridableInitializer]) -> Vec<TensorSpec> {
     let spec = |initializer: &OverridableInitializer| {
         let spec = spec_of(initializer.name(), initializer.dtype()).ok()?;

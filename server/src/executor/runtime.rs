@@ -1,4 +1,4 @@
-//! ONNX Runtime's library: loading it once, and what it can run on.
+//! ONNX Runtime's library, the device that it runs on, and the options of its sessions.
 
 use std::{
     ffi::OsStr,
@@ -17,72 +17,72 @@ use ort::{
     },
 };
 
-use super::{ModelSource, repeated::Repeated};
+use super::{ModelSource, warning_filter::WarningFilter};
 use crate::config::Device;
 
-/// Why a session could not be had.
+/// Why ONNX Runtime cannot be used, or cannot make a session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuntimeError {
-    /// The library is no ONNX Runtime, or too old a one.
+    /// The file is no library of ONNX Runtime, or its version is too old.
     #[error("{path}: not a usable ONNX Runtime library: {reason}")]
     Library {
-        /// Where it was looked for.
+        /// The file.
         path: PathBuf,
-        /// What the loader said.
+        /// The system loader's message, or ONNX Runtime's.
         reason: String,
     },
-    /// `--device cuda` without a CUDA provider.
+    /// `--device` asks for CUDA, and the library has no CUDA provider.
     #[error(
         "--device {0}: this ONNX Runtime library has no CUDA provider; install the onnxruntime-gpu build with \
          CUDA and cuDNN and point ORT_DYLIB_PATH at its libonnxruntime.so, or use --device cpu"
     )]
     NoCudaProvider(Device),
-    /// The provider is there and could not start.
+    /// The library has a CUDA provider that cannot start.
     #[error("--device {device}: ONNX Runtime could not start its CUDA provider: {reason}")]
     CudaFailed {
-        /// What was asked for.
+        /// The device that was asked for.
         device: Device,
-        /// ONNX Runtime's words: a missing libcudnn, no GPU, a driver too old.
+        /// ONNX Runtime's message, such as a missing libcudnn, no GPU, or an old driver.
         reason: String,
     },
     /// ONNX Runtime refuses the model.
     #[error("{0}")]
     Model(String),
-    /// An input or output is nothing that a request or an answer can have.
+    /// An input or output has a type that requests and answers cannot carry.
     #[error("'{name}' is {what}, which the protocol cannot carry")]
     NotCarried {
         /// Its name.
         name: String,
-        /// What it is.
+        /// Its type.
         what: String,
     },
 }
 
-/// How sessions of one model are made.
+/// Options for the sessions of one model.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
-    /// The model, as ONNX Runtime's lines of the log are to call it.
+    /// The model's name in ONNX Runtime's log lines.
     model: Arc<str>,
-    /// Threads of one run.
+    /// Threads that compute one run.
     pub intra_op_threads: usize,
-    /// Weights rearranged for the kernels, shared by the model's sessions.
+    /// Weights that ONNX Runtime has rearranged for its kernels. The model's sessions share them.
     prepacked: PrepackedWeights,
 }
 
 impl SessionOptions {
-    /// Options for the sessions of one model, which lines of the log call `model`.
+    /// Makes options for the sessions of one model, which ONNX Runtime's log lines call `model`.
     pub fn new(model: &str, intra_op_threads: usize) -> Self {
         Self { model: model.into(), intra_op_threads, prepacked: PrepackedWeights::new() }
     }
 
-    /// Options for sessions of the same model with other threads.
+    /// Makes options for sessions of the same model with another number of threads.
     #[must_use]
     pub fn with_threads(&self, intra_op_threads: usize) -> Self {
         Self { model: Arc::clone(&self.model), intra_op_threads, prepacked: self.prepacked.clone() }
     }
 }
 
-/// ONNX Runtime, loaded, with the device that models run on.
+/// ONNX Runtime's loaded library, and the device that models run on.
 #[derive(Clone)]
 pub struct Runtime {
     environment: ort::environment::Environment,
@@ -97,7 +97,7 @@ impl fmt::Debug for Runtime {
 }
 
 impl Runtime {
-    /// Loads the library at `path`, once in a process, and settles the device.
+    /// Loads the library at `path`, at most once per process, and chooses the device.
     ///
     /// # Errors
     /// The library cannot be loaded, or `device` asks for CUDA and the library has no such provider.
@@ -107,28 +107,28 @@ impl Runtime {
             .map_err(|error| refused(error.to_string()))?
             .with_name("decima")
             .with_telemetry(false)
-            .with_logger(Arc::new(forward_log(Repeated::default())))
+            .with_logger(Arc::new(forward_log(WarningFilter::default())))
             .build()
             .map_err(|error| refused(error.to_string()))?;
         environment.set_log_level(LogLevel::Warning);
-        let device = settle(device)?;
+        let device = choose_device(device)?;
         Ok(Self { environment, device, library: path.canonicalize().unwrap_or_else(|_| path.to_owned()) })
     }
 
-    /// The library's file, which is not a link. It stays loaded as long as the process lives.
+    /// Returns the library's file, with links resolved. The library stays loaded until the process ends.
     pub fn library(&self) -> &Path {
         &self.library
     }
 
-    /// The library's version, as in `1.32.0`. The library itself says which commit it was built from, its file's
-    /// name which version that is: `libonnxruntime.so.1.32.0`.
+    /// Returns the library's version, such as `1.32.0`, from the name of its file (`libonnxruntime.so.1.32.0`). The
+    /// library itself only tells the commit that it was built from.
     pub fn version(&self) -> &str {
         let name = self.library.file_name().and_then(OsStr::to_str);
         name.and_then(|name| name.split_once(".so.")).map_or("unknown", |(_, version)| version)
     }
 
-    /// Makes a session of the model, and says whether it runs on a GPU. External data is looked for beside its file, as
-    /// ONNX lays down.
+    /// Makes a session, and returns whether it runs on a GPU. ONNX Runtime looks for external data beside the model's
+    /// file, as ONNX specifies.
     ///
     /// # Errors
     /// [`RuntimeError::Model`] with ONNX Runtime's reason; [`RuntimeError::CudaFailed`].
@@ -150,8 +150,8 @@ impl Runtime {
     }
 
     fn cpu_session(&self, source: &ModelSource, options: &SessionOptions) -> Result<Session, RuntimeError> {
-        let builder = self.builder(options).map_err(|error| refused(&error, source))?;
-        source.commit(builder).map_err(|error| refused(&error, source))
+        let builder = self.builder(options).map_err(|error| model_error(&error, source))?;
+        source.commit(builder).map_err(|error| model_error(&error, source))
     }
 
     fn cuda_session(
@@ -163,7 +163,7 @@ impl Runtime {
         let failed = |error: String| RuntimeError::CudaFailed { device: self.device, reason: error };
         let provider = CUDA::default()
             .with_device_id(i32::try_from(index).unwrap_or(i32::MAX))
-            // Trying all algorithms takes three to six times as long, and found no faster ones.
+            // An exhaustive search takes several times as long to load, and its algorithms are no faster.
             .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
             .build()
             .error_on_failure();
@@ -172,18 +172,19 @@ impl Runtime {
             .map_err(|error| failed(error.to_string()))?
             .with_execution_providers([provider])
             .map_err(|error| failed(error.to_string()))?;
-        source.commit(builder).map_err(|error| refused(&error, source))
+        source.commit(builder).map_err(|error| model_error(&error, source))
     }
 
-    /// Options of a run on the CPU that gives back the memory of its arena. On a GPU that would wait for it.
-    pub(super) fn sparing() -> Option<RunOptions> {
+    /// Makes options of a run on the CPU that frees the memory of ONNX Runtime's arena at its end. Not for a GPU,
+    /// where freeing waits for all work of the device.
+    pub(super) fn memory_freeing_options() -> Option<RunOptions> {
         let mut options = RunOptions::new().ok()?;
         options.set("memory.enable_memory_arena_shrinkage", "cpu:0").ok()?;
         Some(options)
     }
 
-    /// Options that every session has. A thread pool that spins would burn the cores of an idle server,
-    /// and of its neighbours.
+    /// Makes a builder with the options that all sessions have. Spinning is off: the threads of an idle server would
+    /// otherwise keep its cores busy, and take them from other processes.
     fn builder(&self, options: &SessionOptions) -> ort::Result<SessionBuilder> {
         let builder = SessionBuilder::new(&self.environment)?
             .with_log_id(&*options.model)?
@@ -197,13 +198,13 @@ impl Runtime {
     }
 }
 
-/// ONNX Runtime's reason, which clients may see: without the folder that it is about.
-fn refused<T>(error: &ort::Error<T>, source: &ModelSource) -> RuntimeError {
+/// Converts ONNX Runtime's error about a model. Clients may see it, so the path of the model's folder is removed.
+fn model_error<T>(error: &ort::Error<T>, source: &ModelSource) -> RuntimeError {
     let path = source.path();
     let folder = path.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
     let mut text = error.to_string();
     if let (Some(_), Some(name)) = (source.bytes(), path.file_name()) {
-        // ONNX Runtime does not know where the bytes come from.
+        // The model was loaded from bytes, so ONNX Runtime does not know the name of its file.
         text = format!("{}: {text}", name.display());
     }
     RuntimeError::Model(if folder.is_empty() {
@@ -213,7 +214,8 @@ fn refused<T>(error: &ort::Error<T>, source: &ModelSource) -> RuntimeError {
     })
 }
 
-fn settle(device: Device) -> Result<Device, RuntimeError> {
+/// Checks that the library can run on the device. `auto` becomes the CPU if there is no CUDA provider.
+fn choose_device(device: Device) -> Result<Device, RuntimeError> {
     let has_cuda = CUDA::is_available().unwrap_or(false);
     match device {
         Device::Cpu => Ok(device),
@@ -228,12 +230,12 @@ fn settle(device: Device) -> Result<Device, RuntimeError> {
     }
 }
 
-/// ONNX Runtime's own log lines, as lines of ours. Its errors come back as results too and are logged
-/// where they are handled, so they are details here.
-fn forward_log(warnings: Repeated) -> impl Fn(LogLevel, &str, &str, &str, &str) + Send + Sync {
+/// Makes the function that writes ONNX Runtime's log lines to the server's log. Errors have level debug here, since
+/// each of them is also the result of a call, which is logged where it is handled.
+fn forward_log(warnings: WarningFilter) -> impl Fn(LogLevel, &str, &str, &str, &str) + Send + Sync {
     move |level, category, model, location, message| match level {
         LogLevel::Warning => {
-            if let Some(held_back) = warnings.told(model, location, Instant::now()) {
+            if let Some(held_back) = warnings.admit(model, location, Instant::now()) {
                 let held_back = Some(held_back).filter(|&held_back| held_back > 0);
                 tracing::warn!(target: "onnxruntime", model, category, location, held_back, "{message}");
             }

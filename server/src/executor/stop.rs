@@ -1,15 +1,14 @@
-//! Ending a run before it ends by itself.
+//! Stopping a run from another thread.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// How an engine ends a run that goes on.
+/// Tells ONNX Runtime to end the run. It returns at once.
 type End = Box<dyn Fn() + Send>;
 
-/// The way to end one run from another thread. It is for one run only, which does not start where its end was asked for
-/// before.
+/// Stops one run from another thread. A run that is told to stop before it starts does not start.
 #[derive(Default)]
 pub struct Stop {
     state: Mutex<State>,
@@ -28,7 +27,8 @@ impl std::fmt::Debug for Stop {
 }
 
 impl Stop {
-    /// Asks for the end of the run. The engine looks between two operators of the graph, so it may take a while.
+    /// Tells the run to stop, and returns at once. ONNX Runtime checks for it between two operators of the graph, so
+    /// the run may continue for a while.
     pub fn ask(&self) {
         let mut state = self.state();
         state.is_asked = true;
@@ -37,13 +37,13 @@ impl Stop {
         }
     }
 
-    /// Whether its end was asked for.
+    /// Returns whether the run was told to stop.
     pub fn is_asked(&self) -> bool {
         self.state().is_asked
     }
 
-    /// Says how to end the run that is about to start; for the engine to call.
-    pub(super) fn is_done_by(&self, end: impl Fn() + Send + 'static) {
+    /// Sets what ends the run that is about to start. If the run was told to stop already, `end` is called at once.
+    pub(super) fn set_end(&self, end: impl Fn() + Send + 'static) {
         let mut state = self.state();
         if state.is_asked {
             end();
@@ -56,27 +56,28 @@ impl Stop {
     }
 }
 
-/// Runs that go on now and can be stopped, of all models.
-static GOING: AtomicUsize = AtomicUsize::new(0);
+/// Running runs that can be stopped, of all models.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether a run goes on that can be stopped, of any model, a client's or one that warms a model. All others are short.
-pub fn runs_go_on() -> bool {
-    GOING.load(Ordering::Acquire) > 0
+/// Returns whether any model has a run that can be stopped, at warm-up or for a client. A run that cannot be stopped
+/// is short.
+pub fn has_stoppable_runs() -> bool {
+    RUNNING.load(Ordering::Acquire) > 0
 }
 
-/// Counts a run for as long as it goes on.
-pub(super) struct Going(());
+/// Counts a run that can be stopped until it is dropped.
+pub(super) struct StoppableRun(());
 
-impl Going {
+impl StoppableRun {
     pub(super) fn new() -> Self {
-        GOING.fetch_add(1, Ordering::AcqRel);
+        RUNNING.fetch_add(1, Ordering::AcqRel);
         Self(())
     }
 }
 
-impl Drop for Going {
+impl Drop for StoppableRun {
     fn drop(&mut self) {
-        GOING.fetch_sub(1, Ordering::AcqRel);
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -90,14 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_engine_is_told_whichever_comes_first() {
+    fn the_run_is_ended_whether_the_order_comes_before_or_after_its_start() {
         for asked_before in [false, true] {
             let (stop, ends) = (Stop::default(), Arc::new(AtomicUsize::new(0)));
             if asked_before {
                 stop.ask();
             }
             let counted = Arc::clone(&ends);
-            stop.is_done_by(move || {
+            stop.set_end(move || {
                 counted.fetch_add(1, Ordering::Relaxed);
             });
             assert_eq!(stop.is_asked(), asked_before);

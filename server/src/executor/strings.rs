@@ -1,5 +1,5 @@
-//! Tensors of strings. To ONNX Runtime a string is bytes. `ort` passes any bytes in, though its types call them text, but
-//! gives back only UTF-8; so outputs are read through the C interface.
+//! Tensors of strings. ONNX Runtime stores a string as any bytes. `ort` accepts any bytes as input, but returns
+//! outputs only if they are UTF-8, so outputs are read through ONNX Runtime's C interface.
 
 use oip::{Datatype, Tensor};
 use ort::{
@@ -10,7 +10,7 @@ use ort::{
 
 use super::{BatchInput, ExecuteError, onnx::shape_of};
 
-/// The bytes of one string, UTF-8 or not. ONNX Runtime copies them as they are.
+/// The bytes of one string, which need not be UTF-8. ONNX Runtime copies them unchanged.
 #[derive(Clone)]
 struct StringBytes(Vec<u8>);
 
@@ -20,7 +20,7 @@ impl Utf8Data for StringBytes {
     }
 }
 
-/// A batch's input of strings, copied; none of them may have a NUL.
+/// Copies an input of strings. No string may contain a NUL byte, where ONNX Runtime would end it.
 pub(super) fn input<'a>(input: &BatchInput<'_>) -> Result<SessionInputValue<'a>, ExecuteError> {
     let elements: Vec<_> =
         oip::bytes_elements(input.data).map(|element| StringBytes(element.to_vec())).collect();
@@ -29,7 +29,7 @@ pub(super) fn input<'a>(input: &BatchInput<'_>) -> Result<SessionInputValue<'a>,
         .map_err(ExecuteError::server)
 }
 
-/// A batch's output of strings.
+/// Reads an output of strings.
 pub(super) fn output(value: &DynValue) -> Result<Tensor, ExecuteError> {
     let dims = value.shape();
     let shape = shape_of(dims);
@@ -48,24 +48,26 @@ pub(super) fn output(value: &DynValue) -> Result<Tensor, ExecuteError> {
     Ok(Tensor { datatype: Datatype::Bytes, shape, data: data.into() })
 }
 
-/// All strings of a tensor, one behind the other.
+/// All strings of a tensor, one after another.
 struct Content {
     bytes: Vec<u8>,
-    /// Where each starts.
+    /// Index of each string's first byte.
     starts: Vec<usize>,
 }
 
-/// Has ONNX Runtime copy the `count` strings of a tensor; it says itself where the value is anything else or has another
-/// number of them.
-#[expect(unsafe_code, reason = "ort's own call refuses strings that are not UTF-8")]
+/// Has ONNX Runtime copy the `count` strings of a tensor.
+///
+/// # Errors
+/// The value is no tensor of strings, or has another number of them. ONNX Runtime checks both.
+#[expect(unsafe_code, reason = "ort's own function refuses strings that are not UTF-8")]
 fn content(value: &DynValue, count: usize) -> Result<Content, ort::Error> {
     let api = ort::api();
     let mut length = 0;
-    // SAFETY: the value lives as long as the call, and the length is written to a place of its type.
+    // SAFETY: the value outlives the call, and the length is written to a variable of its type.
     unsafe { ort::Error::result_from_status((api.GetStringTensorDataLength)(value.ptr(), &raw mut length)) }?;
     let (mut bytes, mut starts) = (vec![0_u8; length], vec![0_usize; count]);
     let (to, to_starts) = (bytes.as_mut_ptr().cast(), starts.as_mut_ptr());
-    // SAFETY: both places have the room that the call is told, and nothing else refers to them meanwhile.
+    // SAFETY: both buffers are as long as the call is told, and nothing else refers to them during the call.
     unsafe {
         let status = (api.GetStringTensorContent)(value.ptr(), to, length, to_starts, count);
         ort::Error::result_from_status(status)

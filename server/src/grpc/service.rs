@@ -69,7 +69,7 @@ async fn answer(
     let message = mem::take(message);
     let size: usize = message.raw_input_contents.iter().map(bytes::Bytes::len).sum();
     let (request, form) = if workers::is_long_to_decode(0, size) {
-        workers::apart(move || decode_request(message)).await?
+        workers::run_blocking(move || decode_request(message)).await?
     } else {
         decode_request(message)?
     };

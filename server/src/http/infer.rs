@@ -81,7 +81,7 @@ async fn answer(
     let text = tensors.map_or(bytes.len(), |begin| begin.min(bytes.len()));
     let request = if workers::is_long_to_decode(text, bytes.len() - text) {
         let model = Arc::clone(&inference.model);
-        workers::apart(move || decode(&bytes, form, &model)).await?
+        workers::run_blocking(move || decode(&bytes, form, &model)).await?
     } else {
         decode(&bytes, form, &inference.model)?
     };

@@ -92,7 +92,7 @@ async fn predict(inference: &Inference<'_>, state: &AppState, body: Body) -> Res
     let reading = model.metrics.time(Stage::Preprocess);
     let v1::Request { form, infer } = if workers::is_long_to_decode(bytes.len(), 0) {
         let model = Arc::clone(model);
-        workers::apart(move || decode(&bytes, &model)).await?
+        workers::run_blocking(move || decode(&bytes, &model)).await?
     } else {
         decode(&bytes, model)?
     };

@@ -69,7 +69,7 @@ fn parameters(rules: &Rules, plan: Plan, joined_rows: usize) -> BTreeMap<String,
     let mut parameters = vec![
         ("batching", rules.batching.to_string()),
         ("intra_op_threads", plan.intra_op_threads.to_string()),
-        ("solo_threads", plan.solo_threads.to_string()),
+        ("solo_threads", plan.idle_session_threads.to_string()),
     ];
     if rules.batching.axes().is_some() {
         parameters.push(("joined_rows", joined_rows.to_string()));
@@ -122,7 +122,7 @@ mod tests {
     use crate::model::{Batching, Dimension, RowAxes, Signature};
 
     const CHOSEN: Chosen = Chosen {
-        plan: Plan { count: 2, intra_op_threads: 1, solo_threads: 0 },
+        plan: Plan { count: 2, intra_op_threads: 1, idle_session_threads: 0 },
         joined_rows: 16,
         on_gpu: true,
     };

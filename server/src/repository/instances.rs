@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     batcher::{BatchPolicy, Instance, InstanceThread, Replacement, TimeDependsOn},
-    executor::{Executor, ModelSource, OnnxExecutor, RunTime, Runtime, SessionOptions},
+    executor::{Executor, ModelSource, OnnxExecutor, RunCost, Runtime, SessionOptions},
     model::{Batching, InstanceGroup, ModelConfig, Signature, TensorSpec},
     validate::Rules,
 };
@@ -46,7 +46,7 @@ impl FirstSession {
         let is_large = source.path().metadata()?.len() > LARGE_MODEL_BYTES;
         let intra_op_threads = group.intra_op_threads.unwrap_or(if is_large { threads } else { 1 });
         let count = group.count.unwrap_or_else(|| (threads / intra_op_threads).max(1));
-        let plan = Plan { count, intra_op_threads, solo_threads: 0 };
+        let plan = Plan { count, intra_op_threads, idle_session_threads: 0 };
         let options = SessionOptions::new(name, intra_op_threads);
         let (executor, signature) = OnnxExecutor::load(runtime, source, &options)?;
         let limit = TimeLimit::new(name);
@@ -68,9 +68,9 @@ impl FirstSession {
 pub(super) struct Instances {
     pub(super) all: Vec<Instance>,
     /// For requests that are alone.
-    pub(super) solo: Option<Instance>,
+    pub(super) idle_session: Option<Instance>,
     pub(super) plan: Plan,
-    pub(super) time: RunTime,
+    pub(super) time: RunCost,
     pub(super) policy: BatchPolicy,
     pub(super) on_gpu: bool,
     /// Rows of the batches of each session, where each runs one size.
@@ -120,17 +120,17 @@ impl Needs<'_> {
             }
         }
         let policy = self.policy(plan::joined_rows(time, self.rules.rows_are_alike()));
-        let (all, solo) = sessions.load(executor, plan, &options, policy.max_joined_rows)?;
+        let (all, idle_session) = sessions.load(executor, plan, &options, policy.max_joined_rows)?;
         let joining = self.joining();
         let instance = move |executor| joining(Instance::new(Box::new(executor)));
         let all = all.into_iter().map(&instance).collect();
-        let solo = solo.map(&instance);
+        let idle_session = idle_session.map(&instance);
         let (sessions, full) = (sessions.clone(), policy.max_joined_rows);
         let replacement = Box::new(move || {
             let load = || sessions.warm_one(&options, full);
             sessions.warm_up.limit.watched(load).map(&instance).map_err(|error| error.to_string())
         });
-        Ok(Instances { all, solo, plan, time, policy, on_gpu: false, sizes: Vec::new(), replacement })
+        Ok(Instances { all, idle_session, plan, time, policy, on_gpu: false, sizes: Vec::new(), replacement })
     }
 
     fn on_gpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
@@ -165,7 +165,7 @@ impl Needs<'_> {
             let load = || on_thread((load(&thread), thread.clone()));
             limit.watched(load).map(&joining).map_err(|error| error.to_string())
         });
-        Ok(Instances { all, solo: None, plan, time, policy, on_gpu: true, sizes, replacement })
+        Ok(Instances { all, idle_session: None, plan, time, policy, on_gpu: true, sizes, replacement })
     }
 
     /// What gives an instance the axes along which requests are joined.

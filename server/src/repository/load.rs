@@ -89,12 +89,13 @@ impl Loader {
             rules: &rules,
             value_dependent_time,
         };
-        let Instances { all, solo, plan, time, policy, on_gpu, sizes, replacement } = needs.load(first)?;
+        let Instances { all, idle_session, plan, time, policy, on_gpu, sizes, replacement } =
+            needs.load(first)?;
         let chosen = Chosen { plan, joined_rows: policy.max_joined_rows, on_gpu };
         let configuration = describe(name, &rules, config, chosen);
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
         let joined_rows = policy.max_joined_rows;
-        let batcher = Batcher::new(all, solo, threads, policy, time, Arc::clone(&metrics))
+        let batcher = Batcher::new(all, idle_session, threads, policy, time, Arc::clone(&metrics))
             .with_replacement(replacement);
         let took = started.elapsed();
         metrics.ready(took);
@@ -104,7 +105,7 @@ impl Loader {
             on_gpu,
             instances = plan.count,
             intra_op_threads = plan.intra_op_threads,
-            solo_threads = plan.solo_threads,
+            solo_threads = plan.idle_session_threads,
             batching = %rules.batching,
             row_microseconds = time.first_row.as_micros(),
             further_row_microseconds = time.further_row.as_micros(),

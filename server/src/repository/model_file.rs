@@ -77,7 +77,7 @@ impl ModelFile {
         let Analysis { rows, value_dependent } = onnx_graph::analyse(&model);
         let interface = onnx_graph::interface(&model);
         if onnx_graph::is_in_training_mode(&model) {
-            source = source.with_constants_apart();
+            source = source.without_constant_sharing();
         }
         let mut guarded = 0;
         if let Some(Guarded { bytes, nodes }) = rewrite::guard(&bytes, &model) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, iter, time::Duration};
 
-use crate::{executor::RunTime, model::InstanceGroup};
+use crate::{executor::RunCost, model::InstanceGroup};
 
 /// Time of a row that is worth another thread; shared among threads, shorter rows take longer in all.
 const WORTH_A_THREAD: Duration = Duration::from_millis(2);
@@ -37,24 +37,24 @@ pub(super) const GPU_JOINED_ROWS: usize = 64;
 const GPU_INSTANCES: usize = 2;
 
 /// Whether a run is so long that sharing it among threads may pay.
-pub(super) fn is_worth_sharing(time: RunTime) -> bool {
+pub(super) fn is_worth_sharing(time: RunCost) -> bool {
     time.first_row >= WORTH_SHARING
 }
 
 /// Whether rows are so cheap together that requests are better off in one run than in several side by side, as in
 /// dense layers with many weights.
-fn are_cheap_together(time: RunTime) -> bool {
+fn are_cheap_together(time: RunCost) -> bool {
     is_worth_sharing(time) && time.further_row * CHEAP_PART <= time.first_row
 }
 
 /// Whether rows take next to nothing, as far as that is known: the smallest of rows of many sizes says nothing of the
 /// others, and no time is one that was not measured.
-fn are_short(time: RunTime, rows_are_alike: bool) -> bool {
+fn are_short(time: RunCost, rows_are_alike: bool) -> bool {
     rows_are_alike && !time.first_row.is_zero() && time.first_row < SHORT_ROW
 }
 
 /// Rows that a batch grows to on the CPU where the model's configuration says nothing.
-pub(super) fn joined_rows(time: RunTime, rows_are_alike: bool) -> usize {
+pub(super) fn joined_rows(time: RunCost, rows_are_alike: bool) -> usize {
     if are_cheap_together(time) {
         CHEAP_JOINED_ROWS
     } else if are_short(time, rows_are_alike) {
@@ -72,27 +72,27 @@ pub(super) struct Plan {
     /// Threads of each of them.
     pub(super) intra_op_threads: usize,
     /// Threads of one session more, for requests that are alone; 0: there is none.
-    pub(super) solo_threads: usize,
+    pub(super) idle_session_threads: usize,
 }
 
 impl Plan {
     /// On a GPU, which leaves hardly anything to the threads of a session. A large model is there but once.
     pub(super) fn on_gpu(is_large: bool, group: &InstanceGroup) -> Self {
         let count = group.count.unwrap_or(if is_large { 1 } else { GPU_INSTANCES });
-        Self { count, intra_op_threads: group.intra_op_threads.unwrap_or(1), solo_threads: 0 }
+        Self { count, intra_op_threads: group.intra_op_threads.unwrap_or(1), idle_session_threads: 0 }
     }
 
     /// For a model whose runs take so long on one of `threads`.
-    pub(super) fn for_run(threads: usize, time: RunTime) -> Self {
+    pub(super) fn for_run(threads: usize, time: RunCost) -> Self {
         let worth = |thread: Duration| (time.first_row.as_nanos() / thread.as_nanos()) as usize;
         let each = worth(if are_cheap_together(time) { WORTH_AN_IDLE_THREAD } else { WORTH_A_THREAD });
         if 2 * each > threads {
-            return Self { count: 1, intra_op_threads: threads, solo_threads: 0 };
+            return Self { count: 1, intra_op_threads: threads, idle_session_threads: 0 };
         }
         let intra_op_threads = each.max(1);
-        let solo = worth(WORTH_AN_IDLE_THREAD).min(threads);
-        let solo_threads = if solo > intra_op_threads { solo } else { 0 };
-        Self { count: threads / intra_op_threads, intra_op_threads, solo_threads }
+        let idle_session = worth(WORTH_AN_IDLE_THREAD).min(threads);
+        let idle_session_threads = if idle_session > intra_op_threads { idle_session } else { 0 };
+        Self { count: threads / intra_op_threads, intra_op_threads, idle_session_threads }
     }
 }
 
@@ -111,20 +111,20 @@ pub(super) fn sizes(full: usize, preferred: &[usize]) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn plan(threads: usize, time: RunTime) -> (usize, usize, usize) {
-        let Plan { count, intra_op_threads, solo_threads } = Plan::for_run(threads, time);
-        (count, intra_op_threads, solo_threads)
+    fn plan(threads: usize, time: RunCost) -> (usize, usize, usize) {
+        let Plan { count, intra_op_threads, idle_session_threads } = Plan::for_run(threads, time);
+        (count, intra_op_threads, idle_session_threads)
     }
 
     /// Of a convolution: each row is computed anew.
-    fn even(microseconds: u64) -> RunTime {
-        RunTime::of_rows(Duration::from_micros(microseconds))
+    fn even(microseconds: u64) -> RunCost {
+        RunCost::of_rows(Duration::from_micros(microseconds))
     }
 
     /// Of a dense layer: the weights are read once for all rows.
-    fn cheap(microseconds: u64) -> RunTime {
+    fn cheap(microseconds: u64) -> RunCost {
         let first_row = Duration::from_micros(microseconds);
-        RunTime { first_row, further_row: first_row / 12 }
+        RunCost { first_row, further_row: first_row / 12 }
     }
 
     #[test]
@@ -136,9 +136,12 @@ mod tests {
         for threads in 1..=64 {
             for microseconds in (0..200_000).step_by(500) {
                 for time in [even(microseconds), cheap(microseconds)] {
-                    let (count, each, solo) = plan(threads, time);
+                    let (count, each, idle_session) = plan(threads, time);
                     assert!(count * each <= threads && threads < (count + 1) * each, "{threads}, {time:?}");
-                    assert!(solo == 0 || (each < solo && solo <= threads), "{threads}, {time:?}");
+                    assert!(
+                        idle_session == 0 || (each < idle_session && idle_session <= threads),
+                        "{threads}, {time:?}"
+                    );
                 }
             }
         }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     executor::{
-        BatchInput, BySize, ExecuteError, Executor, ModelSource, OnnxExecutor, RunTime, Runtime,
+        BatchInput, BySize, ExecuteError, Executor, ModelSource, OnnxExecutor, RunCost, Runtime,
         SessionOptions, Stop,
     },
     model::{Dimension, TensorSpec},
@@ -83,8 +83,9 @@ impl Sessions {
             let join = |other: ScopedJoinHandle<'_, _>| other.join().unwrap_or(Err(LoadError::Panicked));
             iter::once(first).chain(others.into_iter().map(join)).collect::<Result<_, _>>()
         })?;
-        let solo = (plan.solo_threads > 0).then(|| another(plan.solo_threads)).transpose()?;
-        Ok((all, solo))
+        let idle_session =
+            (plan.idle_session_threads > 0).then(|| another(plan.idle_session_threads)).transpose()?;
+        Ok((all, idle_session))
     }
 
     /// Loads and warms what an instance on a GPU runs: a session for batches of all sizes up to `full`, or one for each of
@@ -122,10 +123,10 @@ pub(super) struct WarmUp {
 impl WarmUp {
     /// How long runs take on a session that is new, with one row and with up to `most_rows`. 0 where zeros fail; rows
     /// of a size that requests choose are taken to cost the same each, which the smallest of them would not show.
-    pub(super) fn time(&self, session: &mut OnnxExecutor, most_rows: usize) -> RunTime {
+    pub(super) fn time(&self, session: &mut OnnxExecutor, most_rows: usize) -> RunCost {
         let mut run =
             |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
-        let time = RunTime::of_rows(first_row(&mut run).unwrap_or_default());
+        let time = RunCost::of_rows(first_row(&mut run).unwrap_or_default());
         if !plan::is_worth_sharing(time) {
             return time;
         }
@@ -133,9 +134,9 @@ impl WarmUp {
         let first_row = run(1, time.first_row).unwrap_or(time.first_row);
         let rows = if self.rules.rows_are_alike() { SHOWING_ROWS.min(most_rows) } else { 1 };
         let several = if rows > 1 { run(rows, first_row).and_then(|_| run(rows, first_row)) } else { None };
-        several.map_or(RunTime::of_rows(first_row), |several| {
+        several.map_or(RunCost::of_rows(first_row), |several| {
             let further_row = several.saturating_sub(first_row) / (rows as u32 - 1);
-            RunTime { first_row, further_row }
+            RunCost { first_row, further_row }
         })
     }
 
@@ -162,7 +163,7 @@ impl WarmUp {
         let run =
             |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
         if let Some(row) = first_row(run) {
-            self.run(full, row, |inputs, stop| session.rehearse(inputs, Some(stop)));
+            self.run(full, row, |inputs, stop| session.warm_full_batch(inputs, Some(stop)));
         }
     }
 

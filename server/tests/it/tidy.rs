@@ -19,6 +19,29 @@ const FLOORS: [&[&str]; 10] = [
     &["main", "lib"],
 ];
 
+/// The files of the batcher, lowest first; a file may import from those before it only.
+const BATCHER: [&str; 19] = [
+    "tuning",
+    "thread",
+    "gather",
+    "scatter",
+    "queue",
+    "request",
+    "run_estimate",
+    "wait/yield_policy",
+    "wait/join_probe",
+    "wait/returning_clients",
+    "instance",
+    "idle_session",
+    "lane",
+    "lease",
+    "watch",
+    "run",
+    "leader",
+    "wait",
+    "", // mod.rs
+];
+
 /// Crates, and a word, that only these places may name.
 const FENCED: [(&str, &[&str]); 6] = [
     ("ort::", &["executor/"]),
@@ -60,34 +83,34 @@ fn floor_of(module: &str) -> usize {
 
 /// The modules that a file names as `crate::x`, alone or in a group.
 fn imports(text: &str) -> Vec<String> {
-    let mut modules = Vec::new();
-    for (start, _) in text.match_indices("crate::") {
-        let rest = &text[start + "crate::".len()..];
-        let group = rest.strip_prefix('{');
-        let end = if group.is_some() { "}\n;" } else { "::;,) \n" };
-        let text = group.unwrap_or(rest);
-        let items = if group.is_some() {
-            text.split("};").next().unwrap_or(text)
-        } else {
-            &text[..text.find(|c| end.contains(c)).unwrap_or(text.len())]
+    let first = |path: String| path.split("::").next().unwrap_or_default().to_owned();
+    paths_after("crate::", text).into_iter().map(first).collect()
+}
+
+/// The paths that follow `prefix` in a file, alone or in a group. A path that ends in a group is cut there.
+fn paths_after(prefix: &str, text: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (start, _) in text.match_indices(prefix) {
+        let rest = &text[start + prefix.len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            paths.push(rest[..rest.find(|c| "{;,) \n".contains(c)).unwrap_or(rest.len())].to_owned());
+            continue;
         };
         let mut depth = 0;
-        let mut word = String::new();
-        let mut words = Vec::new();
-        for c in items.chars() {
+        let mut path = String::new();
+        for c in group.split("};").next().unwrap_or(group).chars() {
             match c {
                 '{' => depth += 1,
                 '}' => depth -= 1,
-                ',' if depth == 0 => words.push(std::mem::take(&mut word)),
-                c if depth == 0 => word.push(c),
+                ',' if depth == 0 => paths.push(std::mem::take(&mut path)),
+                c if depth == 0 && !c.is_whitespace() => path.push(c),
                 _ => {}
             }
         }
-        words.push(word);
-        let name = |word: String| word.trim().split("::").next().unwrap_or_default().trim().to_owned();
-        modules.extend(words.into_iter().map(name).filter(|name| !name.is_empty()));
+        paths.push(path);
     }
-    modules
+    paths.retain(|path| !path.is_empty());
+    paths
 }
 
 #[test]
@@ -106,6 +129,50 @@ fn modules_import_downward_only() {
                 "{}: '{module}' must not import '{import}', which is above it",
                 file.display()
             );
+        }
+    }
+}
+
+/// The place of a path within the batcher in [`BATCHER`]: that of its file, or of `mod.rs` for what is defined there.
+fn place_in_batcher(path: &[&str]) -> usize {
+    let place = |length: usize| {
+        let file = path.get(..length)?.join("/");
+        BATCHER.iter().position(|known| **known == file)
+    };
+    place(2).or_else(|| place(1)).or_else(|| place(0)).unwrap()
+}
+
+#[test]
+fn files_of_the_batcher_import_in_one_direction_only() {
+    let folder = root().join("server/src/batcher");
+    for file in rust_files(&folder) {
+        if file.file_name().is_some_and(|name| name.to_string_lossy().ends_with("tests.rs")) {
+            continue; // a test may look down from anywhere
+        }
+        let relative = file.strip_prefix(&folder).unwrap().with_extension("");
+        let mut own: Vec<_> = relative.iter().map(|part| part.to_str().unwrap()).collect();
+        if own.last() == Some(&"mod") {
+            own.pop();
+        }
+        let place = BATCHER.iter().position(|known| *known == own.join("/"));
+        let place = place.unwrap_or_else(|| panic!("{}: give it a place in BATCHER", file.display()));
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let above = own.split_last().map_or(&[][..], |(_, above)| above);
+        let bases = [("super::", above), ("crate::", &[]), ("self::", &own)];
+        for (prefix, base) in bases {
+            for import in paths_after(prefix, code) {
+                let mut path: Vec<_> = base.iter().copied().chain(import.split("::")).collect();
+                if prefix == "crate::" && (path.remove(0) != "batcher" || path.is_empty()) {
+                    continue; // another module, or the visibility `pub(in crate::batcher)`
+                }
+                let imported = place_in_batcher(&path);
+                assert!(
+                    imported < place || (prefix == "self::" && imported == place),
+                    "{}: must not import '{prefix}{import}', which is not below it",
+                    file.display()
+                );
+            }
         }
     }
 }
