@@ -39,7 +39,12 @@ fn push_element(datatype: Datatype, bits: u64, blob: &[u8], data: &mut Vec<u8>) 
 /// The declaration of an input that takes `tensor`; the sizes along the axes in `open` are left open.
 fn input<'a>(name: &'a str, tensor: &Tensor, open: u8) -> Input<'a> {
     let dim = |(axis, &size): (usize, &usize)| if open >> axis & 1 == 1 { -1 } else { size as i64 };
-    Input { name, datatype: tensor.datatype, dims: tensor.shape.0.iter().enumerate().map(dim).collect(), pictures: false }
+    Input {
+        name,
+        datatype: tensor.datatype,
+        dims: tensor.shape.0.iter().enumerate().map(dim).collect(),
+        pictures: false,
+    }
 }
 
 fn response(outputs: Vec<(&str, Tensor)>) -> InferResponse {

@@ -10,7 +10,11 @@ use super::{
 use crate::{
     Datatype, DecodeError, InferRequest, InputTensor, Parameters, Problem,
     error::excerpt,
-    json::{data::{BASE64, Nulls}, reader::Reader, tensor::once},
+    json::{
+        data::{BASE64, Nulls},
+        reader::Reader,
+        tensor::once,
+    },
 };
 
 /// Reads a request to a model with these inputs, whose first axis counts rows in the row form.
