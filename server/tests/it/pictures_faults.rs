@@ -77,7 +77,7 @@ fn every_fault_has_its_status_on_both_transports_and_says_where_it_is() {
         ),
         (
             "seen",
-            request(pictures::elements(&[&seven; 4])),
+            request(pictures::elements(&[&seven[..]; 4])),
             invalid,
             &["4 pictures", "at most 3", "max_batch_size"],
         ),

@@ -19,6 +19,7 @@ const ONE: [[(f32, f32); 2]; 1] = [[(0.5, 0.18), (0.5, 0.82)]];
 
 fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
+    let picture = picture.to_rgb8(); // grey is not for every format
     picture.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
