@@ -34,7 +34,7 @@ fn v2(fields: &str, nulls: Nulls) -> Result<Tensor, String> {
 }
 
 fn v1(datatype: Datatype, body: &str, nulls: Nulls) -> Result<Tensor, String> {
-    let inputs = [v1::Input { name: "x", datatype, dims: vec![-1] }];
+    let inputs = [v1::Input { name: "x", datatype, dims: vec![-1], pictures: false }];
     let request = v1::decode_request(body.as_bytes(), &inputs, nulls).map_err(|error| error.to_string())?;
     Ok(request.infer.inputs[0].tensor.clone())
 }
@@ -82,6 +82,31 @@ proptest! {
             let tensor = v2(&fields, Nulls::Refuse).unwrap();
             prop_assert_eq!(bytes_elements(&tensor.data).collect::<Vec<_>>(), elements.clone(), "{}", fields);
         }
+    }
+}
+
+#[test]
+fn an_element_of_bytes_may_be_an_object_of_base64() {
+    let tensor = |data: &str, parameters: &str| {
+        let input = format!(r#"{{"name":"x","shape":[2],"datatype":"BYTES","data":{data}{parameters}}}"#);
+        let read = json::decode_request(&format!(r#"{{"inputs":[{input}]}}"#).into(), Nulls::Refuse);
+        read.map(|request| request.inputs[0].tensor.data.clone()).map_err(|error| error.to_string())
+    };
+    let expected = &b"\x02\0\0\0\xff\0\x01\0\0\0a"[..];
+    for data in [r#"[{"b64":"/wA="},"a"]"#, r#"[[{ "b64" : "/wA=" }],[{"b64":"YQ=="}]]"#] {
+        assert_eq!(tensor(data, "").unwrap(), expected, "{data}");
+        let late = format!(r#"{{"name":"x","data":{data},"shape":[2],"datatype":"BYTES"}}"#);
+        let read = json::decode_request(&format!(r#"{{"inputs":[{late}]}}"#).into(), Nulls::Refuse).unwrap();
+        assert_eq!(read.inputs[0].tensor.data, expected);
+    }
+    for (data, word) in [
+        (r#"[{"b64":"?"},"a"]"#, "not base64"),
+        (r#"[{"b64":"","k":1},"a"]"#, "no other key"),
+        (r#"[{},"a"]"#, "'b64' is missing"),
+        (r#"[{"b64":"","b64":""},"a"]"#, "twice"),
+    ] {
+        let error = tensor(data, "").unwrap_err();
+        assert!(error.contains(word), "{data}: {error}");
     }
 }
 
