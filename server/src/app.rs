@@ -143,6 +143,7 @@ impl Server<'_> {
             max_body_bytes: http.max_body_bytes,
             body_read_timeout: http.body_read_timeout,
             traces: self.traces.clone(),
+            ui: http.ui,
         };
         let phases = Phases::default();
         let mut tasks = JoinSet::new();

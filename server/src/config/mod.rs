@@ -103,6 +103,8 @@ pub struct Http {
     pub http2_max_streams: u32,
     /// Whose pages may ask from a browser; `None`: nobody's but the server's own.
     pub cors_origins: Option<CorsOrigins>,
+    /// Whether browsers get the page to draw on.
+    pub ui: bool,
 }
 
 /// Whose pages may ask from a browser.
@@ -307,6 +309,7 @@ fn http<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Http {
         keep_alive_timeout: resolver.value(s::KEEP_ALIVE_TIMEOUT, value::positive_duration),
         http2_max_streams: resolver.value(s::HTTP2_MAX_STREAMS, value::stream_count),
         cors_origins: resolver.find_list(s::CORS_ORIGINS, str::parse),
+        ui: resolver.value(s::UI, value::on_or_off),
     }
 }
 

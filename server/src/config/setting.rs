@@ -273,6 +273,15 @@ settings! {
         help: "Origins whose pages may ask this server from a browser (CORS), such as https://app.example.org, \
                separated by commas; or * for all.",
     };
+    UI = Setting {
+        key: "ui",
+        flag: "ui",
+        environment: &["DECIMA_UI"],
+        value: "WHETHER",
+        fallback: Fallback::Value("on"),
+        group: Group::Network,
+        help: "Whether browsers get a page at / to draw digits on and to send pictures from: on or off.",
+    };
     DRAIN_TIMEOUT = Setting {
         key: "drain_timeout",
         flag: "drain-timeout",

@@ -74,6 +74,7 @@ fn nothing_given_serves_the_folder_models() {
             keep_alive_timeout: Duration::from_secs(75),
             http2_max_streams: 256,
             cors_origins: None,
+            ui: true,
         },
         execution: Execution {
             device: Device::Cpu,

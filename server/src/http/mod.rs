@@ -19,6 +19,7 @@ mod shape;
 mod socket;
 mod timer;
 mod trace;
+mod ui;
 mod unread;
 mod v1;
 
@@ -41,6 +42,8 @@ pub struct AppState {
     pub body_read_timeout: Duration,
     /// Where requests are exported as traces, if anywhere.
     pub traces: Option<Traces>,
+    /// Whether browsers get the page to draw on.
+    pub ui: bool,
 }
 
 /// Every path of the server, and every gRPC call; pages of `cors` may ask from a browser.

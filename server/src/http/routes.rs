@@ -18,7 +18,7 @@ use super::{
     infer::{self, Target},
     models, openapi, repository,
     timer::Awaited,
-    trace, v1,
+    trace, ui, v1,
 };
 use crate::{
     error::{ErrorCode, ServeError},
@@ -143,7 +143,8 @@ fn rest(state: AppState) -> Router {
         .route("/v2/models/{model}/versions/{version}/config", get(models::configuration))
         .route("/v2/models/{model}/stats", get(models::statistics))
         .route("/v2/models/{model}/versions/{version}/stats", get(models::statistics))
-        .route("/", get(v1::alive))
+        .route("/", get(ui::root))
+        .route("/ui/{file}", get(ui::file))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{model}", get(v1::status))
         .route("/v1/models/{model}/versions/{version}", get(v1::status))

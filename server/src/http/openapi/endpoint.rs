@@ -180,6 +180,15 @@ impl Endpoint {
         self
     }
 
+    /// Answers 200 with a text as well.
+    pub(super) fn or_gives_text(mut self, media_type: &str) -> Self {
+        let text = ContentBuilder::new().schema(Some(Object::with_type(Type::String))).build();
+        if let Some(answer) = &mut self.answer {
+            answer.content.insert(media_type.to_owned(), text.into());
+        }
+        self
+    }
+
     /// Answers 200 with bytes as well, and this header.
     pub(super) fn or_gives_bytes(mut self, media_type: &str, name: &str, description: &str) -> Self {
         if let Some(answer) = &mut self.answer {
@@ -231,6 +240,7 @@ fn path_parameters(path: &str, examples: bool) -> impl Iterator<Item = Parameter
     path.split('{').skip(1).filter_map(|part| part.split_once('}')).map(move |(name, _)| {
         let (description, example) = match name {
             "model" => ("Name of the model.", "digits"),
+            "file" => ("Name of the file.", "app.js"),
             _ => ("Version of the model.", "1"),
         };
         let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));

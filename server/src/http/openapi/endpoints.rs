@@ -13,7 +13,7 @@ use super::{
     examples,
 };
 use crate::error::ErrorCode::{
-    DeadlineExceeded, InvalidArgument, Overloaded, PayloadTooLarge, RequestTimeout, Unavailable,
+    DeadlineExceeded, InvalidArgument, NotFound, Overloaded, PayloadTooLarge, RequestTimeout, Unavailable,
     UnsupportedEncoding,
 };
 
@@ -121,7 +121,9 @@ fn repository() -> Vec<Endpoint> {
 fn v1() -> Vec<Endpoint> {
     vec![
         Endpoint::get(V1, "/", "alive", "Whether the server is there")
-            .gives("Alive", json!({ "status": "alive" })),
+            .details("Clients that accept HTML get the page to draw on, unless `--ui` is off.")
+            .gives("Alive", json!({ "status": "alive" }))
+            .or_gives_text("text/html"),
         Endpoint::get(V1, "/v1/models", "v1_models", "Names of all models")
             .gives("ModelNames", json!({ "models": ["digits"] })),
         Endpoint::get(V1, "/v1/models/{model}", "v1_model", "Whether a model answers")
@@ -146,5 +148,9 @@ fn documentation() -> Vec<Endpoint> {
         Endpoint::get(Documentation, "/docs/app.js", "docs_script", "Its script")
             .gives_text("text/javascript"),
         Endpoint::get(Documentation, "/docs/style.css", "docs_style", "Its looks").gives_text("text/css"),
+        Endpoint::get(Documentation, "/ui/{file}", "ui", "A part of the page to draw on, which is at `/`")
+            .gives_text("text/javascript")
+            .or_gives_text("text/css")
+            .fails(&[NotFound]),
     ]
 }
