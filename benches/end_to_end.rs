@@ -12,6 +12,7 @@ use decima_server::{
     data_plane::DataPlane,
     http::{AppState, Envelope, service},
     model::ModelConfig,
+    preprocess::Decoding,
     repository::{Loader, Registry, State, Version},
     telemetry::Metrics,
 };
@@ -32,6 +33,7 @@ fn server() -> Envelope {
         runtime: runtime().expect("ONNX Runtime loads"),
         threads: 1,
         max_queue_rows: 1024,
+        decoding: Decoding::new(1, 1 << 24, 64 << 20, 1024),
         metrics: metrics.clone(),
     };
     let (path, config) = (digits_model(), ModelConfig::default());

@@ -307,7 +307,8 @@ fn v1_request() {
         let as_told = || (datatype, dims.iter().map(|dims| dims.to_vec()).collect());
         let (datatype, dims) = other.unwrap_or_else(as_told);
         let named = ["x", "y"].into_iter().zip(dims);
-        let inputs: Vec<_> = named.map(|(name, dims)| v1::Input { name, datatype, dims }).collect();
+        let inputs: Vec<_> =
+            named.map(|(name, dims)| v1::Input { name, datatype, dims, pictures: false }).collect();
         match v1::decode_request(&body, &inputs, Nulls::Nan) {
             Ok(request) => {
                 assert!(is_json(&body));

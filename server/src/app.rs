@@ -19,6 +19,7 @@ use crate::{
     executor::{Runtime, RuntimeError},
     http::{AppState, Listener, Phases, grpc_service, service},
     ort_library,
+    preprocess::Decoding,
     repository::{self, Loader, Registry, Repository, RepositoryError},
     telemetry::{Metrics, Traces},
     workers::{self, Workers},
@@ -95,10 +96,13 @@ pub async fn run(
     let serving = serving?;
     let runtime = runtime.map_err(|error| AppError::System(format!("loading ONNX Runtime: {error}")))??;
     metrics.set_build_info(runtime.version());
+    let (threads, max_queue_rows) = (config.execution.threads.get(), config.execution.max_queue_rows.get());
+    let max_pixels = config.execution.max_picture_pixels.get() as u64;
     let loader = Loader {
         runtime,
-        threads: config.execution.threads.get(),
-        max_queue_rows: config.execution.max_queue_rows.get(),
+        threads,
+        max_queue_rows,
+        decoding: Decoding::new(threads, max_pixels, config.http.max_body_bytes, max_queue_rows),
         metrics: metrics.clone(),
     };
     let mut repository = Repository::open(&config.models, loader, registry)?;

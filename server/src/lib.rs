@@ -14,6 +14,7 @@ pub mod grpc;
 pub mod http;
 pub mod model;
 pub mod ort_library;
+pub mod preprocess;
 pub mod process;
 pub mod repository;
 pub mod schedule;

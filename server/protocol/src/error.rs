@@ -253,6 +253,9 @@ pub enum Problem {
         /// The declared dimensions.
         dims: Vec<i64>,
     },
+    /// Rows of numbers beside encoded pictures; from this byte on.
+    #[error("at byte {0}: numbers and encoded pictures in one request: send them apart")]
+    Mixed(usize),
     /// What is not base64.
     #[error("at byte {offset}: '{value}' is not base64 with padding")]
     Base64 {

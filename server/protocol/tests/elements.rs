@@ -34,7 +34,7 @@ fn v2(fields: &str, nulls: Nulls) -> Result<Tensor, String> {
 }
 
 fn v1(datatype: Datatype, body: &str, nulls: Nulls) -> Result<Tensor, String> {
-    let inputs = [v1::Input { name: "x", datatype, dims: vec![-1] }];
+    let inputs = [v1::Input { name: "x", datatype, dims: vec![-1], pictures: false }];
     let request = v1::decode_request(body.as_bytes(), &inputs, nulls).map_err(|error| error.to_string())?;
     Ok(request.infer.inputs[0].tensor.clone())
 }

@@ -39,7 +39,12 @@ fn push_element(datatype: Datatype, bits: u64, blob: &[u8], data: &mut Vec<u8>) 
 /// The declaration of an input that takes `tensor`; the sizes along the axes in `open` are left open.
 fn input<'a>(name: &'a str, tensor: &Tensor, open: u8) -> Input<'a> {
     let dim = |(axis, &size): (usize, &usize)| if open >> axis & 1 == 1 { -1 } else { size as i64 };
-    Input { name, datatype: tensor.datatype, dims: tensor.shape.0.iter().enumerate().map(dim).collect() }
+    Input {
+        name,
+        datatype: tensor.datatype,
+        dims: tensor.shape.0.iter().enumerate().map(dim).collect(),
+        pictures: false,
+    }
 }
 
 fn response(outputs: Vec<(&str, Tensor)>) -> InferResponse {
@@ -90,7 +95,7 @@ proptest! {
 
     #[test]
     fn no_document_brings_the_reader_down(text in "[\\[\\]{}\",:0-9a-z .-]{0,60}") {
-        let float = Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1, 2] };
+        let float = Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1, 2], pictures: false };
         for document in [text.clone(), format!("{{\"instances\":{text}}}"), format!("{{\"inputs\":{text}}}")] {
             if decode_request(document.as_bytes(), std::slice::from_ref(&float), Nulls::Refuse).is_ok() {
                 prop_assert!(serde_json::from_str::<serde_json::Value>(&document).is_ok());
@@ -106,7 +111,7 @@ fn floats(values: &[f32], dims: &[usize]) -> Tensor {
 
 #[test]
 fn instances_are_rows_and_inputs_are_tensors() {
-    let x = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1, 2] }];
+    let x = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1, 2], pictures: false }];
     for body in [
         r#"{"instances": [[1, 2.5], [0, -3e0]]}"#,
         r#"{"signature_name": "serving_default", "instances": [{"x": [1, 2.5]}, {"x": [0.0, -3]}]}"#,
@@ -116,14 +121,14 @@ fn instances_are_rows_and_inputs_are_tensors() {
         let request = decode_request(body.as_bytes(), &x, Nulls::Refuse).unwrap();
         assert_eq!(request.infer.inputs[0].tensor, floats(&[1.0, 2.5, 0.0, -3.0], &[2, 2]), "{body}");
     }
-    let scalars = [Input { name: "x", datatype: Datatype::Int64, dims: vec![-1] }];
+    let scalars = [Input { name: "x", datatype: Datatype::Int64, dims: vec![-1], pictures: false }];
     let request = decode_request(br#"{"instances":[1,2,3]}"#, &scalars, Nulls::Refuse).unwrap();
     assert_eq!((request.form, request.infer.inputs[0].tensor.rows()), (Form::Rows(3), Some(3)));
 }
 
 #[test]
 fn bytes_are_strings_or_base64() {
-    let x = [Input { name: "x", datatype: Datatype::Bytes, dims: vec![-1] }];
+    let x = [Input { name: "x", datatype: Datatype::Bytes, dims: vec![-1], pictures: false }];
     let mut data = Vec::new();
     push_bytes_element(&mut data, "größe".as_bytes());
     push_bytes_element(&mut data, b"\xff\x00");
@@ -188,19 +193,19 @@ const REFUSED: [(&str, &[&str]); 24] = [
 
 #[test]
 fn what_is_wrong_is_named() {
-    let x = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1, 2] }];
+    let x = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1, 2], pictures: false }];
     for (body, words) in REFUSED {
         let error = decode_request(body.as_bytes(), &x, Nulls::Refuse).unwrap_err().to_string();
         assert!(words.iter().all(|word| error.contains(word)), "{body}: {error}");
     }
-    let small = [Input { name: "x", datatype: Datatype::Uint8, dims: vec![-1] }];
+    let small = [Input { name: "x", datatype: Datatype::Uint8, dims: vec![-1], pictures: false }];
     for (number, word) in [("256", "UINT8"), ("-1", "UINT8"), ("1.0", "not an integer")] {
         let error =
             decode_request(format!(r#"{{"instances":[{number}]}}"#).as_bytes(), &small, Nulls::Refuse)
                 .unwrap_err();
         assert!(error.to_string().contains(word), "{error}");
     }
-    let blobs = [Input { name: "x", datatype: Datatype::Bytes, dims: vec![-1] }];
+    let blobs = [Input { name: "x", datatype: Datatype::Bytes, dims: vec![-1], pictures: false }];
     for (blob, word) in
         [(r#"{"b64":"?"}"#, "base64"), (r#"{"b64":1}"#, "base64"), (r#"{"b64":"","k":1}"#, "no other key")]
     {
@@ -208,7 +213,7 @@ fn what_is_wrong_is_named() {
             .unwrap_err();
         assert!(error.to_string().contains(word), "{error}");
     }
-    let scalar = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![] }];
+    let scalar = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![], pictures: false }];
     assert!(
         decode_request(br#"{"instances":[1]}"#, &scalar, Nulls::Refuse)
             .unwrap_err()
@@ -220,14 +225,14 @@ fn what_is_wrong_is_named() {
 
 #[test]
 fn nesting_without_end_is_refused() {
-    let x = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1, 2] }];
+    let x = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1, 2], pictures: false }];
     for (start, bracket) in
         [("{\"instances\":", "["), ("{\"inputs\":", "["), ("{\"k\":", "["), ("", "{\"x\":")]
     {
         let body = format!("{start}{}", bracket.repeat(100_000));
         assert!(decode_request(body.as_bytes(), &x, Nulls::Refuse).is_err());
     }
-    let many = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1; 200] }];
+    let many = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1; 200], pictures: false }];
     let body = format!("{{\"inputs\":{}", "[".repeat(100_000));
     assert!(
         decode_request(body.as_bytes(), &many, Nulls::Refuse)

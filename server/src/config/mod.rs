@@ -125,6 +125,8 @@ pub struct Execution {
     pub threads: NonZeroUsize,
     /// Rows that may wait for one model.
     pub max_queue_rows: NonZeroUsize,
+    /// Width times height that a picture may have.
+    pub max_picture_pixels: NonZeroUsize,
     /// How long a request may wait and run.
     pub request_timeout: Duration,
 }
@@ -319,6 +321,7 @@ fn execution<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host
         device: resolver.value(s::DEVICE, str::parse),
         threads: resolver.value_or(s::THREADS, threads, value::count),
         max_queue_rows: resolver.value(s::MAX_QUEUE_ROWS, value::count),
+        max_picture_pixels: resolver.value(s::MAX_PICTURE_PIXELS, value::count),
         request_timeout: resolver.value(s::REQUEST_TIMEOUT, value::positive_duration),
     }
 }

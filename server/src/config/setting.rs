@@ -330,6 +330,16 @@ settings! {
         help: "Rows that may wait for one model; a request that finds no room is answered 429 at once. A single \
                request with more rows waits where nobody else does.",
     };
+    MAX_PICTURE_PIXELS = Setting {
+        key: "max_picture_pixels",
+        flag: "max-picture-pixels",
+        environment: &["DECIMA_MAX_PICTURE_PIXELS"],
+        value: "COUNT",
+        fallback: Fallback::Value("16777216"),
+        group: Group::Execution,
+        help: "Width times height that an encoded picture may have; one with more is answered 413. Decoding takes up \
+               to 16 bytes a pixel, for as many requests at once as there are threads.",
+    };
     REQUEST_TIMEOUT = Setting {
         key: "request_timeout",
         flag: "request-timeout",

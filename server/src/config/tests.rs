@@ -80,6 +80,7 @@ fn nothing_given_serves_the_folder_models() {
             device: Device::Cpu,
             threads: 2.try_into().unwrap(),
             max_queue_rows: 1024.try_into().unwrap(),
+            max_picture_pixels: (1 << 24).try_into().unwrap(),
             request_timeout: Duration::from_secs(30),
         },
         drain: Drain { timeout: Duration::from_secs(25), delay: Duration::ZERO },

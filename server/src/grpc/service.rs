@@ -73,8 +73,7 @@ async fn answer(
     } else {
         decode_request(message)?
     };
-    drop(reading);
-    let response = inference.model.infer(request, inference.deadline).await?;
+    let response = inference.model.infer(request, inference.deadline, reading).await?;
     let _writing = metrics.time(Stage::Postprocess);
     Ok(encode_response(response, form))
 }

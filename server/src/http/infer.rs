@@ -12,10 +12,11 @@ use bytes::Bytes;
 use oip::{Encoded, InferRequest, InferResponse};
 use tokio::time::Instant;
 
-use super::{AppState, body, models::ModelPath, pieces::Pieces};
+use super::{AppState, body, models::ModelPath, picture, pieces::Pieces};
 use crate::{
     data_plane::{Call, Inference},
     error::ServeError,
+    preprocess::Wishes,
     repository::ServedModel,
     telemetry::{Protocol, Stage},
     workers,
@@ -29,6 +30,8 @@ const JSON_LENGTH: HeaderName = HeaderName::from_static(oip::JSON_LENGTH_HEADER)
 pub(super) struct Target<'a> {
     model: &'a str,
     version: Option<&'a str>,
+    /// What follows the path.
+    pub(super) query: Option<&'a str>,
 }
 
 impl<'a> Target<'a> {
@@ -40,7 +43,7 @@ impl<'a> Target<'a> {
             Some((model, rest)) => (model, Some(rest.strip_prefix("versions/")?)),
             None => (name, None),
         };
-        (is_plain(model) && version.is_none_or(is_plain)).then_some(Self { model, version })
+        (is_plain(model) && version.is_none_or(is_plain)).then_some(Self { model, version, query: None })
     }
 }
 
@@ -51,7 +54,8 @@ pub(super) async fn routed(
     request: Request<Body>,
 ) -> Result<Response, ServeError> {
     let (head, body) = request.into_parts();
-    let target = Target { model: &path.model, version: path.version.as_deref() };
+    let query = head.uri.query();
+    let target = Target { model: &path.model, version: path.version.as_deref(), query };
     infer(&state, target, &head.headers, body).await
 }
 
@@ -61,10 +65,10 @@ pub(super) async fn infer(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, ServeError> {
-    let Target { model, version } = target;
+    let Target { model, version, query } = target;
     let inference =
         state.data_plane.begin(Call { model, version, protocol: Protocol::Rest, started: Instant::now() })?;
-    let answer = answer(&inference, state, headers, body).await;
+    let answer = answer(&inference, state, headers, query, body).await;
     inference.finish(answer)
 }
 
@@ -72,9 +76,13 @@ async fn answer(
     inference: &Inference<'_>,
     state: &AppState,
     headers: &HeaderMap,
+    query: Option<&str>,
     body: Body,
 ) -> Result<Response, ServeError> {
     let form = Form::of(headers)?;
+    if matches!(form, Form::Picture) {
+        return Box::pin(answer_picture(inference, state, query, body)).await;
+    }
     let tensors = form.tensors();
     let bytes = body::read(body, tensors.unwrap_or(0), state).await?;
     let reading = inference.model.metrics.time(Stage::Preprocess);
@@ -86,10 +94,26 @@ async fn answer(
         decode(&bytes, form, &inference.model)?
     };
     let binary = binary_outputs(&request, &inference.model);
-    drop(reading);
-    let response = inference.model.infer(request, inference.deadline).await?;
+    let response = inference.model.infer(request, inference.deadline, reading).await?;
     let _writing = inference.model.metrics.time(Stage::Postprocess);
     encode(&response, &binary)
+}
+
+async fn answer_picture(
+    inference: &Inference<'_>,
+    state: &AppState,
+    query: Option<&str>,
+    body: Body,
+) -> Result<Response, ServeError> {
+    let model = &inference.model;
+    let pictures = picture::taken_by(model)?;
+    let bytes = body::read(body, 0, state).await?;
+    let reading = model.metrics.time(Stage::Preprocess);
+    let mut request = pictures.request(&bytes);
+    picture::heed(query, &mut request)?;
+    let response = model.infer(request, inference.deadline, reading).await?;
+    let _writing = model.metrics.time(Stage::Postprocess);
+    encode(&response, &[])
 }
 
 /// How the body is written.
@@ -101,11 +125,15 @@ enum Form {
     Binary(usize),
     /// One tensor and nothing else.
     Raw,
+    /// One encoded picture.
+    Picture,
 }
 
 impl Form {
     fn of(headers: &HeaderMap) -> Result<Self, ServeError> {
-        let Some(value) = headers.get(JSON_LENGTH) else { return Ok(Self::Json) };
+        let Some(value) = headers.get(JSON_LENGTH) else {
+            return Ok(if picture::is_announced(headers) { Self::Picture } else { Self::Json });
+        };
         let length = value.to_str().ok().and_then(|text| text.trim().parse().ok());
         match length {
             Some(0) => Ok(Self::Raw),
@@ -117,7 +145,7 @@ impl Form {
     /// After how many bytes of text the bytes of tensors begin, where there are any.
     fn tensors(self) -> Option<usize> {
         match self {
-            Self::Json => None,
+            Self::Json | Self::Picture => None,
             Self::Binary(json_length) => Some(json_length),
             Self::Raw => Some(0),
         }
@@ -125,11 +153,12 @@ impl Form {
 }
 
 fn decode(body: &Bytes, form: Form, model: &ServedModel) -> Result<InferRequest, ServeError> {
-    match form {
-        Form::Json => Ok(oip::json::decode_request(body, model.nulls)?),
-        Form::Binary(json_length) => Ok(oip::binary::decode_request(body, json_length, model.nulls)?),
+    let request = match form {
+        Form::Json | Form::Picture => oip::json::decode_request(body, model.nulls).map_err(ServeError::from),
+        Form::Binary(json_length) => return Ok(oip::binary::decode_request(body, json_length, model.nulls)?),
         Form::Raw => raw(body, model),
-    }
+    };
+    request.map_err(|error| picture::or_unannounced(error, body))
 }
 
 fn raw(body: &Bytes, model: &ServedModel) -> Result<InferRequest, ServeError> {
@@ -146,11 +175,17 @@ fn raw(body: &Bytes, model: &ServedModel) -> Result<InferRequest, ServeError> {
 
 /// For each output of the answer, in its order, whether the client wants it as binary.
 fn binary_outputs(request: &InferRequest, model: &ServedModel) -> Vec<bool> {
-    if request.outputs.is_empty() {
+    let mut binary: Vec<bool> = if request.outputs.is_empty() {
         let outputs = &model.rules.signature.outputs;
-        return outputs.iter().map(|output| request.wants_binary(&output.name)).collect();
+        outputs.iter().map(|output| request.wants_binary(&output.name)).collect()
+    } else {
+        request.outputs.iter().map(|output| request.wants_binary(&output.name)).collect()
+    };
+    if model.pictures.as_ref().is_some_and(|pictures| pictures.are_in(request)) {
+        // What is added without being named comes last, and is like what is not named.
+        binary.resize(binary.len() + Wishes::MOST_ADDED, request.wants_binary(""));
     }
-    request.outputs.iter().map(|output| request.wants_binary(&output.name)).collect()
+    binary
 }
 
 fn encode(response: &InferResponse, binary: &[bool]) -> Result<Response, ServeError> {
@@ -173,7 +208,7 @@ mod tests {
 
     #[test]
     fn plain_paths_name_their_model() {
-        let target = |path| Target::of(path).map(|Target { model, version }| (model, version));
+        let target = |path| Target::of(path).map(|target| (target.model, target.version));
         assert_eq!(target("/v2/models/digits/infer"), Some(("digits", None)));
         assert_eq!(target("/v2/models/a.b-c/versions/12/infer"), Some(("a.b-c", Some("12"))));
         for other in [

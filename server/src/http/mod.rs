@@ -11,6 +11,7 @@ mod infer;
 mod listener;
 mod models;
 mod openapi;
+mod picture;
 mod pieces;
 mod reply;
 mod repository;

@@ -73,8 +73,9 @@ impl Routes {
         if is_direct
             && self.has_rest
             && !is_coded(request.headers())
-            && let Some(target) = Target::of(request.uri().path())
+            && let Some(mut target) = Target::of(request.uri().path())
         {
+            target.query = request.uri().query();
             return infer::infer(&self.state, target, request.headers(), body).await.into_response();
         }
         *request.body_mut() = body;

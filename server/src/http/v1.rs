@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -13,7 +13,7 @@ use oip::v1;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{AppState, body, models::ModelPath};
+use super::{AppState, body, models::ModelPath, picture};
 use crate::{
     data_plane::{Call, Inference},
     error::{ErrorCode, ServeError},
@@ -48,6 +48,7 @@ pub(super) async fn status(
 pub(super) async fn act(
     State(state): State<AppState>,
     Path(path): Path<ModelPath>,
+    RawQuery(query): RawQuery,
     body: Body,
 ) -> Result<Response, ServeError> {
     let Some(Verb { name, model, version }) = Verb::of(path) else {
@@ -61,7 +62,7 @@ pub(super) async fn act(
     let call =
         Call { model: &model, version: version.as_deref(), protocol: Protocol::V1, started: Instant::now() };
     let inference = state.data_plane.begin(call)?;
-    let answer = predict(&inference, &state, body).await;
+    let answer = predict(&inference, &state, query.as_deref(), body).await;
     inference.finish(answer)
 }
 
@@ -86,27 +87,44 @@ impl Verb {
     }
 }
 
-async fn predict(inference: &Inference<'_>, state: &AppState, body: Body) -> Result<Response, ServeError> {
+async fn predict(
+    inference: &Inference<'_>,
+    state: &AppState,
+    query: Option<&str>,
+    body: Body,
+) -> Result<Response, ServeError> {
     let bytes = body::read(body, 0, state).await?;
     let model = &inference.model;
     let reading = model.metrics.time(Stage::Preprocess);
-    let v1::Request { form, infer } = if workers::is_long_to_decode(bytes.len(), 0) {
+    let v1::Request { mut form, mut infer } = if workers::is_long_to_decode(bytes.len(), 0) {
         let model = Arc::clone(model);
         workers::apart(move || decode(&bytes, &model)).await?
     } else {
         decode(&bytes, model)?
     };
-    drop(reading);
-    let response = model.infer(infer, inference.deadline).await?;
+    let has_pictures = model.pictures.as_ref().is_some_and(|pictures| pictures.are_in(&infer));
+    if has_pictures {
+        picture::heed(query, &mut infer)?;
+    }
+    let response = model.infer(infer, inference.deadline, reading).await?;
+    if has_pictures && let (v1::Form::Rows(rows), [(_, first), ..]) = (&mut form, &response.outputs[..]) {
+        *rows = first.rows().unwrap_or(*rows); // a picture may have several digits, a row each
+    }
     let _writing = model.metrics.time(Stage::Postprocess);
     let body = v1::encode_response(&response, form)?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
 fn decode(body: &Bytes, model: &ServedModel) -> Result<v1::Request, ServeError> {
+    let takes_pictures = |name: &str| model.pictures.as_ref().is_some_and(|own| own.input().name == name);
     let inputs = model.rules.signature.inputs.iter();
     let inputs: Vec<_> = inputs
-        .map(|spec| v1::Input { name: &spec.name, datatype: spec.datatype, dims: spec.shape() })
+        .map(|spec| v1::Input {
+            name: &spec.name,
+            datatype: spec.datatype,
+            dims: spec.shape(),
+            pictures: takes_pictures(&spec.name),
+        })
         .collect();
     Ok(v1::decode_request(body, &inputs, model.nulls)?)
 }

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
 
+use super::ImageConfig;
+
 /// Configuration of one model. Every field may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +31,8 @@ pub struct ModelConfig {
     /// How many ONNX Runtime sessions run at once.
     #[serde(default)]
     pub instance_group: InstanceGroup,
+    /// Which input takes encoded pictures, and what is made of them.
+    pub image: Option<ImageConfig>,
 }
 
 /// What `null` means as an element of a floating point tensor in JSON.
@@ -130,6 +134,9 @@ impl ModelConfig {
 
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |text: String| Err(ConfigError(text));
+        if let Some(image) = &self.image {
+            image.check().map_err(ConfigError)?;
+        }
         if let Some(sha256) = &self.sha256
             && (sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()))
         {
@@ -188,6 +195,13 @@ mod tests {
             [instance_group]
             count = 2
             intra_op_threads = 1
+            [image]
+            input = "x"
+            preprocess = "rgb"
+            size = [224, 224]
+            resize = 256
+            mean = [0.485, 0.456, 0.406]
+            deviation = [0.229, 0.224, 0.225]
             "#,
         )
         .unwrap();
@@ -197,6 +211,11 @@ mod tests {
         assert_eq!(config.dynamic_batching.preferred_batch_size, [16, 32]);
         assert_eq!(config.instance_group.count, Some(2));
         assert_eq!(config.nulls, Nulls::Nan);
+        let image = config.image.unwrap();
+        assert_eq!(
+            (image.input.as_deref(), image.size, image.resize),
+            (Some("x"), Some([224, 224]), Some(256))
+        );
         let latest = ModelConfig::parse("version_policy = { latest = 2 }").unwrap();
         assert_eq!(latest.version_policy, VersionPolicy::Latest(2));
         let all = ModelConfig::parse("version_policy = \"all\"").unwrap();

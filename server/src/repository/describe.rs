@@ -61,11 +61,16 @@ pub(super) fn describe(
                 max_queue_delay_microseconds: batching.max_queue_delay_microseconds,
             }
         }),
-        parameters: parameters(rules, plan, joined_rows),
+        parameters: parameters(rules, config, plan, joined_rows),
     }
 }
 
-fn parameters(rules: &Rules, plan: Plan, joined_rows: usize) -> BTreeMap<String, ParameterConfiguration> {
+fn parameters(
+    rules: &Rules,
+    config: &ModelConfig,
+    plan: Plan,
+    joined_rows: usize,
+) -> BTreeMap<String, ParameterConfiguration> {
     let mut parameters = vec![
         ("batching", rules.batching.to_string()),
         ("intra_op_threads", plan.intra_op_threads.to_string()),
@@ -73,6 +78,9 @@ fn parameters(rules: &Rules, plan: Plan, joined_rows: usize) -> BTreeMap<String,
     ];
     if rules.batching.axes().is_some() {
         parameters.push(("joined_rows", joined_rows.to_string()));
+    }
+    if let Some(image) = &config.image {
+        parameters.push(("image", image.preprocess.name().to_owned()));
     }
     let entry =
         |(name, value): (&str, String)| (name.to_owned(), ParameterConfiguration { string_value: value });
@@ -141,7 +149,7 @@ mod tests {
     fn the_rows_are_left_out_of_dims() {
         let config = ModelConfig::parse(
             "version_policy = { specific = [\"v3\", \"7\", \"beta\"] }\nmax_batch_size = 64\n\
-             [dynamic_batching]\npreferred_batch_size = [8, 16]\nmax_queue_delay_microseconds = 50",
+             [dynamic_batching]\npreferred_batch_size = [8, 16]\nmax_queue_delay_microseconds = 50\n[image]\npreprocess = \"rgb\"",
         )
         .unwrap();
         let rules = rules(Batching::Proven(RowAxes { inputs: vec![0, 0], outputs: vec![0] }));
@@ -161,6 +169,7 @@ mod tests {
             "dynamic_batching": { "preferred_batch_size": [8, 16], "max_queue_delay_microseconds": 50 },
             "parameters": {
                 "batching": { "string_value": "on: the graph keeps rows apart" },
+                "image": { "string_value": "rgb" },
                 "intra_op_threads": { "string_value": "1" },
                 "joined_rows": { "string_value": "16" },
                 "solo_threads": { "string_value": "0" },

@@ -23,6 +23,7 @@ use crate::{
     batcher::Batcher,
     executor::Runtime,
     model::{Batching, ModelConfig},
+    preprocess::{Decoding, Pictures},
     telemetry::{Metrics, ModelMetrics},
     validate::Rules,
 };
@@ -36,6 +37,8 @@ pub struct Loader {
     pub threads: usize,
     /// Rows that may wait for one model.
     pub max_queue_rows: usize,
+    /// How much decoding of pictures there may be.
+    pub decoding: Decoding,
     /// Where the model's metrics go.
     pub metrics: Metrics,
 }
@@ -79,6 +82,8 @@ impl Loader {
             Batching::decide(&signature, config.max_batch_size, rows).map_err(LoadError::Config)?;
         let rules = Rules::new(signature, batching, config.max_batch_size.filter(|&size| size > 0));
         let rules = verified(name, version, &mut first, rules, example);
+        let image = config.image.as_ref().map(|image| image.resolve(&rules.signature));
+        let image = image.transpose().map_err(LoadError::Config)?;
         let (threads, max_queue_rows) = (self.threads, self.max_queue_rows);
         let needs = Needs {
             runtime: &self.runtime,
@@ -92,6 +97,7 @@ impl Loader {
         let Instances { all, solo, plan, time, policy, on_gpu, sizes, replacement } = needs.load(first)?;
         let chosen = Chosen { plan, joined_rows: policy.max_joined_rows, on_gpu };
         let configuration = describe(name, &rules, config, chosen);
+        let pictures = image.map(|input| Pictures::new(name, input, &rules, self.decoding.clone()));
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
         let joined_rows = policy.max_joined_rows;
         let batcher = Batcher::new(all, solo, threads, policy, time, Arc::clone(&metrics))
@@ -119,6 +125,7 @@ impl Loader {
             rules,
             labels,
             nulls: config.nulls.into(),
+            pictures,
             configuration,
             metrics,
             batcher,

@@ -12,7 +12,9 @@ use crate::{
     classify::classify,
     error::ServeError,
     model::TensorSpec,
-    telemetry::{ModelMetrics, Stage},
+    preprocess::Pictures,
+    schedule::Schedule,
+    telemetry::{ModelMetrics, Stage, Timed},
     validate::{Rules, Selected, ValidRequest, select_outputs, validate},
 };
 
@@ -38,6 +40,8 @@ pub struct ServedModel {
     pub labels: Vec<String>,
     /// What `null` means as an element in JSON.
     pub nulls: oip::Nulls,
+    /// How its input is made of pictures, where it takes them.
+    pub pictures: Option<Pictures>,
     /// What the configuration extension says of it.
     pub configuration: ModelConfiguration,
     /// Its metrics.
@@ -46,15 +50,49 @@ pub struct ServedModel {
 }
 
 impl ServedModel {
-    /// Answers a request: checks it, runs it, and picks the outputs that it asks for.
+    /// Answers a request: checks it, runs it, and picks the outputs that it asks for. `reading` ends when the request is
+    /// as the model takes it.
     ///
     /// # Errors
     /// The request does not fit the model, the queue is full, `deadline` passes or ONNX Runtime fails.
-    pub async fn infer(&self, request: InferRequest, deadline: Instant) -> Result<InferResponse, ServeError> {
+    pub async fn infer(
+        &self,
+        request: InferRequest,
+        deadline: Instant,
+        reading: Timed,
+    ) -> Result<InferResponse, ServeError> {
+        if let Some(pictures) = self.pictures.as_ref().filter(|pictures| pictures.are_in(&request)) {
+            // In a box of its own: there is no room for it in the future of every request.
+            return Box::pin(self.infer_pictures(pictures, request, deadline, reading)).await;
+        }
+        drop(reading);
         let _timed = self.metrics.time(Stage::Predict);
         let (wanted, valid) = self.check(request)?;
         let answer = self.batcher.submit(valid, deadline).await?;
         self.response(wanted, answer)
+    }
+
+    async fn infer_pictures(
+        &self,
+        pictures: &Pictures,
+        mut request: InferRequest,
+        deadline: Instant,
+        reading: Timed,
+    ) -> Result<InferResponse, ServeError> {
+        let wishes = pictures.wishes(&mut request)?;
+        // What is wrong beside the pictures is said before they are decoded.
+        select_outputs(&request.outputs, &self.rules.signature)?;
+        let own = Schedule::of(&request.parameters)?.timeout;
+        let own = own.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = own.map_or(deadline, |own| own.min(deadline));
+        let added = pictures.prepare(&mut request, &wishes, deadline).await?;
+        drop(reading);
+        let _timed = self.metrics.time(Stage::Predict);
+        let (wanted, valid) = self.check(request)?;
+        let answer = self.batcher.submit(valid, deadline).await?;
+        let mut response = self.response(wanted, answer)?;
+        wishes.add(&mut response.outputs, added, pictures.input());
+        Ok(response)
     }
 
     fn check(&self, mut request: InferRequest) -> Result<(Wanted, ValidRequest), ServeError> {

@@ -8,7 +8,7 @@ mod metrics_runs;
 mod statistics;
 pub mod traces;
 
-pub use metrics::{Metrics, ModelMetrics, Protocol};
+pub use metrics::{Metrics, ModelMetrics, Protocol, Timed};
 pub use metrics_compat::{ModelCounts, Stage};
 pub use statistics::{BatchRun, BatchTimes, Statistics};
 pub use traces::{ServerSpan, Traces};

@@ -23,6 +23,8 @@ mod model_control;
 mod model_names;
 mod openapi;
 mod passed_over;
+mod pictures;
+mod pictures_faults;
 mod preface;
 mod protocol;
 mod repository;

@@ -11,7 +11,11 @@ use crate::cli::PublishArgs;
 use crate::{console, files};
 
 /// The model's settings, for a repository that has none of it yet.
-const CONFIG: &str = "labels = [\"0\", \"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", \"9\"]\n";
+const CONFIG: &str = r#"labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
+
+[image]
+preprocess = "mnist"
+"#;
 const CONFIG_NAME: &str = "config.toml";
 /// Limit for reading the settings that a repository has.
 const LARGEST_CONFIG: u64 = 1 << 20;

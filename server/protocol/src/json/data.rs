@@ -1,5 +1,6 @@
 //! The elements of a tensor: an array of any nesting, read into packed little-endian bytes.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use half::{bf16, f16};
 
@@ -7,8 +8,12 @@ use super::{
     common::{self, LONGEST_RUN, WINDOW, Zeros},
     number::Number,
     reader::Reader,
+    tensor::once,
 };
 use crate::{Datatype, Problem, Shape, Tensor, error::excerpt, push_bytes_element};
+
+/// The key of an element of BYTES that is written in base64.
+pub(super) const BASE64: &str = "b64";
 
 /// What `null` as an element of a floating point tensor means. Of other datatypes it is always refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -285,15 +290,41 @@ impl Element for bool {
     }
 }
 
-/// An element of a BYTES tensor.
+/// An element of a BYTES tensor: a string, or an object with one in base64.
 pub(super) struct Text;
 
 impl Element for Text {
     const SIZE: usize = 4;
 
     fn read(elements: &mut Elements, reader: &mut Reader<'_>) -> Result<(), Problem> {
-        let text = reader.utf8("a string")?;
+        if reader.peek() == Some(b'{') {
+            return elements.blob(reader);
+        }
+        let text = reader.utf8("a string, or {\"b64\": \"…\"}")?;
         push_bytes_element(&mut elements.packed, &text);
+        Ok(())
+    }
+}
+
+impl Elements {
+    /// Reads the object at hand, whose only key is [`BASE64`].
+    #[cold]
+    fn blob(&mut self, reader: &mut Reader<'_>) -> Result<(), Problem> {
+        let mut blob = None;
+        reader.object("a string or an object", |reader, key| {
+            let start = reader.offset;
+            if key != BASE64.as_bytes() {
+                let expected = "no other key than \"b64\" in an element of BYTES";
+                return Err(Problem::Unexpected { offset: start, expected, found: reader.found() });
+            }
+            let text = reader.string("base64 in double quotes")?;
+            let decoded = STANDARD
+                .decode(text.as_bytes())
+                .map_err(|_| Problem::Base64 { offset: start, value: excerpt(&text) })?;
+            once(&mut blob, decoded, reader, BASE64)
+        })?;
+        let blob = blob.ok_or(Problem::Missing(BASE64))?;
+        push_bytes_element(&mut self.packed, &blob);
         Ok(())
     }
 }

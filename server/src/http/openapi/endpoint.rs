@@ -59,7 +59,8 @@ pub(super) struct Endpoint {
     id: &'static str,
     summary: &'static str,
     details: &'static str,
-    headers: Vec<Parameter>,
+    /// Headers, and what is in the query.
+    optional: Vec<Parameter>,
     /// Whether its parameters have examples: not where trying one out would do harm.
     harmless: bool,
     body: Option<RequestBody>,
@@ -90,7 +91,7 @@ impl Endpoint {
             id,
             summary,
             details: "",
-            headers: Vec::new(),
+            optional: Vec::new(),
             harmless: true,
             body: None,
             answer: None,
@@ -128,10 +129,13 @@ impl Endpoint {
     }
 
     pub(super) fn header(mut self, name: &str, description: &str, schema: Object) -> Self {
-        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header);
-        let parameter =
-            parameter.required(Required::False).description(Some(description)).schema(Some(schema));
-        self.headers.push(parameter.build());
+        self.optional.push(optional(ParameterIn::Header, name, description, schema));
+        self
+    }
+
+    /// Takes this in its query.
+    pub(super) fn query(mut self, name: &str, description: &str, schema: Object) -> Self {
+        self.optional.push(optional(ParameterIn::Query, name, description, schema));
         self
     }
 
@@ -220,7 +224,7 @@ impl Endpoint {
             .tag(self.group.name())
             .operation_id(Some(id))
             .summary(Some(self.summary))
-            .parameters(Some(path_parameters(path, self.harmless).chain(self.headers.iter().cloned())))
+            .parameters(Some(path_parameters(path, self.harmless).chain(self.optional.iter().cloned())))
             .request_body(self.body.clone());
         if !self.details.is_empty() {
             operation = operation.description(Some(self.details));
@@ -233,6 +237,11 @@ impl Endpoint {
         }
         operation.build()
     }
+}
+
+fn optional(place: ParameterIn, name: &str, description: &str, schema: Object) -> Parameter {
+    let parameter = ParameterBuilder::new().name(name).parameter_in(place);
+    parameter.required(Required::False).description(Some(description)).schema(Some(schema)).build()
 }
 
 /// The parts of a path in braces.

@@ -29,21 +29,28 @@ const BODY: [crate::error::ErrorCode; 4] =
 
 fn inference() -> Vec<Endpoint> {
     let length = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build();
+    let digits = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["all"])).build();
+    let flag = Object::with_type(Type::Boolean);
     let infer = Endpoint::post(Inference, "/v2/models/{model}/infer", "infer", "Infer")
         .or_version("/v2/models/{model}/versions/{version}/infer")
         .details(
             "The newest version that answers, or the one that the path names. Tensors come as JSON, or as bytes \
              after it: little-endian, packed, in the order of the inputs that have a `binary_data_size`. Outputs \
              go out as bytes when they are asked for with `binary_data`. The body may be gzip or deflate. The \
-             Content-Type is not looked at.",
+             Content-Type is not looked at, but for `image/...`: the body is one encoded picture, for a model that \
+             takes pictures. The query is for such a body alone; the parameters `digits` and `return_input` say the \
+             same for pictures in JSON.",
         )
         .header(JSON_LENGTH, "Bytes of JSON before the tensors. 0: the body is the model's one input.", length)
         .header("X-Request-Id", "Comes back with the answer, and is in the log.", Object::with_type(Type::String))
+        .query("digits", "Of a picture: `all` makes a row of each digit, from left to right.", digits)
+        .query("return_input", "Of a picture: whether the answer has what the model was shown.", flag)
         .takes("InferRequest", true, [
             ("A digit", examples::infer_request()),
             ("Its two best classes", examples::classification_request()),
         ])
         .or_takes_bytes("application/octet-stream")
+        .or_takes_bytes("image/*")
         .gives("InferResponse", examples::infer_response())
         .or_gives_bytes("application/octet-stream", JSON_LENGTH, "Bytes of JSON before the tensors.")
         .of_a_model()

@@ -58,6 +58,7 @@ pub(super) fn model_configuration() -> Value {
         "instance_group": [{ "name": "digits", "kind": "KIND_CPU", "count": 1 }],
         "parameters": {
             "batching": { "string_value": "on: the graph keeps rows apart" },
+            "image": { "string_value": "mnist" },
             "intra_op_threads": { "string_value": "1" },
             "joined_rows": { "string_value": "16" },
             "solo_threads": { "string_value": "0" },

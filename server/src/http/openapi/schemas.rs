@@ -205,7 +205,8 @@ pub(super) struct BatchStatistics {
 pub(super) struct InferRequest {
     /// Echoed in the answer.
     id: Option<String>,
-    /// `priority`, `timeout` in microseconds, `binary_data_output`, and others, which are ignored.
+    /// `priority`, `timeout` in microseconds, `binary_data_output`; for pictures `digits` and `return_input`; and others,
+    /// which are ignored.
     #[schema(nullable = false)]
     parameters: Option<BTreeMap<String, Parameter>>,
     /// Every input of the model, once.
@@ -236,7 +237,8 @@ pub(super) struct InferInput {
     /// elements of BYTES that are written so.
     #[schema(nullable = false)]
     parameters: Option<BTreeMap<String, Parameter>>,
-    /// The elements in row-major order, flat or nested as the shape is.
+    /// The elements in row-major order, flat or nested as the shape is. Of BYTES, text or `{"b64": "…"}`; for an input that
+    /// takes pictures, each encoded in base64.
     #[schema(value_type = Vec<Value>, nullable = false, required = false)]
     data: Vec<Value>,
 }

@@ -5,12 +5,16 @@ use smallvec::SmallVec;
 
 use super::{
     Form, Input, Request,
-    nested::{BASE64, Nested},
+    nested::{Nested, first_key},
 };
 use crate::{
     Datatype, DecodeError, InferRequest, InputTensor, Parameters, Problem,
     error::excerpt,
-    json::{data::Nulls, reader::Reader, tensor::once},
+    json::{
+        data::{BASE64, Nulls},
+        reader::Reader,
+        tensor::once,
+    },
 };
 
 /// Reads a request to a model with these inputs, whose first axis counts rows in the row form.
@@ -129,14 +133,8 @@ fn is_by_name(reader: &mut Reader<'_>, only: &Nested<'_>) -> bool {
     if reader.peek() != Some(b'{') {
         return false;
     }
-    let mut first = None;
-    let mut ahead = *reader;
-    // Stops at the first key, by way of an error that nobody sees.
-    let _stopped: Result<(), Problem> = ahead.object("an object", |_, key| {
-        first = Some(key == BASE64.as_bytes());
-        Err(Problem::NoForm)
-    });
-    only.input.datatype != Datatype::Bytes || only.input.name == BASE64 || first != Some(true)
+    let may_be_base64 = only.input.datatype == Datatype::Bytes || only.input.pictures;
+    !may_be_base64 || only.input.name == BASE64 || first_key(*reader) != Some(true)
 }
 
 fn finish(tensors: Tensors<'_>, rows: Option<usize>) -> Result<Vec<InputTensor>, DecodeError> {

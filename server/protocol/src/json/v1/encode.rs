@@ -4,10 +4,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use compact_str::CompactString;
 
-use super::{Form, nested::BASE64};
+use super::Form;
 use crate::{
     BytesElements, Datatype, EncodeError, InferResponse, Tensor, bytes_elements,
-    json::{write_numbers, write_string},
+    json::{data::BASE64, write_numbers, write_string},
 };
 
 /// Writes an answer in the form of its request: `predictions`, a row for each instance, or `outputs`. A single

@@ -4,7 +4,7 @@
 //! In the row form, `{"instances": […]}`, each instance is one row of the input, or an object with one row of
 //! each input by name; the answer is `{"predictions": […]}` with a row for each. In the column form,
 //! `{"inputs": …}`, the whole tensor or an object of them comes and goes, as `{"outputs": …}`. Of BYTES, an
-//! element is a string or `{"b64": "…"}`.
+//! element is a string or `{"b64": "…"}`; so is a picture for an input that takes pictures.
 
 mod decode;
 mod encode;
@@ -24,6 +24,8 @@ pub struct Input<'a> {
     pub datatype: Datatype,
     /// Its dimensions, the one of the rows included; -1 for one of any size.
     pub dims: Vec<i64>,
+    /// Whether encoded pictures are taken beside its own numbers, as elements of BYTES: a tensor of one axis.
+    pub pictures: bool,
 }
 
 /// In which form a request came, and its answer goes.

@@ -1,7 +1,6 @@
 //! Values nested as their shape says, read into packed bytes; sizes that the model leaves open are learnt from
 //! the first values.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use half::{bf16, f16};
 use smallvec::SmallVec;
@@ -9,21 +8,19 @@ use smallvec::SmallVec;
 use super::Input;
 use crate::{
     Datatype, Problem, Shape, Tensor,
-    error::excerpt,
     json::{
-        data::{Element, Elements, Nulls, Text},
+        data::{BASE64, Element, Elements, Nulls, Text},
         reader::Reader,
-        tensor::once,
     },
-    push_bytes_element,
 };
-
-/// The key of an element that is written in base64.
-pub(super) const BASE64: &str = "b64";
 
 /// A tensor being read.
 pub(super) struct Nested<'a> {
     pub(super) input: &'a Input<'a>,
+    /// The datatype of what is read: the input's, or BYTES for pictures.
+    datatype: Datatype,
+    /// Whether nothing has been read yet.
+    is_new: bool,
     /// The sizes known so far.
     dims: SmallVec<[Option<usize>; 4]>,
     elements: Elements,
@@ -35,6 +32,8 @@ impl<'a> Nested<'a> {
         let size = |(axis, dim): (usize, &i64)| usize::try_from(*dim).ok().filter(|_| axis > 0);
         Self {
             input,
+            datatype: input.datatype,
+            is_new: true,
             dims: input.dims.iter().enumerate().map(size).collect(),
             elements: Elements::new(input.datatype, nulls),
         }
@@ -42,7 +41,10 @@ impl<'a> Nested<'a> {
 
     /// Reads the whole tensor at hand (`axis` 0), or one row of it (`axis` 1).
     pub(super) fn read(&mut self, reader: &mut Reader<'_>, axis: usize) -> Result<(), Problem> {
-        match self.input.datatype {
+        if self.input.pictures {
+            self.settle(reader, axis)?;
+        }
+        match self.datatype {
             Datatype::Bool => self.axis::<bool>(reader, axis),
             Datatype::Uint8 => self.axis::<u8>(reader, axis),
             Datatype::Uint16 => self.axis::<u16>(reader, axis),
@@ -56,8 +58,23 @@ impl<'a> Nested<'a> {
             Datatype::Bf16 => self.axis::<bf16>(reader, axis),
             Datatype::Fp32 => self.axis::<f32>(reader, axis),
             Datatype::Fp64 => self.axis::<f64>(reader, axis),
-            Datatype::Bytes => self.axis::<Blob>(reader, axis),
+            Datatype::Bytes => self.axis::<Text>(reader, axis),
         }
+    }
+
+    /// Settles whether pictures or numbers are read; all rows are one or the other.
+    fn settle(&mut self, reader: &mut Reader<'_>, axis: usize) -> Result<(), Problem> {
+        let offset = reader.offset;
+        let are_pictures = is_picture(*reader, axis);
+        if std::mem::take(&mut self.is_new) {
+            if are_pictures {
+                self.datatype = Datatype::Bytes;
+                self.elements = Elements::new(Datatype::Bytes, Nulls::Refuse);
+                self.dims = SmallVec::from_elem(None, 1);
+            }
+            return Ok(());
+        }
+        if are_pictures == (self.datatype == Datatype::Bytes) { Ok(()) } else { Err(Problem::Mixed(offset)) }
     }
 
     /// The tensor of what was read; `rows` is the size of the first axis where it was read row by row.
@@ -67,7 +84,7 @@ impl<'a> Nested<'a> {
         }
         // An axis that was never reached lies within an empty one.
         let shape = Shape(self.dims.into_iter().map(Option::unwrap_or_default).collect());
-        Tensor::new(self.input.datatype, shape, Bytes::from(self.elements.packed))
+        Tensor::new(self.datatype, shape, Bytes::from(self.elements.packed))
     }
 
     /// Reads what lies along `axis` and those after it; no deeper than the model's shape.
@@ -129,31 +146,25 @@ impl<'a> Nested<'a> {
     }
 }
 
-/// An element of BYTES: a string, or an object with one in base64.
-struct Blob;
-
-impl Element for Blob {
-    const SIZE: usize = Text::SIZE;
-
-    fn read(elements: &mut Elements, reader: &mut Reader<'_>) -> Result<(), Problem> {
-        if reader.peek() != Some(b'{') {
-            return Text::read(elements, reader);
-        }
-        let mut blob = None;
-        reader.object("a string or an object", |reader, key| {
-            let start = reader.offset;
-            if key != BASE64.as_bytes() {
-                let expected = "no other key than \"b64\" in an element of BYTES";
-                return Err(Problem::Unexpected { offset: start, expected, found: reader.found() });
-            }
-            let text = reader.string("base64 in double quotes")?;
-            let decoded = STANDARD
-                .decode(text.as_bytes())
-                .map_err(|_| Problem::Base64 { offset: start, value: excerpt(&text) })?;
-            once(&mut blob, decoded, reader, BASE64)
-        })?;
-        let blob = blob.ok_or(Problem::Missing(BASE64))?;
-        push_bytes_element(&mut elements.packed, &blob);
-        Ok(())
+/// Whether the value at hand is an encoded picture, or for `axis` 0 an array of them, and not numbers.
+fn is_picture(mut reader: Reader<'_>, axis: usize) -> bool {
+    if axis == 0 && !(reader.peek() == Some(b'[') && reader.eat(b'[')) {
+        return false;
     }
+    match reader.peek() {
+        Some(b'"') => true,
+        Some(b'{') => first_key(reader) == Some(true),
+        _ => false,
+    }
+}
+
+/// Whether the first key of the object at hand is that of base64, where it has one.
+pub(super) fn first_key(mut reader: Reader<'_>) -> Option<bool> {
+    let mut first = None;
+    // Stops at the first key, by way of an error that nobody sees.
+    let _stopped: Result<(), Problem> = reader.object("an object", |_, key| {
+        first = Some(key == BASE64.as_bytes());
+        Err(Problem::NoForm)
+    });
+    first
 }
