@@ -22,6 +22,7 @@ mod metrics_compat;
 mod model_control;
 mod model_names;
 mod openapi;
+mod page;
 mod passed_over;
 mod pictures;
 mod pictures_faults;

@@ -42,8 +42,9 @@ const reader = new Reader({
     const again = error.retry === undefined ? "" : " Trying again …";
     result.fail(`${error.message}${again}`);
     offer();
-    if (error.retry !== undefined && !pad.isEmpty) reader.want(1000 * error.retry);
+    return error.retry === undefined ? undefined : 1000 * error.retry;
   },
+  busy: (isBusy) => $("result").setAttribute("aria-busy", isBusy),
 });
 
 /** Which digit was drawn last: the one whose box is nearest to the pen. */

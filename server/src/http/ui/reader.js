@@ -8,14 +8,18 @@ export class Reader {
   #timer;
   #asked = -Infinity;
 
-  /** `read(signal)` asks; `show` gets what it gives and `fail` what it throws, unless that has been dropped. */
-  constructor({ read, show, fail }) {
-    Object.assign(this, { read, show, fail });
+  /**
+   * `read(signal)` asks; `show` gets what it gives and `fail` what it throws, unless that has been dropped; `fail` may say
+   * in how many milliseconds to ask again. `busy` hears whether an answer is still to come.
+   */
+  constructor({ read, show, fail, busy }) {
+    Object.assign(this, { read, show, fail, busy });
   }
 
   /** Something has changed that should be read; in `delay` milliseconds, or as soon as may be. */
   want(delay = 0) {
     this.#wanted = true;
+    this.busy(true);
     this.#schedule(delay);
   }
 
@@ -25,6 +29,7 @@ export class Reader {
     clearTimeout(this.#timer);
     this.#control?.abort();
     this.#control = undefined;
+    this.busy(false);
   }
 
   #schedule(delay) {
@@ -41,14 +46,17 @@ export class Reader {
     this.#wanted = false;
     this.#asked = performance.now();
     const isDropped = () => control !== this.#control;
+    let retry;
     try {
       const answer = await this.read(control.signal);
       if (!isDropped()) this.show(answer);
     } catch (error) {
-      if (!isDropped()) this.fail(error);
+      if (!isDropped()) retry = this.fail(error);
     }
     if (isDropped()) return;
     this.#control = undefined;
-    if (this.#wanted) this.#schedule(0);
+    if (retry !== undefined) this.want(retry);
+    else if (this.#wanted) this.#schedule(0);
+    else this.busy(false);
   }
 }
