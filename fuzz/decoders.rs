@@ -309,6 +309,12 @@ fn v1_request() {
         let named = ["x", "y"].into_iter().zip(dims);
         let inputs: Vec<_> =
             named.map(|(name, dims)| v1::Input { name, datatype, dims, pictures: false }).collect();
+        let shown =
+            inputs.iter().map(|input| v1::Input { pictures: true, ..input.clone() }).collect::<Vec<_>>();
+        if let Ok(request) = v1::decode_request(&body, &shown, Nulls::Nan) {
+            assert!(is_json(&body));
+            check_tensors(request.infer.inputs.iter().map(|input| &input.tensor), body.len());
+        }
         match v1::decode_request(&body, &inputs, Nulls::Nan) {
             Ok(request) => {
                 assert!(is_json(&body));

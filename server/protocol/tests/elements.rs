@@ -86,6 +86,31 @@ proptest! {
 }
 
 #[test]
+fn an_element_of_bytes_may_be_an_object_of_base64() {
+    let tensor = |data: &str, parameters: &str| {
+        let input = format!(r#"{{"name":"x","shape":[2],"datatype":"BYTES","data":{data}{parameters}}}"#);
+        let read = json::decode_request(&format!(r#"{{"inputs":[{input}]}}"#).into(), Nulls::Refuse);
+        read.map(|request| request.inputs[0].tensor.data.clone()).map_err(|error| error.to_string())
+    };
+    let expected = &b"\x02\0\0\0\xff\0\x01\0\0\0a"[..];
+    for data in [r#"[{"b64":"/wA="},"a"]"#, r#"[[{ "b64" : "/wA=" }],[{"b64":"YQ=="}]]"#] {
+        assert_eq!(tensor(data, "").unwrap(), expected, "{data}");
+        let late = format!(r#"{{"name":"x","data":{data},"shape":[2],"datatype":"BYTES"}}"#);
+        let read = json::decode_request(&format!(r#"{{"inputs":[{late}]}}"#).into(), Nulls::Refuse).unwrap();
+        assert_eq!(read.inputs[0].tensor.data, expected);
+    }
+    for (data, word) in [
+        (r#"[{"b64":"?"},"a"]"#, "not base64"),
+        (r#"[{"b64":"","k":1},"a"]"#, "no other key"),
+        (r#"[{},"a"]"#, "'b64' is missing"),
+        (r#"[{"b64":"","b64":""},"a"]"#, "twice"),
+    ] {
+        let error = tensor(data, "").unwrap_err();
+        assert!(error.contains(word), "{data}: {error}");
+    }
+}
+
+#[test]
 fn null_is_nan_where_that_was_asked_for_and_only_for_floats() {
     for datatype in Datatype::ALL {
         let float = FLOATS.iter().find(|(float, _)| *float == datatype);

@@ -192,6 +192,39 @@ const REFUSED: [(&str, &[&str]); 24] = [
 ];
 
 #[test]
+fn an_input_that_takes_pictures_takes_its_numbers_too() {
+    let x = [Input { name: "x", datatype: Datatype::Uint8, dims: vec![-1, 2], pictures: true }];
+    let mut data = Vec::new();
+    push_bytes_element(&mut data, b"picture");
+    push_bytes_element(&mut data, b"\xff\x00");
+    let shown = Tensor::new(Datatype::Bytes, Shape::from(&[2][..]), data.into()).unwrap();
+    let numbers = Tensor::new(Datatype::Uint8, Shape::from(&[2, 2][..]), vec![1, 2, 3, 4].into()).unwrap();
+    for (body, expected) in [
+        (r#"{"instances":["picture",{"b64":"/wA="}]}"#, &shown),
+        (r#"{"instances":[{"x":"picture"},{"x":{"b64":"/wA="}}]}"#, &shown),
+        (r#"{"inputs":["picture", { "b64" : "/wA=" }]}"#, &shown),
+        (r#"{"inputs":{"x": [ "picture",{"b64":"/wA="}]}}"#, &shown),
+        (r#"{"instances":[[1,2],[3,4]]}"#, &numbers),
+        (r#"{"instances":[{"x":[1,2]},{"x":[3,4]}]}"#, &numbers),
+        (r#"{"inputs":{"x":[[1,2],[3,4]]}}"#, &numbers),
+    ] {
+        let request = decode_request(body.as_bytes(), &x, Nulls::Refuse).unwrap();
+        assert_eq!(&request.infer.inputs[0].tensor, expected, "{body}");
+    }
+    for (body, words) in [
+        (r#"{"instances":["picture",[3,4]]}"#, "instance 1, input 'x': at byte 24: numbers and encoded"),
+        (r#"{"instances":[[3,4],{"b64":"/wA="}]}"#, "numbers and encoded"),
+        (r#"{"instances":[{"x":[3,4]},{"x":{"b64":"/wA="}}]}"#, "numbers and encoded"),
+        (r#"{"instances":[["picture"]]}"#, "number"),
+        (r#"{"inputs":"picture"}"#, "fewer"),
+        (r#"{"instances":[{"y":"picture"}]}"#, "unknown"),
+    ] {
+        let error = decode_request(body.as_bytes(), &x, Nulls::Refuse).unwrap_err().to_string();
+        assert!(error.contains(words), "{body}: {error}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let x = [Input { name: "x", datatype: Datatype::Fp32, dims: vec![-1, 2], pictures: false }];
     for (body, words) in REFUSED {

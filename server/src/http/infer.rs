@@ -109,7 +109,12 @@ async fn answer_picture(
     let pictures = picture::taken_by(model)?;
     let bytes = body::read(body, 0, state).await?;
     let reading = model.metrics.time(Stage::Preprocess);
-    let mut request = pictures.request(&bytes);
+    let mut request = if workers::is_long_to_decode(0, bytes.len()) {
+        let model = Arc::clone(model);
+        workers::apart(move || picture::taken_by(&model).map(|pictures| pictures.request(&bytes))).await?
+    } else {
+        pictures.request(&bytes)
+    };
     picture::heed(query, &mut request)?;
     let response = model.infer(request, inference.deadline, reading).await?;
     let _writing = model.metrics.time(Stage::Postprocess);

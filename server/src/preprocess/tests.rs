@@ -41,7 +41,9 @@ fn pictures(rules: &Rules, decoding: Decoding) -> Pictures {
 
 fn request(elements: &[&[u8]], shape: &[usize]) -> InferRequest {
     let mut data = Vec::new();
-    elements.iter().for_each(|element| oip::push_bytes_element(&mut data, element));
+    for element in elements {
+        oip::push_bytes_element(&mut data, element);
+    }
     let tensor = Tensor { datatype: Datatype::Bytes, shape: Shape::from(shape), data: data.into() };
     let input = InputTensor { name: "image".into(), parameters: Parameters::default(), tensor };
     InferRequest { inputs: vec![input], ..InferRequest::default() }

@@ -1,6 +1,8 @@
 """What the programs share: a sample of every datatype, and what a client should be told."""
 
 import contextlib
+import struct
+import zlib
 
 import ml_dtypes
 import numpy
@@ -22,6 +24,31 @@ SAMPLES = {
     "FP64": numpy.array([[-0.0, 0.1], [2.2250738585072014e-308, 1.7e308]], numpy.float64),
     "BYTES": numpy.array([["", "digit"], ['größer\n"7"', "数"]], numpy.object_),
 }
+
+
+def png(pixels):
+    """An array of grey values as a PNG."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows, columns = pixels.shape
+    head = struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in pixels))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def drawn_one():
+    """A dark upright stroke on white paper, as a PNG."""
+    pixels = numpy.full((100, 100), 255, numpy.uint8)
+    pixels[20:80, 47:53] = 0
+    return png(pixels)
+
+
+def is_one(seen):
+    """Whether the model `digit` saw a stroke of 20 pixels in the middle, bright on dark."""
+    lit = seen.reshape(28, 28) > 0.5
+    return lit.any(axis=1).sum() in (19, 20, 21) and 1 <= lit.any(axis=0).sum() <= 4 and lit[14, 12:16].any()
 
 
 def same(got, sent):

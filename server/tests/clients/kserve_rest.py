@@ -1,11 +1,13 @@
 """KServe's InferenceRESTClient, over V2 and V1. Argument: the server's address."""
 
 import asyncio
+import base64
 import sys
 
 import httpx
 import numpy
-from common import SAMPLES, refused, same
+import requests
+from common import SAMPLES, drawn_one, is_one, refused, same
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
 
@@ -79,6 +81,21 @@ async def v1(client, base):
         await client.explain(base, "FP32", {"instances": rows})
 
 
+def pictures(base):
+    """A picture by `requests`: as the body, and in base64 over V2 and V1."""
+    picture = drawn_one()
+    text = base64.b64encode(picture).decode()
+    infer = f"{base}/v2/models/digit/infer"
+    tensor = {"name": "x", "shape": [1], "datatype": "BYTES", "data": [text]}
+    body = requests.post(infer, data=picture, headers={"Content-Type": "image/png"}, timeout=60)
+    json = requests.post(infer, json={"inputs": [tensor]}, timeout=60)
+    v1 = requests.post(f"{base}/v1/models/digit:predict", json={"instances": [{"b64": text}]}, timeout=60)
+    for answer in [body, json, v1]:
+        assert answer.status_code == 200, answer.text
+    for seen in [body.json()["outputs"][0]["data"], json.json()["outputs"][0]["data"], v1.json()["predictions"]]:
+        assert is_one(numpy.array(seen)), seen
+
+
 async def main(address):
     base = f"http://{address}"
     async with InferenceRESTClient(RESTConfig(protocol="v2", retries=0)) as client:
@@ -88,6 +105,8 @@ async def main(address):
     async with InferenceRESTClient(RESTConfig(protocol="v1", retries=0)) as client:
         print("v1", flush=True)
         await v1(client, base)
+    print("pictures", flush=True)
+    pictures(base)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,10 @@ use std::{
 
 use oip::Datatype;
 
-use crate::support::{Server, ServerBuilder, long, models};
+use crate::support::{Server, ServerBuilder, long, models, pictures};
+
+/// The shape of a digit.
+const DIGIT: [&str; 4] = ["N", "28", "28", "1"];
 
 /// The models that the programs ask: `common.py` says what they answer.
 fn server() -> ServerBuilder {
@@ -34,6 +37,8 @@ fn server() -> ServerBuilder {
         .model("zeros", "1", &long::zeros())
         .model("scores", "1", &models::identity_of(Datatype::Fp32, &["N", "4"], &["N", "4"]))
         .file("scores/config.toml", "labels = [\"zero\", \"one\", \"two\"]")
+        .model("digit", "1", &models::identity_of(Datatype::Fp32, &DIGIT, &DIGIT))
+        .file("digit/config.toml", pictures::MNIST)
         .model("wide", "1", &models::identity_of(Datatype::Fp32, &["N", "length"], &["N", "length"]))
         .model("versions", "1", &models::identity(Datatype::Int32))
         .model("versions", "2", &models::identity(Datatype::Int32))

@@ -9,7 +9,7 @@ import inspect
 import sys
 
 import numpy
-from common import SAMPLES, refused, same
+from common import SAMPLES, drawn_one, is_one, refused, same
 from tritonclient.utils import InferenceServerException
 
 #: The same refusals on both wires.
@@ -125,7 +125,7 @@ async def states(wire):
 
 async def repository(wire):
     before = await states(wire)
-    assert len(before) == len(SAMPLES) + 9, before
+    assert len(before) == len(SAMPLES) + 10, before
     assert {state for state, _ in before.values()} == {"READY"}, before
     await wire.call("unload_model", "UINT16")
     assert (await states(wire))[("UINT16", "1")] == ("UNAVAILABLE", "unloaded")
@@ -234,6 +234,15 @@ async def classes(wire):
         assert got == expected, got
 
 
+async def pictures(wire):
+    encoded = numpy.array([drawn_one(), drawn_one()], numpy.object_)
+    seen = (await wire.call("infer", "digit", [wire.input("x", encoded, "BYTES")])).as_numpy("y")
+    assert seen.shape == (2, 28, 28, 1) and all(is_one(row) for row in seen), seen
+    broken = numpy.array([drawn_one(), drawn_one()[:60]], numpy.object_)
+    with wire.refused("invalid", "digit", "picture 1", "PNG"):
+        await wire.call("infer", "digit", [wire.input("x", broken, "BYTES")])
+
+
 async def numbers_beyond_json(wire):
     tensor = wire.input("x", numpy.array([4, -1], numpy.float32), "FP32")
     for binary in [True, False]:
@@ -298,7 +307,7 @@ async def not_offered(wire):
 async def main(address, name):
     wire = Wire(address, name)
     checks = [health, metadata, configuration, repository, statistics, datatypes, several_rows_and_inputs, options]
-    checks += [classes, numbers_beyond_json, errors, deadlines, not_offered]
+    checks += [classes, pictures, numbers_beyond_json, errors, deadlines, not_offered]
     checks += importlib.import_module(f"triton_{name.split('.')[0]}").CHECKS[name]
     for check in checks:
         print(check.__name__, flush=True)

@@ -104,8 +104,10 @@ fn a_picture_is_answered_like_its_numbers_over_every_wire() {
         );
     }
 
+    // As few digits as tell an FP32 from others, as the server writes them.
+    let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().unwrap()).to_string();
     let numbers: Vec<Value> =
-        expected.data.chunks(4).map(|n| json!(f32::from_le_bytes(n.try_into().unwrap()))).collect();
+        expected.data.chunks(4).map(|bytes| json!(number(bytes).parse::<f64>().unwrap())).collect();
     let rows: Vec<Value> = numbers.chunks(28).map(|row| row.iter().map(|n| json!([n])).collect()).collect();
     let predict = format!("{}/v1/models/seen:predict", server.url());
     for (body, answer) in [
@@ -120,7 +122,7 @@ fn a_picture_is_answered_like_its_numbers_over_every_wire() {
     ] {
         let answered = post(&predict, &[], body.to_string().as_bytes());
         assert_eq!(answered.status, 200, "{}", String::from_utf8_lossy(&answered.body));
-        assert_eq!(answered.json()[answer], json!([rows]), "{}", &body.to_string()[..60]);
+        assert!(answered.json()[answer] == json!([rows]), "{}", &body.to_string()[..60]);
     }
 }
 

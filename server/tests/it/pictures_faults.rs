@@ -77,7 +77,7 @@ fn every_fault_has_its_status_on_both_transports_and_says_where_it_is() {
         ),
         (
             "seen",
-            request(pictures::elements(&[&seven; 4])),
+            request(pictures::elements(&[&seven[..]; 4])),
             invalid,
             &["4 pictures", "at most 3", "max_batch_size"],
         ),
@@ -112,7 +112,7 @@ fn every_fault_has_its_status_on_both_transports_and_says_where_it_is() {
         ("plain", one(&seven), invalid, &["datatype BYTES", "FP32"]),
     ] {
         let encoded = oip::encode_request(&request, &[true]).unwrap();
-        let length = encoded.json_length.map_or_else(|| encoded.body().len(), |length| length).to_string();
+        let length = encoded.json_length.unwrap_or_else(|| encoded.body().len()).to_string();
         let url = format!("{}/v2/models/{model}/infer", server.url());
         let answer = post(&url, &[(oip::JSON_LENGTH_HEADER, &length)], &encoded.body());
         let error = answer.error();

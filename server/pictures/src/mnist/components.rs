@@ -18,6 +18,8 @@ pub(super) struct Component {
     /// Ink, as pixels of full darkness.
     pub(super) mass: f32,
     darkest: f32,
+    /// Pixels along the picture's edges.
+    contact: usize,
 }
 
 /// What a picture's ink is made of.
@@ -31,6 +33,10 @@ impl Component {
     /// The longer side.
     pub(super) fn size(&self) -> usize {
         self.bounds.width.max(self.bounds.height)
+    }
+
+    fn is_along_edge(&self) -> bool {
+        self.contact * 3 >= self.size()
     }
 }
 
@@ -52,7 +58,8 @@ impl Components {
 }
 
 /// The components of pixels of at least `rim` that have one of at least `core`, without specks.
-pub(super) fn find(ink: &Plane, rim: f32, core: f32) -> Components {
+pub(super) fn find(ink: &Plane, rim: f32, core: f32, uneven: bool) -> Components {
+    let (rows, columns) = ink.dim();
     let mut runs = runs(ink, rim);
     let mut parents = join(&mut runs);
     let mut all: Vec<Component> = Vec::new();
@@ -65,19 +72,26 @@ pub(super) fn find(ink: &Plane, rim: f32, core: f32) -> Components {
             mass += value;
             darkest = darkest.max(*value);
         }
-        let bounds = Bounds { left: run.start, top: run.row, width: run.end - run.start, height: 1 };
+        let length = run.end - run.start;
+        let contact = if run.row == 0 || run.row + 1 == rows {
+            length
+        } else {
+            usize::from(run.start == 0) + usize::from(run.end == columns)
+        };
+        let bounds = Bounds { left: run.start, top: run.row, width: length, height: 1 };
         if index_of[root] == usize::MAX {
             index_of[root] = all.len();
-            all.push(Component { bounds, mass, darkest });
+            all.push(Component { bounds, mass, darkest, contact });
         } else {
             let component = &mut all[index_of[root]];
             component.bounds = component.bounds.union(&bounds);
             component.mass += mass;
+            component.contact += contact;
             component.darkest = component.darkest.max(darkest);
         }
         run.component = index_of[root];
     }
-    let kept = keep(&all, core, ink.dim());
+    let kept = keep(&all, core, uneven, (rows, columns));
     let mut new = vec![usize::MAX; all.len()];
     let mut remaining = Vec::new();
     for (index, component) in all.into_iter().enumerate() {
@@ -145,8 +159,13 @@ fn root(parents: &mut [usize], mut at: usize) -> usize {
 const LARGEST: usize = 64;
 
 /// Which components are ink of a digit, and not specks.
-fn keep(all: &[Component], core: f32, (rows, columns): (usize, usize)) -> Vec<bool> {
-    let dark = |component: &Component| component.darkest >= core;
+fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usize)) -> Vec<bool> {
+    // on an uneven ground, what lies along the edges of the picture is the rest of a shadow, if anything else is there
+    let inside = all.iter().any(|component| {
+        component.darkest >= core && !component.is_along_edge() && component.size() * 8 >= rows.max(columns)
+    });
+    let dark =
+        |component: &Component| component.darkest >= core && !(uneven && inside && component.is_along_edge());
     let mut order: Vec<usize> = (0..all.len()).filter(|&index| dark(&all[index])).collect();
     order.sort_unstable_by(|&a, &b| all[b].mass.total_cmp(&all[a].mass));
     order.truncate(LARGEST);

@@ -51,14 +51,9 @@ fn round(plane: &Plane, frame: Bounds) -> Bounds {
         let Some(inner) = inner else { return frame };
         let mut refuted = false;
         for (side, bar) in SIDES.into_iter().zip(&mut bars) {
-            if let Some(found) = *bar {
-                match edge(plane, frame, inner, side, found) {
-                    Some(_) => {}
-                    None => {
-                        *bar = None;
-                        refuted = true;
-                    }
-                }
+            if bar.is_some_and(|found| edge(plane, frame, inner, side, found).is_none()) {
+                *bar = None;
+                refuted = true;
             }
         }
         if !refuted {
@@ -87,7 +82,7 @@ fn shrink(frame: Bounds, bars: [Option<Bar>; 4]) -> Option<Bounds> {
 }
 
 /// A line of pixels inside `frame`, counted from its side.
-fn line<'a>(plane: &'a Plane, frame: Bounds, side: Side, index: usize) -> ArrayView1<'a, f32> {
+fn line(plane: &Plane, frame: Bounds, side: Side, index: usize) -> ArrayView1<'_, f32> {
     let rows = frame.top..frame.bottom();
     let columns = frame.left..frame.right();
     match side {
@@ -115,7 +110,7 @@ fn bar(plane: &Plane, frame: Bounds, side: Side) -> Option<Bar> {
         straying <= most
     };
     let lines = (0..depth).take_while(has_tone).count();
-    (lines > 0 && lines < depth).then_some(Bar { lines, tone })
+    (lines > 0 && lines * 2 < depth).then_some(Bar { lines, tone })
 }
 
 /// How many lines go with the bar, if what lies beside it is of another tone from end to end.

@@ -18,6 +18,7 @@
 //! 8. `fit`: into the box, and its centre of mass into the middle.
 
 mod components;
+mod crop;
 mod edges;
 mod fit;
 mod grey;
@@ -78,8 +79,9 @@ pub enum MnistError {
 ///
 /// # Errors
 /// A picture without ink, or with several digits side by side.
+#[expect(clippy::needless_pass_by_value, reason = "views are passed by value")]
 pub fn digit(picture: ArrayView3<'_, u8>) -> Result<Digit, MnistError> {
-    let mut found = digits(picture)?;
+    let mut found = digits(picture.view())?;
     match (found.len(), found.pop()) {
         (1, Some(digit)) => Ok(digit),
         (count, _) => Err(MnistError::Several { count }),
@@ -99,23 +101,24 @@ pub fn digits(picture: ArrayView3<'_, u8>) -> Result<Vec<Digit>, MnistError> {
     let grey::Grey { plane, factor } = grey::grey(&picture);
     let frame = edges::trim(&plane);
     let inner = plane.slice(frame.slice());
-    let ink = ground::remove(&inner);
-    let marked = ink::find(ink).ok_or(MnistError::Blank)?;
+    let marked = ink::find(ground::remove(&inner)).ok_or(MnistError::Blank)?;
     let groups = split::split(&marked);
-    if groups.is_empty() {
-        return Err(MnistError::Blank);
-    }
     let outer = |start: usize, length: usize, offset: usize, most: usize| {
         let start = (start + offset) * factor;
         (start, (length * factor).min(most - start))
     };
-    let digits = groups.iter().map(|group| {
+    let digits = groups.iter().filter_map(|group| {
+        let drawing = group.draw(&marked);
+        if !strokes::are_strokes(&drawing, group.bounds, marked.ink.dim()) {
+            return None;
+        }
         let bounds = group.bounds;
         let (left, width) = outer(bounds.left, bounds.width, frame.left, columns);
         let (top, height) = outer(bounds.top, bounds.height, frame.top, rows);
-        Digit { pixels: fit::fit(&group.draw(&marked)), bounds: Bounds { left, top, width, height } }
+        Some(Digit { pixels: fit::fit(&drawing), bounds: Bounds { left, top, width, height } })
     });
-    Ok(digits.collect())
+    let digits: Vec<Digit> = digits.collect();
+    if digits.is_empty() { Err(MnistError::Blank) } else { Ok(digits) }
 }
 
 impl Bounds {

@@ -1,6 +1,6 @@
 //! Small grids of grey: averages, extremes of neighbourhoods, and smooth surfaces through them.
 
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis, Zip, s};
 
 use super::Plane;
 
@@ -31,7 +31,7 @@ pub(super) fn close(plane: &Plane, radius: usize) -> Plane {
 }
 
 /// The extreme of the square of `radius` around each place, as far as it lies inside.
-fn extreme(plane: &Plane, radius: usize, pick: fn(f32, f32) -> f32) -> Plane {
+pub(super) fn extreme(plane: &Plane, radius: usize, pick: fn(f32, f32) -> f32) -> Plane {
     let down = along_columns(plane, radius, pick);
     let turned = along_columns(&down.t().as_standard_layout().into_owned(), radius, pick);
     turned.t().as_standard_layout().into_owned()
@@ -119,43 +119,54 @@ pub(super) fn roughness(plane: &Plane) -> f32 {
         + differences(plane.slice(s![.., 1..]), plane.slice(s![.., ..-1]))
 }
 
-/// The surface of second degree through most of the places: those far from it count little.
-pub(super) fn bowl(plane: &Plane) -> Plane {
-    const TERMS: usize = 6;
-    let (rows, columns) = plane.dim();
-    let terms = |row: usize, column: usize| {
+/// Terms of a surface of second degree.
+const TERMS: usize = 6;
+
+/// A surface of second degree.
+pub(super) struct Bowl([f32; TERMS]);
+
+impl Bowl {
+    /// The surface through most of the places: those far from it count little.
+    pub(super) fn through(plane: &Plane) -> Self {
+        let mut weights = Plane::ones(plane.dim());
+        let mut bowl = Self([0.0; TERMS]);
+        for _ in 0..6 {
+            let mut system = [[0.0_f64; TERMS + 1]; TERMS];
+            for (at, &value) in plane.indexed_iter() {
+                let terms = Self::terms(at, plane.dim());
+                let weight = weights[at];
+                for (line, a) in system.iter_mut().zip(terms) {
+                    for (cell, b) in line.iter_mut().zip(terms) {
+                        *cell += f64::from(weight * a * b);
+                    }
+                    line[TERMS] += f64::from(weight * a * value);
+                }
+            }
+            bowl = Self(solve(system));
+            let surface = bowl.over(plane.dim());
+            let mut distances: Vec<f32> = plane.iter().zip(&surface).map(|(a, b)| (a - b).abs()).collect();
+            let middle = distances.len() / 2;
+            let (_, &mut median, _) = distances.select_nth_unstable_by(middle, f32::total_cmp);
+            let spread = 3.0 * median.max(1.0);
+            Zip::from(&mut weights).and(plane).and(&surface).for_each(|weight, value, surface| {
+                *weight = 1.0 / (1.0 + ((value - surface) / spread).powi(4));
+            });
+        }
+        bowl
+    }
+
+    /// Its values at the cells of a grid over the same picture.
+    pub(super) fn over(&self, cells: (usize, usize)) -> Plane {
+        Array2::from_shape_fn(cells, |at| {
+            Self::terms(at, cells).iter().zip(self.0).map(|(term, factor)| term * factor).sum()
+        })
+    }
+
+    fn terms((row, column): (usize, usize), (rows, columns): (usize, usize)) -> [f32; TERMS] {
         let y = (row as f32 + 0.5) / rows as f32 * 2.0 - 1.0;
         let x = (column as f32 + 0.5) / columns as f32 * 2.0 - 1.0;
         [1.0, x, y, x * x, x * y, y * y]
-    };
-    let mut weights: Plane = Array2::ones((rows, columns));
-    let mut surface: Plane = plane.clone();
-    for _ in 0..6 {
-        let mut system = [[0.0_f64; TERMS + 1]; TERMS];
-        for ((row, column), &value) in plane.indexed_iter() {
-            let terms = terms(row, column);
-            let weight = weights[[row, column]];
-            for (line, a) in system.iter_mut().zip(terms) {
-                for (cell, b) in line.iter_mut().zip(terms) {
-                    *cell += f64::from(weight * a * b);
-                }
-                line[TERMS] += f64::from(weight * a * value);
-            }
-        }
-        let factors = solve(system);
-        surface = Array2::from_shape_fn((rows, columns), |(row, column)| {
-            terms(row, column).iter().zip(factors).map(|(term, factor)| term * factor).sum()
-        });
-        let mut distances: Vec<f32> = plane.iter().zip(&surface).map(|(a, b)| (a - b).abs()).collect();
-        let middle = distances.len() / 2;
-        let (_, &mut median, _) = distances.select_nth_unstable_by(middle, f32::total_cmp);
-        let spread = (1.5 * median).max(1.0);
-        weights = Array2::from_shape_fn((rows, columns), |at| {
-            let far = (plane[at] - surface[at]) / (2.0 * spread);
-            1.0 / (1.0 + far.powi(4))
-        });
     }
-    surface
 }
 
 /// Gauss's elimination; a term that says nothing gets the factor 0.

@@ -300,7 +300,7 @@ impl Element for Text {
         if reader.peek() == Some(b'{') {
             return elements.blob(reader);
         }
-        let text = reader.utf8("a string, or {\"b64\": \"…\"}")?;
+        let text = reader.utf8("a string")?;
         push_bytes_element(&mut elements.packed, &text);
         Ok(())
     }

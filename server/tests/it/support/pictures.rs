@@ -19,6 +19,7 @@ const ONE: [[(f32, f32); 2]; 1] = [[(0.5, 0.18), (0.5, 0.82)]];
 
 fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
+    let picture = picture.to_rgb8(); // grey is not for every format
     picture.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
@@ -73,13 +74,13 @@ pub(crate) fn noise(side: u32) -> Vec<u8> {
 pub(crate) fn claim() -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
     let side = 50_000_u32.to_be_bytes();
-    chunk(&mut bytes, b"IHDR", &[&side[..], &side, &[8, 6, 0, 0, 0]].concat());
-    chunk(&mut bytes, b"IDAT", &[0x78, 0x9c, 3, 0, 0, 0, 0, 1]);
-    chunk(&mut bytes, b"IEND", &[]);
+    chunk(&mut bytes, *b"IHDR", &[&side[..], &side, &[8, 6, 0, 0, 0]].concat());
+    chunk(&mut bytes, *b"IDAT", &[0x78, 0x9c, 3, 0, 0, 0, 0, 1]);
+    chunk(&mut bytes, *b"IEND", &[]);
     bytes
 }
 
-fn chunk(bytes: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
+fn chunk(bytes: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
     bytes.extend((data.len() as u32).to_be_bytes());
     let start = bytes.len();
     bytes.extend(kind);
@@ -99,7 +100,9 @@ pub(crate) fn seen(picture: &[u8]) -> Vec<u8> {
 /// BYTES of shape `[n]`.
 pub(crate) fn elements(elements: &[&[u8]]) -> Tensor {
     let mut data = Vec::new();
-    elements.iter().for_each(|element| oip::push_bytes_element(&mut data, element));
+    for element in elements {
+        oip::push_bytes_element(&mut data, element);
+    }
     Tensor::new(Datatype::Bytes, Shape::from(&[elements.len()][..]), data.into()).unwrap()
 }
 
