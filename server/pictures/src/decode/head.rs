@@ -1,0 +1,89 @@
+//! Width and height from a picture's head, without a decoder.
+
+use super::{DecodeError, Format};
+
+/// Width and height as the head says, both at least 1.
+pub(super) fn dimensions(format: Format, bytes: &[u8]) -> Result<(u32, u32), DecodeError> {
+    let broken = |reason: &str| DecodeError::Broken { format, reason: reason.to_owned() };
+    let (width, height) = match format {
+        Format::Png => png(bytes),
+        Format::Jpeg => jpeg(bytes),
+        Format::WebP => webp(bytes),
+        Format::Gif => gif(bytes),
+        Format::Bmp => bmp(bytes),
+    }
+    .ok_or_else(|| broken("its head is not whole"))?;
+    if width == 0 || height == 0 {
+        return Err(broken("its head gives a width or height of 0"));
+    }
+    Ok((width, height))
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
+}
+
+fn little(bytes: &[u8], at: usize) -> Option<u32> {
+    array(bytes, at).map(u16::from_le_bytes).map(u32::from)
+}
+
+fn little_24(bytes: &[u8], at: usize) -> Option<u32> {
+    array(bytes, at).map(|[a, b, c]| u32::from_le_bytes([a, b, c, 0]))
+}
+
+fn png(bytes: &[u8]) -> Option<(u32, u32)> {
+    (bytes.get(12..16)? == b"IHDR").then_some(())?;
+    Some((u32::from_be_bytes(array(bytes, 16)?), u32::from_be_bytes(array(bytes, 20)?)))
+}
+
+fn gif(bytes: &[u8]) -> Option<(u32, u32)> {
+    Some((little(bytes, 6)?, little(bytes, 8)?))
+}
+
+fn bmp(bytes: &[u8]) -> Option<(u32, u32)> {
+    // the oldest of the heads that follow the file's has 12 bytes, with 16 bits for a length
+    if u32::from_le_bytes(array(bytes, 14)?) == 12 {
+        return Some((little(bytes, 18)?, little(bytes, 20)?));
+    }
+    let width = i32::from_le_bytes(array(bytes, 18)?);
+    let height = i32::from_le_bytes(array(bytes, 22)?); // below 0: rows from the top
+    Some((u32::try_from(width).unwrap_or(0), height.unsigned_abs()))
+}
+
+fn webp(bytes: &[u8]) -> Option<(u32, u32)> {
+    match bytes.get(12..16)? {
+        b"VP8X" => Some((little_24(bytes, 24)? + 1, little_24(bytes, 27)? + 1)),
+        b"VP8L" => {
+            let bits = u32::from_le_bytes(array(bytes, 21)?);
+            Some(((bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1))
+        }
+        b"VP8 " => Some((little(bytes, 26)? & 0x3fff, little(bytes, 28)? & 0x3fff)),
+        _ => None,
+    }
+}
+
+/// The segments of a JPEG up to the one that starts a frame.
+fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
+    let mut at = 2;
+    loop {
+        while *bytes.get(at)? != 0xff {
+            at += 1;
+        }
+        while *bytes.get(at)? == 0xff {
+            at += 1;
+        }
+        let marker = bytes[at];
+        at += 1;
+        match marker {
+            // C4, C8 and CC are tables, not frames
+            0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
+                let height = u32::from(u16::from_be_bytes(array(bytes, at + 3)?));
+                let width = u32::from(u16::from_be_bytes(array(bytes, at + 5)?));
+                return Some((width, height));
+            }
+            0x01 | 0xd0..=0xd8 => {} // markers without a segment
+            0xd9 | 0xda => return None,
+            _ => at += usize::from(u16::from_be_bytes(array(bytes, at)?)).max(2),
+        }
+    }
+}
