@@ -14,6 +14,7 @@ mod cors;
 mod datatypes;
 mod elements;
 mod extensions;
+mod feedback;
 mod grpc;
 mod joining;
 mod lifecycle;

@@ -7,6 +7,7 @@ pub(crate) mod graphs;
 mod grpc;
 pub(crate) mod long;
 pub(crate) mod models;
+pub(crate) mod pictures;
 pub(crate) mod rows;
 mod server;
 
