@@ -29,12 +29,12 @@ impl Answers {
 
     /// The most probable digit of one picture.
     pub fn digit(&self, picture: usize) -> u8 {
-        most_probable(self.probabilities.index_axis(Axis(0), picture))
+        most_probable(&self.probabilities.index_axis(Axis(0), picture))
     }
 
     /// The most probable digit of every picture, `[picture]`.
     pub fn digits(&self) -> Array1<u8> {
-        self.probabilities.map_axis(Axis(1), most_probable)
+        self.probabilities.map_axis(Axis(1), |row| most_probable(&row))
     }
 
     /// Probability of the most probable digit, `[picture]`: how certain the network is.
@@ -75,7 +75,7 @@ impl Answers {
     }
 }
 
-fn most_probable(row: ArrayView1<'_, f32>) -> u8 {
+fn most_probable(row: &ArrayView1<'_, f32>) -> u8 {
     row.as_slice().map_or_else(|| loss::largest(&row.to_vec()), loss::largest) as u8
 }
 

@@ -1,6 +1,6 @@
 //! IDX, the format that MNIST is distributed in: a big-endian header and raw bytes.
 
-use ndarray::{Array1, Array3, ArrayView1, ArrayView3};
+use ndarray::{Array1, Array3};
 use thiserror::Error;
 
 use super::{CLASSES, PIXELS, SIDE};
@@ -77,12 +77,12 @@ pub fn decode_labels(bytes: &[u8]) -> Result<Array1<u8>, IdxError> {
 }
 
 /// Writes pictures, `[picture, row, column]`.
-pub fn encode_pictures(pixels: ArrayView3<'_, u8>) -> Vec<u8> {
+pub fn encode_pictures(pixels: &Array3<u8>) -> Vec<u8> {
     encode(PICTURES_MAGIC, pixels.shape(), pixels.iter())
 }
 
 /// Writes labels, `[picture]`.
-pub fn encode_labels(labels: ArrayView1<'_, u8>) -> Vec<u8> {
+pub fn encode_labels(labels: &Array1<u8>) -> Vec<u8> {
     encode(LABELS_MAGIC, labels.shape(), labels.iter())
 }
 
@@ -126,21 +126,21 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let pixels = Array3::from_shape_fn((2, SIDE, SIDE), |(p, r, c)| (p * PIXELS + r * SIDE + c) as u8);
-        assert_eq!(decode_pictures(&encode_pictures(pixels.view())), Ok(pixels));
+        assert_eq!(decode_pictures(&encode_pictures(&pixels)), Ok(pixels));
         let labels = Array1::from(vec![0, 9, 5]);
-        assert_eq!(decode_labels(&encode_labels(labels.view())), Ok(labels));
+        assert_eq!(decode_labels(&encode_labels(&labels)), Ok(labels));
     }
 
     #[test]
     fn every_fault_is_named() {
-        let labels = encode_labels(Array1::from(vec![1, 2, 3]).view());
-        let pictures = encode_pictures(Array3::zeros((1, SIDE, SIDE)).view());
+        let labels = encode_labels(&Array1::from(vec![1, 2, 3]));
+        let pictures = encode_pictures(&Array3::zeros((1, SIDE, SIDE)));
         let magic = IdxError::Magic { what: "pictures", found: 0x0801, expected: 0x0803 };
         assert_eq!(decode_pictures(&labels), Err(magic));
         assert_eq!(decode_labels(&labels[..10]), Err(IdxError::Length { found: 10, expected: 11 }));
         assert_eq!(decode_labels(&labels[..6]), Err(IdxError::Length { found: 6, expected: 8 }));
         assert_eq!(decode_labels(&[]), Err(IdxError::Length { found: 0, expected: 8 }));
-        let eleven = encode_labels(Array1::from(vec![1, 10]).view());
+        let eleven = encode_labels(&Array1::from(vec![1, 10]));
         assert_eq!(decode_labels(&eleven), Err(IdxError::Label { index: 1, label: 10 }));
         let mut wide = pictures;
         wide[15] = 29;

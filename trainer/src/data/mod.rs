@@ -87,10 +87,10 @@ impl Dataset {
     pub fn idx_files(&self) -> [(&'static str, Vec<u8>); 4] {
         let [train_pictures, train_labels, test_pictures, test_labels] = folder::IDX_NAMES;
         [
-            (train_pictures, idx::encode_pictures(self.train.pixels.view())),
-            (train_labels, idx::encode_labels(self.train.labels.view())),
-            (test_pictures, idx::encode_pictures(self.test.pixels.view())),
-            (test_labels, idx::encode_labels(self.test.labels.view())),
+            (train_pictures, idx::encode_pictures(&self.train.pixels)),
+            (train_labels, idx::encode_labels(&self.train.labels)),
+            (test_pictures, idx::encode_pictures(&self.test.pixels)),
+            (test_labels, idx::encode_labels(&self.test.labels)),
         ]
     }
 }

@@ -68,9 +68,9 @@ fn view<D: Dimension>(bytes: &[u8]) -> Result<ArrayView<'_, u8, D>> {
 /// Refuses headers that are longer than any array's, before anything is reserved for them.
 fn check_header_length(bytes: &[u8]) -> Result<()> {
     let rest = bytes.strip_prefix(MAGIC).context("it does not start as one")?;
-    let length = match rest {
-        &[1, _minor, low, high, ..] => usize::from(u16::from_le_bytes([low, high])),
-        &[_major, _minor, a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]) as usize,
+    let length = match *rest {
+        [1, _minor, low, high, ..] => usize::from(u16::from_le_bytes([low, high])),
+        [_major, _minor, a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]) as usize,
         _ => bail!("it is cut off"),
     };
     ensure!(length <= LONGEST_HEADER, "its header has {length} bytes, more than {LONGEST_HEADER}");

@@ -94,7 +94,7 @@ impl Graph {
         let conv = block.conv;
         let (weights, bias) = (format!("conv{number}_weights"), format!("conv{number}_bias"));
         let dims = [conv.outputs as i64, conv.inputs as i64, 3, 3];
-        self.chain.floats(&weights, &dims, &output_first(folded.weights(block)));
+        self.chain.floats(&weights, &dims, &output_first(&folded.weights(block)));
         self.chain.floats(&bias, &dims[..1], &folded.bias(block).to_vec());
         let attributes = vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1, 1, 1, 1])];
         self.chain.node("Conv", &format!("conv{number}"), &[&weights, &bias], attributes);
@@ -123,6 +123,6 @@ impl Graph {
 
 /// A convolution's weights `[kernel row, kernel column, input, output]` as ONNX wants them:
 /// `[output, input, kernel row, kernel column]`.
-fn output_first(weights: ArrayView4<'_, f32>) -> Vec<f32> {
-    weights.permuted_axes([3, 2, 0, 1]).iter().copied().collect()
+fn output_first(weights: &ArrayView4<'_, f32>) -> Vec<f32> {
+    weights.view().permuted_axes([3, 2, 0, 1]).iter().copied().collect()
 }

@@ -117,7 +117,7 @@ fn mistakes(page: &mut String, test: &Pictures, answers: &Answers) -> Result<()>
     wrong.sort_by(|&a, &b| certainties[b].total_cmp(&certainties[a]));
     writeln!(page, "<div class=\"mistakes\">")?;
     for &index in wrong.iter().take(MISTAKES_SHOWN) {
-        let source = picture::data_uri(test.picture(index))?;
+        let source = picture::data_uri(&test.picture(index))?;
         let (read, label) = (answers.digit(index), answers.labels[index]);
         let certain = 100.0 * certainties[index];
         writeln!(
