@@ -6,6 +6,8 @@ pub mod fetch;
 pub mod folder;
 pub mod glyphs;
 pub mod idx;
+pub mod labelled;
+pub mod latest;
 pub mod npz;
 pub mod synth;
 
