@@ -105,10 +105,7 @@ pub struct Feedback {
 ///
 /// # Errors
 /// Settings of the store that cannot be used.
-pub fn open(
-    config: &config::Feedback,
-    store: &Settings,
-) -> Result<Option<(Feedback, Keeper)>, StorageError> {
+pub fn open(config: &config::Feedback, store: &Settings) -> Result<Option<(Feedback, Keeper)>, StorageError> {
     let Some(place) = &config.place else { return Ok(None) };
     let store = Store::open(place, &Settings { deadline: PATIENCE, ..store.clone() })?;
     let budget = Arc::new(Budget::new(config.per_minute, config.max_bytes as u64));

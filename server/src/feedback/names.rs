@@ -83,8 +83,23 @@ mod tests {
     fn folders_are_different_and_stay_where_they_are() {
         let long = "x".repeat(300);
         let labels = [
-            "7", "a/b", "a%2Fb", "..", ".", "", "../../etc", "/", "a\\b", "a\0b", "\u{e9}", "Egyptian cat", " ", "%",
-            "%class-3", "con\n", &long,
+            "7",
+            "a/b",
+            "a%2Fb",
+            "..",
+            ".",
+            "",
+            "../../etc",
+            "/",
+            "a\\b",
+            "a\0b",
+            "\u{e9}",
+            "Egyptian cat",
+            " ",
+            "%",
+            "%class-3",
+            "con\n",
+            &long,
         ];
         let folders: BTreeSet<_> =
             labels.iter().enumerate().map(|(class, label)| folder(label, class)).collect();

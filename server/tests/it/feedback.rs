@@ -71,7 +71,8 @@ fn a_correction_is_stored_as_it_came_with_what_it_is_about() {
     let name = format!("one/{}", sha256(&first));
     assert_eq!((answer.status, answer.json()), (201, json!({ "stored": format!("{name}.png") })));
     assert_eq!(fs::read(place.join(format!("{name}.png"))).unwrap(), first);
-    let read = || serde_json::from_slice::<Value>(&fs::read(place.join(format!("{name}.json"))).unwrap()).unwrap();
+    let read =
+        || serde_json::from_slice::<Value>(&fs::read(place.join(format!("{name}.json"))).unwrap()).unwrap();
     let about = read();
     let expected = json!({
         "label": "one", "model": "m", "version": "3", "sha256": sha256(&first), "time": about["time"],
@@ -139,13 +140,18 @@ fn what_is_no_correction_is_refused_and_leaves_nothing() {
         assert_eq!(answer.status, status, "{named}: {answer:?}");
         assert!(answer.error().contains(named), "{named}: {}", answer.error());
     }
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""] {
+    for content_type in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+    {
         assert_eq!(send_as(&server, content_type, &right).status, 415, "{content_type}");
     }
     assert_eq!(files(root.path()), Vec::<String>::new());
     assert_eq!(send_as(&server, "Application/JSON; charset=utf-8", &right).status, 201);
     let metrics = String::from_utf8(get(&format!("{}/metrics", server.url())).body.to_vec()).unwrap();
-    assert!(!metrics.contains("decima_feedback_total{model=\"none\""), "clients make up no series: {metrics}");
+    assert!(
+        !metrics.contains("decima_feedback_total{model=\"none\""),
+        "clients make up no series: {metrics}"
+    );
 }
 
 #[test]
@@ -157,7 +163,10 @@ fn labels_that_look_like_paths_stay_in_the_place() {
         let answer = send(&server, &correction(&pictures::png(8, 8, 0), label));
         assert_eq!(answer.status, 201, "{answer:?}");
     }
-    let outside: Vec<_> = files(root.path()).into_iter().filter(|file| !file.starts_with("place/%2E") && !file.starts_with("place/a%2Fb/")).collect();
+    let outside: Vec<_> = files(root.path())
+        .into_iter()
+        .filter(|file| !file.starts_with("place/%2E") && !file.starts_with("place/a%2Fb/"))
+        .collect();
     assert_eq!(outside, Vec::<String>::new());
     assert_eq!(files(&place).len(), 4);
 }
@@ -165,8 +174,10 @@ fn labels_that_look_like_paths_stay_in_the_place() {
 #[test]
 fn without_a_place_there_is_nothing() {
     let server = builder(&[]).start();
-    let (state, answer) =
-        (get(&format!("{}/feedback", server.url())), send(&server, &correction(&pictures::png(8, 8, 0), "one")));
+    let (state, answer) = (
+        get(&format!("{}/feedback", server.url())),
+        send(&server, &correction(&pictures::png(8, 8, 0), "one")),
+    );
     assert_eq!((state.status, answer.status), (404, 404));
     assert!(state.error().contains("--feedback") && answer.error().contains("--feedback"));
 }
@@ -241,9 +252,13 @@ async fn a_bucket_holds_corrections_and_may_come_and_go() {
     let server = builder(&["--feedback", "s3://decima/feedback"]).envs(variables).start();
     let picture = pictures::png(12, 10, 9);
     let name = format!("one/{}", sha256(&picture));
-    assert_eq!(send(&server, &correction(&picture, "one")).json(), json!({ "stored": format!("{name}.png") }));
+    assert_eq!(
+        send(&server, &correction(&picture, "one")).json(),
+        json!({ "stored": format!("{name}.png") })
+    );
     let store = Store::open(&minio.location("decima/feedback"), &minio.settings()).unwrap();
-    let keys = || async { store.list().await.unwrap().into_iter().map(|object| object.key).collect::<Vec<_>>() };
+    let keys =
+        || async { store.list().await.unwrap().into_iter().map(|object| object.key).collect::<Vec<_>>() };
     assert_eq!(keys().await, [format!("{name}.json"), format!("{name}.png")]);
     assert_eq!(store.read(&format!("{name}.png"), 1 << 20).await.unwrap(), picture);
 

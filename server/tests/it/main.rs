@@ -31,6 +31,7 @@ mod rewriting;
 mod runs;
 mod scheduling;
 mod support;
+mod taught;
 mod tidy;
 mod traces;
 mod v1;

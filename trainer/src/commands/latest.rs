@@ -23,9 +23,16 @@ pub(super) fn latest(args: &LatestArgs) -> Result<()> {
     let (enlarged, used) = latest::enlarge(&base.train, distinct, weight, &mut left_out);
 
     if seen == 0 {
-        console::result(&format!("nothing is in {place} yet: the data are those of {} alone", args.data.display()));
+        console::result(&format!(
+            "nothing is in {place} yet: the data are those of {} alone",
+            args.data.display()
+        ));
     } else {
-        console::result(&format!("{seen} pictures in {place}: {} used, {} left out", used.len(), left_out.total()));
+        console::result(&format!(
+            "{seen} pictures in {place}: {} used, {} left out",
+            used.len(),
+            left_out.total()
+        ));
     }
     left_out.lines().for_each(|line| console::result(&format!("  left out: {line}")));
     if !used.is_empty() {

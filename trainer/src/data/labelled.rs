@@ -76,7 +76,9 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoLabel => "without a label: put them into folders named 0 to 9, or begin their names with the digit",
+            Self::NoLabel => {
+                "without a label: put them into folders named 0 to 9, or begin their names with the digit"
+            }
             Self::OtherLabel => "whose JSON file says another label, or none that can be read",
             Self::Changed => "that are not the pictures their JSON files are about",
             Self::TooLarge => "of more than 8 MiB",
@@ -185,7 +187,8 @@ pub fn read(place: &Location, settings: &Settings, progress: &dyn Fn(usize, usiz
 fn chosen(keys: Vec<String>, left_out: &mut LeftOut) -> Vec<(String, Option<String>)> {
     let is_picture = |key: &String| {
         let extension = Path::new(key).extension().and_then(|extension| extension.to_str());
-        extension.is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+        extension
+            .is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
     };
     let mut pictures: Vec<String> = keys.iter().filter(|key| is_picture(key)).cloned().collect();
     if pictures.len() > MOST_PICTURES {
@@ -225,7 +228,9 @@ fn labelled(raw: Raw, place: &Location) -> Result<Result<Labelled, Reason>> {
             Ok(card) => Some(card),
             Err(_) => return Ok(Err(Reason::OtherLabel)),
         },
-        Some(Err(StorageError::TooLarge { .. } | StorageError::Io { .. })) => return Ok(Err(Reason::OtherLabel)),
+        Some(Err(StorageError::TooLarge { .. } | StorageError::Io { .. })) => {
+            return Ok(Err(Reason::OtherLabel));
+        }
         Some(Err(error)) => return Err(error.into()),
     };
     Ok(digit(raw.key, &bytes, card.as_ref(), place))

@@ -39,7 +39,9 @@ pub fn distinct(pictures: Vec<Labelled>, left_out: &mut LeftOut) -> Vec<Labelled
         let last = group.remove(0);
         let rival = |other: &Labelled| other.label != last.label && other.time == last.time;
         if group.iter().any(rival) {
-            group.iter().chain([&last]).for_each(|picture| left_out.add(Reason::Contradictory, &picture.key));
+            group.push(last);
+            group.sort_by(|a, b| a.key.cmp(&b.key));
+            group.iter().for_each(|picture| left_out.add(Reason::Contradictory, &picture.key));
             continue;
         }
         for other in group {
@@ -122,14 +124,17 @@ mod tests {
     #[test]
     fn corrections_have_their_share_and_no_more() {
         let many = |count: u64| (0..count).map(|n| picture(&n.to_string(), 7, n as u8, Some(n))).collect();
-        for (count, expected_repeat, expected_kept) in [(0, 0, 0), (1, 10, 1), (5, 5, 5), (20, 1, 20), (90, 1, 25)] {
+        for (count, expected_repeat, expected_kept) in
+            [(0, 0, 0), (1, 10, 1), (5, 5, 5), (20, 1, 20), (90, 1, 25)]
+        {
             let mut left_out = LeftOut::default();
             let weight = Weight { share: 0.2, repeat: 10 };
             let (enlarged, kept) = enlarge(&base(100), many(count), weight, &mut left_out);
             assert_eq!((enlarged.repeat, kept.len()), (expected_repeat, expected_kept), "{count}");
             assert_eq!(enlarged.train.len(), 100 + expected_repeat * expected_kept);
             assert_eq!(left_out.count(Reason::TooMany) as u64, count - expected_kept as u64);
-            let latest = kept.iter().all(|picture| picture.pixels[[0, 0]] as u64 >= count - expected_kept as u64);
+            let latest =
+                kept.iter().all(|picture| picture.pixels[[0, 0]] as u64 >= count - expected_kept as u64);
             assert!(latest, "{count}");
         }
         let (enlarged, _) =

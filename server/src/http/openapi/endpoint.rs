@@ -49,7 +49,9 @@ impl Group {
         match self {
             Self::Inference => "Asking a model.",
             Self::Models => "What there is, what it takes and gives, and what it has done.",
-            Self::Feedback => "Corrections of what a model answered, where `--feedback` names a place for them.",
+            Self::Feedback => {
+                "Corrections of what a model answered, where `--feedback` names a place for them."
+            }
             Self::Server => "Health, metadata and metrics.",
             Self::Repository => "Which models are there, and loading and unloading them.",
             Self::V1 => "The protocol of KServe's first servers and of TensorFlow Serving.",

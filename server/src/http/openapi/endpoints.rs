@@ -18,7 +18,10 @@ use crate::error::ErrorCode::{
 };
 
 pub(super) fn all() -> Vec<Endpoint> {
-    [inference(), models(), feedback(), server(), repository(), v1(), documentation()].into_iter().flatten().collect()
+    [inference(), models(), feedback(), server(), repository(), v1(), documentation()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 const JSON_LENGTH: &str = "Inference-Header-Content-Length";
