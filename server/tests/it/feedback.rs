@@ -5,7 +5,6 @@ use std::{fs, path::Path};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use oip::Datatype;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use storage::{Store, testkit::Minio};
 use tempfile::TempDir;
 
@@ -38,7 +37,7 @@ fn send_as(server: &Server, content_type: &str, correction: &Value) -> Answer {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    decima_trainer::files::sha256(&[bytes])
 }
 
 /// Every file below a folder, hidden ones too.

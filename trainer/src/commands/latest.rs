@@ -37,7 +37,9 @@ pub(super) fn latest(args: &LatestArgs) -> Result<()> {
     left_out.lines().for_each(|line| console::result(&format!("  left out: {line}")));
     if !used.is_empty() {
         let mut by_digit = [0; CLASSES];
-        used.iter().for_each(|picture| by_digit[usize::from(picture.label)] += 1);
+        for picture in &used {
+            by_digit[usize::from(picture.label)] += 1;
+        }
         let shown = by_digit.iter().enumerate().filter(|(_, count)| **count > 0);
         let shown: Vec<_> = shown.map(|(digit, count)| format!("{digit}: {count}")).collect();
         console::result(&format!("  by digit: {}", shown.join(", ")));

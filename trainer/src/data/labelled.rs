@@ -160,12 +160,12 @@ pub fn read(place: &Location, settings: &Settings, progress: &dyn Fn(usize, usiz
     runtime.block_on(async {
         let store = Store::open(place, settings)?;
         let keys = match store.list().await {
-            Ok(objects) => objects.into_iter().map(|object| object.key).collect(),
+            Ok(objects) => objects.into_iter().map(|object| object.key).collect::<Vec<_>>(),
             Err(StorageError::NotFound { .. }) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
         let mut found = Found::default();
-        let keys = chosen(keys, &mut found.left_out);
+        let keys = chosen(&keys, &mut found.left_out);
         let total = keys.len();
         let raw: Vec<_> = keys.into_iter().map(|(key, card)| fetch(&store, key, card)).collect();
         let mut raw = stream::iter(raw).buffered(AT_ONCE);
@@ -184,7 +184,7 @@ pub fn read(place: &Location, settings: &Settings, progress: &dyn Fn(usize, usiz
 }
 
 /// The pictures among these names, each with the name of the JSON file beside it, where there is one.
-fn chosen(keys: Vec<String>, left_out: &mut LeftOut) -> Vec<(String, Option<String>)> {
+fn chosen(keys: &[String], left_out: &mut LeftOut) -> Vec<(String, Option<String>)> {
     let is_picture = |key: &String| {
         let extension = Path::new(key).extension().and_then(|extension| extension.to_str());
         extension
@@ -289,7 +289,7 @@ mod tests {
         keys.extend(["0/0.json", "0/notes.txt", "README"].map(str::to_owned));
         keys.sort_unstable();
         let mut left_out = LeftOut::default();
-        let chosen = chosen(keys, &mut left_out);
+        let chosen = chosen(&keys, &mut left_out);
         assert_eq!((chosen.len(), left_out.count(Reason::TooMany)), (MOST_PICTURES, 3));
         let with_card: Vec<_> = chosen.iter().filter(|(_, card)| card.is_some()).collect();
         assert!(with_card.len() <= 1 && with_card.iter().all(|(key, _)| key == "0/0.PNG"));

@@ -41,7 +41,9 @@ pub fn distinct(pictures: Vec<Labelled>, left_out: &mut LeftOut) -> Vec<Labelled
         if group.iter().any(rival) {
             group.push(last);
             group.sort_by(|a, b| a.key.cmp(&b.key));
-            group.iter().for_each(|picture| left_out.add(Reason::Contradictory, &picture.key));
+            for picture in &group {
+                left_out.add(Reason::Contradictory, &picture.key);
+            }
             continue;
         }
         for other in group {
@@ -134,7 +136,7 @@ mod tests {
             assert_eq!(enlarged.train.len(), 100 + expected_repeat * expected_kept);
             assert_eq!(left_out.count(Reason::TooMany) as u64, count - expected_kept as u64);
             let latest =
-                kept.iter().all(|picture| picture.pixels[[0, 0]] as u64 >= count - expected_kept as u64);
+                kept.iter().all(|picture| u64::from(picture.pixels[[0, 0]]) >= count - expected_kept as u64);
             assert!(latest, "{count}");
         }
         let (enlarged, _) =
