@@ -65,6 +65,12 @@ pub(super) fn count(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "expected a whole number, at least 1".into())
 }
 
+/// So many a minute: each of the last minute is remembered.
+pub(super) fn rate(text: &str) -> Result<NonZeroUsize, String> {
+    let bounded = count(text).ok().filter(|count| count.get() <= 10_000);
+    bounded.ok_or_else(|| "expected a whole number from 1 to 10000".into())
+}
+
 /// A whole number from 1 to the largest that HTTP/2 can say.
 pub(super) fn stream_count(text: &str) -> Result<u32, String> {
     text.parse()

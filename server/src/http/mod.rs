@@ -5,6 +5,7 @@ mod call;
 mod cors;
 mod docs;
 mod envelope;
+mod feedback;
 mod health;
 mod hushed;
 mod infer;

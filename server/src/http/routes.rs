@@ -14,7 +14,7 @@ use tower::{Service as _, ServiceBuilder, util::MapRequestLayer};
 use tower_http::{CompressionLevel, compression::CompressionLayer, decompression::RequestDecompressionLayer};
 
 use super::{
-    AppState, docs, health,
+    AppState, docs, feedback, health,
     infer::{self, Target},
     models, openapi, repository,
     timer::Awaited,
@@ -128,6 +128,7 @@ fn rest(state: AppState) -> Router {
         .route("/v2/repository/{repository}/index", post(repository::named))
         .route("/v2/repository/{repository}/models/{model}/load", post(repository::named))
         .route("/v2/repository/{repository}/models/{model}/unload", post(repository::named))
+        .route("/feedback", get(feedback::state).post(feedback::store))
         .layer(RequestDecompressionLayer::new());
     Router::new()
         .route("/v2", get(models::server))

@@ -8,7 +8,7 @@ use utoipa::openapi::{Object, ObjectBuilder, Type};
 use super::{
     endpoint::{
         Endpoint,
-        Group::{Documentation, Inference, Models, Repository, Server, V1},
+        Group::{Documentation, Feedback, Inference, Models, Repository, Server, V1},
     },
     examples,
 };
@@ -18,7 +18,10 @@ use crate::error::ErrorCode::{
 };
 
 pub(super) fn all() -> Vec<Endpoint> {
-    [inference(), models(), server(), repository(), v1(), documentation()].into_iter().flatten().collect()
+    [inference(), models(), feedback(), server(), repository(), v1(), documentation()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 const JSON_LENGTH: &str = "Inference-Header-Content-Length";
@@ -81,6 +84,26 @@ fn models() -> Vec<Endpoint> {
             .of_a_model(),
         Endpoint::get(Models, "/v2/models/stats", "stats", "What all models have done")
             .gives("Statistics", examples::statistics()),
+    ]
+}
+
+fn feedback() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(Feedback, "/feedback", "feedback", "Whether corrections are taken")
+            .gives("FeedbackState", json!({ "enabled": true }))
+            .fails(&[NotFound]),
+        Endpoint::post(Feedback, "/feedback", "correct", "Say what is on a picture")
+            .details(
+                "The picture (PNG, JPEG, WebP, GIF or BMP, at most 1 MiB) is stored as it came, with its label, for a \
+                 later training. The label is one of the model's, or the index of a class. The Content-Type must be \
+                 application/json.",
+            )
+            .takes("Correction", true, [("A seven", examples::correction())])
+            .gives("Stored", examples::stored())
+            .creates()
+            .of_a_model()
+            .fails(&BODY)
+            .fails(&[Overloaded]),
     ]
 }
 
