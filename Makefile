@@ -22,8 +22,8 @@ serve: ## serve models/digits on port 8080
 	$(CARGO) build --release --locked --package decima-server
 	@exec "$${CARGO_TARGET_DIR:-target}/release/decima-server" --model-repository models
 
-test: ## pass all tests, those against ONNX Runtime, MinIO and published clients included
-	@scripts/setup onnxruntime minio python clients
+test: ## pass all tests, those against ONNX Runtime, MinIO, published clients and a browser included
+	@scripts/setup onnxruntime minio python clients browser
 	$(CARGO) test --workspace --locked
 	$(CARGO) test --release --package oip --locked # optimisers have faults of their own: the codecs are tested as shipped
 

@@ -49,6 +49,7 @@ fn server() -> Envelope {
             max_body_bytes: 64 << 20,
             body_read_timeout: Duration::from_secs(30),
             traces: None,
+            ui: false,
         },
         None,
     )

@@ -17,6 +17,7 @@ use crate::{
     config::{Config, Listen, ModelControl},
     data_plane::DataPlane,
     executor::{Runtime, RuntimeError},
+    feedback::{self, Feedback},
     http::{AppState, Listener, Phases, grpc_service, service},
     ort_library,
     preprocess::Decoding,
@@ -79,7 +80,8 @@ pub async fn run(
     let (control, commands) = repository::control();
     let control = Some(control).filter(|_| config.models.control == ModelControl::Explicit);
     let data_plane = DataPlane::new(Arc::clone(&registry), metrics.clone(), config.execution.request_timeout)
-        .with_control(control);
+        .with_control(control)
+        .with_feedback(take_feedback(&config)?);
     let data_plane = Arc::new(data_plane);
     let server = Server { config: &config, data_plane: Arc::clone(&data_plane), traces, workers };
 
@@ -124,6 +126,17 @@ pub async fn run(
     server.drain(serving, &metrics).await
 }
 
+/// Starts to store corrections, where they are wanted.
+fn take_feedback(config: &Config) -> Result<Option<Feedback>, AppError> {
+    let opened = feedback::open(&config.feedback, &config.models.store);
+    let opened = opened.map_err(|error| AppError::System(format!("--feedback: {error}")))?;
+    Ok(opened.map(|(feedback, keeper)| {
+        tracing::info!(place = %keeper.place(), "corrections are stored");
+        tokio::spawn(keeper.run());
+        feedback
+    }))
+}
+
 struct Server<'a> {
     config: &'a Config,
     data_plane: Arc<DataPlane>,
@@ -147,6 +160,7 @@ impl Server<'_> {
             max_body_bytes: http.max_body_bytes,
             body_read_timeout: http.body_read_timeout,
             traces: self.traces.clone(),
+            ui: http.ui,
         };
         let phases = Phases::default();
         let mut tasks = JoinSet::new();

@@ -8,6 +8,7 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     error::{ErrorCode, ServeError},
+    feedback::{Corrected, Correction, Feedback, Refusal},
     repository::{Control, Registry, ServedModel},
     telemetry::{Metrics, ModelCounts, Protocol, traces},
 };
@@ -47,18 +48,28 @@ pub struct DataPlane {
     draining: watch::Sender<bool>,
     /// `None` where models are not loaded and unloaded by request.
     control: Option<Control>,
+    /// `None` where corrections are not taken.
+    feedback: Option<Feedback>,
 }
 
 impl DataPlane {
     /// A data plane over the models of `registry`; a request may take `request_timeout` in all.
     pub fn new(registry: Arc<Registry>, metrics: Metrics, request_timeout: Duration) -> Self {
-        Self { registry, metrics, request_timeout, draining: watch::Sender::new(false), control: None }
+        let draining = watch::Sender::new(false);
+        Self { registry, metrics, request_timeout, draining, control: None, feedback: None }
     }
 
     /// With `control`, models can be loaded and unloaded by request.
     #[must_use]
     pub fn with_control(mut self, control: Option<Control>) -> Self {
         self.control = control;
+        self
+    }
+
+    /// With `feedback`, corrections of what models answer are stored.
+    #[must_use]
+    pub fn with_feedback(mut self, feedback: Option<Feedback>) -> Self {
+        self.feedback = feedback;
         self
     }
 
@@ -206,6 +217,34 @@ impl DataPlane {
             None => "models are not loaded or unloaded by request here (--model-control none)",
         };
         Err(ServeError::new(ErrorCode::Unavailable, message))
+    }
+
+    /// Whether corrections are taken.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::error::ErrorCode::NotFound) where they are not.
+    pub fn takes_feedback(&self) -> Result<&Feedback, ServeError> {
+        let off = || ServeError::new(ErrorCode::NotFound, "this server stores no corrections (--feedback)");
+        self.feedback.as_ref().ok_or_else(off)
+    }
+
+    /// Stores a correction of what a model answered, and returns the name under which it lies.
+    ///
+    /// # Errors
+    /// As [`DataPlane::model`] and [`Feedback::store`], and where they are not taken.
+    pub async fn store_feedback(&self, correction: Correction) -> Result<String, Refusal> {
+        let feedback = self.takes_feedback()?;
+        let model = self.model(&correction.model, correction.version.as_deref());
+        let model = model.inspect_err(|error| self.refused_feedback(error.code))?;
+        let corrected = Corrected { model: &model.name, version: &model.version, labels: &model.labels };
+        let stored = feedback.store(corrected, correction).await;
+        self.metrics.correction(&model.name, stored.as_ref().err().map(|refusal| refusal.error.code));
+        stored
+    }
+
+    /// Counts a correction that was refused before its model was looked for.
+    pub fn refused_feedback(&self, code: ErrorCode) {
+        self.metrics.correction("", Some(code));
     }
 
     /// All metrics as Prometheus' text.

@@ -10,6 +10,7 @@ pub mod data_plane;
 pub mod error;
 pub mod executor;
 pub mod exit;
+pub mod feedback;
 pub mod grpc;
 pub mod http;
 pub mod model;

@@ -26,6 +26,8 @@ pub enum Command {
     Synth(SynthArgs),
     /// Check fetched files and write them in one form, whatever form they came in.
     Prepare(PrepareArgs),
+    /// Add corrected pictures, such as the server stores, to a data set, and write it as `prepare` does.
+    Latest(LatestArgs),
     /// Train a network on prepared data: leaves OUT/weights.safetensors.
     Train(TrainArgs),
     /// Measure a trained network on the test set: leaves OUT/metrics.json and OUT/report.html.
@@ -80,6 +82,27 @@ pub struct PrepareArgs {
     /// Folder to put the prepared files into.
     #[arg(long, value_name = "FOLDER")]
     pub out: PathBuf,
+}
+
+/// Arguments of `latest`.
+#[derive(Debug, Args)]
+pub struct LatestArgs {
+    /// Labelled pictures: a folder or s3://bucket/prefix, such as the server's --feedback. The label is the name of
+    /// the picture's folder where that is one digit, else the first character of its name.
+    #[arg(long, value_name = "PLACE")]
+    pub from: String,
+    /// Folder with the data set that they are added to: what `fetch`, `synth` or `prepare` wrote.
+    #[arg(long, value_name = "FOLDER", default_value = "mnist")]
+    pub data: PathBuf,
+    /// Folder to put the prepared files into.
+    #[arg(long, value_name = "FOLDER", default_value = "latest")]
+    pub out: PathBuf,
+    /// Most of the training set that they may be, repetitions included: 0.01 to 0.9. Of more, the latest are used.
+    #[arg(long, value_name = "S", default_value_t = 0.2, value_parser = share)]
+    pub share: f64,
+    /// How often each is repeated, as far as the share has room: a few among thousands are not noticed otherwise.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = count())]
+    pub repeat: u64,
 }
 
 /// How to train.
@@ -176,4 +199,9 @@ pub struct RunArgs {
 
 fn count() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=1 << 30)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.01..=0.9).contains(share));
+    share.ok_or_else(|| "expected a share from 0.01 to 0.9".to_owned())
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::History;
 use crate::data::{CLASSES, Dataset};
-use crate::evaluate::{self, Answer};
+use crate::evaluate::Answers;
 use crate::files;
 
 /// Version of the file's form; goes up when a field changes its meaning or goes away, not when one is added.
@@ -38,8 +39,9 @@ pub struct TestMetrics {
     pub errors: usize,
     /// Mean cross-entropy, in nats.
     pub loss: f64,
-    /// `[label][answer]`: number of pictures.
-    pub confusion: [[u32; CLASSES]; CLASSES],
+    /// Number of pictures, `[label, digit answered]`; in the file, a list of rows.
+    #[serde(with = "rows")]
+    pub confusion: Array2<u32>,
 }
 
 /// What it was trained and measured on.
@@ -53,12 +55,12 @@ pub struct DatasetMetrics {
 
 impl Metrics {
     /// Puts together what is known after the test set was read.
-    pub fn new(history: History, parameters: usize, dataset: &Dataset, answers: &[Answer]) -> Self {
+    pub fn new(history: History, parameters: usize, dataset: &Dataset, answers: &Answers) -> Self {
         let test = TestMetrics {
-            accuracy: evaluate::accuracy(answers),
-            errors: answers.iter().filter(|answer| !answer.is_right()).count(),
-            loss: evaluate::mean_loss(answers),
-            confusion: evaluate::confusion(answers),
+            accuracy: answers.accuracy(),
+            errors: answers.errors(),
+            loss: answers.mean_loss(),
+            confusion: answers.confusion(),
         };
         let dataset =
             DatasetMetrics { train_pictures: dataset.train.len(), test_pictures: dataset.test.len() };
@@ -83,5 +85,23 @@ impl Metrics {
         serde_json::from_slice(&files::read(path)?).with_context(|| {
             format!("{} is not what `decima-trainer evaluate` writes: evaluate again", path.display())
         })
+    }
+}
+
+/// The confusion as the file has it: ten rows of ten numbers.
+mod rows {
+    use serde::{Deserializer, Serializer};
+
+    use super::{Array2, CLASSES, Deserialize, Serialize};
+
+    type Rows = [[u32; CLASSES]; CLASSES];
+
+    pub(super) fn serialize<S: Serializer>(table: &Array2<u32>, to: S) -> Result<S::Ok, S::Error> {
+        let rows: Vec<Vec<u32>> = table.rows().into_iter().map(|row| row.to_vec()).collect();
+        rows.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Array2<u32>, D::Error> {
+        Rows::deserialize(from).map(|rows| ndarray::arr2(&rows))
     }
 }

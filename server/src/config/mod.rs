@@ -8,6 +8,7 @@
 
 mod error;
 mod file;
+mod group;
 mod host;
 mod places;
 mod reference;
@@ -30,11 +31,12 @@ use storage::{Location, Settings};
 pub use self::{
     error::ConfigError,
     file::File,
+    group::Group,
     host::Host,
     places::Place,
     reference::reference,
     resolver::Settled,
-    setting::{ALL, Fallback, Group, Setting},
+    setting::{ALL, Fallback, Setting},
 };
 use self::{
     resolver::{Resolver, Sources},
@@ -50,6 +52,8 @@ pub struct Config {
     pub http: Http,
     /// How models run.
     pub execution: Execution,
+    /// Where corrections are stored, if anywhere.
+    pub feedback: Feedback,
     /// How the server stops.
     pub drain: Drain,
     /// What is written about it.
@@ -63,7 +67,7 @@ pub struct Config {
 pub struct Models {
     /// The places that hold models, at least one.
     pub places: Vec<Place>,
-    /// How to reach buckets; read from the environment only where a place is one.
+    /// How to reach buckets; read from the environment only where a place is one, or that of corrections.
     pub store: Settings,
     /// Writable folder for models that are not on this machine; made when it is needed.
     pub cache_dir: PathBuf,
@@ -103,6 +107,8 @@ pub struct Http {
     pub http2_max_streams: u32,
     /// Whose pages may ask from a browser; `None`: nobody's but the server's own.
     pub cors_origins: Option<CorsOrigins>,
+    /// Whether browsers get the page to draw on.
+    pub ui: bool,
 }
 
 /// Whose pages may ask from a browser.
@@ -127,6 +133,17 @@ pub struct Execution {
     pub max_picture_pixels: NonZeroUsize,
     /// How long a request may wait and run.
     pub request_timeout: Duration,
+}
+
+/// Where corrections are stored, and how many.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feedback {
+    /// Where; `None`: none are taken.
+    pub place: Option<Location>,
+    /// Most that are taken in any minute.
+    pub per_minute: NonZeroUsize,
+    /// Most bytes of pictures that are stored from start to end.
+    pub max_bytes: usize,
 }
 
 /// How the server stops.
@@ -249,10 +266,12 @@ impl Config {
         host: &Host,
     ) -> Result<Resolved, ConfigError> {
         let mut resolver = Resolver::new(Sources { flags, environment, file });
+        let feedback = feedback(&mut resolver);
         let config = Self {
-            models: models(&mut resolver, host),
+            models: models(&mut resolver, host, &feedback),
             http: http(&mut resolver),
             execution: execution(&mut resolver, host),
+            feedback,
             drain: drain(&mut resolver),
             log: log(&mut resolver, host),
             metrics_compat: resolver.find(s::METRICS_COMPAT, str::parse).unwrap_or_default(),
@@ -261,13 +280,19 @@ impl Config {
     }
 }
 
-fn models<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &Host) -> Models {
+fn models<E: Fn(&str) -> Option<String>>(
+    resolver: &mut Resolver<'_, E>,
+    host: &Host,
+    feedback: &Feedback,
+) -> Models {
     let temporary = resolver.environment("TMPDIR").unwrap_or_else(|| "/tmp".into());
     let cache_dir = (format!("{}/decima-models", temporary.trim_end_matches('/')), None);
     let poll_interval = resolver.value(s::POLL_INTERVAL, value::duration);
     let places = places::resolve(resolver, host);
+    let mut locations = places.iter().map(Place::location).chain(&feedback.place);
+    let has_bucket = locations.any(|location| matches!(location, Location::Bucket(_)));
     Models {
-        store: store(resolver, &places),
+        store: store(resolver, has_bucket),
         places,
         cache_dir: resolver.value_or(s::MODEL_CACHE_DIR, cache_dir, |text| Ok(PathBuf::from(text))),
         startup_timeout: resolver.value(s::STARTUP_TIMEOUT, value::duration),
@@ -280,8 +305,7 @@ fn models<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &
 }
 
 /// Keys that lie about in the environment are no concern of a server that reads folders only.
-fn store<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, places: &[Place]) -> Settings {
-    let needed = places.iter().any(|place| matches!(place.location(), Location::Bucket(_)));
+fn store<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, needed: bool) -> Settings {
     let given = Settings::from_env(&|name| resolver.environment(name).filter(|_| needed));
     let settings = given.unwrap_or_else(|error| {
         resolver.problem(error.to_string());
@@ -309,6 +333,7 @@ fn http<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Http {
         keep_alive_timeout: resolver.value(s::KEEP_ALIVE_TIMEOUT, value::positive_duration),
         http2_max_streams: resolver.value(s::HTTP2_MAX_STREAMS, value::stream_count),
         cors_origins: resolver.find_list(s::CORS_ORIGINS, str::parse),
+        ui: resolver.value(s::UI, value::on_or_off),
     }
 }
 
@@ -320,6 +345,15 @@ fn execution<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host
         max_queue_rows: resolver.value(s::MAX_QUEUE_ROWS, value::count),
         max_picture_pixels: resolver.value(s::MAX_PICTURE_PIXELS, value::count),
         request_timeout: resolver.value(s::REQUEST_TIMEOUT, value::positive_duration),
+    }
+}
+
+fn feedback<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Feedback {
+    let place = |text: &str| text.parse().map_err(|error: storage::StorageError| error.to_string());
+    Feedback {
+        place: resolver.find(s::FEEDBACK, place),
+        per_minute: resolver.value(s::FEEDBACK_RATE, value::rate),
+        max_bytes: resolver.value(s::FEEDBACK_SIZE, value::size),
     }
 }
 

@@ -4,8 +4,9 @@ use storage::Location;
 
 use super::{
     Place, Resolved,
+    group::Group,
     resolver::Settled,
-    setting::{ALL, Fallback, Group, Setting, belongs_in_file},
+    setting::{ALL, Fallback, Setting, belongs_in_file},
 };
 
 impl Resolved {
@@ -33,8 +34,8 @@ impl Resolved {
     /// How buckets are reached, as comments: that comes from variables with names of their own.
     fn store(&self) -> String {
         let models = &self.config.models;
-        let remote = |place: &Place| matches!(place.location(), Location::Bucket(_));
-        if !models.places.iter().any(remote) {
+        let mut locations = models.places.iter().map(Place::location).chain(&self.config.feedback.place);
+        if !locations.any(|location| matches!(location, Location::Bucket(_))) {
             return String::new();
         }
         let settings = format!("{:#?}", models.store).replace('\n', "\n# ");

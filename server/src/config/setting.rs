@@ -1,6 +1,8 @@
 //! The table of settings: every name, default and meaning, once. The command line, the environment, the
 //! configuration file, `--help`, `--print-config` and `docs/CONFIGURATION.md` are all read from it.
 
+use super::group::Group;
+
 /// One thing that a user can set.
 #[derive(Debug)]
 pub struct Setting {
@@ -37,38 +39,6 @@ impl Fallback {
         match self {
             Self::Value(text) | Self::Computed(text) => text,
             Self::Unset => "none",
-        }
-    }
-}
-
-/// Heading of a setting in `--help` and in the documentation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
-    /// What is served.
-    Models,
-    /// Where and how connections are taken.
-    Network,
-    /// How models run.
-    Execution,
-    /// What is written about it.
-    Logging,
-    /// Where settings come from.
-    Configuration,
-}
-
-impl Group {
-    /// Every group, in the order in which they are shown.
-    pub const ALL: [Self; 5] =
-        [Self::Models, Self::Network, Self::Execution, Self::Logging, Self::Configuration];
-
-    /// The heading itself.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Models => "Models",
-            Self::Network => "Network",
-            Self::Execution => "Execution",
-            Self::Logging => "Logging",
-            Self::Configuration => "Configuration",
         }
     }
 }
@@ -273,6 +243,15 @@ settings! {
         help: "Origins whose pages may ask this server from a browser (CORS), such as https://app.example.org, \
                separated by commas; or * for all.",
     };
+    UI = Setting {
+        key: "ui",
+        flag: "ui",
+        environment: &["DECIMA_UI"],
+        value: "WHETHER",
+        fallback: Fallback::Value("on"),
+        group: Group::Network,
+        help: "Whether browsers get a page at / to draw digits on and to send pictures from: on or off.",
+    };
     DRAIN_TIMEOUT = Setting {
         key: "drain_timeout",
         flag: "drain-timeout",
@@ -339,6 +318,35 @@ settings! {
         fallback: Fallback::Value("30s"),
         group: Group::Execution,
         help: "How long a request may wait and run before it is answered 504.",
+    };
+    FEEDBACK = Setting {
+        key: "feedback",
+        flag: "feedback",
+        environment: &["DECIMA_FEEDBACK"],
+        value: "URI",
+        fallback: Fallback::Unset,
+        group: Group::Feedback,
+        help: "Folder or s3://bucket/prefix where corrections are stored: pictures with the right answer, as the page \
+               and POST /feedback take them. Without it none are taken.",
+    };
+    FEEDBACK_RATE = Setting {
+        key: "feedback_rate",
+        flag: "feedback-rate",
+        environment: &["DECIMA_FEEDBACK_RATE"],
+        value: "COUNT",
+        fallback: Fallback::Value("60"),
+        group: Group::Feedback,
+        help: "Corrections that are taken in any minute, from all clients together, at most 10000; more are answered 429.",
+    };
+    FEEDBACK_SIZE = Setting {
+        key: "feedback_size",
+        flag: "feedback-size",
+        environment: &["DECIMA_FEEDBACK_SIZE"],
+        value: "SIZE",
+        fallback: Fallback::Value("256MiB"),
+        group: Group::Feedback,
+        help: "Pictures of corrections that are stored between the server's start and its end, in bytes; more are \
+               answered 429.",
     };
     LOG_FORMAT = Setting {
         key: "log_format",

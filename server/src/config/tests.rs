@@ -74,6 +74,7 @@ fn nothing_given_serves_the_folder_models() {
             keep_alive_timeout: Duration::from_secs(75),
             http2_max_streams: 256,
             cors_origins: None,
+            ui: true,
         },
         execution: Execution {
             device: Device::Cpu,
@@ -82,6 +83,7 @@ fn nothing_given_serves_the_folder_models() {
             max_picture_pixels: (1 << 24).try_into().unwrap(),
             request_timeout: Duration::from_secs(30),
         },
+        feedback: Feedback { place: None, per_minute: 60.try_into().unwrap(), max_bytes: 256 << 20 },
         drain: Drain { timeout: Duration::from_secs(25), delay: Duration::ZERO },
         log: Log { format: LogFormat::Json, filter: "info".into() },
         metrics_compat: MetricsCompat::default(),
@@ -340,6 +342,10 @@ fn the_store_is_reached_with_the_variables_of_the_sdk_where_it_is_needed() {
     let printed = resolved.to_toml();
     assert!(printed.contains("http://minio:9000") && !printed.contains("minio123"), "{printed}");
     assert_eq!(config(&[], &keys, &printed), resolved.config);
+
+    let feedback = resolve(&["--feedback=s3://mlpipeline/feedback"], &keys, "").unwrap();
+    assert!(feedback.to_toml().contains("http://minio:9000"), "the models' bucket is not the only one");
+    assert!(problems(&["--feedback=gs://b/p", "--feedback-rate=10001"], &[], "").len() == 2);
 
     // half a key is an error for a bucket, and of no concern for a folder
     assert!(problems(bucket, &keys[..2], "")[0].contains("AWS_SECRET_ACCESS_KEY"));

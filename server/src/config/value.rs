@@ -51,9 +51,24 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     text.to_ascii_lowercase().parse().map_err(|_| "expected true or false".into())
 }
 
+/// Whether something is there.
+pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err("expected on or off".into()),
+    }
+}
+
 /// A whole number, at least 1.
 pub(super) fn count(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "expected a whole number, at least 1".into())
+}
+
+/// So many a minute: each of the last minute is remembered.
+pub(super) fn rate(text: &str) -> Result<NonZeroUsize, String> {
+    let bounded = count(text).ok().filter(|count| count.get() <= 10_000);
+    bounded.ok_or_else(|| "expected a whole number from 1 to 10000".into())
 }
 
 /// A whole number from 1 to the largest that HTTP/2 can say.
@@ -335,6 +350,16 @@ mod tests {
         ] {
             let error = text.parse::<CorsOrigins>().unwrap_err();
             assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_left_out_is_on_or_off() {
+        for (text, value) in [("on", true), ("OFF", false), ("true", true), ("false", false)] {
+            assert_eq!(on_or_off(text), Ok(value), "{text}");
+        }
+        for text in ["", "yes", "1"] {
+            assert!(on_or_off(text).is_err(), "{text}");
         }
     }
 

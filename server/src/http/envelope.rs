@@ -112,7 +112,8 @@ mod tests {
     async fn ask(content_type: &str) -> Response {
         let (registry, second) = (Arc::new(Registry::default()), Duration::from_secs(1));
         let data_plane = Arc::new(DataPlane::new(registry, Metrics::new().unwrap(), second));
-        let state = AppState { data_plane, max_body_bytes: 1, body_read_timeout: second, traces: None };
+        let state =
+            AppState { data_plane, max_body_bytes: 1, body_read_timeout: second, traces: None, ui: true };
         let mut routes = Routes::all(state);
         routes.router = Router::new().route("/broken", post(broken));
         let request = Request::post("/broken").header(header::CONTENT_TYPE, content_type);

@@ -5,6 +5,7 @@ mod call;
 mod cors;
 mod docs;
 mod envelope;
+mod feedback;
 mod health;
 mod hushed;
 mod infer;
@@ -20,6 +21,7 @@ mod shape;
 mod socket;
 mod timer;
 mod trace;
+mod ui;
 mod unread;
 mod v1;
 
@@ -42,6 +44,8 @@ pub struct AppState {
     pub body_read_timeout: Duration,
     /// Where requests are exported as traces, if anywhere.
     pub traces: Option<Traces>,
+    /// Whether browsers get the page to draw on.
+    pub ui: bool,
 }
 
 /// Every path of the server, and every gRPC call; pages of `cors` may ask from a browser.

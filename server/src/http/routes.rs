@@ -14,11 +14,11 @@ use tower::{Service as _, ServiceBuilder, util::MapRequestLayer};
 use tower_http::{CompressionLevel, compression::CompressionLayer, decompression::RequestDecompressionLayer};
 
 use super::{
-    AppState, docs, health,
+    AppState, docs, feedback, health,
     infer::{self, Target},
     models, openapi, repository,
     timer::Awaited,
-    trace, v1,
+    trace, ui, v1,
 };
 use crate::{
     error::{ErrorCode, ServeError},
@@ -128,6 +128,7 @@ fn rest(state: AppState) -> Router {
         .route("/v2/repository/{repository}/index", post(repository::named))
         .route("/v2/repository/{repository}/models/{model}/load", post(repository::named))
         .route("/v2/repository/{repository}/models/{model}/unload", post(repository::named))
+        .route("/feedback", get(feedback::state).post(feedback::store))
         .layer(RequestDecompressionLayer::new());
     Router::new()
         .route("/v2", get(models::server))
@@ -144,7 +145,8 @@ fn rest(state: AppState) -> Router {
         .route("/v2/models/{model}/versions/{version}/config", get(models::configuration))
         .route("/v2/models/{model}/stats", get(models::statistics))
         .route("/v2/models/{model}/versions/{version}/stats", get(models::statistics))
-        .route("/", get(v1::alive))
+        .route("/", get(ui::root))
+        .route("/ui/{file}", get(ui::file))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{model}", get(v1::status))
         .route("/v1/models/{model}/versions/{version}", get(v1::status))

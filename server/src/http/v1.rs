@@ -26,7 +26,7 @@ const PREDICT: &str = "predict";
 const EXPLAIN: &str = "explain";
 
 /// Says that the server is there: what V1 clients take for its liveness.
-pub(super) async fn alive() -> Response {
+pub(super) fn alive() -> Response {
     super::reply::json(json!({ "status": "alive" }))
 }
 

@@ -9,6 +9,7 @@ use prometheus::{
 
 use super::{
     metrics_compat::{ModelCounts, ModelStages, Stage, StageDurations, triton},
+    metrics_feedback::Corrections,
     metrics_registry::{DURATION_BUCKETS, register},
     metrics_runs::{ModelRuns, Runs},
     statistics::Statistics,
@@ -53,6 +54,7 @@ pub struct Metrics {
     queue_rows: IntGaugeVec,
     runs: Runs,
     rejected: IntCounterVec,
+    corrections: Corrections,
     model_ready: IntGaugeVec,
     model_load_duration: GaugeVec,
     build_info: IntGaugeVec,
@@ -144,6 +146,7 @@ impl Metrics {
                     &["reason"],
                 )?,
             )?,
+            corrections: Corrections::new(&registry)?,
             model_ready: register(
                 &registry,
                 IntGaugeVec::new(
@@ -186,6 +189,11 @@ impl Metrics {
     /// Counts a request that was answered with an error.
     pub fn rejected(&self, code: ErrorCode) {
         self.rejected.with_label_values(&[code.label()]).inc();
+    }
+
+    /// Counts a correction of an answer of `model`, which is empty where no model was found.
+    pub fn correction(&self, model: &str, refused: Option<ErrorCode>) {
+        self.corrections.count(model, refused);
     }
 
     /// Says that a version does not answer, though it should.

@@ -3,6 +3,7 @@
 pub mod log;
 mod metrics;
 mod metrics_compat;
+mod metrics_feedback;
 mod metrics_registry;
 mod metrics_runs;
 mod statistics;

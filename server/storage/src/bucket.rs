@@ -124,6 +124,13 @@ impl BucketClient {
             })
     }
 
+    /// Writes an object with its SHA-256, over another where there is one.
+    pub(crate) async fn replace(&self, full_key: &str, content: Bytes, sha256: &str) -> Result<()> {
+        let put = self.client.put_object().bucket(&self.address.name).key(full_key);
+        let put = put.metadata(SHA256_FIELD, sha256).body(ByteStream::from(content)).send();
+        put.await.map(drop).map_err(|error| fault(&error, self.asked(full_key, "s3:PutObject")))
+    }
+
     /// Writes a new object with its SHA-256. Writing the same content again is no error: a lost answer makes
     /// a client repeat a request that had succeeded.
     pub(crate) async fn put(&self, full_key: &str, content: Bytes, sha256: &str) -> Result<()> {

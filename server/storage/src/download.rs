@@ -66,7 +66,7 @@ pub(crate) fn prepare(objects: &[Object], parent: &Path) -> Result<(TempDir, Vec
 }
 
 /// A key as a path that stays in its folder.
-fn safe(key: &str) -> Result<&Path> {
+pub(crate) fn safe(key: &str) -> Result<&Path> {
     let path = Path::new(key);
     if !key.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_))) {
         return Ok(path);
@@ -99,7 +99,7 @@ pub(crate) fn place(folder: TempDir, to: &Path) -> Result<Placed> {
 }
 
 /// Writes a folder's entries to the disk.
-fn sync(folder: &Path) -> Result<()> {
+pub(crate) fn sync(folder: &Path) -> Result<()> {
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(StorageError::io(folder, "write"))
 }
 

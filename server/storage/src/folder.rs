@@ -1,7 +1,8 @@
 //! The same operations on a folder of this machine.
 
-use std::fs::Metadata;
-use std::io;
+use std::fs::{Metadata, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -162,6 +163,29 @@ pub(crate) async fn create(path: &Path, content: &Bytes) -> Result<()> {
         },
         linked => linked.map_err(StorageError::io(path, "create")),
     }
+}
+
+/// Writes a file, over another where there is one; whoever reads sees the one or the other, and nothing in between.
+pub(crate) async fn put(root: &Path, key: &str, content: Bytes) -> Result<()> {
+    let path = root.join(download::safe(key)?);
+    let told = path.clone();
+    // all of it on a thread that may wait for the disk
+    let written = tokio::task::spawn_blocking(move || replace(&path, &content)).await;
+    written.unwrap_or_else(|error| Err(StorageError::io(&told, "write")(io::Error::other(error))))
+}
+
+fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = download::parent(path);
+    std::fs::create_dir_all(folder).map_err(StorageError::io(folder, "create"))?;
+    let mut file = tempfile::Builder::new()
+        .prefix(download::PART)
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(folder)
+        .map_err(StorageError::io(folder, "create a file in"))?;
+    file.write_all(content).map_err(StorageError::io(path, "write"))?;
+    file.as_file().sync_all().map_err(StorageError::io(path, "write"))?;
+    file.persist(path).map_err(|error| StorageError::io(path, "create")(error.error))?;
+    download::sync(folder)
 }
 
 async fn write(path: &Path, content: &[u8]) -> Result<()> {

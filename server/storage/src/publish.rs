@@ -15,6 +15,12 @@ pub(crate) async fn file(client: &BucketClient, key: &str, content: Bytes) -> Re
     client.put(&client.address.key(key), content, &sha256).await
 }
 
+/// Writes one object, over another where there is one.
+pub(crate) async fn replace(client: &BucketClient, key: &str, content: Bytes) -> Result<()> {
+    let sha256 = hex(&Sha256::digest(&content));
+    client.replace(&client.address.key(key), content, &sha256).await
+}
+
 /// Writes a version's files, its model last: see [`crate::Store::publish`].
 pub(crate) async fn files(client: &BucketClient, files: &[(&str, Bytes)]) -> Result<()> {
     let mut files: Vec<_> = files

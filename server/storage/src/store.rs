@@ -230,6 +230,21 @@ impl Store {
         }
     }
 
+    /// Writes one object, over another where there is one. It appears whole or not at all; folders that its key names are
+    /// made.
+    ///
+    /// # Errors
+    /// [`StorageError::Setting`] for a key that leads out of the store, and whatever the server or the disk reports.
+    pub async fn put(&self, key: &str, content: Bytes) -> Result<()> {
+        match &self.backend {
+            Backend::Folder(path) => folder::put(path, key, content).await,
+            Backend::Bucket(client) => {
+                download::safe(key)?;
+                self.within_deadline(publish::replace(client, key, content)).await
+            }
+        }
+    }
+
     /// The number after the highest version in this store, which is a model's folder; 1 where there is none.
     ///
     /// # Errors

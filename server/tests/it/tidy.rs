@@ -9,7 +9,7 @@ use std::{
 const FLOORS: [&[&str]; 10] = [
     &["error", "cpu_budget", "exit", "ort_library", "process", "workers"],
     &["config", "model"],
-    &["classify", "cli", "schedule", "telemetry", "validate", "preprocess", "executor"],
+    &["classify", "cli", "feedback", "schedule", "telemetry", "validate", "preprocess", "executor"],
     &["batcher"],
     &["repository"],
     &["data_plane"],

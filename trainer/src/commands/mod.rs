@@ -1,6 +1,7 @@
 //! What each subcommand does.
 
 mod data;
+mod latest;
 mod publish;
 mod train;
 
@@ -17,6 +18,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Fetch(args) => data::fetch(&args),
         Command::Synth(args) => data::synth(&args),
         Command::Prepare(args) => data::prepare(&args),
+        Command::Latest(args) => latest::latest(&args),
         Command::Train(args) => train::train(&args),
         Command::Evaluate(args) => train::evaluate(&args),
         Command::Export(args) => train::export(&args),

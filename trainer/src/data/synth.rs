@@ -3,6 +3,7 @@
 //! They are easier than handwriting and no replacement for it: a network trained on them reads what they look
 //! like, and little else.
 
+use ndarray::Array3;
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -24,7 +25,8 @@ fn part(count: usize, seed: u64, which: u64) -> Pictures {
     pixels.par_chunks_exact_mut(PIXELS).zip(&labels).enumerate().for_each(|(index, (picture, &label))| {
         draw_digit(label, &mut generator(seed, Purpose::Drawing, which, index as u64), picture);
     });
-    Pictures { pixels, labels }
+    let pixels = Array3::from_shape_vec((count, SIDE, SIDE), pixels).expect("as many pixels as were drawn");
+    Pictures::new(pixels, labels.into())
 }
 
 /// Draws one digit, `[row, column]`, bright on dark.
@@ -64,6 +66,8 @@ fn distance(point: Point, from: Point, to: Point) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::{arr1, s};
+
     use super::*;
 
     #[test]
@@ -72,7 +76,7 @@ mod tests {
         assert_eq!(drawn, draw(40, 20, 3));
         assert_ne!(drawn, draw(40, 20, 4));
         assert_ne!(drawn.train.picture(0), drawn.test.picture(0));
-        assert_eq!(drawn.test.labels[..12], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]);
+        assert_eq!(drawn.test.labels.slice(s![..12]), arr1(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use crate::data::{CLASSES, Pictures};
-use crate::evaluate::Answer;
+use crate::evaluate::Answers;
 use crate::metrics::Metrics;
 use chart::{Curve, chart};
 
@@ -31,7 +31,7 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;mar
 ///
 /// # Errors
 /// When a picture cannot be packed.
-pub fn html(metrics: &Metrics, test: &Pictures, answers: &[Answer]) -> Result<String> {
+pub fn html(metrics: &Metrics, test: &Pictures, answers: &Answers) -> Result<String> {
     let mut page = String::new();
     writeln!(page, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">")?;
     writeln!(page, "<title>Digits: training report</title><style>{STYLE}</style></head><body>")?;
@@ -95,7 +95,7 @@ fn confusion(page: &mut String, metrics: &Metrics) -> Result<()> {
         write!(page, "<th>{class}</th>")?;
     }
     writeln!(page, "</tr>")?;
-    for (label, row) in metrics.test.confusion.iter().enumerate() {
+    for (label, row) in metrics.test.confusion.rows().into_iter().enumerate() {
         write!(page, "<tr><th>{label}</th>")?;
         for (read, &count) in row.iter().enumerate() {
             let class = match (label == read, count) {
@@ -111,16 +111,15 @@ fn confusion(page: &mut String, metrics: &Metrics) -> Result<()> {
     Ok(())
 }
 
-fn mistakes(page: &mut String, test: &Pictures, answers: &[Answer]) -> Result<()> {
-    let mut wrong: Vec<(usize, &Answer)> =
-        answers.iter().enumerate().filter(|(_, answer)| !answer.is_right()).collect();
-    let certainty = |answer: &Answer| answer.probabilities[usize::from(answer.digit())];
-    wrong.sort_by(|(_, a), (_, b)| certainty(b).total_cmp(&certainty(a)));
+fn mistakes(page: &mut String, test: &Pictures, answers: &Answers) -> Result<()> {
+    let (right, certainties) = (answers.right(), answers.certainties());
+    let mut wrong: Vec<usize> = (0..answers.len()).filter(|&index| !right[index]).collect();
+    wrong.sort_by(|&a, &b| certainties[b].total_cmp(&certainties[a]));
     writeln!(page, "<div class=\"mistakes\">")?;
-    for (index, answer) in wrong.iter().take(MISTAKES_SHOWN) {
-        let source = picture::data_uri(test.picture(*index))?;
-        let (read, label) = (answer.digit(), answer.label);
-        let certain = 100.0 * certainty(answer);
+    for &index in wrong.iter().take(MISTAKES_SHOWN) {
+        let source = picture::data_uri(&test.picture(index))?;
+        let (read, label) = (answers.digit(index), answers.labels[index]);
+        let certain = 100.0 * certainties[index];
         writeln!(
             page,
             "<figure><img src=\"{source}\" alt=\"test picture {index}\"><figcaption>{label} read as {read}, \

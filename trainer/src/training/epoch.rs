@@ -123,7 +123,7 @@ fn fill_distorted(workspace: &mut Workspace, pictures: &Pictures, chunk: &[u32],
     let targets = workspace.pictures.chunks_exact_mut(PIXELS).zip(&mut workspace.labels);
     for (&index, (out, label)) in chunk.iter().zip(targets) {
         let mut generator = generator(seed, Purpose::Augmentation, epoch as u64, u64::from(index));
-        augment::distort(pictures.picture(index as usize), &mut generator, out);
+        augment::distort(pictures.row_major(index as usize), &mut generator, out);
         normalise(out);
         *label = pictures.labels[index as usize];
     }

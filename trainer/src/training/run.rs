@@ -112,8 +112,8 @@ pub fn train(
             learning_rate: outcome.learning_rate,
             train_loss: outcome.loss,
             train_accuracy: outcome.accuracy,
-            holdout_loss: measured.then(|| evaluate::mean_loss(&answers)),
-            holdout_accuracy: measured.then(|| evaluate::accuracy(&answers)),
+            holdout_loss: measured.then(|| answers.mean_loss()),
+            holdout_accuracy: measured.then(|| answers.accuracy()),
             train_seconds: outcome.seconds,
         };
         observer.epoch(&record);

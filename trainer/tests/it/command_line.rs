@@ -16,7 +16,7 @@ fn a_command_line_that_cannot_be_understood_exits_with_64() {
 #[test]
 fn help_names_every_step() {
     let help = String::from_utf8(succeed(&["--help"]).stdout).unwrap();
-    for step in ["fetch", "synth", "prepare", "train", "evaluate", "export", "publish", "run"] {
+    for step in ["fetch", "synth", "prepare", "latest", "train", "evaluate", "export", "publish", "run"] {
         assert!(help.contains(&format!("\n  {step} ")), "{step} is missing in\n{help}");
     }
 }

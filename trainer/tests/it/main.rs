@@ -4,6 +4,7 @@
 mod accuracy;
 mod command_line;
 mod fetching;
+mod latest;
 mod onnx;
 mod publishing;
 mod support;

@@ -11,7 +11,7 @@ use crate::support::{succeed, text, trained};
 fn drawn_digits_are_learnt() {
     let metrics = Metrics::load(&trained().join("out/metrics.json")).unwrap();
     assert!(metrics.test.accuracy > 0.9, "accuracy {}", metrics.test.accuracy);
-    let counted: u32 = metrics.test.confusion.iter().flatten().sum();
+    let counted: u32 = metrics.test.confusion.sum();
     assert_eq!(counted, 500);
     assert!(metrics.parameters <= 100_000);
 }

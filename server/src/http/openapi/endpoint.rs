@@ -15,6 +15,7 @@ use crate::error::ErrorCode::{self, Internal, InvalidArgument, MethodNotAllowed,
 pub(super) enum Group {
     Inference,
     Models,
+    Feedback,
     Server,
     Repository,
     V1,
@@ -22,13 +23,21 @@ pub(super) enum Group {
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Inference, Self::Models, Self::Server, Self::Repository, Self::V1, Self::Documentation];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Inference,
+        Self::Models,
+        Self::Feedback,
+        Self::Server,
+        Self::Repository,
+        Self::V1,
+        Self::Documentation,
+    ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Inference => "Inference",
             Self::Models => "Models",
+            Self::Feedback => "Feedback",
             Self::Server => "Server",
             Self::Repository => "Repository",
             Self::V1 => "V1",
@@ -40,6 +49,9 @@ impl Group {
         match self {
             Self::Inference => "Asking a model.",
             Self::Models => "What there is, what it takes and gives, and what it has done.",
+            Self::Feedback => {
+                "Corrections of what a model answered, where `--feedback` names a place for them."
+            }
             Self::Server => "Health, metadata and metrics.",
             Self::Repository => "Which models are there, and loading and unloading them.",
             Self::V1 => "The protocol of KServe's first servers and of TensorFlow Serving.",
@@ -65,6 +77,8 @@ pub(super) struct Endpoint {
     harmless: bool,
     body: Option<RequestBody>,
     answer: Option<Response>,
+    /// The status of success.
+    success: &'static str,
     faults: Vec<ErrorCode>,
 }
 
@@ -95,6 +109,7 @@ impl Endpoint {
             harmless: true,
             body: None,
             answer: None,
+            success: "200",
             // No path takes every method, and a fault of the server can happen on any.
             faults: vec![MethodNotAllowed, Internal],
         }
@@ -169,7 +184,13 @@ impl Endpoint {
         self
     }
 
-    /// Answers 200 with JSON.
+    /// Answers 201 instead of 200.
+    pub(super) fn creates(mut self) -> Self {
+        self.success = "201";
+        self
+    }
+
+    /// Answers with JSON.
     pub(super) fn gives(mut self, schema: &'static str, example: Value) -> Self {
         self.answer = Some(answer("Success.", Some(("application/json", schema, Some(example)))));
         self
@@ -181,6 +202,15 @@ impl Endpoint {
         let mut success = answer("Success.", None);
         success.content.insert(media_type.to_owned(), text.into());
         self.answer = Some(success);
+        self
+    }
+
+    /// Answers 200 with a text as well.
+    pub(super) fn or_gives_text(mut self, media_type: &str) -> Self {
+        let text = ContentBuilder::new().schema(Some(Object::with_type(Type::String))).build();
+        if let Some(answer) = &mut self.answer {
+            answer.content.insert(media_type.to_owned(), text.into());
+        }
         self
     }
 
@@ -221,7 +251,7 @@ impl Endpoint {
             operation = operation.description(Some(self.details));
         }
         if let Some(answer) = &self.answer {
-            operation = operation.response("200", answer.clone());
+            operation = operation.response(self.success, answer.clone());
         }
         for fault in &self.faults {
             operation = operation.response(fault.http().to_string(), Ref::from_response_name(fault.label()));
@@ -240,6 +270,7 @@ fn path_parameters(path: &str, examples: bool) -> impl Iterator<Item = Parameter
     path.split('{').skip(1).filter_map(|part| part.split_once('}')).map(move |(name, _)| {
         let (description, example) = match name {
             "model" => ("Name of the model.", "digits"),
+            "file" => ("Name of the file.", "app.js"),
             _ => ("Version of the model.", "1"),
         };
         let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));

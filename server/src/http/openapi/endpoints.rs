@@ -8,17 +8,20 @@ use utoipa::openapi::{Object, ObjectBuilder, Type};
 use super::{
     endpoint::{
         Endpoint,
-        Group::{Documentation, Inference, Models, Repository, Server, V1},
+        Group::{Documentation, Feedback, Inference, Models, Repository, Server, V1},
     },
     examples,
 };
 use crate::error::ErrorCode::{
-    DeadlineExceeded, InvalidArgument, Overloaded, PayloadTooLarge, RequestTimeout, Unavailable,
+    DeadlineExceeded, InvalidArgument, NotFound, Overloaded, PayloadTooLarge, RequestTimeout, Unavailable,
     UnsupportedEncoding,
 };
 
 pub(super) fn all() -> Vec<Endpoint> {
-    [inference(), models(), server(), repository(), v1(), documentation()].into_iter().flatten().collect()
+    [inference(), models(), feedback(), server(), repository(), v1(), documentation()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 const JSON_LENGTH: &str = "Inference-Header-Content-Length";
@@ -84,6 +87,26 @@ fn models() -> Vec<Endpoint> {
     ]
 }
 
+fn feedback() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(Feedback, "/feedback", "feedback", "Whether corrections are taken")
+            .gives("FeedbackState", json!({ "enabled": true }))
+            .fails(&[NotFound]),
+        Endpoint::post(Feedback, "/feedback", "correct", "Say what is on a picture")
+            .details(
+                "The picture (PNG, JPEG, WebP, GIF or BMP, at most 1 MiB) is stored as it came, with its label, for a \
+                 later training. The label is one of the model's, or the index of a class. The Content-Type must be \
+                 application/json.",
+            )
+            .takes("Correction", true, [("A seven", examples::correction())])
+            .gives("Stored", examples::stored())
+            .creates()
+            .of_a_model()
+            .fails(&BODY)
+            .fails(&[Overloaded]),
+    ]
+}
+
 fn server() -> Vec<Endpoint> {
     vec![
         Endpoint::get(Server, "/v2", "server", "Name, version and extensions").gives(
@@ -128,7 +151,9 @@ fn repository() -> Vec<Endpoint> {
 fn v1() -> Vec<Endpoint> {
     vec![
         Endpoint::get(V1, "/", "alive", "Whether the server is there")
-            .gives("Alive", json!({ "status": "alive" })),
+            .details("Clients that accept HTML get the page to draw on, unless `--ui` is off.")
+            .gives("Alive", json!({ "status": "alive" }))
+            .or_gives_text("text/html"),
         Endpoint::get(V1, "/v1/models", "v1_models", "Names of all models")
             .gives("ModelNames", json!({ "models": ["digits"] })),
         Endpoint::get(V1, "/v1/models/{model}", "v1_model", "Whether a model answers")
@@ -153,5 +178,9 @@ fn documentation() -> Vec<Endpoint> {
         Endpoint::get(Documentation, "/docs/app.js", "docs_script", "Its script")
             .gives_text("text/javascript"),
         Endpoint::get(Documentation, "/docs/style.css", "docs_style", "Its looks").gives_text("text/css"),
+        Endpoint::get(Documentation, "/ui/{file}", "ui", "A part of the page to draw on, which is at `/`")
+            .gives_text("text/javascript")
+            .or_gives_text("text/css")
+            .fails(&[NotFound]),
     ]
 }

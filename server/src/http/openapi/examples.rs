@@ -86,3 +86,17 @@ pub(super) fn statistics() -> Value {
         "memory_usage": [],
     }] })
 }
+
+/// A seven in black on white, 28 x 28, as a PNG in base64.
+const SEVEN: &str = concat!(
+    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAQ0lEQVR42sXSQQoAMAgDwf3/p9uzlE2gh9brIGKUFYp/yKx7RGce",
+    "ndMi6ioU1BAoqPFRUIOnoJ6MgnpsCuqbkPDZa245t6d176zK4AAAAABJRU5ErkJggg==",
+);
+
+pub(super) fn correction() -> Value {
+    json!({ "model": "digits", "version": "1", "picture": SEVEN, "label": "7" })
+}
+
+pub(super) fn stored() -> Value {
+    json!({ "stored": "7/c19b3ae22c3755299ed4a86ce0650f7aed43dedd24d5057655741348f10e2d3c.png" })
+}

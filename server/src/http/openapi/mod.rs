@@ -5,6 +5,7 @@
 mod endpoint;
 mod endpoints;
 mod examples;
+mod feedback_schemas;
 mod schemas;
 #[cfg(test)]
 mod tests;
@@ -82,10 +83,14 @@ const fn description(code: ErrorCode) -> &'static str {
         ErrorCode::NotFound => "There is no such model, version or path.",
         ErrorCode::MethodNotAllowed => "The path does not take this method.",
         ErrorCode::RequestTimeout => "The body did not arrive in time.",
-        ErrorCode::PayloadTooLarge => "The body is too large.",
-        ErrorCode::UnsupportedEncoding => "The body's encoding is neither gzip nor deflate.",
+        ErrorCode::PayloadTooLarge => "The body or the picture is too large.",
+        ErrorCode::UnsupportedEncoding => {
+            "The body's encoding is neither gzip nor deflate, or its type is not the one that is asked for."
+        }
         ErrorCode::Overloaded => "Too much is waiting already.",
-        ErrorCode::Unavailable => "The model is loading or unloaded, or the server is starting or stopping.",
+        ErrorCode::Unavailable => {
+            "The model is loading or unloaded, the server is starting or stopping, or a store does not answer."
+        }
         ErrorCode::DeadlineExceeded => "The request's time ran out.",
         ErrorCode::Internal => "The server failed, or ONNX Runtime did.",
         ErrorCode::Unimplemented => "A part of the protocol that the server does not have.",

@@ -9,6 +9,8 @@ use utoipa::{
     openapi::{ComponentsBuilder, ObjectBuilder, RefOr, Schema, Type},
 };
 
+use super::feedback_schemas::{Correction, FeedbackState, Label, Stored};
+
 /// Every schema, under its name.
 pub(super) fn components() -> ComponentsBuilder {
     ComponentsBuilder::new()
@@ -43,6 +45,10 @@ pub(super) fn components() -> ComponentsBuilder {
         .schema_from::<InferOutput>()
         .schema_from::<OutputTensor>()
         .schema_from::<IndexEntry>()
+        .schema_from::<FeedbackState>()
+        .schema_from::<Correction>()
+        .schema_from::<Label>()
+        .schema_from::<Stored>()
 }
 
 /// What went wrong, with what came and what was expected.

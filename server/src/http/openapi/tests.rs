@@ -25,6 +25,7 @@ fn server() -> Envelope {
             max_body_bytes: 1 << 20,
             body_read_timeout: Duration::from_secs(1),
             traces: None,
+            ui: true,
         },
         None,
     )

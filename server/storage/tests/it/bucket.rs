@@ -144,3 +144,17 @@ async fn content_is_checked_against_what_was_published_and_expected() {
     let error = store.download(&objects, &to, &quiet).await.unwrap_err();
     assert!(error.to_string().contains("but 11ee was expected"), "{error}");
 }
+
+#[tokio::test]
+async fn what_is_put_into_a_bucket_replaces_what_was_there() {
+    let mut minio = minio_with_bucket().await;
+    let store = store(&minio, "models/feedback");
+    for content in ["one", "two"] {
+        store.put("7/picture.png", Bytes::from(content)).await.unwrap();
+        assert_eq!(store.read("7/picture.png", 9).await.unwrap(), content);
+    }
+    assert!(matches!(store.put("../out", Bytes::new()).await, Err(StorageError::Setting { .. })));
+    assert_eq!(keys(&store.list().await.unwrap()), ["7/picture.png"]);
+    minio.stop().await;
+    assert!(store.put("7/other.png", Bytes::new()).await.unwrap_err().is_transient());
+}

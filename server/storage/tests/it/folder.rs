@@ -120,3 +120,22 @@ async fn a_version_is_published_whole_and_once() {
     assert_eq!(names(&folder), ["1", "config.toml"]);
     assert_eq!(digits.next_version().await.unwrap(), 2);
 }
+
+#[tokio::test]
+async fn what_is_put_replaces_what_was_there_and_stays_below_the_store() {
+    let root = TempDir::new().unwrap();
+    let place = root.path().join("place");
+    let store = store(&place);
+    for content in ["one", "two"] {
+        store.put("7/picture.png", Bytes::from(content)).await.unwrap();
+        assert_eq!(store.read("7/picture.png", 9).await.unwrap(), content);
+    }
+    assert_eq!(names(&place.join("7")), ["picture.png"]);
+    for key in ["../out", "/out", "7/../../out", "", "..", "."] {
+        assert!(matches!(store.put(key, Bytes::new()).await, Err(StorageError::Setting { .. })), "{key}");
+    }
+    assert_eq!(names(root.path()), ["place"]);
+    fs::write(root.path().join("file"), "").unwrap();
+    let error = self::store(&root.path().join("file")).put("7/picture.png", Bytes::new()).await.unwrap_err();
+    assert!(error.to_string().contains("cannot create"), "{error}");
+}

@@ -2,6 +2,7 @@
 
 mod client;
 mod collector;
+pub(crate) mod corrections;
 mod engine;
 pub(crate) mod graphs;
 mod grpc;

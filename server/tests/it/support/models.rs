@@ -29,7 +29,7 @@ fn element_type(datatype: Datatype) -> i32 {
     }
 }
 
-pub(super) fn tensor(name: &str, datatype: Datatype, dims: &[&str]) -> ValueInfoProto {
+pub(crate) fn tensor(name: &str, datatype: Datatype, dims: &[&str]) -> ValueInfoProto {
     let dimension = |dim: &&str| Dimension {
         value: Some(
             dim.parse()
@@ -45,7 +45,7 @@ pub(super) fn tensor(name: &str, datatype: Datatype, dims: &[&str]) -> ValueInfo
     }
 }
 
-pub(super) fn node(operator: &str, inputs: &[&str], output: &str) -> NodeProto {
+pub(crate) fn node(operator: &str, inputs: &[&str], output: &str) -> NodeProto {
     NodeProto {
         input: inputs.iter().map(|&input| input.to_owned()).collect(),
         output: vec![output.to_owned()],
@@ -54,7 +54,7 @@ pub(super) fn node(operator: &str, inputs: &[&str], output: &str) -> NodeProto {
     }
 }
 
-pub(super) fn constant(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
+pub(crate) fn constant(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
     let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into();
     TensorProto {
         dims: dims.to_vec(),
@@ -65,7 +65,7 @@ pub(super) fn constant(name: &str, dims: &[i64], values: &[f32]) -> TensorProto 
     }
 }
 
-pub(super) fn model(graph: GraphProto) -> Vec<u8> {
+pub(crate) fn model(graph: GraphProto) -> Vec<u8> {
     ModelProto {
         ir_version: 8,
         producer_name: "tests".into(),

@@ -1,0 +1,248 @@
+// The page: what is drawn is read as it is drawn. No library, nothing from elsewhere.
+
+import { HEIGHT, Pad, WIDTH } from "./pad.js";
+import * as pictures from "./pictures.js";
+import { Reader } from "./reader.js";
+import { Result } from "./result.js";
+import * as server from "./server.js";
+import * as snippets from "./snippets.js";
+
+const RELOAD = 2000; // milliseconds until models that are not there yet are looked for again
+const $ = (id) => document.getElementById(id);
+const hint = $("hint").textContent;
+
+let model; // the one that reads
+let all = []; // models
+let reading; // the last answer, with the picture that it is of
+let chosen; // the digit whose bars are shown
+let isTaught = false; // whether corrections are kept
+
+const result = new Result((digit) => {
+  chosen = digit;
+  pad?.frame(reading?.digits.length > 1 && digit?.box ? reading.picture.onPaper(digit.box) : undefined);
+  offer();
+});
+
+const reader = new Reader({
+  async read(signal) {
+    const picture = await pad.picture();
+    const by = model;
+    return { ...await server.read(by, picture, signal), picture, by };
+  },
+  show(answer) {
+    reading = answer;
+    result.show(answer, answer.by, newest(answer));
+  },
+  fail(error) {
+    if (error.status === 400 && /no ink/.test(error.message)) {
+      reading = undefined;
+      return result.empty("There is too little here to read.");
+    }
+    if (error.status === 404) findModels();
+    const again = error.retry === undefined ? "" : " Trying again …";
+    result.fail(`${error.message}${again}`);
+    offer();
+    return error.retry === undefined ? undefined : 1000 * error.retry;
+  },
+  busy: (isBusy) => $("result").setAttribute("aria-busy", isBusy),
+});
+
+/** Which digit was drawn last: the one whose box is nearest to the pen. */
+function newest({ digits, picture }) {
+  const point = pad.lastPoint;
+  if (!point || digits.length < 2) return 0;
+  const far = ({ box }) => {
+    const { left, top, width, height } = picture.onPaper(box);
+    const outside = (at, start, length) => Math.max(start - at, at - start - length, 0);
+    return Math.hypot(outside(point.x, left, width), outside(point.y, top, height));
+  };
+  const distances = digits.map(far);
+  return distances.indexOf(Math.min(...distances));
+}
+
+const pad = new Pad($("pad"), (what) => {
+  if (what === "replaced" || pad.isEmpty) {
+    reader.drop();
+    reading = undefined;
+    result.empty();
+  }
+  const { isEmpty } = pad;
+  const strokes = pad.items.filter(({ points }) => points).length;
+  $("invitation").hidden = !isEmpty;
+  $("undo").disabled = !pad.canUndo;
+  $("clear").disabled = isEmpty;
+  say();
+  if (what !== "drawn") {
+    const shown = pad.items[0]?.picture ? "a picture" : `${strokes} ${strokes === 1 ? "stroke" : "strokes"}`;
+    $("pad").setAttribute("aria-label", isEmpty ? "Drawing area, empty" : `Drawing area with ${shown}`);
+  }
+  offer();
+  if (!isEmpty && model && what !== "ended") reader.want();
+});
+
+/** Below the paper: what goes wrong with a picture, or how to begin. */
+function say(problem) {
+  $("hint").textContent = problem ?? hint;
+  $("hint").classList.toggle("is-bad", problem !== undefined);
+}
+
+/** What can be done with an answer is offered where there is one. */
+function offer() {
+  const isRead = reading !== undefined && !pad.isEmpty;
+  $("curl").disabled = $("python").disabled = !isRead;
+  $("copied").textContent = "";
+  $("teach").hidden = !isTaught || model?.kind !== "mnist";
+  for (const button of $("labels").children) button.disabled = !isRead;
+  if (pad.isDrawing || !isRead) $("thanks").textContent = "";
+}
+
+// Models
+
+async function findModels() {
+  try {
+    all = await server.models();
+    const isWaiting = all.some(({ isLoading }) => isLoading) || (all.length === 0 && !await server.isReady());
+    listModels(isWaiting);
+    if (isWaiting) setTimeout(findModels, RELOAD);
+  } catch (error) {
+    result.fail(`${error.message}${error.retry === undefined ? "" : " Trying again …"}`);
+    if (error.retry !== undefined) setTimeout(findModels, 1000 * error.retry);
+  }
+}
+
+function listModels(isWaiting) {
+  const usable = all.filter(({ kind }) => kind);
+  const others = all.filter(({ kind, isLoading }) => !kind && !isLoading);
+  const options = usable.map(({ name }) => new Option(name, name));
+  $("model").replaceChildren(...options.length ? options : [new Option(isWaiting ? "Loading …" : "None", "")]);
+  $("model").disabled = usable.length === 0;
+  const names = others.map(({ name }) => name).join(", ");
+  $("others").hidden = others.length === 0;
+  const link = Object.assign(document.createElement("a"), { href: "docs", textContent: "ask them on the API's page" });
+  $("others").replaceChildren(`Served here, but they take no pictures: ${names}; `, link, ".");
+  choose(usable.find(({ name }) => name === model?.name) ?? usable[0]);
+  if (usable.length) return;
+  if (isWaiting) return result.empty("The server is still loading its models. This page goes on by itself.");
+  result.empty(others.length
+    ? `None of the models here takes pictures: ${names}. The API's page, linked below, shows how to ask them.`
+    : "This server has no models yet.");
+}
+
+function choose(next) {
+  const isOther = next?.name !== model?.name || next?.kind !== model?.kind;
+  model = next;
+  if (!isOther) return;
+  reader.drop();
+  reading = undefined;
+  if (model) {
+    $("model").value = model.name;
+    $("title").textContent = model.kind === "mnist" ? "Draw a digit" : "Show a picture";
+    $("invitation").innerText = model.kind === "mnist" ? "Draw a digit here,\nor several side by side" : "Open, drop or paste a picture,\nor draw one";
+  }
+  result.kind = model?.kind ?? "mnist";
+  if (model && !pad.isEmpty) reader.want();
+}
+
+$("model").addEventListener("change", () => choose(all.find(({ name }) => name === $("model").value)));
+
+// Tools
+
+$("undo").addEventListener("click", () => pad.undo());
+$("clear").addEventListener("click", () => pad.clear());
+$("width").addEventListener("input", () => {
+  pad.penWidth = Number($("width").value);
+  $("nib").setAttribute("r", pad.penWidth / 2);
+});
+addEventListener("keydown", (event) => {
+  const isUndo = (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "z";
+  if (!isUndo || $("viewfinder").open) return;
+  event.preventDefault();
+  pad.undo();
+});
+
+// Pictures
+
+async function put(file) {
+  try {
+    pad.put(await pictures.fromFile(file));
+  } catch (error) {
+    say(error.message);
+  }
+}
+
+for (const id of ["file", "capture"]) {
+  $(id).addEventListener("change", () => {
+    const [file] = $(id).files;
+    if (file) put(file);
+    $(id).value = ""; // so that the same file can be chosen again
+  });
+}
+$("open").addEventListener("click", () => $("file").click());
+const openCamera = pictures.camera(
+  { dialog: $("viewfinder"), video: $("video"), take: $("take"), leave: $("leave") },
+  { taken: (picture) => pad.put(picture), refused: say },
+);
+$("camera").addEventListener("click", () => {
+  // Without TLS a browser gives no camera to a page; phones have one behind the choice of a file.
+  if (navigator.mediaDevices?.getUserMedia) openCamera();
+  else $("capture").click();
+});
+addEventListener("paste", (event) => {
+  const file = pictures.fileIn(event.clipboardData);
+  if (file) put(file);
+});
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  $("paper").classList.add("is-target");
+});
+addEventListener("dragleave", (event) => { if (!event.relatedTarget) $("paper").classList.remove("is-target"); });
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  $("paper").classList.remove("is-target");
+  const file = pictures.fileIn(event.dataTransfer);
+  if (file) put(file);
+  else say("There is no picture in what was dropped.");
+});
+
+// What comes of an answer
+
+for (const [id, snippet] of [["curl", snippets.curl], ["python", snippets.python]]) {
+  $(id).addEventListener("click", async () => {
+    try {
+      const picture = reading.picture.revision === pad.revision ? reading.picture : await pad.picture();
+      await snippets.copy(snippet(server.pictureAddress(model), picture.type, picture.base64));
+      $("copied").textContent = "Copied";
+      $("copied").classList.remove("is-bad");
+    } catch (error) {
+      $("copied").textContent = error.message;
+    }
+  });
+}
+
+async function teach(label) {
+  const { digits, picture, version, by } = reading;
+  try {
+    const one = digits.length > 1 ? await pad.part(picture.onPaper(chosen.box)) : picture.base64;
+    await server.teach({ model: by.name, version, picture: one, label });
+    $("thanks").textContent = `Thank you: kept as a ${label}.`;
+    $("thanks").classList.remove("is-bad");
+  } catch (error) {
+    $("thanks").textContent = `Not kept. ${error.message}`;
+    $("thanks").classList.add("is-bad");
+  }
+}
+
+for (const label of "0123456789") {
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: label, disabled: true });
+  button.setAttribute("aria-label", `It is a ${label}`);
+  button.addEventListener("click", () => teach(label));
+  $("labels").append(button);
+}
+
+$("paper").style.aspectRatio = `${WIDTH} / ${HEIGHT}`;
+result.empty();
+server.takesFeedback().then((does) => {
+  isTaught = does;
+  offer();
+});
+findModels();

@@ -1,0 +1,217 @@
+// The paper: what is drawn is kept as strokes, and drawn anew at whatever size and density the paper has.
+
+/** The paper's own units: its pictures have so many pixels, whatever the screen. */
+export const WIDTH = 480;
+export const HEIGHT = 360;
+
+const BLANK = "#fff";
+const INK = "#000";
+
+/** Where a picture lies on the paper: as large as it fits, in the middle. */
+function place({ width, height }) {
+  const scale = Math.min(WIDTH / width, HEIGHT / height);
+  return { scale, left: (WIDTH - width * scale) / 2, top: (HEIGHT - height * scale) / 2 };
+}
+
+function paint(context, items, ink) {
+  context.lineCap = context.lineJoin = "round";
+  context.strokeStyle = ink;
+  for (const { picture, width, points } of items) {
+    if (picture) {
+      const { scale, left, top } = place(picture);
+      context.drawImage(picture.bitmap, left, top, picture.width * scale, picture.height * scale);
+      continue;
+    }
+    context.lineWidth = width;
+    context.beginPath();
+    context.moveTo(points[0].x, points[0].y);
+    context.lineTo(points[0].x + .01, points[0].y); // so that a touch leaves a dot
+    for (const { x, y } of points) context.lineTo(x, y);
+    context.stroke();
+  }
+}
+
+function canvas(width, height) {
+  return Object.assign(document.createElement("canvas"), { width, height });
+}
+
+const png = (from) => new Promise((resolve, reject) => {
+  from.toBlob((blob) => blob ? resolve(blob) : reject(new Error("no room for a picture")), "image/png");
+});
+
+/** The bytes of a blob in base64. */
+export const base64 = (blob) => new Promise((resolve, reject) => {
+  const reader = new FileReader();
+  reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+  reader.onerror = () => reject(reader.error);
+  reader.readAsDataURL(blob);
+});
+
+export class Pad {
+  #canvas;
+  #history = []; // strokes, pictures, and `{ clear: true }`
+  #stroke; // the one being drawn, with its pointer
+  #frame;
+  #box;
+
+  /** `changed(what)` hears of each change: "drawn" for more of a stroke, "ended", and "replaced" for anything else. */
+  constructor(element, changed) {
+    this.#canvas = element;
+    this.changed = changed;
+    this.penWidth = 22;
+    this.revision = 0;
+    element.addEventListener("pointerdown", (event) => this.#begin(event));
+    element.addEventListener("pointermove", (event) => this.#move(event));
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+      element.addEventListener(end, (event) => this.#end(event));
+    }
+    element.addEventListener("contextmenu", (event) => { if (this.#stroke) event.preventDefault(); });
+    element.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // no scroll, no zoom
+    new ResizeObserver(() => this.redraw()).observe(element);
+    addEventListener("resize", () => this.redraw()); // the density may have changed alone
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
+  }
+
+  /** What is on the paper, lowest first. */
+  get items() {
+    const start = this.#history.findLastIndex(({ clear, picture }) => clear || picture);
+    return this.#history.slice(start < 0 || this.#history[start].picture ? Math.max(start, 0) : start + 1);
+  }
+
+  get isEmpty() { return this.items.length === 0; }
+  get canUndo() { return this.#history.length > 0; }
+  get isDrawing() { return this.#stroke !== undefined; }
+
+  /** The last point drawn, if a stroke was the last. */
+  get lastPoint() { return this.items.at(-1)?.points?.at(-1); }
+
+  clear() {
+    if (!this.isEmpty) this.#replace(() => this.#history.push({ clear: true }));
+  }
+
+  undo() {
+    if (this.canUndo) this.#replace(() => this.#history.pop());
+  }
+
+  /** Shows a picture: `bitmap` with `width` and `height`, and its `blob`. */
+  put(picture) {
+    this.#replace(() => this.#history.push({ picture }));
+  }
+
+  /** Frames a part of the paper, or none. */
+  frame(box) {
+    this.#box = box;
+    this.redraw();
+  }
+
+  #replace(change) {
+    this.#stroke = undefined; // whoever still holds the pen draws no further
+    this.#box = undefined;
+    change();
+    this.#touched("replaced");
+  }
+
+  #touched(what) {
+    this.revision++;
+    this.redraw();
+    this.changed(what);
+  }
+
+  /** A place on the screen as one on the paper, wherever the page is scrolled to and however large it is shown. */
+  #point({ clientX, clientY }) {
+    const { left, top } = this.#canvas.getBoundingClientRect();
+    const { clientLeft, clientTop, clientWidth, clientHeight } = this.#canvas;
+    return { x: (clientX - left - clientLeft) / clientWidth * WIDTH, y: (clientY - top - clientTop) / clientHeight * HEIGHT };
+  }
+
+  #begin(event) {
+    if (this.#stroke || event.button !== 0) return; // a second finger, or another button
+    event.preventDefault();
+    try { this.#canvas.setPointerCapture(event.pointerId); } catch { /* it is up again already */ }
+    this.#stroke = { pointer: event.pointerId, width: this.penWidth, points: [this.#point(event)] };
+    this.#box = undefined;
+    this.#history.push(this.#stroke);
+    this.#touched("drawn");
+  }
+
+  #move(event) {
+    if (event.pointerId !== this.#stroke?.pointer) return;
+    if (event.buttons === 0) return this.#end(event); // released where nobody told
+    const between = event.getCoalescedEvents?.() ?? [];
+    this.#stroke.points.push(...(between.length ? between : [event]).map((each) => this.#point(each)));
+    this.#touched("drawn");
+  }
+
+  #end(event) {
+    if (event.pointerId !== this.#stroke?.pointer) return;
+    this.#stroke = undefined;
+    this.changed("ended");
+  }
+
+  /** Draws everything at the next frame. */
+  redraw() {
+    if (this.#frame) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = undefined;
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const { clientWidth, clientHeight } = this.#canvas;
+    const width = Math.max(1, Math.round(clientWidth * devicePixelRatio));
+    const height = Math.max(1, Math.round(clientHeight * devicePixelRatio));
+    if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
+    const style = getComputedStyle(this.#canvas);
+    const context = this.#canvas.getContext("2d");
+    context.setTransform(width / WIDTH, 0, 0, height / HEIGHT, 0, 0);
+    context.clearRect(0, 0, WIDTH, HEIGHT);
+    const ink = style.getPropertyValue(this.items[0]?.picture ? "--accent" : "--ink");
+    paint(context, this.items, ink);
+    if (!this.#box) return;
+    const { left, top, width: wide, height: high } = this.#box;
+    context.lineWidth = 1.5;
+    context.setLineDash([5, 4]);
+    context.strokeStyle = style.getPropertyValue("--accent");
+    context.strokeRect(left - 6, top - 6, wide + 12, high + 12);
+    context.setLineDash([]);
+  }
+
+  #flat() {
+    const flat = canvas(WIDTH, HEIGHT);
+    const context = flat.getContext("2d");
+    context.fillStyle = BLANK;
+    context.fillRect(0, 0, WIDTH, HEIGHT);
+    paint(context, this.items, INK);
+    return flat;
+  }
+
+  /** What is on the paper as an encoded picture; `onPaper` says where on the paper a box of it lies. */
+  async picture() {
+    const { revision, items } = this;
+    if (items.length === 1 && items[0].picture) {
+      const { picture } = items[0];
+      const { scale, left, top } = place(picture);
+      const onPaper = (box) => ({
+        left: left + box.left * scale, top: top + box.top * scale, width: box.width * scale, height: box.height * scale,
+      });
+      return { revision, type: picture.blob.type, base64: await base64(picture.blob), onPaper };
+    }
+    const blob = await png(this.#flat());
+    return { revision, type: blob.type, base64: await base64(blob), onPaper: (box) => box };
+  }
+
+  /** A part of the paper alone on white. */
+  async part(box) {
+    const margin = 24;
+    const cut = canvas(Math.ceil(box.width) + 2 * margin, Math.ceil(box.height) + 2 * margin);
+    const context = cut.getContext("2d");
+    context.fillStyle = BLANK;
+    context.fillRect(0, 0, cut.width, cut.height);
+    context.beginPath();
+    context.rect(margin - 1, margin - 1, box.width + 2, box.height + 2);
+    context.clip();
+    context.drawImage(this.#flat(), margin - box.left, margin - box.top);
+    return base64(await png(cut));
+  }
+}

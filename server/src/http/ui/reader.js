@@ -1,0 +1,62 @@
+// When to ask: as often as the pause allows, never twice at once, and nothing of what was cleared is shown.
+
+const PAUSE = 120; // milliseconds from one question to the next
+
+export class Reader {
+  #wanted = false;
+  #control;
+  #timer;
+  #asked = -Infinity;
+
+  /**
+   * `read(signal)` asks; `show` gets what it gives and `fail` what it throws, unless that has been dropped; `fail` may say
+   * in how many milliseconds to ask again. `busy` hears whether an answer is still to come.
+   */
+  constructor({ read, show, fail, busy }) {
+    Object.assign(this, { read, show, fail, busy });
+  }
+
+  /** Something has changed that should be read; in `delay` milliseconds, or as soon as may be. */
+  want(delay = 0) {
+    this.#wanted = true;
+    this.busy(true);
+    this.#schedule(delay);
+  }
+
+  /** Nothing that was asked so far matters any more. */
+  drop() {
+    this.#wanted = false;
+    clearTimeout(this.#timer);
+    this.#control?.abort();
+    this.#control = undefined;
+    this.busy(false);
+  }
+
+  #schedule(delay) {
+    if (this.#control) return; // the answer brings the next question
+    clearTimeout(this.#timer);
+    const wait = Math.max(delay, this.#asked + PAUSE - performance.now());
+    if (wait > 0) this.#timer = setTimeout(() => this.#ask(), wait);
+    else this.#ask();
+  }
+
+  async #ask() {
+    const control = new AbortController();
+    this.#control = control;
+    this.#wanted = false;
+    this.#asked = performance.now();
+    const isDropped = () => control !== this.#control;
+    let retry;
+    try {
+      const answer = await this.read(control.signal);
+      if (!isDropped()) this.show(answer);
+    } catch (error) {
+      if (!isDropped()) retry = this.fail(error);
+    }
+    if (isDropped()) return;
+    this.#control = undefined;
+    if (retry !== undefined) this.want(retry);
+    else if (this.#wanted) this.#schedule(0);
+    else this.busy(false);
+  }
+}
