@@ -1,6 +1,6 @@
 //! Which tone is the ground, and how bright it is at each place.
 
-use ndarray::{ArrayView2, Zip};
+use ndarray::Zip;
 
 use super::{Plane, crop, surface};
 
@@ -10,7 +10,7 @@ const CELLS: usize = 48;
 /// The same once it is known which tone the ground is.
 const FINE_CELLS: usize = 96;
 
-/// Grey levels between neighbouring cells of a ground that has an edge there.
+/// Grey levels between cells no more than two apart of a ground that has an edge there.
 const STEP: f32 = 10.0;
 
 /// Half widths of strokes that are tried, as shares of the shorter side. Wider strokes are a thick pen's in a tight
@@ -20,8 +20,9 @@ const RADII: [f32; 6] = [0.02, 0.035, 0.055, 0.08, 0.11, 0.15];
 /// Grey levels that a flat ground's pixels may differ by.
 const FLAT: f32 = 2.5;
 
-/// Share of the pixels, and of those at the edges, that a flat ground has.
+/// Shares of the pixels, and of those at the edges, that a flat ground has.
 const MOST: f32 = 0.6;
+const MOST_OF_EDGES: f32 = 0.85;
 
 /// A picture without its ground.
 pub(super) struct Bare {
@@ -32,11 +33,14 @@ pub(super) struct Bare {
 }
 
 /// Takes the ground away.
-pub(super) fn remove(plane: &ArrayView2<'_, f32>) -> Bare {
+pub(super) fn remove(plane: &Plane) -> Bare {
     let (grid, _) = surface::coarse(plane, CELLS);
     if let Some(tone) = flat(plane, &grid) {
-        let lean: f32 =
-            plane.iter().map(|value| value - tone).filter(|difference| difference.abs() > 2.0 * FLAT).sum();
+        let lean: f32 = plane
+            .iter()
+            .map(|value| value - tone)
+            .map(|difference| if difference.abs() > 2.0 * FLAT { difference } else { 0.0 })
+            .sum();
         let sign = if lean < 0.0 { -1.0 } else { 1.0 };
         return Bare { ink: plane.mapv(|value| sign * (value - tone)), uneven: false };
     }
@@ -75,10 +79,12 @@ pub(super) fn remove(plane: &ArrayView2<'_, f32>) -> Bare {
 }
 
 /// The tone that most of the picture has, and most of its edges.
-fn flat(plane: &ArrayView2<'_, f32>, grid: &Plane) -> Option<f32> {
+fn flat(plane: &Plane, grid: &Plane) -> Option<f32> {
     let mut counts = [0_usize; 256];
-    for &value in plane {
+    let mut total = 0_usize;
+    for &value in surface::sample(plane) {
         counts[((value + 0.5) as usize).min(255)] += 1;
+        total += 1;
     }
     let tone = (0..256).max_by_key(|&tone| counts[tone])?;
     let near: usize = counts[tone.saturating_sub(2)..(tone + 3).min(256)].iter().sum();
@@ -95,7 +101,7 @@ fn flat(plane: &ArrayView2<'_, f32>, grid: &Plane) -> Option<f32> {
         cells += 1;
         same += usize::from((value - tone).abs() <= FLAT);
     }
-    (near as f32 >= MOST * plane.len() as f32 && same as f32 >= MOST * cells as f32).then_some(tone)
+    (near as f32 >= MOST * total as f32 && same as f32 >= MOST_OF_EDGES * cells as f32).then_some(tone)
 }
 
 fn radius(relief: &Plane, share: f32) -> usize {
@@ -120,11 +126,13 @@ fn envelope(grid: &Plane, bowl: &Plane, radius: usize) -> Plane {
 /// Takes the darker side of a step, as the edge of a shadow, for the ground on both of its sides: the cells that hold
 /// some of both would make a line of ink of it.
 fn lower_at_steps(ground: &Plane) -> Plane {
-    let low = surface::extreme(ground, 1, f32::min);
-    let high = surface::extreme(ground, 1, f32::max);
+    let mut steps = surface::extreme(ground, 1, f32::max);
+    steps -= &surface::extreme(ground, 1, f32::min);
+    let steps = surface::extreme(&steps, 1, f32::max);
+    let low = surface::extreme(ground, 2, f32::min);
     let mut out = ground.clone();
-    Zip::from(&mut out).and(&low).and(&high).for_each(|value, &low, &high| {
-        if high - low > STEP {
+    Zip::from(&mut out).and(&low).and(&steps).for_each(|value, &low, &step| {
+        if step > STEP {
             *value = low;
         }
     });

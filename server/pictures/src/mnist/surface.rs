@@ -5,11 +5,11 @@ use ndarray::{Array2, ArrayView2, Axis, Zip, s};
 use super::Plane;
 
 /// Averages of squares, so many pixels wide that no side has more than `longest` of them; and how wide they are.
-pub(super) fn coarse(plane: &ArrayView2<'_, f32>, longest: usize) -> (Plane, usize) {
+pub(super) fn coarse(plane: &Plane, longest: usize) -> (Plane, usize) {
     let (rows, columns) = plane.dim();
     let cell = rows.max(columns).div_ceil(longest);
     if cell == 1 {
-        return (plane.to_owned(), 1);
+        return (plane.clone(), 1);
     }
     let mut out = Array2::zeros((rows.div_ceil(cell), columns.div_ceil(cell)));
     let mut sums = vec![0.0; columns];
@@ -23,6 +23,17 @@ pub(super) fn coarse(plane: &ArrayView2<'_, f32>, longest: usize) -> (Plane, usi
         }
     }
     (out, cell)
+}
+
+/// Pixels that stand for all of them.
+pub(super) fn sample(plane: &Plane) -> impl Iterator<Item = &f32> {
+    const ENOUGH: usize = 10_000;
+    let mut step = plane.len() / ENOUGH + 1;
+    // a step that divides the width would look at a few columns only
+    while step > 1 && plane.ncols().is_multiple_of(step) {
+        step += 1;
+    }
+    plane.as_slice().unwrap_or_default().iter().step_by(step)
 }
 
 /// What fills gaps narrower than `2 * radius + 1` that are darker than what surrounds them.
