@@ -17,7 +17,10 @@ const STEP: f32 = 10.0;
 /// crop, which [`crop::cut_close`] knows.
 const RADII: [f32; 6] = [0.02, 0.035, 0.055, 0.08, 0.11, 0.15];
 
-/// Grey levels that a flat ground's pixels may differ by.
+/// Grey levels that pixels of a flat ground may be away from the usual one.
+const NOISE: usize = 4;
+
+/// The same for averages of cells.
 const FLAT: f32 = 2.5;
 
 /// Shares of the pixels, and of those at the edges, that a flat ground has.
@@ -86,9 +89,10 @@ fn flat(plane: &Plane, grid: &Plane) -> Option<f32> {
         counts[((value + 0.5) as usize).min(255)] += 1;
         total += 1;
     }
-    let tone = (0..256).max_by_key(|&tone| counts[tone])?;
-    let near: usize = counts[tone.saturating_sub(2)..(tone + 3).min(256)].iter().sum();
-    let tone = tone as f32;
+    let tone = (0..256_usize).max_by_key(|&tone| counts[tone])?;
+    let band = tone.saturating_sub(NOISE)..(tone + NOISE + 1).min(256);
+    let near: usize = counts[band.clone()].iter().sum();
+    let tone = band.map(|value| value * counts[value]).sum::<usize>() as f32 / near.max(1) as f32;
     let (rows, columns) = grid.dim();
     let edge = grid
         .row(0)
