@@ -112,7 +112,14 @@ fn runs(ink: &Plane, rim: f32) -> Vec<Run> {
     for (row, values) in ink.outer_iter().enumerate() {
         let values = values.to_slice().unwrap_or_default();
         let mut at = 0;
-        while let Some(start) = values[at..].iter().position(|&value| value >= rim).map(|more| at + more) {
+        while at < values.len() {
+            // most of a row is ground: parts without ink are passed over quickly
+            let part = &values[at..(at + 32).min(values.len())];
+            if part.iter().map(|&value| u32::from(value >= rim)).sum::<u32>() == 0 {
+                at += part.len();
+                continue;
+            }
+            let start = at + part.iter().position(|&value| value >= rim).unwrap_or(0);
             let end = values[start..]
                 .iter()
                 .position(|&value| value < rim)

@@ -36,19 +36,20 @@ pub(super) struct Bare {
 }
 
 /// Takes the ground away.
-pub(super) fn remove(plane: &Plane) -> Bare {
-    let (grid, _) = surface::coarse(plane, CELLS);
-    if let Some(tone) = flat(plane, &grid) {
-        let lean: f32 = plane
-            .iter()
-            .map(|value| value - tone)
-            .map(|difference| if difference.abs() > 2.0 * FLAT { difference } else { 0.0 })
-            .sum();
+pub(super) fn remove(mut plane: Plane) -> Bare {
+    let (grid, _) = surface::coarse(&plane, CELLS);
+    if let Some(tone) = flat(&plane, &grid) {
+        let mut lean = 0.0;
+        for value in surface::beyond(&plane, tone - 2.0 * FLAT, tone + 2.0 * FLAT) {
+            lean += value - tone;
+        }
         let sign = if lean < 0.0 { -1.0 } else { 1.0 };
-        return Bare { ink: plane.mapv(|value| sign * (value - tone)), uneven: false };
+        plane.mapv_inplace(|value| sign * (value - tone));
+        return Bare { ink: plane, uneven: false };
     }
     if let Some((tone, sign)) = crop::cut_close(&grid) {
-        return Bare { ink: plane.mapv(|value| sign * (value - tone)), uneven: false };
+        plane.mapv_inplace(|value| sign * (value - tone));
+        return Bare { ink: plane, uneven: false };
     }
     let bowl = surface::Bowl::through(&grid);
     let shape = bowl.over(grid.dim());
@@ -64,7 +65,7 @@ pub(super) fn remove(plane: &Plane) -> Bare {
     let enough = last + 0.3 * (rough[0] - last);
     let index = rough[1..].iter().position(|&value| value <= enough).unwrap_or(RADII.len() - 1);
     let share = RADII[(index + 1).min(RADII.len() - 1)];
-    let (grid, cell) = surface::coarse(plane, FINE_CELLS);
+    let (grid, cell) = surface::coarse(&plane, FINE_CELLS);
     let shape = bowl.over(grid.dim());
     let ground = envelope(&(&grid * sign), &(shape * sign), radius(&grid, share));
     let ground = surface::enlarge(&lower_at_steps(&ground), cell, plane.dim());
@@ -72,11 +73,11 @@ pub(super) fn remove(plane: &Plane) -> Bare {
     if is_dark {
         // paper in the shade darkens its ink as much as itself
         let brightest = ink.iter().copied().fold(1.0, f32::max);
-        ink.zip_mut_with(plane, |ground, &value| {
+        ink.zip_mut_with(&plane, |ground, &value| {
             *ground = (*ground - value) * brightest / ground.max(brightest / 4.0);
         });
     } else {
-        ink.zip_mut_with(plane, |ground, &value| *ground += value);
+        ink.zip_mut_with(&plane, |ground, &value| *ground += value);
     }
     Bare { ink, uneven: true }
 }

@@ -65,7 +65,7 @@ fn grain(plane: &Plane) -> f32 {
     }
     let mut counts = [0_u32; 1024];
     let mut line = vec![0.0_f32; columns];
-    let step = (rows * columns / 16_384).max(1);
+    let step = (rows * columns / 8192).max(1);
     let pixels = plane.as_slice().unwrap_or_default();
     for three in pixels.windows(3 * columns).step_by(step * columns) {
         let (above, rest) = three.split_at(columns);
@@ -116,7 +116,7 @@ fn levels(plane: &Plane) -> Option<Levels> {
     let least = (SURE * noise).max(FAINTEST);
     // of ink there may be little, so that all of it counts
     counts.fill(0);
-    for &value in plane.iter().filter(|&&value| value > middle + least) {
+    for value in surface::beyond(plane, f32::NEG_INFINITY, middle + least) {
         count(&mut counts, value);
     }
     let first = quantile(&counts, 0.75)? - middle;

@@ -102,7 +102,7 @@ pub fn digits(picture: ArrayView3<'_, u8>) -> Result<Vec<Digit>, MnistError> {
     let frame = edges::trim(&plane);
     let whole = (frame.height, frame.width) == plane.dim();
     let inner = if whole { plane } else { plane.slice(frame.slice()).to_owned() };
-    let marked = ink::find(ground::remove(&inner)).ok_or(MnistError::Blank)?;
+    let marked = ink::find(ground::remove(inner)).ok_or(MnistError::Blank)?;
     let groups = split::split(&marked);
     let outer = |start: usize, length: usize, offset: usize, most: usize| {
         let start = (start + offset) * factor;

@@ -36,6 +36,17 @@ pub(super) fn sample(plane: &Plane) -> impl Iterator<Item = &f32> {
     plane.as_slice().unwrap_or_default().iter().step_by(step)
 }
 
+/// The values below `low` or above `high`, of which there are few: parts without any are passed over quickly.
+pub(super) fn beyond(plane: &Plane, low: f32, high: f32) -> impl Iterator<Item = f32> {
+    let is_beyond = move |value: f32| value < low || value > high;
+    let parts = plane.as_slice().unwrap_or_default().chunks(32);
+    // counted, not searched: that takes several at once
+    let parts = parts.filter(move |part| {
+        part.iter().map(|&value| u32::from(value < low) + u32::from(value > high)).sum::<u32>() > 0
+    });
+    parts.flatten().copied().filter(move |&value| is_beyond(value))
+}
+
 /// What fills gaps narrower than `2 * radius + 1` that are darker than what surrounds them.
 pub(super) fn close(plane: &Plane, radius: usize) -> Plane {
     extreme(&extreme(plane, radius, f32::max), radius, f32::min)
