@@ -5,7 +5,7 @@ use ndarray::{Array2, Axis};
 use super::{BOX, Plane, SIDE, strokes};
 
 /// Strokes are at least this wide, in pixels of the result: those of MNIST seldom are thinner.
-const THINNEST: f32 = 1.8;
+const THINNEST: f32 = 1.6;
 
 /// Pixels along the side of the box while thin strokes are widened, for one of the result.
 const FINE: f32 = 4.0;
