@@ -89,7 +89,7 @@ impl Drop for Interrupt {
 }
 
 impl State {
-    #[expect(clippy::exit, reason = "whoever presses Ctrl-C twice wants no more work done")]
+    #[expect(clippy::disallowed_methods, reason = "whoever presses Ctrl-C twice wants no more work done")]
     fn interrupt(&self) {
         if self.over.load(Ordering::Relaxed) || self.asked.swap(true, Ordering::Relaxed) {
             std::process::exit(130);

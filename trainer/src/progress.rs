@@ -84,14 +84,15 @@ impl Observer for TrainingProgress<'_> {
 
 /// What an epoch came to, in columns.
 fn line(name: &str, record: &EpochRecord, left: Option<Duration>) -> String {
-    let mut line = format!("{name}  {:>6.1} s  loss {:.4}", record.train_seconds, record.train_loss);
-    if let (Some(accuracy), Some(loss)) = (record.holdout_accuracy, record.holdout_loss) {
-        line += &format!("  held out {:>6.2} % right, loss {loss:.4}", 100.0 * accuracy);
-    }
-    if let Some(left) = left {
-        line += &format!("  about {} left", clock(left));
-    }
-    line
+    let learnt = format!("{name}  {:>6.1} s  loss {:.4}", record.train_seconds, record.train_loss);
+    let held_out = match (record.holdout_accuracy, record.holdout_loss) {
+        (Some(accuracy), Some(loss)) => {
+            format!("  held out {:>6.2} % right, loss {loss:.4}", 100.0 * accuracy)
+        }
+        _ => String::new(),
+    };
+    let left = left.map_or(String::new(), |left| format!("  about {} left", clock(left)));
+    learnt + &held_out + &left
 }
 
 /// A length of time as "4:05" or "1:04:05".
@@ -132,6 +133,7 @@ mod tests {
             "epoch  1/30     9.2 s  loss 0.5000  held out  97.10 % right, loss 0.2500  about 1:05 left"
         );
         assert_eq!(line("epoch 30/30", &record(30, 1.0), left).len(), first.len());
+        assert!(!line("epoch 30/30", &record(30, 1.0), None).contains("left"));
         let unmeasured = EpochRecord { holdout_loss: None, holdout_accuracy: None, ..record(1, 0.0) };
         assert_eq!(line("epoch 1/1", &unmeasured, None), "epoch 1/1     9.2 s  loss 0.5000");
     }

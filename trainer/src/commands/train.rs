@@ -123,11 +123,11 @@ fn learn(dataset: &Dataset, args: &RecipeArgs, after: &After<'_>) -> Result<Chec
     let holdout = args.holdout.map_or(defaults.holdout.min(dataset.train.len() / 10), |n| n as usize);
     let recipe = Recipe { epochs: args.epochs as usize, seed: args.seed, holdout, ..defaults };
     let learning_from = dataset.train.len().saturating_sub(holdout);
+    let interrupt = Interrupt::listen()?;
     console::progress(&format!(
         "training on {learning_from} pictures for {} epochs with {threads} threads",
         recipe.epochs
     ));
-    let interrupt = Interrupt::listen()?;
     // An epoch is of whole batches.
     let an_epoch = learning_from - learning_from % recipe.batch;
     let mut progress = TrainingProgress::new(recipe.epochs, an_epoch, &interrupt);

@@ -28,8 +28,11 @@ pub(super) fn loss(epochs: &[EpochRecord], chosen: usize) -> Result<String> {
 }
 
 /// Accuracy by epoch, on an axis where 90, 99 and 99.9 % are equally far apart.
-pub(super) fn accuracy(epochs: &[EpochRecord], chosen: usize) -> Result<String> {
-    let pictures_an_error = |accuracy: f64| 1.0 / (1.0 - accuracy).max(SMALLEST);
+///
+/// On such an axis 100 % is infinitely far: it is drawn as if half of one of the `held_out` pictures was wrong.
+pub(super) fn accuracy(epochs: &[EpochRecord], chosen: usize, held_out: usize) -> Result<String> {
+    let fewest = 0.5 / held_out.max(50) as f64;
+    let pictures_an_error = |accuracy: f64| 1.0 / (1.0 - accuracy).max(fewest);
     let training =
         epochs.iter().map(|epoch| (epoch.epoch, pictures_an_error(epoch.train_accuracy))).collect();
     let held_out = epochs
@@ -172,13 +175,13 @@ mod tests {
     #[test]
     fn what_was_not_measured_or_is_no_number_is_left_out() -> Result<()> {
         let epochs = [record(1, f64::NAN, None), record(2, 0.5, Some(1.0)), record(3, 0.2, Some(0.99))];
-        for svg in [loss(&epochs, 3)?, accuracy(&epochs, 3)?] {
+        for svg in [loss(&epochs, 3)?, accuracy(&epochs, 3, 100)?] {
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
             assert!(svg.starts_with("<svg role=\"img\" aria-label=") && svg.contains("epoch"), "{svg}");
         }
         assert_eq!(loss(&epochs, 3)?.matches("<circle").count(), 2 + 2);
-        assert_eq!(accuracy(&epochs, 3)?.matches("<circle").count(), 3 + 2);
-        assert!(accuracy(&epochs, 3)?.contains("99 %") && loss(&epochs, 3)?.contains("0.2"));
+        assert_eq!(accuracy(&epochs, 3, 100)?.matches("<circle").count(), 3 + 2);
+        assert!(accuracy(&epochs, 3, 100)?.contains("99 %") && loss(&epochs, 3)?.contains("0.2"));
         assert!(loss(&[], 0)?.contains("<svg"));
         Ok(())
     }

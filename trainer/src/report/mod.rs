@@ -126,7 +126,7 @@ impl Report<'_> {
                     &format!("{} to {} is likely on others", percent(low, 2), percent(high, 2))))
                 (figure("Mistakes", &thousands(test.errors as u64),
                     &format!("of {}", count(pictures, "test picture", "test pictures"))))
-                @if let Some((digit, score)) = hardest {
+                @if let Some((digit, score)) = hardest.filter(|_| test.errors > 0) {
                     (figure("Hardest digit", &digit.to_string(), &format!("{} read right", percent(score.recall(), 1))))
                 }
                 (figure("Calibration error", &percent(calibration.expected_error, 1), "certainty against share right"))
@@ -152,7 +152,7 @@ impl Report<'_> {
                 }
                 div.charts {
                     figure { figcaption { "Loss" } (PreEscaped(charts::loss(epochs, chosen)?)) }
-                    figure { figcaption { "Accuracy" } (PreEscaped(charts::accuracy(epochs, chosen)?)) }
+                    figure { figcaption { "Accuracy" } (PreEscaped(charts::accuracy(epochs, chosen, history.recipe.holdout)?)) }
                 }
                 (settings::epochs(epochs, chosen))
             }

@@ -102,14 +102,14 @@ mod tests {
     #[test]
     fn days_are_named() {
         assert_eq!(day(SystemTime::UNIX_EPOCH), "1 January 1970");
-        assert_eq!(day(SystemTime::UNIX_EPOCH + Duration::from_secs(951_782_400)), "29 February 2000");
+        assert_eq!(day(SystemTime::UNIX_EPOCH + Duration::from_hours(264_384)), "29 February 2000");
     }
 
     #[test]
     fn the_likely_range_holds_the_share_and_narrows() {
         let (low, high) = likely_range(9_965, 10_000);
         assert!((0.9951..0.9953).contains(&low) && (0.9974..0.9976).contains(&high), "{low} {high}");
-        assert_eq!(likely_range(10, 10).1, 1.0);
+        assert!(likely_range(10, 10).1 > 0.999);
         assert!(likely_range(10, 10).0 > 0.7 && likely_range(0, 0).1 <= 1.0);
     }
 }

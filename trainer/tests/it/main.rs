@@ -4,7 +4,9 @@
 mod accuracy;
 mod command_line;
 mod fetching;
+mod interrupting;
 mod onnx;
 mod publishing;
+mod reporting;
 mod support;
 mod training;
