@@ -77,7 +77,7 @@ fn line(curve: Curve, colour: RGBColor) -> Line {
     let radius = if curve.len() > MOST_DOTS { 0.0 } else { 6.0 };
     let finite = curve.into_iter().filter(|(_, value)| value.is_finite());
     let points = finite.map(|(epoch, value)| ((epoch as f64, value.max(SMALLEST).log10()), radius)).collect();
-    Line { colour, points }
+    Line { colour, joined: true, points }
 }
 
 /// Share of right answers against their certainty: a dot a range, of an area by the number of its answers.
@@ -101,7 +101,7 @@ pub(super) fn reliability(calibration: &Calibration) -> Result<String> {
         x: axis("certainty"),
         y: axis("share right"),
         guide: [(0.0, 0.0), (1.0, 1.0)],
-        lines: vec![Line { colour: HELD_OUT, points: filled.iter().map(point).collect() }],
+        lines: vec![Line { colour: HELD_OUT, joined: false, points: filled.iter().map(point).collect() }],
     };
     plot.svg()
 }

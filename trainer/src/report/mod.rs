@@ -94,13 +94,19 @@ impl Report<'_> {
         let learnt_from = dataset.train_pictures.saturating_sub(history.recipe.holdout);
         let (done, planned) = (history.epochs.len(), history.recipe.epochs);
         let epochs = if done < planned {
-            format!("It was stopped after {done} of {}", count(planned, "epoch", "epochs"))
+            format!("was stopped after {done} of {}", count(planned, "epoch", "epochs"))
         } else {
-            format!("It took {}", count(done, "epoch", "epochs"))
+            format!("took {}", count(done, "epoch", "epochs"))
+        };
+        let why = if history.recipe.holdout == 0 {
+            String::new()
+        } else {
+            let held_out = count(history.recipe.holdout, "held-out picture", "held-out pictures");
+            format!(", which read most of {held_out} right")
         };
         format!(
-            "A network of {} weights reads {} of {} right: {}. {epochs} over {} ({}), and is the one after epoch \
-             {}, which read most of the {} held-out pictures right.",
+            "A network of {} weights reads {} of {} right: {}. Training {epochs} over {} ({}); the weights are \
+             those after epoch {}{why}.",
             thousands(*parameters as u64),
             thousands((self.answers.len() - test.errors) as u64),
             count(self.answers.len(), "test picture", "test pictures"),
@@ -108,7 +114,6 @@ impl Report<'_> {
             count(learnt_from, "picture", "pictures"),
             duration(seconds),
             history.chosen_epoch,
-            thousands(history.recipe.holdout as u64),
         )
     }
 
@@ -123,7 +128,7 @@ impl Report<'_> {
         html! {
             section.figures aria-label="Main figures" {
                 (figure("Accuracy", &percent(test.accuracy, 2),
-                    &format!("{} to {} is likely on others", percent(low, 2), percent(high, 2))))
+                    &format!("{} to {} with 95\u{202f}% confidence", percent(low, 2), percent(high, 2))))
                 (figure("Mistakes", &thousands(test.errors as u64),
                     &format!("of {}", count(pictures, "test picture", "test pictures"))))
                 @if let Some((digit, score)) = hardest.filter(|_| test.errors > 0) {
@@ -170,7 +175,8 @@ fn certainty(calibration: &Calibration) -> Result<Markup> {
             h2 { "How certain the answers are" }
             div.beside {
                 figure {
-                    figcaption { "On the dashed line, certainty is right as often as it says" }
+                    figcaption { "A dot: answers of about one certainty, its area their number. On the dashed line, answers are right as "
+                        "often as they are certain." }
                     (PreEscaped(charts::reliability(calibration)?))
                 }
                 div { (tables::certainty(calibration)) }

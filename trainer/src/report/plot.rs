@@ -57,9 +57,10 @@ impl Ranged for Scale {
     }
 }
 
-/// A line through points.
+/// Points and, where it is drawn, the line through them.
 pub(super) struct Line {
     pub colour: RGBColor,
+    pub joined: bool,
     /// Place and radius of each point.
     pub points: Vec<((f64, f64), f64)>,
 }
@@ -110,8 +111,8 @@ impl Plot<'_> {
             .y_label_formatter(&|value| (y.label)(*value))
             .draw()?;
         chart.draw_series(DashedLineSeries::new(self.guide, 10, 8, INK.stroke_width(2)))?;
-        for Line { colour, points } in &self.lines {
-            let line = points.iter().map(|(place, _)| *place);
+        for Line { colour, joined, points } in &self.lines {
+            let line = points.iter().filter(|_| *joined).map(|(place, _)| *place);
             chart.draw_series(LineSeries::new(line, colour.stroke_width(4)))?;
             let dots = points.iter().filter(|(_, radius)| *radius > 0.0);
             chart.draw_series(

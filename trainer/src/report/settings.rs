@@ -8,6 +8,17 @@ use super::text::{count, duration, percent, thousands};
 use crate::metrics::Metrics;
 use crate::training::run::EpochRecord;
 
+/// Settings whose names in the recipe are too short for who does not know it.
+const NAMES: [(&str, &str); 7] = [
+    ("averaging", "Share that averaged weights keep of themselves"),
+    ("batch", "Pictures a step"),
+    ("chunk", "Pictures that share a batch norm"),
+    ("holdout", "Held-out pictures"),
+    ("label_smoothing", "Share of a label that is spread over all digits"),
+    ("statistics_pictures", "Pictures that measure the batch norms"),
+    ("warm_up", "Share of the steps in which the rate rises"),
+];
+
 /// Everything that made the network what it is.
 pub(super) fn settings(metrics: &Metrics) -> Result<Markup> {
     let history = &metrics.history;
@@ -30,7 +41,7 @@ pub(super) fn settings(metrics: &Metrics) -> Result<Markup> {
 fn recipe(json: &str) -> Result<Vec<(String, String)>> {
     // Through text, which has a number of 32 bits with its own digits and not those of 64 bits.
     let Value::Object(fields) = serde_json::from_str(json)? else { return Ok(Vec::new()) };
-    Ok(fields.into_iter().map(|(name, value)| (sentence_case(&name), shown(&name, &value))).collect())
+    Ok(fields.into_iter().map(|(name, value)| (full_name(&name), shown(&name, &value))).collect())
 }
 
 fn shown(name: &str, value: &Value) -> String {
@@ -42,8 +53,11 @@ fn shown(name: &str, value: &Value) -> String {
     }
 }
 
-/// `label_smoothing` as "Label smoothing".
-fn sentence_case(name: &str) -> String {
+/// A setting's name for people: `weight_decay` as "Weight decay".
+fn full_name(name: &str) -> String {
+    if let Some((_, full)) = NAMES.iter().find(|(short, _)| *short == name) {
+        return (*full).to_owned();
+    }
     let words = name.replace('_', " ");
     let mut letters = words.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
@@ -100,7 +114,8 @@ mod tests {
         let shown = recipe(&recipe_json)?;
         let value = |name: &str| shown.iter().find(|(found, _)| found == name).unwrap().1.clone();
         assert_eq!(value("Peak learning rate"), "0.004");
-        assert_eq!(value("Statistics pictures"), "6,400");
+        assert_eq!(value("Pictures that measure the batch norms"), "6,400");
+        assert_eq!(value("Weight decay"), "0.02");
         assert_eq!(value("Seed"), "20261128");
         let Value::Object(fields) = serde_json::from_str::<Value>(&recipe_json)? else { unreachable!() };
         assert_eq!(shown.len(), fields.len());

@@ -78,7 +78,7 @@ fn the_best_weights_of_a_run_stay_and_the_named_commands_make_a_model_of_them() 
     go_on(&said);
     assert!(out.join("model.onnx").is_file());
     let report = std::fs::read_to_string(out.join("report.html")).unwrap();
-    assert!(report.contains(&format!("It was stopped after {last} of 1,000 epochs")));
+    assert!(report.contains(&format!("Training was stopped after {last} of 1,000 epochs")));
 }
 
 #[test]
