@@ -1,19 +1,23 @@
 //! `train`, `evaluate`, `export` and `run`.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Result, ensure};
 
 use super::storage_settings;
 use crate::checkpoint::{Checkpoint, History};
 use crate::cli::{EvaluateArgs, ExportArgs, RecipeArgs, RunArgs, TrainArgs};
-use crate::console::{self, TrainingProgress};
 use crate::data::fetch::{self, Source};
 use crate::data::{Dataset, folder};
+use crate::interrupt::{Interrupt, Interrupted};
 use crate::metrics::Metrics;
 use crate::onnx::export::{Metadata, encode};
+use crate::progress::TrainingProgress;
+use crate::report::Report;
 use crate::training::recipe::Recipe;
-use crate::{evaluate as measure, files, report, training};
+use crate::training::run::RecipeError;
+use crate::{console, evaluate as measure, files, training};
 
 const WEIGHTS: &str = "weights.safetensors";
 const METRICS: &str = "metrics.json";
@@ -22,10 +26,9 @@ const MODEL: &str = "model.onnx";
 
 pub(super) fn train(args: &TrainArgs) -> Result<()> {
     let dataset = folder::load_prepared(&args.data)?;
-    let checkpoint = learn(&dataset, &args.recipe)?;
-    let path = args.out.join(WEIGHTS);
-    checkpoint.save(&path)?;
-    console::result(&format!("trained; weights in {}", path.display()));
+    let after = After { prepare: None, data: &args.data, out: &args.out };
+    learn(&dataset, &args.recipe, &after)?;
+    console::result(&format!("trained; weights in {}", args.out.join(WEIGHTS).display()));
     Ok(())
 }
 
@@ -66,23 +69,73 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         folder
     };
     let dataset = folder::load(&folder)?;
-    let checkpoint = learn(&dataset, &args.recipe)?;
-    checkpoint.save(&args.out.join(WEIGHTS))?;
+    let prepared = args.out.join("prepared");
+    let after = After { prepare: Some(&folder), data: &prepared, out: &args.out };
+    let checkpoint = learn(&dataset, &args.recipe, &after)?;
     let metrics = test(&checkpoint, &dataset, &args.out)?;
     write_model(&checkpoint, &metrics, &args.out)
 }
 
-fn learn(dataset: &Dataset, args: &RecipeArgs) -> Result<Checkpoint> {
+/// Where things are for who wants to go on after Ctrl-C.
+struct After<'a> {
+    /// The folder that is still to be prepared, where it was not.
+    prepare: Option<&'a Path>,
+    /// The prepared folder.
+    data: &'a Path,
+    /// Where the weights are and everything else should go.
+    out: &'a Path,
+}
+
+impl After<'_> {
+    /// The commands that make a model of the weights.
+    fn commands(&self) -> Vec<String> {
+        let (data, out) = (quoted(self.data), quoted(self.out));
+        let (weights, metrics) = (quoted(&self.out.join(WEIGHTS)), quoted(&self.out.join(METRICS)));
+        let prepare = self
+            .prepare
+            .map(|folder| format!("decima-trainer prepare --data {} --out {data}", quoted(folder)));
+        prepare
+            .into_iter()
+            .chain([
+                format!("decima-trainer evaluate --data {data} --weights {weights} --out {out}"),
+                format!("decima-trainer export --weights {weights} --metrics {metrics} --out {out}"),
+            ])
+            .collect()
+    }
+}
+
+/// A path as a shell takes it for one word.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+/// Trains a network and leaves its weights in the folder for everything that comes out.
+fn learn(dataset: &Dataset, args: &RecipeArgs, after: &After<'_>) -> Result<Checkpoint> {
     let threads = threads(args)?;
     let defaults = Recipe::default();
     // Small sets (drawn ones, for tests) keep nine tenths to learn from.
     let holdout = args.holdout.map_or(defaults.holdout.min(dataset.train.len() / 10), |n| n as usize);
     let recipe = Recipe { epochs: args.epochs as usize, seed: args.seed, holdout, ..defaults };
     let learning_from = dataset.train.len().saturating_sub(holdout);
-    console::progress(&format!("training on {learning_from} pictures with {threads} threads"));
-    let mut progress = TrainingProgress::new(recipe.epochs, learning_from);
+    let interrupt = Interrupt::listen()?;
+    console::progress(&format!(
+        "training on {learning_from} pictures for {} epochs with {threads} threads",
+        recipe.epochs
+    ));
+    // An epoch is of whole batches.
+    let an_epoch = learning_from - learning_from % recipe.batch;
+    let mut progress = TrainingProgress::new(recipe.epochs, an_epoch, &interrupt);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    let trained = pool.install(|| training::run::train(&dataset.train, &recipe, &mut progress))?;
+    let trained = match pool.install(|| training::run::train(&dataset.train, &recipe, &mut progress)) {
+        Err(RecipeError::Stopped) => return Err(Interrupted::Nothing.into()),
+        trained => trained?,
+    };
     let history = History {
         trainer_version: env!("CARGO_PKG_VERSION").to_owned(),
         dataset_sha256: dataset.sha256(),
@@ -91,7 +144,15 @@ fn learn(dataset: &Dataset, args: &RecipeArgs) -> Result<Checkpoint> {
         threads,
         epochs: trained.epochs,
     };
-    Ok(Checkpoint { folded: trained.folded, history })
+    let checkpoint = Checkpoint { folded: trained.folded, history };
+    let weights = after.out.join(WEIGHTS);
+    checkpoint.save(&weights)?;
+    if interrupt.asked() {
+        let History { recipe, chosen_epoch: chosen, epochs, .. } = checkpoint.history;
+        let (epochs, planned) = (epochs.len(), recipe.epochs);
+        return Err(Interrupted::Kept { epochs, planned, chosen, weights, next: after.commands() }.into());
+    }
+    Ok(checkpoint)
 }
 
 fn threads(args: &RecipeArgs) -> Result<usize> {
@@ -108,7 +169,9 @@ fn test(checkpoint: &Checkpoint, dataset: &Dataset, out: &Path) -> Result<Metric
     let parameters = checkpoint.folded.parameters.len();
     let metrics = Metrics::new(checkpoint.history.clone(), parameters, dataset, &answers);
     metrics.save(&out.join(METRICS))?;
-    files::write(&out.join(REPORT), report::html(&metrics, &dataset.test, &answers)?.as_bytes())?;
+    let report =
+        Report { metrics: &metrics, dataset, answers: &answers, drawings: None, time: SystemTime::now() };
+    files::write(&out.join(REPORT), report.html()?.as_bytes())?;
     console::result(&format!(
         "{:.2} % of {} test pictures read right ({} wrong); report in {}",
         100.0 * metrics.test.accuracy,

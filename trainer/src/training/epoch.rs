@@ -1,5 +1,6 @@
 //! One pass over the training pictures, its batches cut into chunks for the threads.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use rand::seq::SliceRandom;
@@ -58,15 +59,16 @@ impl Learner {
     /// Learns from the pictures that `order` names, in that order after a shuffle of its own, in whole batches:
     /// what is left over (another part each time) waits for the next epoch.
     ///
-    /// `progress` is told the number of pictures done after each batch.
+    /// `progress` is told the number of pictures done after each batch. Where it breaks off, the epoch ends
+    /// there and there is no outcome.
     pub fn epoch(
         &mut self,
         pictures: &Pictures,
         order: &mut [u32],
         recipe: &Recipe,
         epoch: usize,
-        progress: &mut dyn FnMut(usize),
-    ) -> EpochOutcome {
+        progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Option<EpochOutcome> {
         let start = Instant::now();
         order.shuffle(&mut generator(recipe.seed, Purpose::Order, epoch as u64, 0));
         let batches = order.len() / recipe.batch;
@@ -77,11 +79,13 @@ impl Learner {
             hits += batch_hits;
             learning_rate = recipe.learning_rate(self.steps_done, recipe.epochs * batches);
             self.step(learning_rate, recipe);
-            progress((done + 1) * recipe.batch);
+            if progress((done + 1) * recipe.batch).is_break() {
+                return None;
+            }
         }
         let seen = (batches * recipe.batch) as f64;
         let seconds = start.elapsed().as_secs_f64();
-        EpochOutcome { loss: loss / seen, accuracy: hits as f64 / seen, learning_rate, seconds }
+        Some(EpochOutcome { loss: loss / seen, accuracy: hits as f64 / seen, learning_rate, seconds })
     }
 
     /// Leaves the mean gradient of a batch in `self.gradient`; returns its summed loss and its hits.

@@ -1,5 +1,7 @@
 //! A whole training: hold out, learn, fold, choose.
 
+use std::ops::ControlFlow;
+
 use rand::seq::SliceRandom;
 use rand_distr::{Distribution, Normal};
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,9 @@ pub enum RecipeError {
     /// Nothing to do.
     #[error("training needs at least one epoch: give --epochs 1 or more")]
     NoEpochs,
+    /// Stopped by the observer, with nothing to keep.
+    #[error("training was stopped before its first epoch was over: there are no weights to keep")]
+    Stopped,
     /// Too few pictures.
     #[error(
         "{pictures} training pictures, {holdout} of them held out, leave less than one batch of {batch}: \
@@ -62,14 +67,14 @@ pub struct Trained {
     pub folded: Folded,
     /// The epoch after which it was taken.
     pub chosen_epoch: usize,
-    /// Every epoch, in order.
+    /// Every epoch, in order; fewer than the recipe has where the training was stopped.
     pub epochs: Vec<EpochRecord>,
 }
 
 /// Is told how a training goes.
 pub trait Observer {
-    /// So many of the epoch's pictures are done.
-    fn pictures(&mut self, done: usize);
+    /// So many of the epoch's pictures are done. The training stops where the answer is to break off.
+    fn pictures(&mut self, done: usize) -> ControlFlow<()>;
     /// An epoch is over.
     fn epoch(&mut self, record: &EpochRecord);
 }
@@ -80,8 +85,12 @@ pub trait Observer {
 /// the one that reads most of them right is kept, of equals the latest. (Not the one with the lowest loss: with
 /// smoothed labels the network learns not to be certain, and its loss against the plain labels soon rises.)
 ///
+/// Where `observer` stops it, what was left of the epoch is given up, and the best of the epochs before it is
+/// the result.
+///
 /// # Errors
-/// When the recipe asks for no epoch, or leaves less than a batch to learn from.
+/// When the recipe asks for no epoch, or leaves less than a batch to learn from, or the training was stopped in
+/// its first epoch.
 pub fn train(
     pictures: &Pictures,
     recipe: &Recipe,
@@ -101,7 +110,8 @@ pub fn train(
     let mut epochs = Vec::with_capacity(recipe.epochs);
     let mut best: Option<(f64, usize, Folded)> = None;
     for epoch in 0..recipe.epochs {
-        let outcome = learner.epoch(pictures, &mut order, recipe, epoch, &mut |done| observer.pictures(done));
+        let progress = &mut |done| observer.pictures(done);
+        let Some(outcome) = learner.epoch(pictures, &mut order, recipe, epoch, progress) else { break };
         let average = learner.average.parameters().to_vec();
         let averaged = Network::new(learner.network.architecture().clone(), average);
         let folded = statistics::fold(&averaged, pictures, &order, recipe);
@@ -123,7 +133,7 @@ pub fn train(
         }
         epochs.push(record);
     }
-    let (_, chosen_epoch, folded) = best.ok_or(RecipeError::NoEpochs)?;
+    let (_, chosen_epoch, folded) = best.ok_or(RecipeError::Stopped)?;
     Ok(Trained { folded, chosen_epoch, epochs })
 }
 
@@ -148,4 +158,40 @@ fn initial_parameters(architecture: &Architecture, seed: u64) -> Vec<f32> {
         }
     }
     parameters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::synth;
+
+    /// Stops a training after a number of batches.
+    struct Patience {
+        batches: usize,
+        epochs: usize,
+    }
+
+    impl Observer for Patience {
+        fn pictures(&mut self, _: usize) -> ControlFlow<()> {
+            self.batches -= 1;
+            if self.batches == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+
+        fn epoch(&mut self, _: &EpochRecord) {
+            self.epochs += 1;
+        }
+    }
+
+    #[test]
+    fn a_stopped_training_leaves_what_its_whole_epochs_came_to() {
+        let pictures = synth::draw(300, 1, 1).train;
+        let recipe = Recipe { epochs: 4, holdout: 30, statistics_pictures: 128, ..Recipe::default() };
+        // Two batches an epoch: the fifth is the first of the third epoch.
+        let mut patience = Patience { batches: 5, epochs: 0 };
+        let stopped = train(&pictures, &recipe, &mut patience).unwrap();
+        assert_eq!((stopped.epochs.len(), patience.epochs), (2, 2));
+        assert!((1..=2).contains(&stopped.chosen_epoch));
+        let mut patience = Patience { batches: 2, epochs: 0 };
+        assert_eq!(train(&pictures, &recipe, &mut patience), Err(RecipeError::Stopped));
+    }
 }

@@ -4,8 +4,10 @@
 mod accuracy;
 mod command_line;
 mod fetching;
+mod interrupting;
 mod latest;
 mod onnx;
 mod publishing;
+mod reporting;
 mod support;
 mod training;
