@@ -62,7 +62,7 @@ impl Keeper {
             return Err(self.lose("the store takes longer than corrections come"));
         }
         let picture = job.picture.clone();
-        // Not by `workers::apart`: a decoder that panics fails its own picture, and not this task.
+        // Not by `workers::run_blocking`: a decoder that panics fails its own picture, and not this task.
         let looked = spawn_blocking(move || look(&picture)).await;
         let (sha256, format) = looked.map_err(|_| ServeError::invalid("the picture cannot be decoded"))??;
         let name = format!("{}/{sha256}", job.folder);

@@ -66,7 +66,7 @@ async fn read(state: &AppState, headers: &HeaderMap, body: Body) -> Result<Corre
     check_type(headers)?;
     let bytes = body::read_at_most(body, 0, MAX_BODY_BYTES, "the limit of this path", state).await?;
     if workers::is_long_to_decode(bytes.len(), 0) {
-        workers::apart(move || decode(&bytes)).await
+        workers::run_blocking(move || decode(&bytes)).await
     } else {
         decode(&bytes)
     }

@@ -217,7 +217,7 @@ impl Pictures {
             all_digits,
         };
         // The turn lasts as long as the work, whatever becomes of the request.
-        let work = workers::apart(move || {
+        let work = workers::run_blocking(move || {
             let _held = (turn, place);
             task.run(count, bytes_elements(&encoded), &gone)
         });
