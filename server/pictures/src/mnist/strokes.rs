@@ -48,18 +48,20 @@ fn measure(ink: &ArrayView2<'_, f32>) -> (f32, f32) {
     (area, edge)
 }
 
-/// Each pixel becomes the darkest of those within `radius` of it. The result has so many more at each side as `radius`
-/// has whole pixels.
+/// Each pixel becomes the darkest of those within `radius` of it; what lies up to a pixel beyond counts in part. The
+/// result has `radius`, rounded up, more pixels at each side.
 pub(super) fn thicken(ink: &Plane, radius: f32) -> Plane {
-    let reach = radius.max(0.0) as usize;
+    let reach = radius.max(0.0).ceil() as usize;
     let (rows, columns) = ink.dim();
     let mut out = Plane::zeros((rows + 2 * reach, columns + 2 * reach));
     for down in 0..=2 * reach {
-        let y = down.abs_diff(reach) as f32;
-        let across = (radius * radius - y * y).max(0.0).sqrt() as usize;
-        for right in reach - across..=reach + across {
-            let mut under = out.slice_mut(s![down..down + rows, right..right + columns]);
-            under.zip_mut_with(ink, |a, &b| *a = a.max(b));
+        for right in 0..=2 * reach {
+            let away = (down.abs_diff(reach) as f32).hypot(right.abs_diff(reach) as f32);
+            let part = (radius + 1.0 - away).min(1.0);
+            if part > 0.0 {
+                let mut under = out.slice_mut(s![down..down + rows, right..right + columns]);
+                under.zip_mut_with(ink, |a, &b| *a = a.max(b * part));
+            }
         }
     }
     out
