@@ -17,7 +17,7 @@ release: ## build the server as it is shipped, guided by a profile of it under l
 	@scripts/setup onnxruntime
 	@scripts/release
 
-serve: ## serve models/digits on port 8080
+serve: ## serve models/digits on port 8080, with a page to draw on
 	@scripts/setup onnxruntime
 	$(CARGO) build --release --locked --package decima-server
 	@exec "$${CARGO_TARGET_DIR:-target}/release/decima-server" --model-repository models

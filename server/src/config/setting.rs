@@ -247,7 +247,7 @@ settings! {
         key: "ui",
         flag: "ui",
         environment: &["DECIMA_UI"],
-        value: "WHETHER",
+        value: "SWITCH",
         fallback: Fallback::Value("on"),
         group: Group::Network,
         help: "Whether browsers get a page at / to draw digits on and to send pictures from: on or off.",

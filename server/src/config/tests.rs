@@ -117,6 +117,7 @@ fn example(setting: &Setting) -> &'static str {
         "NAMES" => "triton",
         "ORIGINS" => "*",
         "BOOLEAN" => "False",
+        "SWITCH" => "off",
         _ => "9",
     }
 }

@@ -17,6 +17,7 @@ mod chrome;
 mod copying;
 mod drawing;
 mod faults;
+mod feedback;
 mod form;
 mod models;
 mod page;

@@ -52,8 +52,14 @@ pub(crate) struct Page {
 
 /// A server of the digits in `models`.
 pub(crate) fn digits() -> Server {
+    digits_with(&[])
+}
+
+/// A server of the digits with further arguments.
+pub(crate) fn digits_with(arguments: &[&str]) -> Server {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("models");
-    let server = ServerBuilder::new().args(["--model-repository", models.to_str().unwrap()]).spawn();
+    let server = ServerBuilder::new().args(["--model-repository", models.to_str().unwrap()]);
+    let server = server.args(arguments.iter().copied()).spawn();
     server.wait_until_ready();
     server
 }
@@ -128,7 +134,7 @@ impl Page {
             actions.into_iter().fold(source, S::then)
         }
         let client = &self.chrome.client;
-        let id = "pointer".to_owned();
+        let id = format!("{by:?}"); // a pointer never turns into another
         match by {
             By::Mouse => client.perform_actions(all(MouseActions::new(id), actions)).await,
             By::Pen => client.perform_actions(all(PenActions::new(id), actions)).await,

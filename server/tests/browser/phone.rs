@@ -105,11 +105,12 @@ fn ink_is_under_the_pen_on_scrolled_and_dense_pages() {
             page.until(&format!("innerWidth === {width} && devicePixelRatio === {density}")).await;
             page.js("scrollTo(0, 70)").await;
             assert!(scrolled(&page).await > 20.0, "there is something to scroll");
-            let dense =
-                "const pad = document.getElementById('pad'); await new Promise(requestAnimationFrame);
-                 await new Promise(requestAnimationFrame);
-                 return Math.abs(pad.width - pad.clientWidth * devicePixelRatio) <= 1";
-            assert_eq!(page.js(dense).await, json!(true), "every pixel of the screen is used");
+            // Every pixel of the screen is used.
+            page.until(
+                "Math.abs(document.getElementById('pad').width \
+                 - document.getElementById('pad').clientWidth * devicePixelRatio) <= 1",
+            )
+            .await;
             let points = [(60.0, 180.0), (240.0, 200.0), (420.0, 230.0)];
             page.draw(By::Mouse, &[points.to_vec()]).await;
             let places = page.on_screen(&points).await;

@@ -31,7 +31,7 @@ async fn drop_file(page: &Page, path: &PathBuf) {
     page.until("!document.getElementById('paper').classList.contains('is-target')").await;
 }
 
-async fn choose(page: &Page, path: &PathBuf) {
+async fn choose(page: &Page, path: &Path) {
     page.chrome
         .client
         .find(Locator::Id("file"))

@@ -5,14 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 use ureq::{Agent, Body, http::Response};
 
-use crate::support::{Server, ServerBuilder, get};
+use crate::support::{Server, ServerBuilder, get, models};
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 fn server(args: &[&str]) -> Server {
-    let server = ServerBuilder::new().args(args.iter().copied()).start_to_fail();
-    server.wait_for("listening");
-    server
+    ServerBuilder::new().model("root", "1", &models::square_root()).args(args.iter().copied()).start()
 }
 
 fn ask(url: &str, header: &str, value: &str) -> Response<Body> {

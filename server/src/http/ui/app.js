@@ -77,7 +77,8 @@ const pad = new Pad($("pad"), (what) => {
     $("pad").setAttribute("aria-label", isEmpty ? "Drawing area, empty" : `Drawing area with ${shown}`);
   }
   offer();
-  if (!isEmpty && model && what !== "ended") reader.want();
+  // The beginning of a stroke is no question yet; a dot is one when the pen is up.
+  if (!isEmpty && model && pad.isSpeck === (what === "ended")) reader.want();
 });
 
 /** Below the paper: what goes wrong with a picture, or how to begin. */
@@ -124,7 +125,7 @@ function listModels(isWaiting) {
   if (usable.length) return;
   if (isWaiting) return result.empty("The server is still loading its models. This page goes on by itself.");
   result.empty(others.length
-    ? `None of the models here takes pictures: ${names}. The API's page, linked below, shows how to ask them.`
+    ? "None of the models here takes pictures."
     : "This server has no models yet.");
 }
 

@@ -68,8 +68,17 @@ export class Pad {
     element.addEventListener("contextmenu", (event) => { if (this.#stroke) event.preventDefault(); });
     element.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // no scroll, no zoom
     new ResizeObserver(() => this.redraw()).observe(element);
-    addEventListener("resize", () => this.redraw()); // the density may have changed alone
+    addEventListener("resize", () => this.redraw());
+    this.#watchDensity();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
+  }
+
+  /** The density may change alone: a window goes to another screen, or a page is zoomed. */
+  #watchDensity() {
+    matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener("change", () => {
+      this.redraw();
+      this.#watchDensity();
+    }, { once: true });
   }
 
   /** What is on the paper, lowest first. */
@@ -81,6 +90,12 @@ export class Pad {
   get isEmpty() { return this.items.length === 0; }
   get canUndo() { return this.#history.length > 0; }
   get isDrawing() { return this.#stroke !== undefined; }
+
+  /** Whether all that is there yet is the beginning of a stroke, too short to be anything. */
+  get isSpeck() {
+    const [{ points }, ...others] = this.items;
+    return others.length === 0 && points !== undefined && points.every(({ x, y }) => Math.hypot(x - points[0].x, y - points[0].y) < 12);
+  }
 
   /** The last point drawn, if a stroke was the last. */
   get lastPoint() { return this.items.at(-1)?.points?.at(-1); }

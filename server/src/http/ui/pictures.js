@@ -3,10 +3,11 @@
 /** What the server decodes: such a file is sent as it is. */
 const SENT_AS_IS = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
 const LARGEST_FILE = 256 * 1024; // bytes
-const LONGEST_SIDE = 1024; // pixels; a digit needs far fewer
+const LONGEST_SIDE = 800; // pixels; a digit needs far fewer
 
+/** WebP keeps what is transparent, and a photograph small; browsers that cannot write it make a PNG. */
 const encoded = (canvas) => new Promise((resolve, reject) => {
-  canvas.toBlob((blob) => blob ? resolve(blob) : reject(new Error("no room for a picture")), "image/png");
+  canvas.toBlob((blob) => blob ? resolve(blob) : reject(new Error("no room for a picture")), "image/webp", .92);
 });
 
 /** A drawable of this size as the paper takes it, made smaller where it is large. */

@@ -87,8 +87,8 @@ export class Result {
     const [best, next] = digits[this.index].classes;
     const whole = digits.map(({ classes }) => classes[0].label).join("");
     if (digits.length === 1) {
-      const perhaps = `perhaps ${best.label} (${percent(best.value)})${next ? ` or ${next.label} (${percent(next.value)})` : ""}`;
-      if (isUnsure(digits[0])) return { text: `Not sure: ${perhaps}.`, spoken: `Not sure: ${perhaps}.` };
+      const perhaps = [best, next].filter(Boolean).map(({ label, value }) => `${label} (${percent(value)})`).join(" or ");
+      if (isUnsure(digits[0])) return { text: `Not sure: ${perhaps}`, spoken: `Not sure: ${perhaps}` };
       return { text: `${percent(best.value)} sure.`, spoken: `${best.label}, ${percent(best.value)} sure.` };
     }
     const unsure = digits.filter(isUnsure).length;
