@@ -111,7 +111,8 @@ async fn answer_picture(
     let reading = model.metrics.time(Stage::Preprocess);
     let mut request = if workers::is_long_to_decode(0, bytes.len()) {
         let model = Arc::clone(model);
-        workers::run_blocking(move || picture::taken_by(&model).map(|pictures| pictures.request(&bytes))).await?
+        workers::run_blocking(move || picture::taken_by(&model).map(|pictures| pictures.request(&bytes)))
+            .await?
     } else {
         pictures.request(&bytes)
     };

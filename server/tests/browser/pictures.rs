@@ -1,6 +1,9 @@
 //! Pictures that are dropped, pasted and chosen.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use fantoccini::Locator;
 use image::ImageFormat;

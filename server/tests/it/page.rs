@@ -1,6 +1,6 @@
 //! The page to draw on, as it is sent; `tests/browser` uses it.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use serde_json::json;
 use ureq::{Agent, Body, http::Response};
@@ -75,7 +75,8 @@ fn the_page_is_small_and_needs_nothing_from_elsewhere() {
                 let file = get(&format!("{}/ui/{name}", server.url()));
                 assert_eq!(file.status, 200, "{name}");
                 assert_eq!(file.headers["x-content-type-options"], "nosniff");
-                let content_type = if name.ends_with(".css") { "text/css" } else { "text/javascript" };
+                let is_style = Path::new(name).extension().is_some_and(|extension| extension == "css");
+                let content_type = if is_style { "text/css" } else { "text/javascript" };
                 assert_eq!(file.headers["content-type"], format!("{content_type}; charset=utf-8"), "{name}");
                 names.push(name.to_owned());
                 texts.push(String::from_utf8(file.body.to_vec()).unwrap());
