@@ -1,6 +1,9 @@
 //! Pictures that are dropped, pasted and chosen.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use fantoccini::Locator;
 use image::ImageFormat;
@@ -19,7 +22,7 @@ fn file(folder: &TempDir, name: &str, content: &[u8]) -> PathBuf {
     path
 }
 
-async fn drop_file(page: &Page, path: &PathBuf) {
+async fn drop_file(page: &Page, path: &Path) {
     let files = json!({ "items": [], "files": [path], "dragOperationsMask": 1 });
     for kind in ["dragEnter", "dragOver", "drop"] {
         let event = json!({ "type": kind, "x": 300, "y": 300, "data": files });
@@ -31,7 +34,7 @@ async fn drop_file(page: &Page, path: &PathBuf) {
     page.until("!document.getElementById('paper').classList.contains('is-target')").await;
 }
 
-async fn choose(page: &Page, path: &PathBuf) {
+async fn choose(page: &Page, path: &Path) {
     page.chrome
         .client
         .find(Locator::Id("file"))
