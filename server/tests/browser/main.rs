@@ -13,6 +13,7 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod below;
 mod chrome;
 mod copying;
 mod drawing;

@@ -96,8 +96,9 @@ fn strokes_outlive_rotation_and_the_address_bar() {
 fn ink_is_under_the_pen_on_scrolled_and_dense_pages() {
     run(async {
         let page = Page::open().await;
+        // Each has another width: an emulated screen says nothing of a density that changes alone.
         for (width, height, density) in
-            [(1280, 460, 1.0), (1280, 460, 2.0), (700, 460, 3.0), (1000, 460, 1.5)]
+            [(1280, 460, 1.0), (1200, 460, 2.0), (700, 460, 3.0), (1000, 460, 1.5)]
         {
             let metrics =
                 json!({ "width": width, "height": height, "deviceScaleFactor": density, "mobile": false });

@@ -22,7 +22,7 @@ fn file(folder: &TempDir, name: &str, content: &[u8]) -> PathBuf {
     path
 }
 
-async fn drop_file(page: &Page, path: &PathBuf) {
+async fn drop_file(page: &Page, path: &Path) {
     let files = json!({ "items": [], "files": [path], "dragOperationsMask": 1 });
     for kind in ["dragEnter", "dragOver", "drop"] {
         let event = json!({ "type": kind, "x": 300, "y": 300, "data": files });

@@ -68,16 +68,23 @@ export class Pad {
     element.addEventListener("contextmenu", (event) => { if (this.#stroke) event.preventDefault(); });
     element.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // no scroll, no zoom
     new ResizeObserver(() => this.redraw()).observe(element);
-    addEventListener("resize", () => this.redraw());
     this.#watchDensity();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
   }
 
   /** The density may change alone: a window goes to another screen, or a page is zoomed. */
   #watchDensity() {
+    addEventListener("resize", () => this.redraw());
+    try {
+      new ResizeObserver(() => this.redraw()).observe(this.#canvas, { box: "device-pixel-content-box" });
+    } catch { /* Safari has no such box, but it tells of the density */ }
+    this.#awaitDensity();
+  }
+
+  #awaitDensity() {
     matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener("change", () => {
       this.redraw();
-      this.#watchDensity();
+      this.#awaitDensity();
     }, { once: true });
   }
 
