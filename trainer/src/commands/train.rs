@@ -88,6 +88,7 @@ fn learn(dataset: &Dataset, args: &RecipeArgs) -> Result<Checkpoint> {
         dataset_sha256: dataset.sha256(),
         recipe,
         chosen_epoch: trained.chosen_epoch,
+        temperature: trained.temperature,
         threads,
         epochs: trained.epochs,
     };

@@ -1,12 +1,15 @@
 //! MNIST: where it comes from, its file formats, and the pictures in memory.
 //!
-//! Floors, lowest first: `idx`, `npz`; `folder`; `fetch` and `synth`.
+//! Floors, lowest first: `idx`, `npz`; `folder`; `fetch`, `synth` and `strokes`; `paper`; `scans`; `additions`.
 
+pub mod additions;
 pub mod fetch;
 pub mod folder;
-pub mod glyphs;
 pub mod idx;
 pub mod npz;
+pub mod paper;
+pub mod scans;
+pub mod strokes;
 pub mod synth;
 
 use crate::files;
@@ -17,6 +20,8 @@ pub const SIDE: usize = 28;
 pub const PIXELS: usize = SIDE * SIDE;
 /// Classes: the digits 0 to 9.
 pub const CLASSES: usize = 10;
+/// The label of a picture that shows no digit; only pictures to learn from have it.
+pub const NO_DIGIT: u8 = CLASSES as u8;
 
 /// Pictures with their labels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +41,12 @@ impl Pictures {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// Adds the pictures of `more` after these.
+    pub fn append(&mut self, more: &Self) {
+        self.pixels.extend_from_slice(&more.pixels);
+        self.labels.extend_from_slice(&more.labels);
     }
 
     /// The pixels of one picture, `[row, column]`.

@@ -11,6 +11,12 @@ pub struct Recipe {
     pub seed: u64,
     /// Training pictures set aside to choose the model by.
     pub holdout: usize,
+    /// Drawn digits for each picture of MNIST.
+    pub drawings: f32,
+    /// Pictures of MNIST scanned again for each picture of MNIST.
+    pub scans: f32,
+    /// Drawings that are no digit, whose target is to be unsure, for each picture of MNIST.
+    pub others: f32,
     /// Pictures per step of the optimiser.
     pub batch: usize,
     /// Pictures that share batch norm statistics; divides `batch`, whose chunks run on different threads.
@@ -35,6 +41,9 @@ impl Default for Recipe {
             epochs: 30,
             seed: 1,
             holdout: 5_000,
+            drawings: 0.36,
+            scans: 0.12,
+            others: 0.14,
             batch: 128,
             chunk: 32,
             peak_learning_rate: 4e-3,

@@ -7,8 +7,9 @@ use thiserror::Error;
 
 use super::epoch::Learner;
 use super::recipe::Recipe;
-use super::statistics;
-use crate::data::Pictures;
+use super::{statistics, temperature};
+use crate::data::additions::{self, Part};
+use crate::data::{NO_DIGIT, Pictures};
 use crate::evaluate;
 use crate::nn::architecture::Architecture;
 use crate::nn::folded::Folded;
@@ -51,6 +52,8 @@ pub struct EpochRecord {
     pub holdout_loss: Option<f64>,
     /// Share of the held-out pictures that it answers right.
     pub holdout_accuracy: Option<f64>,
+    /// Share of the drawings made for choosing that it answers right.
+    pub drawings_accuracy: Option<f64>,
     /// Seconds spent learning.
     pub train_seconds: f64,
 }
@@ -62,6 +65,8 @@ pub struct Trained {
     pub folded: Folded,
     /// The epoch after which it was taken.
     pub chosen_epoch: usize,
+    /// What its logits were divided by.
+    pub temperature: f32,
     /// Every epoch, in order.
     pub epochs: Vec<EpochRecord>,
 }
@@ -76,8 +81,9 @@ pub trait Observer {
 
 /// Trains the digits network on `pictures`, on the threads of the current rayon pool.
 ///
-/// A part of the pictures is held out; after every epoch the averaged network is folded and measured on it, and
-/// the one that reads most of them right is kept, of equals the latest. (Not the one with the lowest loss: with
+/// It learns from these pictures and from what [`additions`] makes beside them. A part of the pictures is held
+/// out, with drawings of its own; after every epoch the averaged network is folded and measured on both, and the
+/// one with the best mean accuracy is kept, of equals the latest. Then its temperature is fitted. (Not the one with the lowest loss: with
 /// smoothed labels the network learns not to be certain, and its loss against the plain labels soon rises.)
 ///
 /// # Errors
@@ -95,17 +101,25 @@ pub fn train(
         return Err(RecipeError::TooFew { pictures: pictures.len(), holdout, batch });
     }
     let (holdout, mut order) = split(pictures.len(), recipe);
+    let choosing = additions(pictures, &holdout, recipe, Part::Choosing);
+    let learning = additions(pictures, &order, recipe, Part::Learning);
+    order.extend(pictures.len() as u32..(pictures.len() + learning.len()) as u32);
+    let mut all = pictures.clone();
+    all.append(&learning);
+    let pictures = &all;
     let architecture = Architecture::digits();
     let parameters = initial_parameters(&architecture, recipe.seed);
     let mut learner = Learner::new(Network::new(architecture, parameters), recipe);
     let mut epochs = Vec::with_capacity(recipe.epochs);
-    let mut best: Option<(f64, usize, Folded)> = None;
+    let mut best: Option<(f64, usize, Folded, f32)> = None;
     for epoch in 0..recipe.epochs {
         let outcome = learner.epoch(pictures, &mut order, recipe, epoch, &mut |done| observer.pictures(done));
         let average = learner.average.parameters().to_vec();
         let averaged = Network::new(learner.network.architecture().clone(), average);
         let folded = statistics::fold(&averaged, pictures, &order, recipe);
         let answers = evaluate::answers(&folded, pictures, &holdout);
+        let added = evaluate::answers(&folded, &choosing, &every(&choosing));
+        let drawn: Vec<_> = added.iter().filter(|answer| answer.label != NO_DIGIT).copied().collect();
         let measured = !answers.is_empty();
         let record = EpochRecord {
             epoch: epoch + 1,
@@ -114,17 +128,33 @@ pub fn train(
             train_accuracy: outcome.accuracy,
             holdout_loss: measured.then(|| evaluate::mean_loss(&answers)),
             holdout_accuracy: measured.then(|| evaluate::accuracy(&answers)),
+            drawings_accuracy: (!drawn.is_empty()).then(|| evaluate::accuracy(&drawn)),
             train_seconds: outcome.seconds,
         };
         observer.epoch(&record);
-        let accuracy = record.holdout_accuracy.unwrap_or(0.0);
+        let accuracy = record.holdout_accuracy.unwrap_or(0.0) + record.drawings_accuracy.unwrap_or(0.0);
         if best.as_ref().is_none_or(|(highest, ..)| accuracy >= *highest) {
-            best = Some((accuracy, record.epoch, folded));
+            let temperature = temperature::fit(&[answers, added].concat());
+            best = Some((accuracy, record.epoch, folded, temperature));
         }
         epochs.push(record);
     }
-    let (_, chosen_epoch, folded) = best.ok_or(RecipeError::NoEpochs)?;
-    Ok(Trained { folded, chosen_epoch, epochs })
+    let (_, chosen_epoch, mut folded, temperature) = best.ok_or(RecipeError::NoEpochs)?;
+    temperature::apply(&mut folded, temperature);
+    Ok(Trained { folded, chosen_epoch, temperature, epochs })
+}
+
+/// Drawings, scans and others to go with the pictures that `indices` names.
+fn additions(mnist: &Pictures, indices: &[u32], recipe: &Recipe, part: Part) -> Pictures {
+    let count = |share: f32| (share * indices.len() as f32) as usize;
+    let mut all = additions::drawings(count(recipe.drawings), recipe.seed, part);
+    all.append(&additions::rescans(count(recipe.scans), mnist, indices, recipe.seed, part));
+    all.append(&additions::others(count(recipe.others), recipe.seed, part));
+    all
+}
+
+fn every(pictures: &Pictures) -> Vec<u32> {
+    (0..pictures.len() as u32).collect()
 }
 
 /// Which pictures are held out and which are learnt from.
