@@ -1,12 +1,43 @@
 //! Drawn and photographed digits as the makers of MNIST would have shown them to a model.
+//!
+//! Their digits are "size normalized to fit in a 20x20 pixel box while preserving their aspect ratio", and "centered in
+//! a 28x28 image by computing the center of mass of the pixels, and translating the image so as to position this point
+//! at the center of the 28x28 field" (Y. `LeCun`, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits,
+//! yann.lecun.com/exdb/mnist). A model that learned from them reads nothing else well, whatever the size of a picture:
+//! one of 28 x 28 takes the same road.
+//!
+//! The road, one module a step:
+//!
+//! 1. `grey`: a large picture is made smaller; transparency and colours become one grey.
+//! 2. `edges`: letterbox bars, frames and a scan's black edge lines are cut off.
+//! 3. `ground`: which tone is the ground, and how bright it is at each place: what remains is ink on nothing.
+//! 4. `ink`: how dark ink must be to be none of the noise; the pixels that are.
+//! 5. `components`: pixels that hang together; specks are dropped.
+//! 6. `split`: components that make up one digit, from left to right.
+//! 7. `strokes`: how wide the pen was; thin strokes are drawn wider.
+//! 8. `fit`: into the box, and its centre of mass into the middle.
 
-use ndarray::{Array2, ArrayView3, s};
+mod components;
+mod crop;
+mod edges;
+mod fit;
+mod grey;
+mod ground;
+mod ink;
+mod split;
+mod strokes;
+mod surface;
+
+use ndarray::{Array2, ArrayView3};
 use thiserror::Error;
 
 /// Rows and columns of what the model sees.
 pub const SIDE: usize = 28;
 /// Rows and columns of the box that a digit fills.
 pub const BOX: usize = 20;
+
+/// `[row, column]` of grey or ink.
+type Plane = Array2<f32>;
 
 /// A rectangle in pixels of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +81,7 @@ pub enum MnistError {
 /// A picture without ink, or with several digits side by side.
 #[expect(clippy::needless_pass_by_value, reason = "views are passed by value")]
 pub fn digit(picture: ArrayView3<'_, u8>) -> Result<Digit, MnistError> {
-    let mut found = digits(picture)?;
+    let mut found = digits(picture.view())?;
     match (found.len(), found.pop()) {
         (1, Some(digit)) => Ok(digit),
         (count, _) => Err(MnistError::Several { count }),
@@ -67,61 +98,46 @@ pub fn digits(picture: ArrayView3<'_, u8>) -> Result<Vec<Digit>, MnistError> {
     if rows == 0 || columns == 0 || channels != 4 {
         return Err(MnistError::Blank);
     }
-    let grey = Array2::from_shape_fn((rows, columns), |(row, column)| {
-        let [r, g, b, a] = [0, 1, 2, 3].map(|channel| f32::from(picture[[row, column, channel]]));
-        255.0 + a / 255.0 * (0.299 * r + 0.587 * g + 0.114 * b - 255.0)
+    let grey::Grey { plane, factor } = grey::grey(&picture);
+    let frame = edges::trim(&plane);
+    let inner = plane.slice(frame.slice());
+    let marked = ink::find(ground::remove(&inner)).ok_or(MnistError::Blank)?;
+    let groups = split::split(&marked);
+    let outer = |start: usize, length: usize, offset: usize, most: usize| {
+        let start = (start + offset) * factor;
+        (start, (length * factor).min(most - start))
+    };
+    let digits = groups.iter().filter_map(|group| {
+        let drawing = group.draw(&marked);
+        if !strokes::are_strokes(&drawing, group.bounds, marked.ink.dim()) {
+            return None;
+        }
+        let bounds = group.bounds;
+        let (left, width) = outer(bounds.left, bounds.width, frame.left, columns);
+        let (top, height) = outer(bounds.top, bounds.height, frame.top, rows);
+        Some(Digit { pixels: fit::fit(&drawing), bounds: Bounds { left, top, width, height } })
     });
-    let mut counts = [0_usize; 256];
-    grey.iter().for_each(|&value| counts[value as usize] += 1);
-    let ground = (0..256).max_by_key(|&value| counts[value]).unwrap_or(255) as f32;
-    let ink = grey.mapv(|value| (value - ground).abs());
-    let most = ink.iter().copied().fold(0.0, f32::max);
-    if most < 10.0 {
-        return Err(MnistError::Blank);
-    }
-    let dark = |row: usize, column: usize| ink[[row, column]] > most / 2.0;
-    let inked = |column: usize| (0..rows).any(|row| dark(row, column));
-    let mut found = Vec::new();
-    let mut column = 0;
-    while column < columns {
-        let Some(left) = (column..columns).find(|&at| inked(at)) else { break };
-        let right = (left..columns).find(|&at| !inked(at)).unwrap_or(columns);
-        column = right;
-        let marked = |row: &usize| (left..right).any(|column| dark(*row, column));
-        let top = (0..rows).find(marked).unwrap_or(0);
-        let bottom = (0..rows).rev().find(marked).unwrap_or(rows - 1) + 1;
-        let bounds = Bounds { left, top, width: right - left, height: bottom - top };
-        found.push(Digit { pixels: fit(&ink.slice(s![top..bottom, left..right]).to_owned()), bounds });
-    }
-    let tallest = found.iter().map(|digit| digit.bounds.height).max().unwrap_or(0);
-    found.retain(|digit| digit.bounds.height * 3 > tallest);
-    Ok(found)
+    let digits: Vec<Digit> = digits.collect();
+    if digits.is_empty() { Err(MnistError::Blank) } else { Ok(digits) }
 }
 
-/// Averages areas into the box, and puts the centre of mass in the middle.
-fn fit(ink: &Array2<f32>) -> Array2<u8> {
-    let (rows, columns) = ink.dim();
-    let scale = BOX as f32 / rows.max(columns) as f32;
-    let height = ((rows as f32 * scale).round() as usize).clamp(1, BOX);
-    let width = ((columns as f32 * scale).round() as usize).clamp(1, BOX);
-    let span = |at: usize, steps: usize, length: usize| {
-        let start = at * length / steps;
-        start..((at + 1) * length).div_ceil(steps).max(start + 1)
-    };
-    let small = Array2::from_shape_fn((height, width), |(row, column)| {
-        ink.slice(s![span(row, height, rows), span(column, width, columns)]).mean().unwrap_or(0.0)
-    });
-    let most = small.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-    let mass: f32 = small.sum();
-    let centre = |length: f32, weighted: f32| {
-        ((SIDE as f32 / 2.0 - weighted / mass).round().max(0.0) as usize).min(SIDE - length as usize)
-    };
-    let by_row = small.indexed_iter().map(|((row, _), value)| (row as f32 + 0.5) * value).sum();
-    let by_column = small.indexed_iter().map(|((_, column), value)| (column as f32 + 0.5) * value).sum();
-    let (top, left) = (centre(height as f32, by_row), centre(width as f32, by_column));
-    let mut pixels = Array2::zeros((SIDE, SIDE));
-    pixels
-        .slice_mut(s![top..top + height, left..left + width])
-        .assign(&small.mapv(|value| (value / most * 255.0).round() as u8));
-    pixels
+impl Bounds {
+    fn slice(&self) -> ndarray::SliceInfo<[ndarray::SliceInfoElem; 2], ndarray::Ix2, ndarray::Ix2> {
+        ndarray::s![self.top..self.top + self.height, self.left..self.left + self.width]
+    }
+
+    fn right(&self) -> usize {
+        self.left + self.width
+    }
+
+    fn bottom(&self) -> usize {
+        self.top + self.height
+    }
+
+    /// The smallest rectangle around both.
+    fn union(&self, other: &Self) -> Self {
+        let (left, top) = (self.left.min(other.left), self.top.min(other.top));
+        let (right, bottom) = (self.right().max(other.right()), self.bottom().max(other.bottom()));
+        Self { left, top, width: right - left, height: bottom - top }
+    }
 }

@@ -1,0 +1,202 @@
+//! Pixels that hang together, and which of them are specks.
+
+use super::{Bounds, Plane};
+
+/// Neighbouring pixels of a row that are ink.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    pub(super) row: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    component: usize,
+}
+
+/// Pixels that touch, corners included.
+#[derive(Clone, Copy)]
+pub(super) struct Component {
+    pub(super) bounds: Bounds,
+    /// Ink, as pixels of full darkness.
+    pub(super) mass: f32,
+    darkest: f32,
+    /// Pixels along the picture's edges.
+    contact: usize,
+}
+
+/// What a picture's ink is made of.
+pub(super) struct Components {
+    pub(super) all: Vec<Component>,
+    /// In the order of rows.
+    runs: Vec<Run>,
+}
+
+impl Component {
+    /// The longer side.
+    pub(super) fn size(&self) -> usize {
+        self.bounds.width.max(self.bounds.height)
+    }
+
+    fn is_along_edge(&self) -> bool {
+        self.contact * 3 >= self.size()
+    }
+}
+
+impl Components {
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// The runs of each of `groups`, where `group_of` says in which a component is, if in any.
+    pub(super) fn runs_of(&self, group_of: &[Option<usize>], groups: usize) -> Vec<Vec<Run>> {
+        let mut found = vec![Vec::new(); groups];
+        for run in &self.runs {
+            if let Some(group) = group_of[run.component] {
+                found[group].push(*run);
+            }
+        }
+        found
+    }
+}
+
+/// The components of pixels of at least `rim` that have one of at least `core`, without specks.
+pub(super) fn find(ink: &Plane, rim: f32, core: f32, uneven: bool) -> Components {
+    let (rows, columns) = ink.dim();
+    let mut runs = runs(ink, rim);
+    let mut parents = join(&mut runs);
+    let mut all: Vec<Component> = Vec::new();
+    let mut index_of = vec![usize::MAX; parents.len()];
+    for run in &mut runs {
+        let root = root(&mut parents, run.component);
+        let values = ink.row(run.row);
+        let (mut mass, mut darkest) = (0.0, 0.0_f32);
+        for value in values.iter().skip(run.start).take(run.end - run.start) {
+            mass += value;
+            darkest = darkest.max(*value);
+        }
+        let length = run.end - run.start;
+        let contact = if run.row == 0 || run.row + 1 == rows {
+            length
+        } else {
+            usize::from(run.start == 0) + usize::from(run.end == columns)
+        };
+        let bounds = Bounds { left: run.start, top: run.row, width: length, height: 1 };
+        if index_of[root] == usize::MAX {
+            index_of[root] = all.len();
+            all.push(Component { bounds, mass, darkest, contact });
+        } else {
+            let component = &mut all[index_of[root]];
+            component.bounds = component.bounds.union(&bounds);
+            component.mass += mass;
+            component.contact += contact;
+            component.darkest = component.darkest.max(darkest);
+        }
+        run.component = index_of[root];
+    }
+    let kept = keep(&all, core, uneven, (rows, columns));
+    let mut new = vec![usize::MAX; all.len()];
+    let mut remaining = Vec::new();
+    for (index, component) in all.into_iter().enumerate() {
+        if kept[index] {
+            new[index] = remaining.len();
+            remaining.push(component);
+        }
+    }
+    runs.retain_mut(|run| {
+        run.component = new[run.component];
+        run.component != usize::MAX
+    });
+    Components { all: remaining, runs }
+}
+
+fn runs(ink: &Plane, rim: f32) -> Vec<Run> {
+    let mut runs = Vec::new();
+    for (row, values) in ink.outer_iter().enumerate() {
+        let mut start = None;
+        for (column, &value) in values.iter().enumerate() {
+            match (value >= rim, start) {
+                (true, None) => start = Some(column),
+                (false, Some(from)) => {
+                    runs.push(Run { row, start: from, end: column, component: runs.len() });
+                    start = None;
+                }
+                _ => {}
+            }
+        }
+        if let Some(from) = start {
+            runs.push(Run { row, start: from, end: values.len(), component: runs.len() });
+        }
+    }
+    runs
+}
+
+/// Joins runs that touch those of the row above; a run's parent is itself or an earlier one.
+fn join(runs: &mut [Run]) -> Vec<usize> {
+    let mut parents: Vec<usize> = (0..runs.len()).collect();
+    let mut above = 0;
+    for index in 0..runs.len() {
+        let Run { row, start, end, .. } = runs[index];
+        while runs[above].row + 1 < row || (runs[above].row + 1 == row && runs[above].end < start) {
+            above += 1;
+        }
+        let mut other = above;
+        while runs[other].row + 1 == row && runs[other].start <= end {
+            let (a, b) = (root(&mut parents, index), root(&mut parents, other));
+            parents[a.max(b)] = a.min(b);
+            other += 1;
+        }
+    }
+    parents
+}
+
+fn root(parents: &mut [usize], mut at: usize) -> usize {
+    while parents[at] != at {
+        parents[at] = parents[parents[at]];
+        at = parents[at];
+    }
+    at
+}
+
+/// The largest components that others are measured against.
+const LARGEST: usize = 64;
+
+/// Which components are ink of a digit, and not specks.
+fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usize)) -> Vec<bool> {
+    // on an uneven ground, what lies along the edges of the picture is the rest of a shadow, if anything else is there
+    let inside = all.iter().any(|component| {
+        component.darkest >= core && !component.is_along_edge() && component.size() * 8 >= rows.max(columns)
+    });
+    let dark =
+        |component: &Component| component.darkest >= core && !(uneven && inside && component.is_along_edge());
+    let mut order: Vec<usize> = (0..all.len()).filter(|&index| dark(&all[index])).collect();
+    order.sort_unstable_by(|&a, &b| all[b].mass.total_cmp(&all[a].mass));
+    order.truncate(LARGEST);
+    let largest = order.iter().map(|&index| all[index].size()).max().unwrap_or(0);
+    let heaviest = order.first().map_or(0.0, |&index| all[index].mass);
+    // what is no longer than this is a speck, were it the only one
+    if largest < 4.max(rows.max(columns) / 50) {
+        return vec![false; all.len()];
+    }
+    let large: Vec<Bounds> = order
+        .iter()
+        .map(|&index| &all[index])
+        .filter(|component| component.size() * 4 >= largest && component.mass >= 0.04 * heaviest)
+        .map(|component| component.bounds)
+        .collect();
+    let near = largest / 8 + 1;
+    all.iter()
+        .map(|component| {
+            let size = component.size();
+            dark(component)
+                && ((size * 4 >= largest && component.mass >= 0.04 * heaviest)
+                    || ((size * 16 >= largest || component.mass >= 0.02 * heaviest)
+                        && component.mass >= 0.005 * heaviest
+                        && large.iter().any(|bounds| gap(bounds, &component.bounds) <= near)))
+        })
+        .collect()
+}
+
+/// Pixels between two rectangles, along the axis in which they are further apart.
+pub(super) fn gap(a: &Bounds, b: &Bounds) -> usize {
+    let across = b.left.saturating_sub(a.right()).max(a.left.saturating_sub(b.right()));
+    let down = b.top.saturating_sub(a.bottom()).max(a.top.saturating_sub(b.bottom()));
+    across.max(down)
+}

@@ -1,0 +1,94 @@
+//! Digits that fill their picture to its edges.
+
+use super::Plane;
+
+/// Ground and sign of ink where a digit of two tones is cropped so close that it may have most of the picture and most of
+/// its edges: its ink hangs together and reaches all sides, and cuts the ground into pieces.
+pub(super) fn cut_close(grid: &Plane) -> Option<(f32, f32)> {
+    let threshold = otsu(grid);
+    let parts = [pieces(grid, |value| value < threshold), pieces(grid, |value| value >= threshold)];
+    let ink = (0..2).find(|&class| {
+        let (ink, ground) = (&parts[class], &parts[1 - class]);
+        ink.sides == 4 && ink.largest > 0.9 && ground.largest < 0.8 && ground.share > 0.15
+    })?;
+    let mut ground: Vec<f32> =
+        grid.iter().copied().filter(|&value| (value < threshold) == (ink == 1)).collect();
+    let middle = ground.len() / 2;
+    let (_, &mut tone, _) = ground.select_nth_unstable_by(middle, f32::total_cmp);
+    // two tones, that is: neither light nor shadow on the ground
+    let same = ground.iter().filter(|&value| (value - tone).abs() < 12.0).count();
+    (same as f32 > 0.7 * ground.len() as f32).then_some((tone, if ink == 1 { 1.0 } else { -1.0 }))
+}
+
+/// The value that parts a grid in two classes with the least variance in each (N. Otsu, 1979).
+fn otsu(grid: &Plane) -> f32 {
+    let mut counts = [0.0_f32; 256];
+    for &value in grid {
+        counts[((value + 0.5) as usize).min(255)] += 1.0;
+    }
+    let total: f32 = counts.iter().sum();
+    let sum: f32 = counts.iter().enumerate().map(|(value, count)| value as f32 * count).sum();
+    let (mut below, mut sum_below) = (0.0, 0.0);
+    let (mut best, mut threshold) = (0.0, 0.0);
+    for (value, count) in counts.iter().enumerate() {
+        below += count;
+        sum_below += value as f32 * count;
+        let above = total - below;
+        if below > 0.0 && above > 0.0 {
+            let apart = sum_below / below - (sum - sum_below) / above;
+            let between = below * above * apart * apart;
+            if between > best {
+                (best, threshold) = (between, value as f32 + 0.5);
+            }
+        }
+    }
+    threshold
+}
+
+/// What cells of one kind form.
+struct Pieces {
+    /// Share of the largest piece in all of them.
+    largest: f32,
+    /// How many sides of the grid the largest piece reaches.
+    sides: usize,
+    /// Their share of the grid.
+    share: f32,
+}
+
+fn pieces(grid: &Plane, is_kind: impl Fn(f32) -> bool) -> Pieces {
+    let (rows, columns) = grid.dim();
+    let mut left = grid.mapv(is_kind);
+    let total = left.iter().filter(|&&is| is).count();
+    let (mut largest, mut sides) = (0, 0);
+    let mut waiting = Vec::new();
+    for start in ndarray::indices(grid.dim()) {
+        if !left[start] {
+            continue;
+        }
+        left[start] = false;
+        waiting.push(start);
+        let (mut size, mut reached) = (0, [false; 4]);
+        while let Some((row, column)) = waiting.pop() {
+            size += 1;
+            let at_side = [row == 0, column == 0, row + 1 == rows, column + 1 == columns];
+            reached.iter_mut().zip(at_side).for_each(|(reached, at)| *reached |= at);
+            let beside = [
+                (row.wrapping_sub(1), column),
+                (row + 1, column),
+                (row, column.wrapping_sub(1)),
+                (row, column + 1),
+            ];
+            for next in beside {
+                if left.get(next) == Some(&true) {
+                    left[next] = false;
+                    waiting.push(next);
+                }
+            }
+        }
+        if size > largest {
+            (largest, sides) = (size, reached.iter().filter(|&&reached| reached).count());
+        }
+    }
+    let all = grid.len().max(1) as f32;
+    Pieces { largest: largest as f32 / total.max(1) as f32, sides, share: total as f32 / all }
+}

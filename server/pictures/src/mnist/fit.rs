@@ -1,0 +1,91 @@
+//! Into the box, and the centre of mass into the middle.
+
+use ndarray::{Array2, Axis};
+
+use super::{BOX, Plane, SIDE, strokes};
+
+/// Strokes are at least this wide, in pixels of the result: those of MNIST seldom are thinner.
+const THINNEST: f32 = 1.8;
+
+/// Pixels along the side of the box while thin strokes are widened, for one of the result.
+const FINE: f32 = 4.0;
+
+/// The middle in edge coordinates: MNIST's centres of mass lie in the middle of the pixel of index 14.
+const MIDDLE: f32 = 14.5;
+
+/// A drawing of 0 to 1, with a rim of one pixel around the ink, as a model sees it.
+pub(super) fn fit(drawing: &Plane) -> Array2<u8> {
+    let longest = drawing.nrows().max(drawing.ncols()) - 2;
+    let scale = BOX as f32 / longest.max(1) as f32;
+    let width = strokes::width(drawing);
+    if width * scale >= THINNEST {
+        return place(drawing, 1.0, scale);
+    }
+    // widening makes the drawing larger, so that it is scaled into a part of the box first
+    let stroke = (width * scale * FINE).max(1.0);
+    let radius = ((THINNEST * FINE - stroke) / 2.0).clamp(0.0, THINNEST * FINE / 2.0);
+    let reach = radius.floor();
+    let inner = BOX as f32 * FINE - 2.0 * reach;
+    let finer = inner / longest.max(1) as f32;
+    let size = |length: usize| (((length as f32) * finer).ceil() as usize).max(1) + 1;
+    let fine = resample(drawing, (size(drawing.nrows()), size(drawing.ncols())), finer, (0.0, 0.0));
+    // a line thinner than a pixel leaves so much less in it, and a half where it lies between two
+    let usual = 0.5 * (width * finer).min(1.0);
+    let fine = fine.mapv(|value| (value / usual).min(1.0));
+    let wide = strokes::thicken(&fine, radius);
+    place(&wide, finer + reach, 1.0 / FINE)
+}
+
+/// Scales and centres. `rim`: pixels around the ink that are not counted as its extent.
+fn place(drawing: &Plane, rim: f32, scale: f32) -> Array2<u8> {
+    let (rows, columns) = drawing.dim();
+    let mass: f32 = drawing.sum();
+    let centre = |axis: usize| {
+        let sums = drawing.sum_axis(Axis(1 - axis));
+        sums.iter().enumerate().map(|(at, value)| (at as f32 + 0.5) * value).sum::<f32>() / mass.max(1e-6)
+    };
+    let whole = (scale - 1.0).abs() < 1e-3;
+    let offset = |axis: usize, length: usize| {
+        let mut offset = MIDDLE - centre(axis) * scale;
+        if whole {
+            offset = offset.round();
+        }
+        // all of the ink stays inside
+        let (first, last) = (rim * scale, (length as f32 - rim) * scale);
+        offset.clamp((-first).min(SIDE as f32 - last), (-first).max(SIDE as f32 - last))
+    };
+    let offsets = (offset(0, rows), offset(1, columns));
+    let small = resample(drawing, (SIDE, SIDE), scale, offsets);
+    let most = small.iter().copied().fold(1e-6, f32::max);
+    small.mapv(|value| (value / most * 255.0).round() as u8)
+}
+
+/// Each pixel of the result is the mean of what lies under it, where a place `x` of `plane` comes to lie at
+/// `x * scale + offset`. Nothing is 0.
+fn resample(plane: &Plane, (rows, columns): (usize, usize), scale: f32, offset: (f32, f32)) -> Plane {
+    let mut down = Array2::zeros((rows, plane.ncols()));
+    spread(plane.nrows(), rows, scale, offset.0, |from, to, part| {
+        down.row_mut(to).scaled_add(part, &plane.row(from));
+    });
+    let mut out = Array2::zeros((rows, columns));
+    for (line, mut out) in down.outer_iter().zip(out.outer_iter_mut()) {
+        spread(line.len(), columns, scale, offset.1, |from, to, part| out[to] += part * line[from]);
+    }
+    out
+}
+
+/// Calls `add` with each pair of pixels that overlap, and how much of the second the first covers.
+fn spread(from: usize, to: usize, scale: f32, offset: f32, mut add: impl FnMut(usize, usize, f32)) {
+    for at in 0..from {
+        let start = at as f32 * scale + offset;
+        let end = start + scale;
+        let first = start.max(0.0) as usize;
+        let last = (end.max(0.0).ceil() as usize).min(to);
+        for cell in first..last {
+            let part = end.min((cell + 1) as f32) - start.max(cell as f32);
+            if part > 0.0 {
+                add(at, cell, part);
+            }
+        }
+    }
+}

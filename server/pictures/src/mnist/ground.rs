@@ -1,0 +1,142 @@
+//! Which tone is the ground, and how bright it is at each place.
+
+use ndarray::{ArrayView2, Zip};
+
+use super::{Plane, crop, surface};
+
+/// Cells along the longer side of the grid on which the ground is estimated.
+const CELLS: usize = 48;
+
+/// The same once it is known which tone the ground is.
+const FINE_CELLS: usize = 96;
+
+/// Grey levels between neighbouring cells of a ground that has an edge there.
+const STEP: f32 = 10.0;
+
+/// Half widths of strokes that are tried, as shares of the shorter side. Wider strokes are a thick pen's in a tight
+/// crop, which [`crop::cut_close`] knows.
+const RADII: [f32; 6] = [0.02, 0.035, 0.055, 0.08, 0.11, 0.15];
+
+/// Grey levels that a flat ground's pixels may differ by.
+const FLAT: f32 = 2.5;
+
+/// Share of the pixels, and of those at the edges, that a flat ground has.
+const MOST: f32 = 0.6;
+
+/// A picture without its ground.
+pub(super) struct Bare {
+    /// 0 where there is no ink, and as many grey levels as ink differs from the ground, whichever is brighter.
+    pub(super) ink: Plane,
+    /// Whether the ground was uneven: shadows may be left of it.
+    pub(super) uneven: bool,
+}
+
+/// Takes the ground away.
+pub(super) fn remove(plane: &ArrayView2<'_, f32>) -> Bare {
+    let (grid, _) = surface::coarse(plane, CELLS);
+    if let Some(tone) = flat(plane, &grid) {
+        let lean: f32 =
+            plane.iter().map(|value| value - tone).filter(|difference| difference.abs() > 2.0 * FLAT).sum();
+        let sign = if lean < 0.0 { -1.0 } else { 1.0 };
+        return Bare { ink: plane.mapv(|value| sign * (value - tone)), uneven: false };
+    }
+    if let Some((tone, sign)) = crop::cut_close(&grid) {
+        return Bare { ink: plane.mapv(|value| sign * (value - tone)), uneven: false };
+    }
+    let bowl = surface::Bowl::through(&grid);
+    let shape = bowl.over(grid.dim());
+    let dark = levels(&grid, &shape);
+    let light = levels(&-&grid, &-&shape);
+    // removing thin strokes says more than removing wide patches, which shadows may be
+    let left =
+        |levels: &[f32]| levels[1..].iter().zip(RADII).map(|(level, share)| level / share).sum::<f32>();
+    let is_dark = left(&dark) <= left(&light);
+    let (sign, rough) = if is_dark { (1.0, dark) } else { (-1.0, light) };
+    // the thinnest that takes most of the ink away: what is wider than strokes, as shadows are, stays in the ground
+    let last = rough[RADII.len()];
+    let enough = last + 0.3 * (rough[0] - last);
+    let index = rough[1..].iter().position(|&value| value <= enough).unwrap_or(RADII.len() - 1);
+    let share = RADII[(index + 1).min(RADII.len() - 1)];
+    let (grid, cell) = surface::coarse(plane, FINE_CELLS);
+    let shape = bowl.over(grid.dim());
+    let ground = envelope(&(&grid * sign), &(shape * sign), radius(&grid, share));
+    let ground = surface::enlarge(&lower_at_steps(&ground), cell, plane.dim());
+    let mut ink = ground;
+    if is_dark {
+        // paper in the shade darkens its ink as much as itself
+        let brightest = ink.iter().copied().fold(1.0, f32::max);
+        ink.zip_mut_with(plane, |ground, &value| {
+            *ground = (*ground - value) * brightest / ground.max(brightest / 4.0);
+        });
+    } else {
+        ink.zip_mut_with(plane, |ground, &value| *ground += value);
+    }
+    Bare { ink, uneven: true }
+}
+
+/// The tone that most of the picture has, and most of its edges.
+fn flat(plane: &ArrayView2<'_, f32>, grid: &Plane) -> Option<f32> {
+    let mut counts = [0_usize; 256];
+    for &value in plane {
+        counts[((value + 0.5) as usize).min(255)] += 1;
+    }
+    let tone = (0..256).max_by_key(|&tone| counts[tone])?;
+    let near: usize = counts[tone.saturating_sub(2)..(tone + 3).min(256)].iter().sum();
+    let tone = tone as f32;
+    let (rows, columns) = grid.dim();
+    let edge = grid
+        .row(0)
+        .into_iter()
+        .chain(grid.row(rows - 1))
+        .chain(grid.column(0))
+        .chain(grid.column(columns - 1));
+    let (mut cells, mut same) = (0_usize, 0_usize);
+    for value in edge {
+        cells += 1;
+        same += usize::from((value - tone).abs() <= FLAT);
+    }
+    (near as f32 >= MOST * plane.len() as f32 && same as f32 >= MOST * cells as f32).then_some(tone)
+}
+
+fn radius(relief: &Plane, share: f32) -> usize {
+    let shorter = relief.nrows().min(relief.ncols());
+    ((shorter as f32 * share).round() as usize).max(1)
+}
+
+/// The ground over which there is nothing but ink that is darker than it and thinner than `2 * radius + 1`.
+///
+/// Gaps are filled twice, in the picture and in what is left of it above a bowl: the first takes the corners of a
+/// bowl for ink, the second the sides of a step.
+fn envelope(grid: &Plane, bowl: &Plane, radius: usize) -> Plane {
+    let mut ground = surface::close(grid, radius);
+    let above = surface::close(&(grid - bowl), radius);
+    Zip::from(&mut ground)
+        .and(&above)
+        .and(bowl)
+        .for_each(|ground, above, bowl| *ground = ground.min(above + bowl));
+    ground
+}
+
+/// Takes the darker side of a step, as the edge of a shadow, for the ground on both of its sides: the cells that hold
+/// some of both would make a line of ink of it.
+fn lower_at_steps(ground: &Plane) -> Plane {
+    let low = surface::extreme(ground, 1, f32::min);
+    let high = surface::extreme(ground, 1, f32::max);
+    let mut out = ground.clone();
+    Zip::from(&mut out).and(&low).and(&high).for_each(|value, &low, &high| {
+        if high - low > STEP {
+            *value = low;
+        }
+    });
+    out
+}
+
+/// How rough the picture is, and how rough it stays without what is darker than its surroundings and thin, for each
+/// of the radii. What is taken for ground by the right choice is the smoother, and the sooner.
+fn levels(grid: &Plane, bowl: &Plane) -> [f32; RADII.len() + 1] {
+    let mut levels = [surface::roughness(grid); RADII.len() + 1];
+    for (level, share) in levels[1..].iter_mut().zip(RADII) {
+        *level = surface::roughness(&envelope(grid, bowl, radius(grid, share)));
+    }
+    levels
+}
