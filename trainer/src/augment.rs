@@ -25,11 +25,11 @@ const BEND_PIXELS: f32 = 0.6;
 const CONTROLS: usize = 6;
 
 /// Share of the pictures whose pen is made thinner, and as many thicker.
-const OTHER_PENS: f32 = 0.2;
+const OTHER_PENS: f32 = 0.1;
 /// Share of the pictures that are blurred.
-const BLURRED: f32 = 0.06;
+const BLURRED: f32 = 0.03;
 /// Share of the pictures that get grain.
-const GRAINY: f32 = 0.06;
+const GRAINY: f32 = 0.03;
 /// Largest grain, on the scale of grey values.
 const GRAIN: f32 = 40.0;
 
@@ -234,6 +234,30 @@ mod tests {
             assert!(changed.count() > 20);
             assert!(out.iter().all(|value| (0.0..=255.0).contains(value)));
         }
+    }
+
+    #[test]
+    fn a_thinner_pen_takes_ink_away_and_a_thicker_one_adds_it() {
+        let before = pad(&ring());
+        let (mut thin, mut thick) = (before, before);
+        spread(&mut thin, 0.6, f32::min);
+        spread(&mut thick, 1.0, f32::max);
+        let ink = |picture: &[f32]| picture.iter().sum::<f32>();
+        assert!(ink(&thin) < 0.9 * ink(&before) && ink(&thin) > 0.2 * ink(&before));
+        assert!(ink(&thick) > 1.1 * ink(&before) && ink(&thick) < 2.0 * ink(&before));
+        for ((before, thin), thick) in before.iter().zip(&thin).zip(&thick) {
+            assert!(thin <= before && before <= thick && *thick <= 255.0);
+        }
+    }
+
+    #[test]
+    fn blur_moves_ink_and_keeps_its_sum() {
+        let mut picture: Vec<f32> = ring().into_iter().map(f32::from).collect();
+        let before: f32 = picture.iter().sum();
+        let most = picture.iter().copied().fold(0.0, f32::max);
+        blur(&mut picture);
+        assert!((picture.iter().sum::<f32>() - before).abs() < 1e-3 * before);
+        assert!(picture.iter().copied().fold(0.0, f32::max) < most);
     }
 
     #[test]

@@ -1,20 +1,24 @@
 //! Trains a network to recognise digits and makes an ONNX model of it.
 //!
-//! Floors, lowest first: [`random`], [`simd`] and [`files`]; [`data`] and [`nn`]; [`augment`] and [`evaluate`];
-//! [`training`] and [`onnx`]; [`checkpoint`]; [`metrics`]; [`report`]; [`console`] and [`cli`]; [`commands`]. A
+//! Floors, lowest first: [`random`], [`simd`], [`files`] and [`console`]; [`data`] and [`nn`]; [`augment`] and [`evaluate`]; [`calibration`];
+//! [`training`] and [`onnx`]; [`checkpoint`]; [`metrics`]; [`report`]; [`interrupt`]; [`progress`] and [`cli`]; [`commands`]. A
 //! module imports downward only.
 
 pub mod augment;
+pub mod calibration;
 pub mod checkpoint;
 pub mod cli;
 pub mod commands;
 pub mod console;
 pub mod data;
+pub mod drawings;
 pub mod evaluate;
 pub mod files;
+pub mod interrupt;
 pub mod metrics;
 pub mod nn;
 pub mod onnx;
+pub mod progress;
 pub mod random;
 pub mod report;
 pub mod simd;

@@ -4,8 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use decima_trainer::cli::Cli;
+use decima_trainer::interrupt::Interrupted;
 use decima_trainer::{commands, console};
 
+/// Exit code of a program that Ctrl-C has stopped: 128 and the signal's number.
+const INTERRUPTED: u8 = 130;
 /// Exit code for a command line that cannot be understood (`EX_USAGE` of sysexits).
 const USAGE: u8 = 64;
 
@@ -23,7 +26,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console::progress(&format!("decima-trainer: {error:#}"));
-            ExitCode::FAILURE
+            if error.is::<Interrupted>() { ExitCode::from(INTERRUPTED) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::NOT_SURE;
 use crate::checkpoint::History;
 use crate::data::{CLASSES, Dataset};
-use crate::evaluate::{self, Answer};
+use crate::drawings::DrawingsMetrics;
+use crate::evaluate::Answers;
 use crate::files;
 
 /// Version of the file's form; goes up when a field changes its meaning or goes away, not when one is added.
@@ -22,6 +25,9 @@ pub struct Metrics {
     pub parameters: usize,
     /// How the network does on pictures that it was not made or chosen by.
     pub test: TestMetrics,
+    /// How it does on labelled pictures of any kind, where some were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawings: Option<DrawingsMetrics>,
     /// Training and test pictures.
     pub dataset: DatasetMetrics,
     /// Recipe, curve and circumstances of the training.
@@ -38,8 +44,11 @@ pub struct TestMetrics {
     pub errors: usize,
     /// Mean cross-entropy, in nats.
     pub loss: f64,
-    /// `[label][answer]`: number of pictures.
-    pub confusion: [[u32; CLASSES]; CLASSES],
+    /// Share whose answer is not sure, right or wrong, 0 to 1.
+    pub not_sure: f64,
+    /// Number of pictures, `[label, digit answered]`; in the file, a list of rows.
+    #[serde(with = "rows")]
+    pub confusion: Array2<u32>,
 }
 
 /// What it was trained and measured on.
@@ -53,16 +62,17 @@ pub struct DatasetMetrics {
 
 impl Metrics {
     /// Puts together what is known after the test set was read.
-    pub fn new(history: History, parameters: usize, dataset: &Dataset, answers: &[Answer]) -> Self {
+    pub fn new(history: History, parameters: usize, dataset: &Dataset, answers: &Answers) -> Self {
         let test = TestMetrics {
-            accuracy: evaluate::accuracy(answers),
-            errors: answers.iter().filter(|answer| !answer.is_right()).count(),
-            loss: evaluate::mean_loss(answers),
-            confusion: evaluate::confusion(answers),
+            accuracy: answers.accuracy(),
+            errors: answers.errors(),
+            loss: answers.mean_loss(),
+            not_sure: share_not_sure(answers),
+            confusion: answers.confusion(),
         };
         let dataset =
             DatasetMetrics { train_pictures: dataset.train.len(), test_pictures: dataset.test.len() };
-        Self { schema_version: SCHEMA_VERSION, parameters, test, dataset, history }
+        Self { schema_version: SCHEMA_VERSION, parameters, test, drawings: None, dataset, history }
     }
 
     /// Writes the file.
@@ -83,5 +93,28 @@ impl Metrics {
         serde_json::from_slice(&files::read(path)?).with_context(|| {
             format!("{} is not what `decima-trainer evaluate` writes: evaluate again", path.display())
         })
+    }
+}
+
+fn share_not_sure(answers: &Answers) -> f64 {
+    let unsure = answers.certainties().iter().filter(|&&certainty| certainty < NOT_SURE).count();
+    unsure as f64 / answers.len() as f64
+}
+
+/// The confusion as the file has it: ten rows of ten numbers.
+mod rows {
+    use serde::{Deserializer, Serializer};
+
+    use super::{Array2, CLASSES, Deserialize, Serialize};
+
+    type Rows = [[u32; CLASSES]; CLASSES];
+
+    pub(super) fn serialize<S: Serializer>(table: &Array2<u32>, to: S) -> Result<S::Ok, S::Error> {
+        let rows: Vec<Vec<u32>> = table.rows().into_iter().map(|row| row.to_vec()).collect();
+        rows.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Array2<u32>, D::Error> {
+        Rows::deserialize(from).map(|rows| ndarray::arr2(&rows))
     }
 }

@@ -30,11 +30,11 @@ pub fn drawings(count: usize, seed: u64, part: Part) -> Pictures {
 /// Pictures of MNIST, some of those that `indices` names, scanned again.
 pub fn rescans(count: usize, mnist: &Pictures, indices: &[u32], seed: u64, part: Part) -> Pictures {
     if indices.is_empty() {
-        return Pictures::default();
+        return Pictures::from_rows(Vec::new(), Vec::new());
     }
     make(count, seed, part, 1, |_, generator| {
         let index = indices[generator.random_range(0..indices.len())] as usize;
-        Some((mnist.labels[index], scans::again(mnist.picture(index), &mut Dice::new(generator))?))
+        Some((mnist.labels[index], scans::again(mnist.row_major(index), &mut Dice::new(generator))?))
     })
 }
 
@@ -59,18 +59,13 @@ fn make(
             (0..ATTEMPTS).find_map(|_| one(index, &mut generator))
         })
         .collect();
-    let mut pictures = Pictures::default();
-    for (label, pixels) in made.into_iter().flatten() {
-        pictures.labels.push(label);
-        pictures.pixels.extend(pixels);
-    }
-    pictures
+    let (labels, pixels): (Vec<u8>, Vec<Vec<u8>>) = made.into_iter().flatten().unzip();
+    Pictures::from_rows(pixels.concat(), labels)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::PIXELS;
 
     #[test]
     fn the_same_seed_draws_the_same_and_each_part_draws_its_own() {
@@ -78,7 +73,7 @@ mod tests {
         assert_eq!(drawn, drawings(40, 3, Part::Learning));
         assert_ne!(drawn, drawings(40, 4, Part::Learning));
         assert_ne!(drawn, drawings(40, 3, Part::Choosing));
-        assert_eq!(drawn.labels[..11], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0]);
+        assert_eq!(drawn.labels.to_vec()[..11], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0]);
         let unsure = others(20, 3, Part::Learning);
         assert_eq!(unsure, others(20, 3, Part::Learning));
         assert!(unsure.len() > 15 && unsure.labels.iter().all(|&label| label == NO_DIGIT));
@@ -86,15 +81,14 @@ mod tests {
 
     #[test]
     fn scanning_again_keeps_the_label_and_most_of_the_shape() {
-        let mut mnist = drawings(30, 5, Part::Learning);
-        mnist.labels.truncate(mnist.pixels.len() / PIXELS);
+        let mnist = drawings(30, 5, Part::Learning);
         let again = rescans(30, &mnist, &[3, 4], 1, Part::Learning);
         assert!(again.len() > 20, "only {} of 30 came through", again.len());
         let known = [mnist.labels[3], mnist.labels[4]];
         assert!(again.labels.iter().all(|label| known.contains(label)));
         for index in 0..again.len() {
             let source = if again.labels[index] == known[0] { 3 } else { 4 };
-            let pairs = again.picture(index).iter().zip(mnist.picture(source));
+            let pairs = again.row_major(index).iter().zip(mnist.row_major(source));
             let (mut both, mut ours, mut theirs) = (0.0, 0.0, 0.0);
             for (&a, &b) in pairs {
                 let (a, b) = (f32::from(a), f32::from(b));

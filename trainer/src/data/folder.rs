@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use flate2::read::GzDecoder;
+use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
 use super::{Dataset, Pictures, idx, npz};
@@ -91,23 +92,18 @@ pub fn load_prepared(folder: &Path) -> Result<Dataset> {
 fn load_part(folder: &Path, pictures: &str, labels: &str) -> Result<Pictures> {
     let pixels = load_file(folder, pictures, idx::decode_pictures)?;
     let labels_of = load_file(folder, labels, idx::decode_labels)?;
-    let part = Pictures { pixels, labels: labels_of };
-    let count = part.pixels.len() / super::PIXELS;
+    let count = pixels.len_of(Axis(0));
     ensure!(
-        count == part.len() && count > 0,
+        count == labels_of.len() && count > 0,
         "{}: {pictures} has {count} pictures and {labels} has {} labels, there must be a label for each \
          picture and at least one",
         folder.display(),
-        part.len()
+        labels_of.len()
     );
-    Ok(part)
+    Ok(Pictures::new(pixels, labels_of))
 }
 
-fn load_file(
-    folder: &Path,
-    name: &str,
-    decode: fn(&[u8]) -> Result<Vec<u8>, idx::IdxError>,
-) -> Result<Vec<u8>> {
+fn load_file<T>(folder: &Path, name: &str, decode: fn(&[u8]) -> Result<T, idx::IdxError>) -> Result<T> {
     let plain = folder.join(name);
     let packed = folder.join(format!("{name}.gz"));
     let (path, bytes) = if plain.is_file() {
@@ -140,14 +136,16 @@ mod tests {
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use ndarray::Array3;
 
     use super::*;
-    use crate::data::PIXELS;
+    use crate::data::{PIXELS, SIDE};
 
     fn small() -> Dataset {
-        let part = |count: usize, salt: usize| Pictures {
-            pixels: (0..count * PIXELS).map(|i| ((i * 7 + salt) % 256) as u8).collect(),
-            labels: (0..count).map(|i| ((i + salt) % 10) as u8).collect(),
+        let part = |count: usize, salt: usize| {
+            let pixel = |(p, r, c)| (7 * (PIXELS * p + SIDE * r + c) + salt) as u8;
+            let pixels = Array3::from_shape_fn((count, SIDE, SIDE), pixel);
+            Pictures::new(pixels, (0..count).map(|i| ((i + salt) % 10) as u8).collect())
         };
         Dataset { train: part(3, 1), test: part(2, 5) }
     }

@@ -1,5 +1,6 @@
 //! IDX, the format that MNIST is distributed in: a big-endian header and raw bytes.
 
+use ndarray::{Array1, Array3};
 use thiserror::Error;
 
 use super::{CLASSES, PIXELS, SIDE};
@@ -48,40 +49,41 @@ pub enum IdxError {
     },
 }
 
-/// Reads a file of pictures into `[picture, row, column]`.
+/// Reads a file of pictures: `[picture, row, column]`.
 ///
 /// # Errors
 /// When the bytes are no such file, or its pictures are not 28×28.
-pub fn decode_pictures(bytes: &[u8]) -> Result<Vec<u8>, IdxError> {
+pub fn decode_pictures(bytes: &[u8]) -> Result<Array3<u8>, IdxError> {
     let ([count, rows, columns], body) = header(bytes, PICTURES_MAGIC, "pictures")?;
     if (rows, columns) != (SIDE, SIDE) {
         return Err(IdxError::Size { rows, columns });
     }
     check_length(bytes, body, count.saturating_mul(PIXELS))?;
-    Ok(body.to_vec())
+    let pixels = Array3::from_shape_vec((count, SIDE, SIDE), body.to_vec());
+    Ok(pixels.expect("the length was checked"))
 }
 
-/// Reads a file of labels.
+/// Reads a file of labels: `[picture]`.
 ///
 /// # Errors
 /// When the bytes are no such file, or a label is no digit.
-pub fn decode_labels(bytes: &[u8]) -> Result<Vec<u8>, IdxError> {
+pub fn decode_labels(bytes: &[u8]) -> Result<Array1<u8>, IdxError> {
     let ([count], body) = header(bytes, LABELS_MAGIC, "labels")?;
     check_length(bytes, body, count)?;
     match body.iter().position(|&label| usize::from(label) >= CLASSES) {
         Some(index) => Err(IdxError::Label { index, label: body[index] }),
-        None => Ok(body.to_vec()),
+        None => Ok(body.to_vec().into()),
     }
 }
 
 /// Writes pictures, `[picture, row, column]`.
-pub fn encode_pictures(pixels: &[u8]) -> Vec<u8> {
-    encode(PICTURES_MAGIC, &[pixels.len() / PIXELS, SIDE, SIDE], pixels)
+pub fn encode_pictures(pixels: &Array3<u8>) -> Vec<u8> {
+    encode(PICTURES_MAGIC, pixels.shape(), pixels.iter())
 }
 
-/// Writes labels.
-pub fn encode_labels(labels: &[u8]) -> Vec<u8> {
-    encode(LABELS_MAGIC, &[labels.len()], labels)
+/// Writes labels, `[picture]`.
+pub fn encode_labels(labels: &Array1<u8>) -> Vec<u8> {
+    encode(LABELS_MAGIC, labels.shape(), labels.iter())
 }
 
 fn header<'a, const N: usize>(
@@ -108,7 +110,7 @@ fn check_length(bytes: &[u8], body: &[u8], expected: usize) -> Result<(), IdxErr
     Err(IdxError::Length { found: bytes.len(), expected: expected.saturating_add(header) })
 }
 
-fn encode(magic: u32, sizes: &[usize], body: &[u8]) -> Vec<u8> {
+fn encode<'a>(magic: u32, sizes: &[usize], body: impl Iterator<Item = &'a u8>) -> Vec<u8> {
     let mut bytes = magic.to_be_bytes().to_vec();
     for &size in sizes {
         bytes.extend((size as u32).to_be_bytes());
@@ -123,21 +125,23 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let pixels: Vec<u8> = (0..2 * PIXELS).map(|i| (i % 251) as u8).collect();
+        let pixels = Array3::from_shape_fn((2, SIDE, SIDE), |(p, r, c)| (p * PIXELS + r * SIDE + c) as u8);
         assert_eq!(decode_pictures(&encode_pictures(&pixels)), Ok(pixels));
-        assert_eq!(decode_labels(&encode_labels(&[0, 9, 5])), Ok(vec![0, 9, 5]));
+        let labels = Array1::from(vec![0, 9, 5]);
+        assert_eq!(decode_labels(&encode_labels(&labels)), Ok(labels));
     }
 
     #[test]
     fn every_fault_is_named() {
-        let labels = encode_labels(&[1, 2, 3]);
-        let pictures = encode_pictures(&[0; PIXELS]);
+        let labels = encode_labels(&Array1::from(vec![1, 2, 3]));
+        let pictures = encode_pictures(&Array3::zeros((1, SIDE, SIDE)));
         let magic = IdxError::Magic { what: "pictures", found: 0x0801, expected: 0x0803 };
         assert_eq!(decode_pictures(&labels), Err(magic));
         assert_eq!(decode_labels(&labels[..10]), Err(IdxError::Length { found: 10, expected: 11 }));
         assert_eq!(decode_labels(&labels[..6]), Err(IdxError::Length { found: 6, expected: 8 }));
         assert_eq!(decode_labels(&[]), Err(IdxError::Length { found: 0, expected: 8 }));
-        assert_eq!(decode_labels(&encode_labels(&[1, 10])), Err(IdxError::Label { index: 1, label: 10 }));
+        let eleven = encode_labels(&Array1::from(vec![1, 10]));
+        assert_eq!(decode_labels(&eleven), Err(IdxError::Label { index: 1, label: 10 }));
         let mut wide = pictures;
         wide[15] = 29;
         assert_eq!(decode_pictures(&wide), Err(IdxError::Size { rows: 28, columns: 29 }));

@@ -1,16 +1,20 @@
 //! MNIST: where it comes from, its file formats, and the pictures in memory.
 //!
-//! Floors, lowest first: `idx`, `npz`; `folder`; `fetch`, `synth` and `strokes`; `paper`; `scans`; `additions`.
+//! Floors, lowest first: `idx`, `npz`; `folder`; `fetch`, `labelled` and `strokes`; `paper`; `scans`
+//! and `synth`; `additions`.
 
 pub mod additions;
 pub mod fetch;
 pub mod folder;
 pub mod idx;
+pub mod labelled;
 pub mod npz;
 pub mod paper;
 pub mod scans;
 pub mod strokes;
 pub mod synth;
+
+use ndarray::{Array1, Array3, ArrayView2, Axis};
 
 use crate::files;
 
@@ -24,15 +28,49 @@ pub const CLASSES: usize = 10;
 pub const NO_DIGIT: u8 = CLASSES as u8;
 
 /// Pictures with their labels.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// The arrays own their values, and these lie in memory in the order of the dimensions: kernels take a picture
+/// as a slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pictures {
-    /// Grey values, `[picture, row, column]`, 0 is the ground.
-    pub pixels: Vec<u8>,
-    /// The digit on each picture.
-    pub labels: Vec<u8>,
+    /// Grey values, `[picture, row, column]`, 28 rows of 28 columns; 0 is the ground.
+    pub pixels: Array3<u8>,
+    /// The digit on each picture, `[picture]`.
+    pub labels: Array1<u8>,
 }
 
 impl Pictures {
+    /// Puts pictures `[picture, row, column]` and their labels `[picture]` together.
+    ///
+    /// # Panics
+    /// When there are not as many labels as pictures, or these are not of 28 rows and columns.
+    pub fn new(pixels: Array3<u8>, labels: Array1<u8>) -> Self {
+        assert_eq!(pixels.dim(), (labels.len(), SIDE, SIDE), "a label for each picture of 28x28");
+        let pixels =
+            if pixels.is_standard_layout() { pixels } else { pixels.as_standard_layout().into_owned() };
+        Self { pixels, labels }
+    }
+
+    /// Puts pictures together that lie one after the other, row by row, as kernels read them.
+    ///
+    /// # Panics
+    /// When there are not as many labels as pictures.
+    pub fn from_rows(pixels: Vec<u8>, labels: Vec<u8>) -> Self {
+        let pixels = Array3::from_shape_vec((labels.len(), SIDE, SIDE), pixels);
+        Self::new(pixels.expect("a label for each picture of 28x28"), labels.into())
+    }
+
+    /// All pictures of some sets, one set after the other.
+    pub fn joined(sets: &[&Self]) -> Self {
+        let mut pixels = Vec::with_capacity(sets.iter().map(|set| set.pixels.len()).sum());
+        let mut labels = Vec::with_capacity(sets.iter().map(|set| set.len()).sum());
+        for set in sets {
+            pixels.extend(set.pixels.iter());
+            labels.extend(set.labels.iter());
+        }
+        Self::from_rows(pixels, labels)
+    }
+
     /// Number of pictures.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -43,20 +81,20 @@ impl Pictures {
         self.labels.is_empty()
     }
 
-    /// Adds the pictures of `more` after these.
-    pub fn append(&mut self, more: &Self) {
-        self.pixels.extend_from_slice(&more.pixels);
-        self.labels.extend_from_slice(&more.labels);
+    /// One picture, `[row, column]`.
+    pub fn picture(&self, index: usize) -> ArrayView2<'_, u8> {
+        self.pixels.index_axis(Axis(0), index)
     }
 
-    /// The pixels of one picture, `[row, column]`.
-    pub fn picture(&self, index: usize) -> &[u8] {
-        &self.pixels[index * PIXELS..][..PIXELS]
+    /// The pixels of one picture, row after row: what kernels read.
+    pub fn row_major(&self, index: usize) -> &[u8] {
+        let pixels = self.pixels.as_slice().expect("pictures lie one after the other, row by row");
+        &pixels[index * PIXELS..][..PIXELS]
     }
 }
 
 /// A training set and a test set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
     /// What the network learns from.
     pub train: Pictures,

@@ -1,72 +1,95 @@
-//! `mnist.npz`, the single file that Keras distributes: a zip archive of four NumPy arrays.
+//! `mnist.npz`, the single file that Keras distributes: a zip archive of four `NumPy` arrays.
+//!
+//! The arrays are read by `ndarray-npy`, as views of bytes that are in memory already: its readers of streams
+//! reserve what an array's header promises before they see how much follows, so that a damaged file could ask
+//! for more memory than there is. Here nothing is reserved that is not there.
 
 use std::io::{Cursor, Read};
 
 use anyhow::{Context, Result, bail, ensure};
+use ndarray::{Array, ArrayView, Dimension, IxDyn};
+use ndarray_npy::{ViewNpyError, ViewNpyExt};
 use zip::ZipArchive;
 
 use super::{CLASSES, Dataset, Pictures, SIDE};
 
-/// First bytes of a NumPy array.
+/// First bytes of a `NumPy` array.
 const MAGIC: &[u8] = b"\x93NUMPY";
+/// Longest header of an array that is read, in bytes; `NumPy` reads no longer one either, since the time and
+/// the stack that a Python literal needs grow with it.
+const LONGEST_HEADER: usize = 10_000;
+/// Largest array that is unpacked, in bytes; MNIST's largest has 45 MiB.
+const LARGEST_ARRAY: u64 = 256 << 20;
 
 /// Reads the arrays `x_train`, `y_train`, `x_test` and `y_test`.
 ///
 /// # Errors
-/// When the bytes are no such archive, or an array is missing, of another shape or not of unsigned bytes.
+/// When the bytes are no such archive, or an array is missing, of another shape, not of unsigned bytes, or
+/// larger than 256 MiB.
 pub fn decode(bytes: &[u8]) -> Result<Dataset> {
     let mut archive = ZipArchive::new(Cursor::new(bytes))?;
     Ok(Dataset { train: pictures(&mut archive, "train")?, test: pictures(&mut archive, "test")? })
 }
 
 fn pictures(archive: &mut ZipArchive<Cursor<&[u8]>>, part: &str) -> Result<Pictures> {
-    let (shape, pixels) = array(archive, &format!("x_{part}"))?;
-    let [count, SIDE, SIDE] = shape[..] else { bail!("x_{part} has shape {shape:?}, not [n, 28, 28]") };
-    let (shape, labels) = array(archive, &format!("y_{part}"))?;
+    let pixels = array(archive, &format!("x_{part}"))?;
+    let &[count, SIDE, SIDE] = pixels.shape() else {
+        bail!("x_{part} has shape {:?}, not [n, {SIDE}, {SIDE}]", pixels.shape());
+    };
+    let labels = array(archive, &format!("y_{part}"))?;
+    let shape = labels.shape();
     ensure!(shape == [count], "y_{part} has shape {shape:?}, not [{count}] as x_{part} has pictures");
+    ensure!(count > 0, "x_{part} has no pictures");
     ensure!(labels.iter().all(|&label| usize::from(label) < CLASSES), "y_{part} has labels above 9");
-    Ok(Pictures { pixels, labels })
+    Ok(Pictures::new(pixels.into_dimensionality()?, labels.into_dimensionality()?))
 }
 
-fn array(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Result<(Vec<usize>, Vec<u8>)> {
-    let mut file =
-        archive.by_name(&format!("{name}.npy")).with_context(|| format!("it has no array {name}"))?;
+/// One array of unsigned bytes, of any shape.
+fn array(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Result<Array<u8, IxDyn>> {
+    let file = archive.by_name(&format!("{name}.npy")).with_context(|| format!("it has no array {name}"))?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).with_context(|| format!("{name} cannot be unpacked"))?;
-    parse(&bytes).with_context(|| format!("{name} is no array of unsigned bytes, row by row"))
+    file.take(LARGEST_ARRAY + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("{name} cannot be unpacked"))?;
+    ensure!(bytes.len() as u64 <= LARGEST_ARRAY, "{name} is larger than {} MiB", LARGEST_ARRAY >> 20);
+    Ok(view(&bytes).with_context(|| format!("{name} is no array of unsigned bytes"))?.to_owned())
 }
 
-/// Shape and values of an array: magic, version, length of the header, a Python dictionary, the bytes.
-fn parse(bytes: &[u8]) -> Option<(Vec<usize>, Vec<u8>)> {
-    let rest = bytes.strip_prefix(MAGIC)?;
-    let (&[major, _minor, low, high], rest) = rest.split_first_chunk()?;
-    if major != 1 {
-        return None;
+/// The array that an `.npy` file holds.
+fn view<D: Dimension>(bytes: &[u8]) -> Result<ArrayView<'_, u8, D>> {
+    check_header_length(bytes)?;
+    match ArrayView::<u8, D>::view_npy(bytes) {
+        // The error shows the syntax tree of the type.
+        Err(ViewNpyError::WrongDescriptor(found)) => bail!("its values are {found}, not '|u1'"),
+        view => Ok(view?),
     }
-    let (header, values) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
-    let header = std::str::from_utf8(header).ok()?;
-    if !header.contains("'descr': '|u1'") || !header.contains("'fortran_order': False") {
-        return None;
-    }
-    let (_, shape) = header.split_once("'shape': (")?;
-    let (shape, _) = shape.split_once(')')?;
-    let lengths = shape.split(',').map(str::trim).filter(|length| !length.is_empty());
-    let shape: Vec<usize> = lengths.map(|length| length.parse().ok()).collect::<Option<_>>()?;
-    let count = shape.iter().try_fold(1_usize, |count, &length| count.checked_mul(length))?;
-    (values.len() == count).then(|| (shape, values.to_vec()))
+}
+
+/// Refuses headers that are longer than any array's, before anything is reserved for them.
+fn check_header_length(bytes: &[u8]) -> Result<()> {
+    let rest = bytes.strip_prefix(MAGIC).context("it does not start as one")?;
+    let length = match *rest {
+        [1, _minor, low, high, ..] => usize::from(u16::from_le_bytes([low, high])),
+        [_major, _minor, a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]) as usize,
+        _ => bail!("it is cut off"),
+    };
+    ensure!(length <= LONGEST_HEADER, "its header has {length} bytes, more than {LONGEST_HEADER}");
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
+    use ndarray::{Array3, arr1, s};
+    use ndarray_npy::WriteNpyExt;
     use zip::write::{SimpleFileOptions, ZipWriter};
 
     use super::*;
     use crate::data::PIXELS;
 
-    fn npy(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
-        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    fn npy(descr: &str, order: &str, shape: &str, values: &[u8]) -> Vec<u8> {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
         let length = (header.len() as u16).to_le_bytes();
         [MAGIC, &[1, 0], &length, header.as_bytes(), values].concat()
     }
@@ -80,37 +103,110 @@ mod tests {
         writer.finish().unwrap().into_inner()
     }
 
+    fn pixels() -> Array3<u8> {
+        Array3::from_shape_fn((3, SIDE, SIDE), |(p, r, c)| (p * PIXELS + r * SIDE + c) as u8)
+    }
+
+    fn written(array: &impl WriteNpyExt) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        array.write_npy(&mut bytes).unwrap();
+        bytes
+    }
+
     fn arrays() -> [(&'static str, Vec<u8>); 4] {
-        let pixels: Vec<u8> = (0..3 * PIXELS).map(|i| (i % 256) as u8).collect();
         [
-            ("x_train", npy("|u1", "(2, 28, 28)", &pixels[..2 * PIXELS])),
-            ("y_train", npy("|u1", "(2,)", &[4, 9])),
-            ("x_test", npy("|u1", "(1, 28, 28)", &pixels[2 * PIXELS..])),
-            ("y_test", npy("|u1", "(1,)", &[7])),
+            ("x_train", written(&pixels().slice(s![..2, .., ..]))),
+            ("y_train", written(&arr1(&[4_u8, 9]))),
+            ("x_test", written(&pixels().slice(s![2.., .., ..]))),
+            ("y_test", written(&arr1(&[7_u8]))),
         ]
     }
 
     #[test]
     fn the_four_arrays_make_a_dataset() {
         let dataset = decode(&archive(&arrays())).unwrap();
-        assert_eq!(dataset.train.labels, [4, 9]);
-        assert_eq!(dataset.test.labels, [7]);
-        assert_eq!(dataset.train.picture(1)[5], ((PIXELS + 5) % 256) as u8);
-        assert_eq!(dataset.test.len(), 1);
+        assert_eq!(dataset.train.labels, arr1(&[4, 9]));
+        assert_eq!(dataset.test.labels, arr1(&[7]));
+        assert_eq!(dataset.train.pixels, pixels().slice(s![..2, .., ..]));
+        assert_eq!(dataset.test.pixels, pixels().slice(s![2.., .., ..]));
+    }
+
+    #[test]
+    fn arrays_that_lie_column_by_column_are_the_same_pictures() {
+        let mut arrays = arrays();
+        let reversed = pixels().slice(s![..2, .., ..]).reversed_axes().as_standard_layout().into_owned();
+        let values = reversed.as_slice().unwrap();
+        arrays[0].1 = npy("|u1", "True", "(2, 28, 28)", values);
+        let dataset = decode(&archive(&arrays)).unwrap();
+        assert_eq!(dataset.train.pixels, pixels().slice(s![..2, .., ..]));
+        assert_eq!(dataset.train.row_major(1)[5], pixels()[[1, 0, 5]]);
     }
 
     #[test]
     fn every_fault_is_named() {
-        let said = |change: (usize, Vec<u8>)| {
+        let said = |index: usize, bytes: Vec<u8>| {
             let mut arrays = arrays();
-            arrays[change.0].1 = change.1;
+            arrays[index].1 = bytes;
             format!("{:#}", decode(&archive(&arrays)).unwrap_err())
         };
-        assert!(said((0, npy("|u1", "(2, 784)", &[0; 1568]))).contains("x_train has shape [2, 784]"));
-        assert!(said((1, npy("|u1", "(3,)", &[1, 2, 3]))).contains("y_train has shape [3], not [2]"));
-        assert!(said((3, npy("<f4", "(1,)", &[0; 4]))).contains("y_test is no array of unsigned bytes"));
-        assert!(said((3, npy("|u1", "(1,)", &[10]))).contains("y_test has labels above 9"));
-        assert!(said((2, npy("|u1", "(9, 28, 28)", &[1]))).contains("x_test is no array"));
-        assert!(format!("{:#}", decode(&archive(&arrays()[..3])).unwrap_err()).contains("no array y_test"));
+        let plain = |shape, values: &[u8]| npy("|u1", "False", shape, values);
+        let expect = |said: String, words: &str| assert!(said.contains(words), "{said}");
+        expect(said(0, plain("(2, 784)", &[0; 1568])), "x_train has shape [2, 784], not [n, 28, 28]");
+        expect(said(1, plain("(3,)", &[1, 2, 3])), "y_train has shape [3], not [2]");
+        expect(said(3, npy("<f4", "False", "(1,)", &[0; 4])), "y_test is no array of unsigned bytes");
+        expect(said(3, npy("<f4", "False", "(1,)", &[0; 4])), "its values are '<f4', not '|u1'");
+        expect(said(3, plain("(1,)", &[10])), "y_test has labels above 9");
+        expect(said(2, plain("(9, 28, 28)", &[1])), "x_test is no array");
+        expect(said(3, plain("(1,)", &[1, 2])), "y_test is no array");
+        expect(said(3, b"PK".to_vec()), "does not start as one");
+        expect(format!("{:#}", decode(&archive(&arrays()[..3])).unwrap_err()), "no array y_test");
+        expect(said(0, plain("(0, 28, 28)", &[])), "[2]");
+    }
+
+    /// Headers that promise what is not there cost nothing: no memory is asked for by their word, and the
+    /// process lives.
+    #[test]
+    fn headers_that_lie_are_refused() {
+        let lengths = [usize::MAX, 1 << 62, 1 << 40];
+        let shapes = lengths.iter().map(|length| format!("({length}, 28, 28)"));
+        let huge = "9".repeat(60);
+        for shape in
+            shapes.chain([format!("({huge},)"), "(-1,)".into(), "(4611686018427387904, 4, 2)".into()])
+        {
+            assert!(view::<IxDyn>(&npy("|u1", "False", &shape, &[0; 8])).is_err(), "{shape}");
+        }
+        // A header of 4 GiB, in the form of version 2.
+        let long = [MAGIC, &[2, 0, 0xff, 0xff, 0xff, 0xff], b"{'descr'"].concat();
+        assert!(view::<IxDyn>(&long).unwrap_err().to_string().contains("4294967295 bytes"));
+        // Parentheses as deep as a header may be long.
+        let deep = format!("{}\n", "(".repeat(LONGEST_HEADER - 1));
+        let length = (deep.len() as u16).to_le_bytes();
+        let deep = [MAGIC, &[1, 0], &length, deep.as_bytes()].concat();
+        assert!(view::<IxDyn>(&deep).is_err());
+        let closed = format!("{}{}\n", "(".repeat(4_900), ")".repeat(4_900));
+        let length = (closed.len() as u16).to_le_bytes();
+        assert!(view::<IxDyn>(&[MAGIC, &[1, 0], &length, closed.as_bytes()].concat()).is_err());
+    }
+
+    #[test]
+    fn no_damaged_byte_ends_the_process() {
+        let whole = archive(&arrays());
+        for end in (0..whole.len()).step_by(37) {
+            assert!(decode(&whole[..end]).is_err(), "cut off at {end}");
+        }
+        // A changed byte gives an error, or another value where no checksum guards it.
+        for place in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 0x41;
+            let _ = decode(&damaged);
+        }
+        let header = written(&arr1(&[7_u8]));
+        for place in 0..header.len() {
+            for value in 0..=u8::MAX {
+                let mut damaged = header.clone();
+                damaged[place] = value;
+                let _ = view::<IxDyn>(&damaged);
+            }
+        }
     }
 }

@@ -51,7 +51,11 @@ pub fn picture(ink: &Array2<f32>, taken: Taken, dice: &mut Dice<'_>) -> Array3<u
 
 fn photograph(ink: &Array2<f32>, dice: &mut Dice<'_>) -> Array3<u8> {
     let (rows, columns) = ink.dim();
-    let blurred = if dice.chance(0.6) { blur(ink, 1 + rows.min(columns) / (60 + dice.below(200))) } else { ink.clone() };
+    let blurred = if dice.chance(0.6) {
+        blur(ink, 1 + rows.min(columns) / (60 + dice.below(200)))
+    } else {
+        ink.clone()
+    };
     let paper = dice.between(130.0, 250.0);
     let contrast = dice.between(0.25, 0.95);
     // Light falls off to one side, and in the corners.

@@ -2,10 +2,10 @@
 
 use ndarray::Array2;
 
+use super::SIDE;
 use super::paper::{self, Taken};
 use super::strokes::dice::Dice;
 use super::strokes::preprocess;
-use super::SIDE;
 
 /// Share of pictures that have few pixels, as old collections have.
 const COARSE: f32 = 0.3;

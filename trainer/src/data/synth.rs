@@ -27,11 +27,13 @@ fn part(count: usize, seed: u64, which: u64) -> Pictures {
             picture.copy_from_slice(&drawn);
         }
     });
-    Pictures { pixels, labels }
+    Pictures::from_rows(pixels, labels)
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::{arr1, s};
+
     use super::*;
 
     #[test]
@@ -40,7 +42,7 @@ mod tests {
         assert_eq!(drawn, draw(40, 20, 3));
         assert_ne!(drawn, draw(40, 20, 4));
         assert_ne!(drawn.train.picture(0), drawn.test.picture(0));
-        assert_eq!(drawn.test.labels[..12], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]);
+        assert_eq!(drawn.test.labels.slice(s![..12]), arr1(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The network as it is used: every batch norm folded into the convolution before it.
 
+use ndarray::{ArrayView1, ArrayView2, ArrayView4};
+
 use super::architecture::{Architecture, Block};
 use super::batch_norm::Statistics;
 use super::conv::{Kernel, Scratch};
@@ -45,6 +47,31 @@ impl Folded {
             }
         }
         Self { architecture, parameters }
+    }
+
+    /// Weights of a block's convolution, `[kernel row, kernel column, input, output]`.
+    pub fn weights(&self, block: &Block) -> ArrayView4<'_, f32> {
+        let shape = (3, 3, block.conv.inputs, block.conv.outputs);
+        ArrayView4::from_shape(shape, &self.parameters[block.weights.clone()])
+            .expect("the layout is of this shape")
+    }
+
+    /// Biases of a block's convolution, `[output]`.
+    pub fn bias(&self, block: &Block) -> ArrayView1<'_, f32> {
+        self.parameters[block.beta.clone()].into()
+    }
+
+    /// Weights of the last layer, `[input, digit]`.
+    pub fn head_weights(&self) -> ArrayView2<'_, f32> {
+        let Architecture { head, head_weights, .. } = &self.architecture;
+        let shape = (head.inputs, head.outputs);
+        ArrayView2::from_shape(shape, &self.parameters[head_weights.clone()])
+            .expect("the layout is of this shape")
+    }
+
+    /// Biases of the last layer, `[digit]`.
+    pub fn head_bias(&self) -> ArrayView1<'_, f32> {
+        self.parameters[self.architecture.head_bias.clone()].into()
     }
 
     /// What [`Folded::probabilities`] of this network needs.

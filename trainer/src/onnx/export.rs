@@ -4,6 +4,7 @@
 //! and gives `probabilities` FP32 `[batch, 10]`. Every convolution is followed by its rectifier and then its
 //! pool, the order in which runtimes fuse them.
 
+use ndarray::ArrayView4;
 use onnx_graph::proto::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use prost::Message;
 
@@ -63,7 +64,7 @@ impl Graph {
         let mut graph = Self { chain: Chain::new(INPUT) };
         graph.scale(folded.architecture.side);
         for (index, block) in folded.architecture.blocks.iter().enumerate() {
-            graph.block(index + 1, block, &folded.parameters);
+            graph.block(index + 1, block, folded);
         }
         graph.head(folded);
         graph
@@ -89,12 +90,12 @@ impl Graph {
         self.chain.node("Reshape", "picture", &["picture_shape"], vec![]);
     }
 
-    fn block(&mut self, number: usize, block: &Block, parameters: &[f32]) {
+    fn block(&mut self, number: usize, block: &Block, folded: &Folded) {
         let conv = block.conv;
         let (weights, bias) = (format!("conv{number}_weights"), format!("conv{number}_bias"));
         let dims = [conv.outputs as i64, conv.inputs as i64, 3, 3];
-        self.chain.floats(&weights, &dims, &output_first(block, &parameters[block.weights.clone()]));
-        self.chain.floats(&bias, &dims[..1], &parameters[block.beta.clone()]);
+        self.chain.floats(&weights, &dims, &output_first(&folded.weights(block)));
+        self.chain.floats(&bias, &dims[..1], &folded.bias(block).to_vec());
         let attributes = vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1, 1, 1, 1])];
         self.chain.node("Conv", &format!("conv{number}"), &[&weights, &bias], attributes);
         self.chain.node("Relu", &format!("relu{number}"), &[], vec![]);
@@ -107,8 +108,12 @@ impl Graph {
     fn head(&mut self, folded: &Folded) {
         let architecture = &folded.architecture;
         let dims = [architecture.head.inputs as i64, architecture.head.outputs as i64];
-        self.chain.floats("head_weights", &dims, &folded.parameters[architecture.head_weights.clone()]);
-        self.chain.floats("head_bias", &dims[1..], &folded.parameters[architecture.head_bias.clone()]);
+        self.chain.floats(
+            "head_weights",
+            &dims,
+            &folded.head_weights().iter().copied().collect::<Vec<f32>>(),
+        );
+        self.chain.floats("head_bias", &dims[1..], &folded.head_bias().to_vec());
         self.chain.node("GlobalAveragePool", "mean", &[], vec![]);
         self.chain.node("Flatten", "features", &[], vec![int("axis", 1)]);
         self.chain.node("Gemm", "logits", &["head_weights", "head_bias"], vec![]);
@@ -116,15 +121,8 @@ impl Graph {
     }
 }
 
-/// A convolution's weights as ONNX wants them: `[output, input, kernel row, kernel column]`.
-fn output_first(block: &Block, weights: &[f32]) -> Vec<f32> {
-    let (inputs, outputs) = (block.conv.inputs, block.conv.outputs);
-    let taps = weights.len() / (inputs * outputs);
-    let mut turned = Vec::with_capacity(weights.len());
-    for output in 0..outputs {
-        for input in 0..inputs {
-            turned.extend((0..taps).map(|tap| weights[(tap * inputs + input) * outputs + output]));
-        }
-    }
-    turned
+/// A convolution's weights `[kernel row, kernel column, input, output]` as ONNX wants them:
+/// `[output, input, kernel row, kernel column]`.
+fn output_first(weights: &ArrayView4<'_, f32>) -> Vec<f32> {
+    weights.view().permuted_axes([3, 2, 0, 1]).iter().copied().collect()
 }

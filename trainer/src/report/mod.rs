@@ -1,132 +1,186 @@
 //! `report.html`: what a training came to, for people. One file that needs nothing else.
 
-mod chart;
-mod picture;
+mod charts;
+mod drawings;
+mod pictures;
+mod plot;
+mod scores;
+mod settings;
+mod tables;
+mod text;
 
-use std::fmt::Write;
+use std::time::SystemTime;
 
 use anyhow::Result;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::data::{CLASSES, Pictures};
-use crate::evaluate::Answer;
+use crate::calibration::Calibration;
+use crate::data::Dataset;
+use crate::evaluate::Answers;
 use crate::metrics::Metrics;
-use chart::{Curve, chart};
+pub use drawings::{Drawings, Style};
+use text::{count, day, duration, likely_range, percent, thousands};
 
-/// Mistakes that are shown; the most certain ones come first.
-const MISTAKES_SHOWN: usize = 60;
+const STYLE: &str = include_str!("style.css");
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\
-    color:#1c2733;background:#fff}h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem}\
-    table{border-collapse:collapse}td,th{padding:.25rem .6rem;text-align:right}\
-    .confusion td{border:1px solid #d8dee6;min-width:1.6rem}.confusion .right{background:#dcefe2}\
-    .confusion .wrong{background:#f9d9d3}.confusion .none{color:#b6c0cc}\
-    .facts th{text-align:left;font-weight:400;color:#5a6b7d}\
-    .mistakes{display:flex;flex-wrap:wrap;gap:.8rem}figure{margin:0;width:5.6rem;font-size:.8rem}\
-    figure img{width:5.6rem;image-rendering:pixelated;border-radius:4px;display:block}\
-    svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#5a6b7d}";
-
-/// The page's text.
-///
-/// `answers` are those to `test`, in its order.
-///
-/// # Errors
-/// When a picture cannot be packed.
-pub fn html(metrics: &Metrics, test: &Pictures, answers: &[Answer]) -> Result<String> {
-    let mut page = String::new();
-    writeln!(page, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">")?;
-    writeln!(page, "<title>Digits: training report</title><style>{STYLE}</style></head><body>")?;
-    let (accuracy, errors) = (100.0 * metrics.test.accuracy, metrics.test.errors);
-    writeln!(page, "<h1>{accuracy:.2}&thinsp;% of {} test pictures read right</h1>", answers.len())?;
-    facts(&mut page, metrics)?;
-    curves(&mut page, metrics)?;
-    confusion(&mut page, metrics)?;
-    writeln!(page, "<h2>Mistakes ({errors})</h2>")?;
-    mistakes(&mut page, test, answers)?;
-    writeln!(page, "</body></html>")?;
-    Ok(page)
+/// What a report tells of.
+#[derive(Debug, Clone, Copy)]
+pub struct Report<'a> {
+    /// What the training came to.
+    pub metrics: &'a Metrics,
+    /// The pictures.
+    pub dataset: &'a Dataset,
+    /// The answers to the test pictures, in their order.
+    pub answers: &'a Answers,
+    /// Results on drawings, where some were read.
+    pub drawings: Option<&'a Drawings>,
+    /// When the network was measured.
+    pub time: SystemTime,
 }
 
-fn facts(page: &mut String, metrics: &Metrics) -> Result<()> {
-    let history = &metrics.history;
-    let seconds: f64 = history.epochs.iter().map(|epoch| epoch.train_seconds).sum();
-    let dataset = format!(
-        "{} training pictures, {} of them held out to choose the model by; SHA-256 {}",
-        metrics.dataset.train_pictures, history.recipe.holdout, history.dataset_sha256
-    );
-    let facts = [
-        ("Network", format!("{} weights", metrics.parameters)),
-        ("Taken after", format!("epoch {} of {}", history.chosen_epoch, history.recipe.epochs)),
-        ("Seed", history.recipe.seed.to_string()),
-        ("Learning took", format!("{seconds:.0} s on {} threads", history.threads)),
-        ("Dataset", dataset),
-        ("Trainer", history.trainer_version.clone()),
-    ];
-    writeln!(page, "<table class=\"facts\">")?;
-    for (name, value) in facts {
-        writeln!(page, "<tr><th>{name}</th><td style=\"text-align:left\">{value}</td></tr>")?;
+impl Report<'_> {
+    /// The page's text.
+    ///
+    /// # Errors
+    /// When a picture or a chart cannot be made.
+    pub fn html(&self) -> Result<String> {
+        let confusion = &self.metrics.test.confusion;
+        let calibration = Calibration::of(self.answers);
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { "Decima: training report of " (day(self.time)) ", seed " (self.metrics.history.recipe.seed) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    (self.header())
+                    main {
+                        (self.figures(&calibration))
+                        (self.curves()?)
+                        (tables::confusion(confusion))
+                        (tables::digits(confusion))
+                        (certainty(&calibration)?)
+                        (pictures::mistakes(&self.dataset.test, self.answers)?)
+                        @if let Some(drawings) = self.drawings { (drawings.section()) }
+                        (pictures::data(self.dataset)?)
+                        (settings::settings(self.metrics)?)
+                    }
+                }
+            }
+        };
+        Ok(page.into_string())
     }
-    writeln!(page, "</table>")?;
-    Ok(())
-}
 
-fn curves(page: &mut String, metrics: &Metrics) -> Result<()> {
-    let epochs = &metrics.history.epochs;
-    let percent = |share: f64| 100.0 * (1.0 - share);
-    let train = epochs.iter().map(|epoch| Some(percent(epoch.train_accuracy))).collect();
-    let holdout = epochs.iter().map(|epoch| epoch.holdout_accuracy.map(percent)).collect();
-    let errors = [
-        Curve { name: "distorted training pictures, while learning", colour: "#8a99aa", values: train },
-        Curve { name: "held-out pictures", colour: "#0b6bcb", values: holdout },
-    ];
-    writeln!(page, "<h2>Wrong answers by epoch, in % (logarithmic)</h2>{}", chart(&errors)?)?;
-    let train = epochs.iter().map(|epoch| Some(epoch.train_loss)).collect();
-    let holdout = epochs.iter().map(|epoch| epoch.holdout_loss).collect();
-    let losses = [
-        Curve { name: "training loss, labels smoothed", colour: "#8a99aa", values: train },
-        Curve { name: "held-out loss", colour: "#0b6bcb", values: holdout },
-    ];
-    writeln!(page, "<h2>Loss by epoch (logarithmic)</h2>{}", chart(&losses)?)?;
-    Ok(())
-}
-
-fn confusion(page: &mut String, metrics: &Metrics) -> Result<()> {
-    writeln!(page, "<h2>What was read for what</h2><table class=\"confusion\"><tr><th>label \\ read</th>")?;
-    for class in 0..CLASSES {
-        write!(page, "<th>{class}</th>")?;
-    }
-    writeln!(page, "</tr>")?;
-    for (label, row) in metrics.test.confusion.iter().enumerate() {
-        write!(page, "<tr><th>{label}</th>")?;
-        for (read, &count) in row.iter().enumerate() {
-            let class = match (label == read, count) {
-                (true, _) => "right",
-                (false, 0) => "none",
-                (false, _) => "wrong",
-            };
-            write!(page, "<td class=\"{class}\">{count}</td>")?;
+    fn header(&self) -> Markup {
+        let history = &self.metrics.history;
+        html! {
+            header {
+                p.product { "Decima " (history.trainer_version) }
+                h1 { "Training report: handwritten digits" }
+                p.when { (day(self.time)) " · seed " (history.recipe.seed) }
+                p.summary { (self.summary()) }
+            }
         }
-        writeln!(page, "</tr>")?;
     }
-    writeln!(page, "</table>")?;
-    Ok(())
+
+    /// The whole training in two sentences.
+    fn summary(&self) -> String {
+        let Metrics { parameters, test, dataset, history, .. } = self.metrics;
+        let seconds: f64 = history.epochs.iter().map(|epoch| epoch.train_seconds).sum();
+        let learnt_from = dataset.train_pictures.saturating_sub(history.recipe.holdout);
+        let (done, planned) = (history.epochs.len(), history.recipe.epochs);
+        let epochs = if done < planned {
+            format!("was stopped after {done} of {}", count(planned, "epoch", "epochs"))
+        } else {
+            format!("took {}", count(done, "epoch", "epochs"))
+        };
+        let why = if history.recipe.holdout == 0 {
+            String::new()
+        } else {
+            let held_out = count(history.recipe.holdout, "held-out picture", "held-out pictures");
+            format!(", which read most of {held_out} right")
+        };
+        format!(
+            "A network of {} weights reads {} of {} right: {}. Training {epochs} over {} ({}); the weights are \
+             those after epoch {}{why}.",
+            thousands(*parameters as u64),
+            thousands((self.answers.len() - test.errors) as u64),
+            count(self.answers.len(), "test picture", "test pictures"),
+            percent(test.accuracy, 2),
+            count(learnt_from, "picture", "pictures"),
+            duration(seconds),
+            history.chosen_epoch,
+        )
+    }
+
+    /// The numbers that people look for first.
+    fn figures(&self, calibration: &Calibration) -> Markup {
+        let test = &self.metrics.test;
+        let pictures = self.answers.len();
+        let (low, high) = likely_range(pictures - test.errors, pictures);
+        let scores = scores::by_digit(&test.confusion);
+        let recalls = scores.iter().enumerate().filter(|(_, score)| score.pictures > 0);
+        let hardest = recalls.min_by(|a, b| a.1.recall().total_cmp(&b.1.recall()));
+        html! {
+            section.figures aria-label="Main figures" {
+                (figure("Accuracy", &percent(test.accuracy, 2),
+                    &format!("{} to {} with 95\u{202f}% confidence", percent(low, 2), percent(high, 2))))
+                (figure("Mistakes", &thousands(test.errors as u64),
+                    &format!("of {}", count(pictures, "test picture", "test pictures"))))
+                @if let Some((digit, score)) = hardest.filter(|_| test.errors > 0) {
+                    (figure("Hardest digit", &digit.to_string(), &format!("{} read right", percent(score.recall(), 1))))
+                }
+                (figure("Calibration error", &percent(calibration.expected_error, 1), "certainty against share right"))
+                @if let Some(drawings) = self.drawings {
+                    @let (drawn, right) = drawings.total();
+                    (figure("Drawings", &percent(right as f64 / drawn as f64, 1),
+                        &format!("of {} right", count(drawn, "picture", "pictures"))))
+                }
+            }
+        }
+    }
+
+    fn curves(&self) -> Result<Markup> {
+        let history = &self.metrics.history;
+        let (epochs, chosen) = (&history.epochs, history.chosen_epoch);
+        Ok(html! {
+            section #learning {
+                h2 { "Learning" }
+                ul.key {
+                    li.training { "training pictures, distorted, with smoothed labels" }
+                    li.held-out { "held-out pictures, as they are" }
+                    li.guide { "epoch that was taken" }
+                }
+                div.charts {
+                    figure { figcaption { "Loss" } (PreEscaped(charts::loss(epochs, chosen)?)) }
+                    figure { figcaption { "Accuracy" } (PreEscaped(charts::accuracy(epochs, chosen, history.recipe.holdout)?)) }
+                }
+                (settings::epochs(epochs, chosen))
+            }
+        })
+    }
 }
 
-fn mistakes(page: &mut String, test: &Pictures, answers: &[Answer]) -> Result<()> {
-    let mut wrong: Vec<(usize, &Answer)> =
-        answers.iter().enumerate().filter(|(_, answer)| !answer.is_right()).collect();
-    let certainty = |answer: &Answer| answer.probabilities[usize::from(answer.digit())];
-    wrong.sort_by(|(_, a), (_, b)| certainty(b).total_cmp(&certainty(a)));
-    writeln!(page, "<div class=\"mistakes\">")?;
-    for (index, answer) in wrong.iter().take(MISTAKES_SHOWN) {
-        let source = picture::data_uri(test.picture(*index))?;
-        let (read, label) = (answer.digit(), answer.label);
-        let certain = 100.0 * certainty(answer);
-        writeln!(
-            page,
-            "<figure><img src=\"{source}\" alt=\"test picture {index}\"><figcaption>{label} read as {read}, \
-             {certain:.0}&thinsp;%</figcaption></figure>"
-        )?;
-    }
-    writeln!(page, "</div>")?;
-    Ok(())
+fn figure(name: &str, value: &str, note: &str) -> Markup {
+    html! { div { p.name { (name) } p.value { (value) } p.note { (note) } } }
+}
+
+fn certainty(calibration: &Calibration) -> Result<Markup> {
+    Ok(html! {
+        section #calibration {
+            h2 { "How certain the answers are" }
+            div.beside {
+                figure {
+                    figcaption { "A dot: answers of about one certainty, its area their number. On the dashed line, answers are right as "
+                        "often as they are certain." }
+                    (PreEscaped(charts::reliability(calibration)?))
+                }
+                div { (tables::certainty(calibration)) }
+            }
+        }
+    })
 }

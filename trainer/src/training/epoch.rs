@@ -1,5 +1,6 @@
 //! One pass over the training pictures, its batches cut into chunks for the threads.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use rand::seq::SliceRandom;
@@ -58,15 +59,16 @@ impl Learner {
     /// Learns from the pictures that `order` names, in that order after a shuffle of its own, in whole batches:
     /// what is left over (another part each time) waits for the next epoch.
     ///
-    /// `progress` is told the number of pictures done after each batch.
+    /// `progress` is told the number of pictures done after each batch. Where it breaks off, the epoch ends
+    /// there and there is no outcome.
     pub fn epoch(
         &mut self,
         pictures: &Pictures,
         order: &mut [u32],
         recipe: &Recipe,
         epoch: usize,
-        progress: &mut dyn FnMut(usize),
-    ) -> EpochOutcome {
+        progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Option<EpochOutcome> {
         let start = Instant::now();
         order.shuffle(&mut generator(recipe.seed, Purpose::Order, epoch as u64, 0));
         let batches = order.len() / recipe.batch;
@@ -78,11 +80,14 @@ impl Learner {
             digits += batch.iter().filter(|&&index| pictures.labels[index as usize] != NO_DIGIT).count();
             learning_rate = recipe.learning_rate(self.steps_done, recipe.epochs * batches);
             self.step(learning_rate, recipe);
-            progress((done + 1) * recipe.batch);
+            if progress((done + 1) * recipe.batch).is_break() {
+                return None;
+            }
         }
         let seen = (batches * recipe.batch) as f64;
         let seconds = start.elapsed().as_secs_f64();
-        EpochOutcome { loss: loss / seen, accuracy: hits as f64 / digits.max(1) as f64, learning_rate, seconds }
+        let accuracy = hits as f64 / digits.max(1) as f64;
+        Some(EpochOutcome { loss: loss / seen, accuracy, learning_rate, seconds })
     }
 
     /// Leaves the mean gradient of a batch in `self.gradient`; returns its summed loss and its hits.
@@ -124,7 +129,7 @@ fn fill_distorted(workspace: &mut Workspace, pictures: &Pictures, chunk: &[u32],
     let targets = workspace.pictures.chunks_exact_mut(PIXELS).zip(&mut workspace.labels);
     for (&index, (out, label)) in chunk.iter().zip(targets) {
         let mut generator = generator(seed, Purpose::Augmentation, epoch as u64, u64::from(index));
-        augment::distort(pictures.picture(index as usize), &mut generator, out);
+        augment::distort(pictures.row_major(index as usize), &mut generator, out);
         normalise(out);
         *label = pictures.labels[index as usize];
     }

@@ -41,9 +41,9 @@ impl Default for Recipe {
             epochs: 30,
             seed: 1,
             holdout: 5_000,
-            drawings: 0.36,
-            scans: 0.12,
-            others: 0.14,
+            drawings: 0.33,
+            scans: 0.09,
+            others: 0.12,
             batch: 128,
             chunk: 32,
             peak_learning_rate: 4e-3,
@@ -57,6 +57,18 @@ impl Default for Recipe {
 }
 
 impl Recipe {
+    /// Pictures of MNIST and additions to them that an epoch is of, where it learns from so many of MNIST.
+    pub fn pictures(&self, of_mnist: usize) -> usize {
+        let [drawings, scans, others] =
+            [self.drawings, self.scans, self.others].map(|share| Self::additions(share, of_mnist));
+        of_mnist + drawings + scans + others
+    }
+
+    /// Pictures of one kind that are added to so many of MNIST.
+    pub fn additions(share: f32, of_mnist: usize) -> usize {
+        (share * of_mnist as f32) as usize
+    }
+
     /// The learning rate of `step` out of `steps`.
     pub fn learning_rate(&self, step: usize, steps: usize) -> f32 {
         let rising = self.warm_up * steps as f32;

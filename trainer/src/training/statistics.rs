@@ -30,7 +30,7 @@ pub fn fold(network: &Network, pictures: &Pictures, order: &[u32], recipe: &Reci
         .map(|chunk| {
             let mut workspace = Workspace::new(network.architecture(), chunk.len());
             for (&index, out) in chunk.iter().zip(workspace.pictures.chunks_exact_mut(PIXELS)) {
-                fill(pictures.picture(index as usize), out);
+                fill(pictures.row_major(index as usize), out);
             }
             network.forward(&mut workspace);
             workspace.statistics().cloned().collect()

@@ -5,7 +5,7 @@
 //! picture of no digit that is an even answer.
 
 use crate::data::CLASSES;
-use crate::evaluate::Answer;
+use crate::evaluate::Answers;
 use crate::nn::folded::Folded;
 use crate::nn::loss;
 
@@ -17,8 +17,8 @@ const STEPS: usize = 30;
 const LEAST: f32 = 1e-30;
 
 /// The temperature at which `answers` have the smallest mean cross-entropy; 1 where there are none.
-pub fn fit(answers: &[Answer]) -> f32 {
-    if answers.is_empty() {
+pub fn fit(answers: &[&Answers]) -> f32 {
+    if answers.iter().all(|answers| answers.is_empty()) {
         return 1.0;
     }
     // The golden section, over logarithms: the loss has one valley.
@@ -43,42 +43,47 @@ pub fn apply(folded: &mut Folded, temperature: f32) {
     }
 }
 
-fn mean_loss(answers: &[Answer], temperature: f64) -> f64 {
-    let loss = |answer: &Answer| {
-        let mut row = answer.probabilities.map(|p| p.max(LEAST).ln() / temperature as f32);
-        loss::softmax(&mut row);
-        let cost = |p: f32| f64::from(-p.max(LEAST).ln());
-        match row.get(usize::from(answer.label)) {
-            Some(&p) => cost(p),
-            None => row.iter().map(|&p| cost(p)).sum::<f64>() / CLASSES as f64,
+fn mean_loss(answers: &[&Answers], temperature: f64) -> f64 {
+    let cost = |p: f32| f64::from(-p.max(LEAST).ln());
+    let (mut sum, mut count) = (0.0, 0);
+    for set in answers {
+        for (probabilities, &label) in set.probabilities.rows().into_iter().zip(&set.labels) {
+            let mut row: Vec<f32> =
+                probabilities.iter().map(|p| p.max(LEAST).ln() / temperature as f32).collect();
+            loss::softmax(&mut row);
+            sum += match row.get(usize::from(label)) {
+                Some(&p) => cost(p),
+                None => row.iter().map(|&p| cost(p)).sum::<f64>() / CLASSES as f64,
+            };
         }
-    };
-    answers.iter().map(loss).sum::<f64>() / answers.len() as f64
+        count += set.len();
+    }
+    sum / count as f64
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::{Array1, Array2};
+
     use super::*;
     use crate::data::NO_DIGIT;
 
     /// Answers that give their digit a probability of `sure`, the rest going evenly to the others.
-    fn answers(sure: f32, right: usize, wrong: usize, label: u8) -> Vec<Answer> {
-        let answer = |digit: usize| {
-            let mut probabilities = [(1.0 - sure) / 9.0; CLASSES];
-            probabilities[digit] = sure;
-            Answer { probabilities, label }
-        };
-        let mut all = vec![answer(usize::from(label) % CLASSES); right];
-        all.extend(vec![answer((usize::from(label) + 1) % CLASSES); wrong]);
-        all
+    fn answers(sure: f32, right: usize, wrong: usize, label: u8) -> Answers {
+        let mut probabilities = Array2::from_elem((right + wrong, CLASSES), (1.0 - sure) / 9.0);
+        for (index, mut row) in probabilities.rows_mut().into_iter().enumerate() {
+            row[(usize::from(label) + usize::from(index >= right)) % CLASSES] = sure;
+        }
+        Answers { probabilities, labels: Array1::from_elem(right + wrong, label) }
     }
 
     #[test]
     fn the_fitted_temperature_makes_answers_as_sure_as_they_are_right() {
         for (sure, right) in [(0.99, 80), (0.6, 95)] {
             let answers = answers(sure, right, 100 - right, 3);
-            let temperature = fit(&answers);
-            let mut row = answers[0].probabilities.map(|p| p.ln() / temperature);
+            let temperature = fit(&[&answers]);
+            let mut row: Vec<f32> =
+                answers.probabilities.row(0).iter().map(|p| p.ln() / temperature).collect();
             loss::softmax(&mut row);
             assert!((row[3] - right as f32 / 100.0).abs() < 0.01, "{sure} became {}", row[3]);
         }
@@ -86,10 +91,9 @@ mod tests {
 
     #[test]
     fn pictures_of_no_digit_make_it_less_sure() {
-        let mut all = answers(0.95, 95, 5, 3);
-        let alone = fit(&all);
-        all.extend(answers(0.95, 20, 0, NO_DIGIT));
-        assert!(fit(&all) > alone * 1.1);
+        let digits = answers(0.95, 95, 5, 3);
+        let alone = fit(&[&digits]);
+        assert!(fit(&[&digits, &answers(0.95, 20, 0, NO_DIGIT)]) > alone * 1.1);
         assert!((fit(&[]) - 1.0).abs() < 1e-6);
     }
 }

@@ -3,8 +3,11 @@
 
 mod accuracy;
 mod command_line;
+mod drawings;
 mod fetching;
+mod interrupting;
 mod onnx;
 mod publishing;
+mod reporting;
 mod support;
 mod training;

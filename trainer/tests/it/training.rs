@@ -11,7 +11,7 @@ use crate::support::{succeed, text, trained};
 fn drawn_digits_are_learnt() {
     let metrics = Metrics::load(&trained().join("out/metrics.json")).unwrap();
     assert!(metrics.test.accuracy > 0.9, "accuracy {}", metrics.test.accuracy);
-    let counted: u32 = metrics.test.confusion.iter().flatten().sum();
+    let counted: u32 = metrics.test.confusion.sum();
     assert_eq!(counted, 500);
     assert!(metrics.parameters <= 100_000);
 }
@@ -47,14 +47,4 @@ fn the_steps_one_by_one_give_what_run_gives() {
     succeed(&["export", "--weights", &weights, "--metrics", &metrics, "--out", &at("out")]);
     let stepwise = fs::read(at("out/model.onnx")).unwrap();
     assert!(stepwise == fs::read(trained().join("out/model.onnx")).unwrap());
-}
-
-#[test]
-fn the_report_needs_nothing_else_and_shows_every_mistake() {
-    let out = trained().join("out");
-    let page = fs::read_to_string(out.join("report.html")).unwrap();
-    let metrics = Metrics::load(&out.join("metrics.json")).unwrap();
-    assert_eq!(page.matches("<figure>").count(), metrics.test.errors.min(60));
-    assert_eq!(page.matches("<polyline").count(), 4);
-    assert!(!page.contains("src=\"http") && !page.contains("<script") && !page.contains("<link"));
 }

@@ -117,7 +117,7 @@ fn flagged(dice: &mut Dice<'_>, low: f32, high: f32) -> (Stroke, Point) {
     let apex = dice.near(0.5, 0.0, 0.015);
     let from = (apex.0 - length * angle.sin(), apex.1 + length * angle.cos());
     let bow = dice.around(0.0, 0.06) * length;
-    let middle = ((from.0 + apex.0) / 2.0 + bow, (from.1 + apex.1) / 2.0 + bow);
+    let middle = (f32::midpoint(from.0, apex.0) + bow, f32::midpoint(from.1, apex.1) + bow);
     let bottom = (dice.around(0.5, 0.06), 1.0);
     let mut path = Path::at(from).curve(&[middle, apex]);
     if dice.chance(0.15) {
@@ -125,7 +125,7 @@ fn flagged(dice: &mut Dice<'_>, low: f32, high: f32) -> (Stroke, Point) {
         path = Path::at(from).curve(&[middle, apex, (apex.0 + 0.03, 0.06), bottom]);
     } else {
         let stem_bow = dice.around(0.0, 0.02);
-        path = path.curve(&[((apex.0 + bottom.0) / 2.0 + stem_bow, 0.5), bottom]);
+        path = path.curve(&[(f32::midpoint(apex.0, bottom.0) + stem_bow, 0.5), bottom]);
     }
     (path.lift(), bottom)
 }
@@ -245,14 +245,14 @@ fn open_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let left_side = if dice.chance(0.4) {
         // A round corner.
         let side = dice.near(corner.0, cross * 0.75, 0.03);
-        left_side.curve(&[side, (corner.0 + 0.08, cross), ((corner.0 + right.0) / 2.0, cross), right])
+        left_side.curve(&[side, (corner.0 + 0.08, cross), (f32::midpoint(corner.0, right.0), cross), right])
     } else {
         let bow = dice.around(-0.02, 0.03);
-        left_side.curve(&[((from.0 + corner.0) / 2.0 + bow, cross / 2.0), corner]).line(right)
+        left_side.curve(&[(f32::midpoint(from.0, corner.0) + bow, cross / 2.0), corner]).line(right)
     };
     let top = (dice.around(0.66, 0.08), dice.between(-0.05, cross - 0.15));
     let foot = (top.0 - dice.between(-0.05, 0.16), 1.0);
-    let stem = Path::at(top).curve(&[((top.0 + foot.0) / 2.0 + dice.around(0.0, 0.02), 0.6), foot]);
+    let stem = Path::at(top).curve(&[(f32::midpoint(top.0, foot.0) + dice.around(0.0, 0.02), 0.6), foot]);
     vec![left_side.lift(), stem.lift()]
 }
 
@@ -282,14 +282,14 @@ fn hooked_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let foot = (turn.0 - dice.between(-0.05, 0.3), 1.0);
     let path = Path::at(from);
     let path = if dice.chance(0.5) {
-        let side = ((from.0 + corner.0) / 2.0 - dice.between(0.0, 0.08), cross * 0.5);
+        let side = (f32::midpoint(from.0, corner.0) - dice.between(0.0, 0.08), cross * 0.5);
         path.curve(&[side, corner])
     } else {
         let side = dice.near(corner.0 - 0.02, cross * 0.55, 0.03);
         path.curve(&[side, (corner.0 + 0.06, cross - 0.05), (corner.0 + 0.2, cross + 0.02)])
     };
     let path = if dice.chance(0.6) {
-        path.curve(&[((corner.0 + turn.0) / 2.0 + 0.05, cross + dice.around(0.0, 0.03)), turn])
+        path.curve(&[(f32::midpoint(corner.0, turn.0) + 0.05, cross + dice.around(0.0, 0.03)), turn])
     } else {
         // Past the stem and back in a loop.
         let out = dice.between(0.02, 0.12);
@@ -315,7 +315,7 @@ fn zigzag_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let path = if dice.chance(0.5) {
         path.line(turn).line(top)
     } else {
-        path.curve(&[((corner.0 + turn.0) / 2.0, cross + 0.06), turn, top])
+        path.curve(&[(f32::midpoint(corner.0, turn.0), cross + 0.06), turn, top])
     };
     vec![path.line(foot).lift()]
 }
@@ -329,5 +329,5 @@ fn round_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let turn = (0.42 + radii.0 + dice.between(-0.04, 0.1), bend.1 - dice.between(0.05, 0.3));
     let foot = (turn.0 - dice.between(-0.05, 0.2), 1.0);
     let (_, _, right, _) = extent(&[vec![bend, turn]]);
-    vec![bow.curve(&[(right - 0.04, (bend.1 + turn.1) / 2.0), turn]).line(foot).lift()]
+    vec![bow.curve(&[(right - 0.04, f32::midpoint(bend.1, turn.1)), turn]).line(foot).lift()]
 }

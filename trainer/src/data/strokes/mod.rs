@@ -13,6 +13,8 @@ mod letters;
 mod lower;
 mod others;
 pub mod path;
+#[cfg(test)]
+mod tests;
 mod upper;
 pub mod way;
 
@@ -22,8 +24,8 @@ use self::dice::Dice;
 use self::hand::Hand;
 use self::path::Stroke;
 use self::way::Way;
-use super::paper::{self, Taken};
 use super::PIXELS;
+use super::paper::{self, Taken};
 
 /// Share of drawings that are photographed rather than taken from the canvas.
 const PHOTOGRAPHS: f32 = 0.2;

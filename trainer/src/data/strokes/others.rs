@@ -9,8 +9,11 @@ use super::path::{Path, Point, Stroke, extent};
 /// How far a letter's points stray, in boxes.
 const STRAY: f32 = 0.04;
 
+/// Draws one kind of drawing.
+type Draw = fn(&mut Dice<'_>) -> Vec<Stroke>;
+
 /// Kinds of such drawings, with how often each is drawn.
-const KINDS: &[(f32, fn(&mut Dice<'_>) -> Vec<Stroke>)] = &[
+const KINDS: &[(f32, Draw)] = &[
     (9.0, letter),
     (3.0, scribble),
     (2.0, hatching),

@@ -48,7 +48,8 @@ fn five_with_bar(dice: &mut Dice<'_>) -> Vec<Stroke> {
     // The bar begins at the stem, before it, or after a gap.
     let from = (top.0 + dice.around(0.02, 0.05), top.1 + dice.around(0.0, 0.03));
     let to = (from.0 + dice.between(0.3, 0.72), from.1 - dice.between(-0.06, 0.1));
-    let bar = Path::at(from).curve(&[((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0 + dice.around(0.0, 0.02)), to]);
+    let bar = Path::at(from)
+        .curve(&[(f32::midpoint(from.0, to.0), f32::midpoint(from.1, to.1) + dice.around(0.0, 0.02)), to]);
     vec![body, bar.lift()]
 }
 
@@ -88,7 +89,7 @@ fn curved_six(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let from = dice.near(0.68, 0.02, 0.07);
     let left = centre.0 - radii.0;
     let path = Path::at(from).curve(&[
-        dice.near((from.0 + left) / 2.0 - 0.02, 0.16, 0.03),
+        dice.near(f32::midpoint(from.0, left) - 0.02, 0.16, 0.03),
         dice.near(left + 0.04, centre.1 * 0.62, 0.025),
         (left, centre.1),
     ]);
@@ -133,7 +134,7 @@ enum Top {
 fn seven(dice: &mut Dice<'_>, top: Top) -> (Stroke, Point, Point) {
     let left = dice.near(0.08, 0.05, STRAY);
     let right = dice.near(0.78, 0.03, 0.04);
-    let middle = ((left.0 + right.0) / 2.0, (left.1 + right.1) / 2.0);
+    let middle = (f32::midpoint(left.0, right.0), f32::midpoint(left.1, right.1));
     let path = match top {
         Top::Straight => Path::at(left).curve(&[(middle.0, middle.1 + dice.around(0.0, 0.02)), right]),
         Top::Wavy => {
@@ -151,7 +152,7 @@ fn seven(dice: &mut Dice<'_>, top: Top) -> (Stroke, Point, Point) {
     };
     let foot = (dice.around(0.32, 0.1), 1.0);
     let bow = dice.around(0.0, 0.06);
-    let stem = ((right.0 + foot.0) / 2.0 + bow, dice.around(0.5, 0.04));
+    let stem = (f32::midpoint(right.0, foot.0) + bow, dice.around(0.5, 0.04));
     let path = if dice.chance(0.25) {
         // A round shoulder.
         path.curve(&[(right.0 + 0.05, 0.12), stem, foot])
@@ -201,7 +202,7 @@ fn seven_crossed_at_once(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let path = if dice.chance(0.5) {
         path.line(from).line(to)
     } else {
-        path.curve(&[((foot.0 + from.0) / 2.0 - 0.06, (foot.1 + from.1) / 2.0), from, to])
+        path.curve(&[(f32::midpoint(foot.0, from.0) - 0.06, f32::midpoint(foot.1, from.1)), from, to])
     };
     vec![path.lift()]
 }
@@ -221,9 +222,9 @@ fn flowing_eight(dice: &mut Dice<'_>) -> Vec<Stroke> {
         (0.5 + lean / 2.0, 0.0),
         (0.5 - upper, waist * 0.45),
         (0.5, waist),
-        (0.5 + lower, (waist + 1.0) / 2.0 + 0.03),
+        (0.5 + lower, f32::midpoint(waist, 1.0) + 0.03),
         (0.5, 1.0),
-        (0.5 - lower, (waist + 1.0) / 2.0 + 0.03),
+        (0.5 - lower, f32::midpoint(waist, 1.0) + 0.03),
         (0.5, waist + dice.around(0.0, 0.02)),
         (0.5 + upper, waist * 0.5),
         dice.near(0.5 + start * 0.8, 0.05 + rise * 0.5, 0.035),
@@ -239,7 +240,7 @@ fn mirrored(stroke: Stroke, yes: bool) -> Stroke {
 fn stacked_eight(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let (upper, lower, waist) = eight_sizes(dice);
     let mut ring = |radius: f32, top: f32, bottom: f32| {
-        let centre = (dice.around(0.5, 0.02), (top + bottom) / 2.0);
+        let centre = (dice.around(0.5, 0.02), f32::midpoint(top, bottom));
         let from = dice.around(-90.0, 40.0);
         let sweep = dice.around(362.0, 14.0);
         Path::default().arc(centre, (radius, (bottom - top) / 2.0), from, -sweep).lift()
@@ -255,9 +256,9 @@ fn open_eight(dice: &mut Dice<'_>) -> Vec<Stroke> {
         (0.5, 0.0),
         (0.5 - upper, waist * 0.45),
         (0.48, waist),
-        (0.5 + lower, (waist + 1.0) / 2.0),
+        (0.5 + lower, f32::midpoint(waist, 1.0)),
         (0.5, 1.0),
-        (0.5 - lower, (waist + 1.0) / 2.0),
+        (0.5 - lower, f32::midpoint(waist, 1.0)),
         (0.48, waist + 0.04),
         (0.5 + upper * 0.7, waist * 0.62),
         (0.5 + upper + gap, dice.between(0.0, 0.12)),
@@ -298,7 +299,7 @@ fn nine(dice: &mut Dice<'_>, tail: Tail) -> Stroke {
     let path = match tail {
         Tail::Straight => {
             let foot = (right - dice.between(-0.06, 0.34), 1.0);
-            ring.curve(&[((shoulder.0 + foot.0) / 2.0 + dice.around(0.01, 0.02), 0.6), foot])
+            ring.curve(&[(f32::midpoint(shoulder.0, foot.0) + dice.around(0.01, 0.02), 0.6), foot])
         }
         Tail::Curved => {
             let foot = (right - dice.between(0.15, 0.5), dice.around(0.98, 0.02));
@@ -315,7 +316,7 @@ fn nine(dice: &mut Dice<'_>, tail: Tail) -> Stroke {
                 (right + out * 0.6, 0.62),
                 (right + out * 0.85, 0.84),
                 (right - 0.14, dice.around(0.99, 0.01)),
-                ((right - 0.14 + foot.0) / 2.0, dice.around(1.0, 0.015)),
+                (f32::midpoint(right - 0.14, foot.0), dice.around(1.0, 0.015)),
                 foot,
             ])
         }

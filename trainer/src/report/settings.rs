@@ -1,0 +1,124 @@
+//! What the network was made with, and the numbers of every epoch.
+
+use anyhow::Result;
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::text::{count, duration, percent, thousands};
+use crate::metrics::Metrics;
+use crate::training::run::EpochRecord;
+
+/// Settings whose names in the recipe are too short for who does not know it.
+const NAMES: [(&str, &str); 7] = [
+    ("averaging", "Share that averaged weights keep of themselves"),
+    ("batch", "Pictures a step"),
+    ("chunk", "Pictures that share a batch norm"),
+    ("holdout", "Held-out pictures"),
+    ("label_smoothing", "Share of a label that is spread over all digits"),
+    ("statistics_pictures", "Pictures that measure the batch norms"),
+    ("warm_up", "Share of the steps in which the rate rises"),
+];
+
+/// Everything that made the network what it is.
+pub(super) fn settings(metrics: &Metrics) -> Result<Markup> {
+    let history = &metrics.history;
+    let recipe = recipe(&serde_json::to_string(&history.recipe)?)?;
+    Ok(html! {
+        section #settings {
+            h2 { "Settings" }
+            dl.facts {
+                dt { "Trainer" } dd { "decima-trainer " (history.trainer_version) }
+                dt { "Threads" } dd { (history.threads) }
+                dt { "Weights, shifts and biases" } dd { (thousands(metrics.parameters as u64)) }
+                dt { "SHA-256 of the data" } dd { code { (history.dataset_sha256) } }
+                @for (name, value) in recipe { dt { (name) } dd { (value) } }
+            }
+        }
+    })
+}
+
+/// Name and value of each of the recipe's settings, whichever it has.
+fn recipe(json: &str) -> Result<Vec<(String, String)>> {
+    // Through text, which has a number of 32 bits with its own digits and not those of 64 bits.
+    let Value::Object(fields) = serde_json::from_str(json)? else { return Ok(Vec::new()) };
+    Ok(fields.into_iter().map(|(name, value)| (full_name(&name), shown(&name, &value))).collect())
+}
+
+fn shown(name: &str, value: &Value) -> String {
+    match value {
+        // A seed is a name and no quantity.
+        Value::Number(number) if name != "seed" => number.as_u64().map_or(number.to_string(), thousands),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A setting's name for people: `weight_decay` as "Weight decay".
+fn full_name(name: &str) -> String {
+    if let Some((_, full)) = NAMES.iter().find(|(short, _)| *short == name) {
+        return (*full).to_owned();
+    }
+    let words = name.replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// The numbers of every epoch.
+pub(super) fn epochs(epochs: &[EpochRecord], chosen: usize) -> Markup {
+    let seconds: f64 = epochs.iter().map(|epoch| epoch.train_seconds).sum();
+    let loss = |loss: Option<f64>| loss.map_or("–".to_owned(), |loss| format!("{loss:.4}"));
+    let accuracy = |share: Option<f64>| share.map_or("–".to_owned(), |share| percent(share, 2));
+    html! {
+        details {
+            summary { "Numbers of " (count(epochs.len(), "epoch", "epochs")) ", " (duration(seconds)) " of learning" }
+            div.scroll role="region" aria-label="Numbers by epoch" tabindex="0" {
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "Epoch" }
+                            th scope="col" { "Training loss" }
+                            th scope="col" { "Held-out loss" }
+                            th scope="col" { "Training accuracy" }
+                            th scope="col" { "Held-out accuracy" }
+                            th scope="col" { "Learning rate" }
+                            th scope="col" { "Time" }
+                        }
+                    }
+                    tbody {
+                        @for epoch in epochs {
+                            tr.taken[epoch.epoch == chosen] {
+                                th scope="row" { (epoch.epoch) }
+                                td { (loss(Some(epoch.train_loss))) }
+                                td { (loss(epoch.holdout_loss)) }
+                                td { (accuracy(Some(epoch.train_accuracy))) }
+                                td { (accuracy(epoch.holdout_accuracy)) }
+                                td { (format!("{:.6}", epoch.learning_rate)) }
+                                td { (duration(epoch.train_seconds)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::recipe::Recipe;
+
+    #[test]
+    fn every_setting_of_the_recipe_is_shown_as_people_write_it() -> Result<()> {
+        let recipe_json = serde_json::to_string(&Recipe { seed: 20_261_128, ..Recipe::default() })?;
+        let shown = recipe(&recipe_json)?;
+        let value = |name: &str| shown.iter().find(|(found, _)| found == name).unwrap().1.clone();
+        assert_eq!(value("Peak learning rate"), "0.004");
+        assert_eq!(value("Pictures that measure the batch norms"), "6,400");
+        assert_eq!(value("Weight decay"), "0.02");
+        assert_eq!(value("Seed"), "20261128");
+        let Value::Object(fields) = serde_json::from_str::<Value>(&recipe_json)? else { unreachable!() };
+        assert_eq!(shown.len(), fields.len());
+        Ok(())
+    }
+}
