@@ -1,6 +1,11 @@
 //! Pictures as arrays: decoding, and what a model is shown of them.
 //!
 //! Everything here is pure: bytes and arrays in, arrays out.
+//!
+//! - [`decode`](mod@decode) reads PNG, JPEG, WebP, GIF and BMP within a limit of pixels, which the head of a file must
+//!   keep before anything is allocated.
+//! - [`mnist`] shows digits, drawn or photographed, to a model that learned from MNIST.
+//! - [`rgb`] shows pictures to a model that learned from `ImageNet` or the like.
 
 pub mod decode;
 pub mod mnist;

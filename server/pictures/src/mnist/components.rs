@@ -110,19 +110,22 @@ pub(super) fn find(ink: &Plane, rim: f32, core: f32, uneven: bool) -> Components
 fn runs(ink: &Plane, rim: f32) -> Vec<Run> {
     let mut runs = Vec::new();
     for (row, values) in ink.outer_iter().enumerate() {
-        let mut start = None;
-        for (column, &value) in values.iter().enumerate() {
-            match (value >= rim, start) {
-                (true, None) => start = Some(column),
-                (false, Some(from)) => {
-                    runs.push(Run { row, start: from, end: column, component: runs.len() });
-                    start = None;
-                }
-                _ => {}
+        let values = values.to_slice().unwrap_or_default();
+        let mut at = 0;
+        while at < values.len() {
+            // most of a row is ground: parts without ink are passed over quickly
+            let part = &values[at..(at + 32).min(values.len())];
+            if part.iter().map(|&value| u32::from(value >= rim)).sum::<u32>() == 0 {
+                at += part.len();
+                continue;
             }
-        }
-        if let Some(from) = start {
-            runs.push(Run { row, start: from, end: values.len(), component: runs.len() });
+            let start = at + part.iter().position(|&value| value >= rim).unwrap_or(0);
+            let end = values[start..]
+                .iter()
+                .position(|&value| value < rim)
+                .map_or(values.len(), |more| start + more);
+            runs.push(Run { row, start, end, component: runs.len() });
+            at = end;
         }
     }
     runs
@@ -160,12 +163,18 @@ const LARGEST: usize = 64;
 
 /// Which components are ink of a digit, and not specks.
 fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usize)) -> Vec<bool> {
-    // on an uneven ground, what lies along the edges of the picture is the rest of a shadow, if anything else is there
+    // on an uneven ground, what lies along the edges of the picture is the rest of a shadow, unless it is the only
+    // component and fills the picture
     let inside = all.iter().any(|component| {
         component.darkest >= core && !component.is_along_edge() && component.size() * 8 >= rows.max(columns)
     });
-    let dark =
-        |component: &Component| component.darkest >= core && !(uneven && inside && component.is_along_edge());
+    let fills = |component: &Component| {
+        let Bounds { width, height, .. } = component.bounds;
+        width * 10 >= columns * 9 && height * 10 >= rows * 9 && component.contact * 5 <= component.size() * 6
+    };
+    let dark = |component: &Component| {
+        component.darkest >= core && !(uneven && component.is_along_edge() && (inside || !fills(component)))
+    };
     let mut order: Vec<usize> = (0..all.len()).filter(|&index| dark(&all[index])).collect();
     order.sort_unstable_by(|&a, &b| all[b].mass.total_cmp(&all[a].mass));
     order.truncate(LARGEST);

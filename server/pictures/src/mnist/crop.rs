@@ -1,6 +1,6 @@
 //! Digits that fill their picture to its edges.
 
-use super::Plane;
+use super::{Plane, strokes};
 
 /// Ground and sign of ink where a digit of two tones is cropped so close that it may have most of the picture and most of
 /// its edges: its ink hangs together and reaches all sides, and cuts the ground into pieces.
@@ -9,7 +9,14 @@ pub(super) fn cut_close(grid: &Plane) -> Option<(f32, f32)> {
     let parts = [pieces(grid, |value| value < threshold), pieces(grid, |value| value >= threshold)];
     let ink = (0..2).find(|&class| {
         let (ink, ground) = (&parts[class], &parts[1 - class]);
-        ink.sides == 4 && ink.largest > 0.9 && ground.largest < 0.8 && ground.share > 0.15
+        ink.sides == 4
+            && ink.largest > 0.9
+            && ground.largest < 0.9
+            && ground.share > 0.15
+            && ink.ring < 0.8
+            && strokes::are_narrow(
+                &grid.mapv(|value| f32::from(u8::from((value < threshold) == (class == 0)))).view(),
+            )
     })?;
     let mut ground: Vec<f32> =
         grid.iter().copied().filter(|&value| (value < threshold) == (ink == 1)).collect();
@@ -49,6 +56,8 @@ fn otsu(grid: &Plane) -> f32 {
 struct Pieces {
     /// Share of the largest piece in all of them.
     largest: f32,
+    /// Share of the cells along the sides that are of this kind.
+    ring: f32,
     /// How many sides of the grid the largest piece reaches.
     sides: usize,
     /// Their share of the grid.
@@ -60,6 +69,10 @@ fn pieces(grid: &Plane, is_kind: impl Fn(f32) -> bool) -> Pieces {
     let mut left = grid.mapv(is_kind);
     let total = left.iter().filter(|&&is| is).count();
     let (mut largest, mut sides) = (0, 0);
+    let is_ring =
+        |(row, column): (usize, usize)| row == 0 || column == 0 || row + 1 == rows || column + 1 == columns;
+    let ring = ndarray::indices(grid.dim()).into_iter().filter(|&at| is_ring(at));
+    let (ring, of_kind) = ring.fold((0, 0), |(all, kind), at| (all + 1, kind + usize::from(left[at])));
     let mut waiting = Vec::new();
     for start in ndarray::indices(grid.dim()) {
         if !left[start] {
@@ -70,7 +83,8 @@ fn pieces(grid: &Plane, is_kind: impl Fn(f32) -> bool) -> Pieces {
         let (mut size, mut reached) = (0, [false; 4]);
         while let Some((row, column)) = waiting.pop() {
             size += 1;
-            let at_side = [row == 0, column == 0, row + 1 == rows, column + 1 == columns];
+            // the tip of a round stroke may fill less than half of the outermost cell
+            let at_side = [row <= 1, column <= 1, row + 2 >= rows, column + 2 >= columns];
             reached.iter_mut().zip(at_side).for_each(|(reached, at)| *reached |= at);
             let beside = [
                 (row.wrapping_sub(1), column),
@@ -89,6 +103,11 @@ fn pieces(grid: &Plane, is_kind: impl Fn(f32) -> bool) -> Pieces {
             (largest, sides) = (size, reached.iter().filter(|&&reached| reached).count());
         }
     }
-    let all = grid.len().max(1) as f32;
-    Pieces { largest: largest as f32 / total.max(1) as f32, sides, share: total as f32 / all }
+    let share = |cells: usize, of: usize| cells as f32 / of.max(1) as f32;
+    Pieces {
+        largest: share(largest, total),
+        ring: share(of_kind, ring),
+        sides,
+        share: share(total, grid.len()),
+    }
 }

@@ -16,6 +16,9 @@ const CONTRAST: f32 = 48.0;
 /// Lines between a bar and the picture that may be a mix of both.
 const TRANSITION: usize = 3;
 
+/// Pixels that are looked at of a line that may be a bar's.
+const SAMPLES: usize = 70;
+
 /// How often bars are looked for: an edge line may lie inside of a letterbox.
 const ROUNDS: usize = 3;
 
@@ -103,10 +106,13 @@ fn bar(plane: &Plane, frame: Bounds, side: Side) -> Option<Bar> {
     }
     let first = line(plane, frame, side, 0);
     let tone = first.mean()?;
-    let most = (first.len() as f32 * STRAYING) as usize;
+    // some pixels of a line stand for all of them: what is counted here too much is refuted by what lies beside it
+    let step = first.len().div_ceil(SAMPLES);
+    let most = (first.len().div_ceil(step) as f32 * STRAYING) as usize;
     let has_tone = |index: &usize| {
+        let line = line(plane, frame, side, *index);
         let straying =
-            line(plane, frame, side, *index).iter().filter(|&value| (value - tone).abs() > TOLERANCE).count();
+            line.slice(ndarray::s![..;step]).iter().filter(|&value| (value - tone).abs() > TOLERANCE).count();
         straying <= most
     };
     let lines = (0..depth).take_while(has_tone).count();

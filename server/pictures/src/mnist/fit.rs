@@ -5,7 +5,7 @@ use ndarray::{Array2, Axis};
 use super::{BOX, Plane, SIDE, strokes};
 
 /// Strokes are at least this wide, in pixels of the result: those of MNIST seldom are thinner.
-const THINNEST: f32 = 1.8;
+const THINNEST: f32 = 1.6;
 
 /// Pixels along the side of the box while thin strokes are widened, for one of the result.
 const FINE: f32 = 4.0;
@@ -24,16 +24,15 @@ pub(super) fn fit(drawing: &Plane) -> Array2<u8> {
     // widening makes the drawing larger, so that it is scaled into a part of the box first
     let stroke = (width * scale * FINE).max(1.0);
     let radius = ((THINNEST * FINE - stroke) / 2.0).clamp(0.0, THINNEST * FINE / 2.0);
-    let reach = radius.floor();
-    let inner = BOX as f32 * FINE - 2.0 * reach;
+    let inner = BOX as f32 * FINE - 2.0 * radius;
     let finer = inner / longest.max(1) as f32;
     let size = |length: usize| (((length as f32) * finer).ceil() as usize).max(1) + 1;
     let fine = resample(drawing, (size(drawing.nrows()), size(drawing.ncols())), finer, (0.0, 0.0));
     // a line thinner than a pixel leaves so much less in it, and a half where it lies between two
-    let usual = 0.5 * (width * finer).min(1.0);
+    let usual = (0.5 * width * finer).min(1.0);
     let fine = fine.mapv(|value| (value / usual).min(1.0));
     let wide = strokes::thicken(&fine, radius);
-    place(&wide, finer + reach, 1.0 / FINE)
+    place(&wide, finer + radius.ceil() - radius, 1.0 / FINE)
 }
 
 /// Scales and centres. `rim`: pixels around the ink that are not counted as its extent.

@@ -1,6 +1,6 @@
 //! Which tone is the ground, and how bright it is at each place.
 
-use ndarray::{ArrayView2, Zip};
+use ndarray::Zip;
 
 use super::{Plane, crop, surface};
 
@@ -10,18 +10,22 @@ const CELLS: usize = 48;
 /// The same once it is known which tone the ground is.
 const FINE_CELLS: usize = 96;
 
-/// Grey levels between neighbouring cells of a ground that has an edge there.
+/// Grey levels between cells no more than two apart of a ground that has an edge there.
 const STEP: f32 = 10.0;
 
 /// Half widths of strokes that are tried, as shares of the shorter side. Wider strokes are a thick pen's in a tight
 /// crop, which [`crop::cut_close`] knows.
 const RADII: [f32; 6] = [0.02, 0.035, 0.055, 0.08, 0.11, 0.15];
 
-/// Grey levels that a flat ground's pixels may differ by.
+/// Grey levels that pixels of a flat ground may be away from the usual one.
+const NOISE: usize = 4;
+
+/// The same for averages of cells.
 const FLAT: f32 = 2.5;
 
-/// Share of the pixels, and of those at the edges, that a flat ground has.
+/// Shares of the pixels, and of those at the edges, that a flat ground has.
 const MOST: f32 = 0.6;
+const MOST_OF_EDGES: f32 = 0.85;
 
 /// A picture without its ground.
 pub(super) struct Bare {
@@ -32,16 +36,20 @@ pub(super) struct Bare {
 }
 
 /// Takes the ground away.
-pub(super) fn remove(plane: &ArrayView2<'_, f32>) -> Bare {
-    let (grid, _) = surface::coarse(plane, CELLS);
-    if let Some(tone) = flat(plane, &grid) {
-        let lean: f32 =
-            plane.iter().map(|value| value - tone).filter(|difference| difference.abs() > 2.0 * FLAT).sum();
+pub(super) fn remove(mut plane: Plane) -> Bare {
+    let (grid, _) = surface::coarse(&plane, CELLS);
+    if let Some(tone) = flat(&plane, &grid) {
+        let mut lean = 0.0;
+        for value in surface::beyond(&plane, tone - 2.0 * FLAT, tone + 2.0 * FLAT) {
+            lean += value - tone;
+        }
         let sign = if lean < 0.0 { -1.0 } else { 1.0 };
-        return Bare { ink: plane.mapv(|value| sign * (value - tone)), uneven: false };
+        plane.mapv_inplace(|value| sign * (value - tone));
+        return Bare { ink: plane, uneven: false };
     }
     if let Some((tone, sign)) = crop::cut_close(&grid) {
-        return Bare { ink: plane.mapv(|value| sign * (value - tone)), uneven: false };
+        plane.mapv_inplace(|value| sign * (value - tone));
+        return Bare { ink: plane, uneven: false };
     }
     let bowl = surface::Bowl::through(&grid);
     let shape = bowl.over(grid.dim());
@@ -57,7 +65,7 @@ pub(super) fn remove(plane: &ArrayView2<'_, f32>) -> Bare {
     let enough = last + 0.3 * (rough[0] - last);
     let index = rough[1..].iter().position(|&value| value <= enough).unwrap_or(RADII.len() - 1);
     let share = RADII[(index + 1).min(RADII.len() - 1)];
-    let (grid, cell) = surface::coarse(plane, FINE_CELLS);
+    let (grid, cell) = surface::coarse(&plane, FINE_CELLS);
     let shape = bowl.over(grid.dim());
     let ground = envelope(&(&grid * sign), &(shape * sign), radius(&grid, share));
     let ground = surface::enlarge(&lower_at_steps(&ground), cell, plane.dim());
@@ -65,24 +73,27 @@ pub(super) fn remove(plane: &ArrayView2<'_, f32>) -> Bare {
     if is_dark {
         // paper in the shade darkens its ink as much as itself
         let brightest = ink.iter().copied().fold(1.0, f32::max);
-        ink.zip_mut_with(plane, |ground, &value| {
+        ink.zip_mut_with(&plane, |ground, &value| {
             *ground = (*ground - value) * brightest / ground.max(brightest / 4.0);
         });
     } else {
-        ink.zip_mut_with(plane, |ground, &value| *ground += value);
+        ink.zip_mut_with(&plane, |ground, &value| *ground += value);
     }
     Bare { ink, uneven: true }
 }
 
 /// The tone that most of the picture has, and most of its edges.
-fn flat(plane: &ArrayView2<'_, f32>, grid: &Plane) -> Option<f32> {
+fn flat(plane: &Plane, grid: &Plane) -> Option<f32> {
     let mut counts = [0_usize; 256];
-    for &value in plane {
+    let mut total = 0_usize;
+    for &value in surface::sample(plane) {
         counts[((value + 0.5) as usize).min(255)] += 1;
+        total += 1;
     }
-    let tone = (0..256).max_by_key(|&tone| counts[tone])?;
-    let near: usize = counts[tone.saturating_sub(2)..(tone + 3).min(256)].iter().sum();
-    let tone = tone as f32;
+    let tone = (0..256_usize).max_by_key(|&tone| counts[tone])?;
+    let band = tone.saturating_sub(NOISE)..(tone + NOISE + 1).min(256);
+    let near: usize = counts[band.clone()].iter().sum();
+    let tone = band.map(|value| value * counts[value]).sum::<usize>() as f32 / near.max(1) as f32;
     let (rows, columns) = grid.dim();
     let edge = grid
         .row(0)
@@ -95,7 +106,7 @@ fn flat(plane: &ArrayView2<'_, f32>, grid: &Plane) -> Option<f32> {
         cells += 1;
         same += usize::from((value - tone).abs() <= FLAT);
     }
-    (near as f32 >= MOST * plane.len() as f32 && same as f32 >= MOST * cells as f32).then_some(tone)
+    (near as f32 >= MOST * total as f32 && same as f32 >= MOST_OF_EDGES * cells as f32).then_some(tone)
 }
 
 fn radius(relief: &Plane, share: f32) -> usize {
@@ -120,11 +131,13 @@ fn envelope(grid: &Plane, bowl: &Plane, radius: usize) -> Plane {
 /// Takes the darker side of a step, as the edge of a shadow, for the ground on both of its sides: the cells that hold
 /// some of both would make a line of ink of it.
 fn lower_at_steps(ground: &Plane) -> Plane {
-    let low = surface::extreme(ground, 1, f32::min);
-    let high = surface::extreme(ground, 1, f32::max);
+    let mut steps = surface::extreme(ground, 1, f32::max);
+    steps -= &surface::extreme(ground, 1, f32::min);
+    let steps = surface::extreme(&steps, 1, f32::max);
+    let low = surface::extreme(ground, 2, f32::min);
     let mut out = ground.clone();
-    Zip::from(&mut out).and(&low).and(&high).for_each(|value, &low, &high| {
-        if high - low > STEP {
+    Zip::from(&mut out).and(&low).and(&steps).for_each(|value, &low, &step| {
+        if step > STEP {
             *value = low;
         }
     });

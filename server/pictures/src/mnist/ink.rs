@@ -1,7 +1,5 @@
 //! How dark ink must be to be none of the noise, and the pixels that are.
 
-use ndarray::Array2;
-
 use super::{Plane, components, components::Components, ground::Bare, surface};
 
 /// Ink fainter than this many grey levels is none: 2.4 % of the range.
@@ -15,7 +13,7 @@ const LIKELY: f32 = 3.5;
 
 /// Shares of the usual darkness of strokes: what a component must reach somewhere, and everywhere.
 const CORE: f32 = 0.45;
-const RIM: f32 = 0.2;
+const RIM: f32 = 0.12;
 
 /// Shorter pictures have no pixels to spare for smoothing.
 const SMOOTHED_FROM: usize = 96;
@@ -67,8 +65,11 @@ fn grain(plane: &Plane) -> f32 {
     }
     let mut counts = [0_u32; 1024];
     let mut line = vec![0.0_f32; columns];
-    for row in (1..rows - 1).step_by(2) {
-        let (above, here, below) = (plane.row(row - 1), plane.row(row), plane.row(row + 1));
+    let step = (rows * columns / 8192).max(1);
+    let pixels = plane.as_slice().unwrap_or_default();
+    for three in pixels.windows(3 * columns).step_by(step * columns) {
+        let (above, rest) = three.split_at(columns);
+        let (here, below) = rest.split_at(columns);
         for (value, ((a, b), c)) in line.iter_mut().zip(above.iter().zip(here).zip(below)) {
             *value = a - 2.0 * b + c;
         }
@@ -90,29 +91,38 @@ fn grain(plane: &Plane) -> f32 {
 const BINS: usize = 1280;
 
 fn levels(plane: &Plane) -> Option<Levels> {
-    let mut counts = Array2::<u32>::zeros((1, BINS));
-    let counts = counts.as_slice_mut()?;
-    for &value in plane {
-        counts[(((value + 64.0) * 4.0) as usize).min(BINS - 1)] += 1;
-    }
     let value = |bin: usize| (bin as f32 + 0.5) / 4.0 - 64.0;
-    let bin = |value: f32| (((value + 64.0) * 4.0) as usize).min(BINS - 1);
-    let quantile = |from: usize, share: f32| {
-        let total: u32 = counts[from..].iter().sum();
-        let want = total as f32 * share;
+    let mut counts = vec![0_u32; BINS];
+    let count = |counts: &mut [u32], value: f32| counts[(((value + 64.0) * 4.0) as usize).min(BINS - 1)] += 1;
+    for &value in surface::sample(plane) {
+        count(&mut counts, value);
+    }
+    let quantile = |counts: &[u32], share: f32| {
+        let want = counts.iter().sum::<u32>() as f32 * share;
         let mut sum = 0;
-        (from..BINS).find(|&bin| {
-            sum += counts[bin];
-            sum as f32 >= want && sum > 0
-        })
+        let found = counts.iter().position(|&count| {
+            sum += count;
+            sum > 0 && sum as f32 >= want
+        });
+        found.map(value)
     };
     // ink lies above the ground: where its lowest tenth and its lowest three tenths lie, a normal distribution has its
     // middle 0.524 deviations above the second, and the two are 0.757 apart
-    let (low, high) = (quantile(0, 0.1).map_or(0.0, value), quantile(0, 0.3).map_or(0.0, value));
+    let low = quantile(&counts, 0.1)?;
+    let high = quantile(&counts, 0.3)?;
     let spread = (high - low) / 0.757;
     let middle = if high.abs() < 0.5 { 0.0 } else { high + 0.524 * spread };
     let noise = spread.max(grain(plane)).max(0.5);
     let least = (SURE * noise).max(FAINTEST);
-    let stroke = quantile(bin(middle + least), 0.75).map(value)? - middle;
+    // of ink there may be little, so that all of it counts
+    counts.fill(0);
+    for value in surface::beyond(plane, f32::NEG_INFINITY, middle + least) {
+        count(&mut counts, value);
+    }
+    let first = quantile(&counts, 0.75)? - middle;
+    // the soft edges of strokes count to the same share of their darkness, whether ink is faint or not
+    let edges = (((middle + 0.3 * first + 64.0) * 4.0) as usize).min(BINS);
+    counts[..edges].fill(0);
+    let stroke = quantile(&counts, 0.75)? - middle;
     Some(Levels { middle, noise, stroke: stroke.max(least) })
 }

@@ -100,8 +100,9 @@ pub fn digits(picture: ArrayView3<'_, u8>) -> Result<Vec<Digit>, MnistError> {
     }
     let grey::Grey { plane, factor } = grey::grey(&picture);
     let frame = edges::trim(&plane);
-    let inner = plane.slice(frame.slice());
-    let marked = ink::find(ground::remove(&inner)).ok_or(MnistError::Blank)?;
+    let whole = (frame.height, frame.width) == plane.dim();
+    let inner = if whole { plane } else { plane.slice(frame.slice()).to_owned() };
+    let marked = ink::find(ground::remove(inner)).ok_or(MnistError::Blank)?;
     let groups = split::split(&marked);
     let outer = |start: usize, length: usize, offset: usize, most: usize| {
         let start = (start + offset) * factor;

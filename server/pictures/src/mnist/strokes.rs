@@ -9,7 +9,9 @@ const NARROW: f32 = 0.36;
 
 /// The mean width of strokes in pixels: twice their area by the length of their edge.
 pub(super) fn width(ink: &Plane) -> f32 {
-    let (area, edge) = measure(&ink.view());
+    // the noise of ink and of ground would count as edges
+    let clean = ink.mapv(|value| ((value - 0.25) * 2.0).clamp(0.0, 1.0));
+    let (area, edge) = measure(&clean.view());
     if edge > 0.0 { 2.0 * area / edge } else { 0.0 }
 }
 
@@ -22,8 +24,13 @@ pub(super) fn are_strokes(drawing: &Plane, bounds: Bounds, (rows, columns): (usi
     let left = usize::from(bounds.left == 0);
     let bottom = height - usize::from(bounds.bottom() == rows);
     let right = width - usize::from(bounds.right() == columns);
-    let (area, edge) = measure(&drawing.slice(s![top..bottom, left..right]));
-    2.0 * area <= NARROW * edge * bounds.width.max(bounds.height) as f32
+    are_narrow(&drawing.slice(s![top..bottom, left..right]))
+}
+
+/// Whether what a picture shows is narrow, as far as it does not reach the picture's edges.
+pub(super) fn are_narrow(ink: &ArrayView2<'_, f32>) -> bool {
+    let (area, edge) = measure(ink);
+    2.0 * area <= NARROW * edge * ink.nrows().max(ink.ncols()) as f32
 }
 
 /// Area, and length of the edge: the sum of the gradient's lengths, which counts a slanted edge right and a soft one too.
@@ -41,18 +48,20 @@ fn measure(ink: &ArrayView2<'_, f32>) -> (f32, f32) {
     (area, edge)
 }
 
-/// Each pixel becomes the darkest of those within `radius` of it. The result has so many more at each side as `radius`
-/// has whole pixels.
+/// Each pixel becomes the darkest of those within `radius` of it; what lies up to a pixel beyond counts in part. The
+/// result has `radius`, rounded up, more pixels at each side.
 pub(super) fn thicken(ink: &Plane, radius: f32) -> Plane {
-    let reach = radius.max(0.0) as usize;
+    let reach = radius.max(0.0).ceil() as usize;
     let (rows, columns) = ink.dim();
     let mut out = Plane::zeros((rows + 2 * reach, columns + 2 * reach));
     for down in 0..=2 * reach {
-        let y = down.abs_diff(reach) as f32;
-        let across = (radius * radius - y * y).max(0.0).sqrt() as usize;
-        for right in reach - across..=reach + across {
-            let mut under = out.slice_mut(s![down..down + rows, right..right + columns]);
-            under.zip_mut_with(ink, |a, &b| *a = a.max(b));
+        for right in 0..=2 * reach {
+            let away = (down.abs_diff(reach) as f32).hypot(right.abs_diff(reach) as f32);
+            let part = (radius + 1.0 - away).min(1.0);
+            if part > 0.0 {
+                let mut under = out.slice_mut(s![down..down + rows, right..right + columns]);
+                under.zip_mut_with(ink, |a, &b| *a = a.max(b * part));
+            }
         }
     }
     out

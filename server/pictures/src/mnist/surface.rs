@@ -5,11 +5,11 @@ use ndarray::{Array2, ArrayView2, Axis, Zip, s};
 use super::Plane;
 
 /// Averages of squares, so many pixels wide that no side has more than `longest` of them; and how wide they are.
-pub(super) fn coarse(plane: &ArrayView2<'_, f32>, longest: usize) -> (Plane, usize) {
+pub(super) fn coarse(plane: &Plane, longest: usize) -> (Plane, usize) {
     let (rows, columns) = plane.dim();
     let cell = rows.max(columns).div_ceil(longest);
     if cell == 1 {
-        return (plane.to_owned(), 1);
+        return (plane.clone(), 1);
     }
     let mut out = Array2::zeros((rows.div_ceil(cell), columns.div_ceil(cell)));
     let mut sums = vec![0.0; columns];
@@ -23,6 +23,28 @@ pub(super) fn coarse(plane: &ArrayView2<'_, f32>, longest: usize) -> (Plane, usi
         }
     }
     (out, cell)
+}
+
+/// Pixels that stand for all of them.
+pub(super) fn sample(plane: &Plane) -> impl Iterator<Item = &f32> {
+    const ENOUGH: usize = 10_000;
+    let mut step = plane.len() / ENOUGH + 1;
+    // a step that divides the width would look at a few columns only
+    while step > 1 && plane.ncols().is_multiple_of(step) {
+        step += 1;
+    }
+    plane.as_slice().unwrap_or_default().iter().step_by(step)
+}
+
+/// The values below `low` or above `high`, of which there are few: parts without any are passed over quickly.
+pub(super) fn beyond(plane: &Plane, low: f32, high: f32) -> impl Iterator<Item = f32> {
+    let is_beyond = move |value: f32| value < low || value > high;
+    let parts = plane.as_slice().unwrap_or_default().chunks(32);
+    // counted, not searched: that takes several at once
+    let parts = parts.filter(move |part| {
+        part.iter().map(|&value| u32::from(value < low) + u32::from(value > high)).sum::<u32>() > 0
+    });
+    parts.flatten().copied().filter(move |&value| is_beyond(value))
 }
 
 /// What fills gaps narrower than `2 * radius + 1` that are darker than what surrounds them.

@@ -1,0 +1,204 @@
+//! Encoded pictures, whole and broken.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageFormat, RgbaImage};
+use ndarray::s;
+use pictures::{
+    DecodeError, Limits, decode,
+    decode::{Format, dimensions},
+};
+
+/// 3 rows of 5 pixels: red at the top left, else white.
+fn corner() -> DynamicImage {
+    let mut picture = RgbaImage::from_pixel(5, 3, image::Rgba([255; 4]));
+    picture.put_pixel(0, 0, image::Rgba([255, 0, 0, 255]));
+    DynamicImage::ImageRgba8(picture)
+}
+
+fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn read(bytes: &[u8]) -> Result<pictures::Rgba, DecodeError> {
+    decode(bytes, &Limits::default())
+}
+
+const EXACT: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Bmp];
+
+#[test]
+fn every_format_is_read() {
+    for format in EXACT {
+        let bytes = encode(&corner(), format);
+        let picture = read(&bytes).unwrap();
+        assert_eq!(picture.dim(), (3, 5, 4), "{format:?}");
+        assert_eq!(picture.slice(s![0, 0, ..]).to_vec(), [255, 0, 0, 255], "{format:?}");
+        assert_eq!(picture.slice(s![2, 4, ..]).to_vec(), [255; 4], "{format:?}");
+        assert_eq!(dimensions(&bytes).unwrap(), (5, 3));
+    }
+    let jpeg = encode(&DynamicImage::ImageRgb8(corner().into_rgb8()), ImageFormat::Jpeg);
+    assert_eq!(read(&jpeg).unwrap().dim(), (3, 5, 4));
+    assert_eq!(dimensions(&jpeg).unwrap(), (5, 3));
+}
+
+#[test]
+fn depths_and_colours_become_eight_bits_of_each() {
+    let corner = corner();
+    let kinds = [
+        DynamicImage::ImageLuma8(corner.to_luma8()),
+        DynamicImage::ImageLumaA8(corner.to_luma_alpha8()),
+        DynamicImage::ImageRgb8(corner.to_rgb8()),
+        DynamicImage::ImageLuma16(corner.to_luma16()),
+        DynamicImage::ImageRgb16(corner.to_rgb16()),
+        DynamicImage::ImageRgba16(corner.to_rgba16()),
+    ];
+    for kind in kinds {
+        let picture = read(&encode(&kind, ImageFormat::Png)).unwrap();
+        assert_eq!(picture.slice(s![1, 1, ..]).to_vec(), [255; 4], "{:?}", kind.color());
+        assert!(picture[[0, 0, 1]] < 90, "{:?}", kind.color());
+    }
+}
+
+/// An EXIF block that holds an orientation only.
+fn exif(orientation: u8) -> Vec<u8> {
+    let mut block = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    block.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    block
+}
+
+/// The sum that ends a chunk of a PNG (ISO 3309).
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |sum, &byte| {
+        (0..8).fold(sum ^ u32::from(byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 * (sum & 1)))
+    })
+}
+
+#[test]
+fn a_picture_is_turned_as_its_camera_was() {
+    // where the red corner comes to lie, by orientation
+    let turned = [(1, (0, 0)), (2, (0, 4)), (3, (2, 4)), (4, (2, 0)), (6, (0, 2)), (8, (4, 0))];
+    for (orientation, (row, column)) in turned {
+        let mut chunk = b"eXIf".to_vec();
+        chunk.extend(exif(orientation));
+        let mut png = encode(&corner(), ImageFormat::Png);
+        let length = (chunk.len() as u32 - 4).to_be_bytes();
+        let sum = crc(&chunk).to_be_bytes();
+        png.splice(33..33, length.into_iter().chain(chunk).chain(sum));
+        let picture = read(&png).unwrap();
+        assert_eq!(picture.slice(s![row, column, ..]).to_vec(), [255, 0, 0, 255], "{orientation}");
+
+        let large = corner().resize_exact(80, 48, image::imageops::FilterType::Nearest);
+        let mut jpeg = encode(&DynamicImage::ImageRgb8(large.into_rgb8()), ImageFormat::Jpeg);
+        let block = exif(orientation);
+        let head = [0xff, 0xe1, 0, (8 + block.len()) as u8];
+        jpeg.splice(2..2, head.into_iter().chain(*b"Exif\0\0").chain(block));
+        let picture = read(&jpeg).unwrap();
+        assert!(picture[[row * 16 + 8, column * 16 + 8, 1]] < 60, "{orientation}");
+    }
+}
+
+#[test]
+fn a_picture_too_large_costs_nothing() {
+    let limits = Limits { max_pixels: 1000 };
+    for format in EXACT {
+        let bytes = encode(&DynamicImage::new_rgba8(40, 26), format);
+        let error = decode(&bytes, &limits).unwrap_err();
+        assert_eq!(error, DecodeError::TooLarge { width: 40, height: 26, limit: 1000 });
+    }
+    let mut png = encode(&corner(), ImageFormat::Png);
+    png[16..24].copy_from_slice(&[0, 0, 0xc3, 0x50, 0, 0, 0xc3, 0x50]);
+    let error = read(&png).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the picture has 50000 x 50000 pixels, more than the limit of 16777216: make it smaller"
+    );
+    let mut bmp = encode(&corner(), ImageFormat::Bmp);
+    bmp[18..26].copy_from_slice(&[0xff, 0xff, 0xff, 0x7f, 0, 0, 0, 0x80]);
+    assert!(matches!(read(&bmp), Err(DecodeError::TooLarge { .. })));
+}
+
+#[test]
+fn frames_may_not_be_larger_than_they_say() {
+    // a screen of 5 x 3, and a frame that says 65535 x 65535
+    let mut gif = encode(&corner(), ImageFormat::Gif);
+    let at = gif.windows(9).position(|at| at == [0x2c, 0, 0, 0, 0, 5, 0, 3, 0]).unwrap();
+    gif[at + 5..at + 9].fill(0xff);
+    assert!(matches!(read(&gif), Err(DecodeError::Broken { format: Format::Gif, .. })));
+    // a frame that is a little larger is cut
+    let mut gif = encode(&corner(), ImageFormat::Gif);
+    gif[6..10].copy_from_slice(&[2, 0, 2, 0]);
+    assert_eq!(read(&gif).unwrap().dim(), (2, 2, 4));
+    // a lossless WebP that says 5 x 3 outside and 16384 x 16384 inside
+    let mut webp = encode(&corner(), ImageFormat::WebP);
+    let mut inner = webp.split_off(12);
+    inner[9..13].fill(0xff);
+    let mut outer = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x10\0\0\0\x04\0\0\x02\0\0".to_vec();
+    outer.append(&mut inner);
+    let length = outer.len() as u32 - 8;
+    outer[4..8].copy_from_slice(&length.to_le_bytes());
+    assert!(read(&outer).is_err());
+}
+
+#[test]
+fn the_first_of_several_frames_is_read() {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+    for red in [200, 0] {
+        let frame = RgbaImage::from_pixel(4, 4, image::Rgba([red, 0, 0, 255]));
+        encoder.encode_frame(image::Frame::new(frame)).unwrap();
+    }
+    drop(encoder);
+    assert_eq!(read(&bytes).unwrap()[[0, 0, 0]], 200);
+}
+
+#[test]
+fn what_is_cut_off_is_broken_and_never_a_panic() {
+    let noise = RgbaImage::from_fn(24, 24, |x, y| {
+        image::Rgba([(x * 37 + y * 91) as u8, (x * y) as u8, x as u8, 255])
+    });
+    let noise = DynamicImage::ImageRgba8(noise);
+    let mut files: Vec<Vec<u8>> = EXACT.iter().map(|&format| encode(&noise, format)).collect();
+    files.push(encode(&DynamicImage::ImageRgb8(noise.into_rgb8()), ImageFormat::Jpeg));
+    for bytes in files {
+        let format = Format::of(&bytes).unwrap();
+        for end in 12..bytes.len() {
+            match read(&bytes[..end]) {
+                Err(DecodeError::Broken { format: named, reason }) => {
+                    assert_eq!(named, format);
+                    assert!(!reason.is_empty());
+                }
+                // a JPEG's last rows, and a PNG's or GIF's end mark, may be missing
+                Ok(picture) => assert_eq!(picture.dim(), (24, 24, 4)),
+                Err(other) => panic!("{format}: {other}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_picture_is_named() {
+    let cases: [(&[u8], &str); 12] = [
+        (b"", "the picture is empty: it has no bytes"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>\n<svg/>", "an SVG drawing"),
+        (b"<!DOCTYPE html><html></html>", "an HTML or XML document"),
+        (b"II*\0\x08\0\0\0", "a TIFF picture"),
+        (b"\0\0\0\x1cftypavif", "an AVIF picture"),
+        (b"\0\0\0\x18ftypheic", "a HEIC picture"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"{\"image\": 7}", "a JSON document"),
+        (b"data:image/png;base64,iVBORw0KGgo=", "a data URL"),
+        (b"\x00\x01\x02", "what these bytes hold"),
+        (b"seven", "what these bytes hold"),
+    ];
+    for (bytes, want) in cases {
+        let error = read(bytes).unwrap_err().to_string();
+        assert!(error.starts_with(want), "{error}");
+        assert!(
+            bytes.is_empty() || error.ends_with("is not supported: send a PNG, JPEG, WebP, GIF or BMP"),
+            "{error}"
+        );
+    }
+}
