@@ -28,6 +28,8 @@ pub struct History {
     pub recipe: Recipe,
     /// The epoch after which it was taken.
     pub chosen_epoch: usize,
+    /// What its logits were divided by, after training, so that it is as sure as it is right.
+    pub temperature: f32,
     /// Threads that worked on it.
     pub threads: usize,
     /// Every epoch.

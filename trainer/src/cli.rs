@@ -140,9 +140,15 @@ pub struct TrainArgs {
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
-    /// Folder that `prepare` wrote: the one that was trained with.
+    /// Folder that `prepare` wrote: the one that was trained with. May be left out where pictures are given:
+    /// then these alone are measured, and nothing is written.
+    #[arg(long, value_name = "FOLDER", required_unless_present = "pictures")]
+    pub data: Option<PathBuf>,
+    /// Folder of labelled pictures to measure too, of any size, through the server's own preprocessing; may be
+    /// given several times. A picture's label is the name of its folder, if that is one digit, or else the first
+    /// character of its name.
     #[arg(long, value_name = "FOLDER")]
-    pub data: PathBuf,
+    pub pictures: Vec<PathBuf>,
     /// The file that `train` wrote.
     #[arg(long, value_name = "FILE", default_value = "out/weights.safetensors")]
     pub weights: PathBuf,
@@ -192,6 +198,11 @@ pub struct RunArgs {
     /// The recipe.
     #[command(flatten)]
     pub recipe: RecipeArgs,
+    /// Folder of labelled pictures to measure too, of any size, through the server's own preprocessing; may be
+    /// given several times. A picture's label is the name of its folder, if that is one digit, or else the first
+    /// character of its name.
+    #[arg(long, value_name = "FOLDER")]
+    pub pictures: Vec<PathBuf>,
     /// Folder for everything that comes out.
     #[arg(long, value_name = "FOLDER", default_value = "out")]
     pub out: PathBuf,

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod commands;
 pub mod console;
 pub mod data;
+pub mod drawings;
 pub mod evaluate;
 pub mod files;
 pub mod interrupt;

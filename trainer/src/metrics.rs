@@ -6,8 +6,10 @@ use anyhow::{Context, Result};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::NOT_SURE;
 use crate::checkpoint::History;
 use crate::data::{CLASSES, Dataset};
+use crate::drawings::DrawingsMetrics;
 use crate::evaluate::Answers;
 use crate::files;
 
@@ -23,6 +25,9 @@ pub struct Metrics {
     pub parameters: usize,
     /// How the network does on pictures that it was not made or chosen by.
     pub test: TestMetrics,
+    /// How it does on labelled pictures of any kind, where some were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawings: Option<DrawingsMetrics>,
     /// Training and test pictures.
     pub dataset: DatasetMetrics,
     /// Recipe, curve and circumstances of the training.
@@ -39,6 +44,8 @@ pub struct TestMetrics {
     pub errors: usize,
     /// Mean cross-entropy, in nats.
     pub loss: f64,
+    /// Share whose answer is not sure, right or wrong, 0 to 1.
+    pub not_sure: f64,
     /// Number of pictures, `[label, digit answered]`; in the file, a list of rows.
     #[serde(with = "rows")]
     pub confusion: Array2<u32>,
@@ -60,11 +67,12 @@ impl Metrics {
             accuracy: answers.accuracy(),
             errors: answers.errors(),
             loss: answers.mean_loss(),
+            not_sure: share_not_sure(answers),
             confusion: answers.confusion(),
         };
         let dataset =
             DatasetMetrics { train_pictures: dataset.train.len(), test_pictures: dataset.test.len() };
-        Self { schema_version: SCHEMA_VERSION, parameters, test, dataset, history }
+        Self { schema_version: SCHEMA_VERSION, parameters, test, drawings: None, dataset, history }
     }
 
     /// Writes the file.
@@ -86,6 +94,11 @@ impl Metrics {
             format!("{} is not what `decima-trainer evaluate` writes: evaluate again", path.display())
         })
     }
+}
+
+fn share_not_sure(answers: &Answers) -> f64 {
+    let unsure = answers.certainties().iter().filter(|&&certainty| certainty < NOT_SURE).count();
+    unsure as f64 / answers.len() as f64
 }
 
 /// The confusion as the file has it: ten rows of ten numbers.

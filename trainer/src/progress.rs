@@ -124,6 +124,7 @@ mod tests {
             train_accuracy: 0.9,
             holdout_loss: Some(0.25),
             holdout_accuracy: Some(accuracy),
+            drawings_accuracy: None,
             train_seconds: 9.25,
         };
         let left = Some(Duration::from_secs(65));

@@ -24,6 +24,8 @@ pub enum Purpose {
     Statistics,
     /// Drawn digits.
     Drawing,
+    /// What training adds to MNIST.
+    Addition,
 }
 
 /// The generator for `purpose` under `seed`, `first` and `second` saying which of its uses.

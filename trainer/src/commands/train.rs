@@ -9,12 +9,13 @@ use super::storage_settings;
 use crate::checkpoint::{Checkpoint, History};
 use crate::cli::{EvaluateArgs, ExportArgs, RecipeArgs, RunArgs, TrainArgs};
 use crate::data::fetch::{self, Source};
-use crate::data::{Dataset, folder};
+use crate::data::{Dataset, folder, samples};
+use crate::drawings::{self, DrawingsMetrics};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::metrics::Metrics;
 use crate::onnx::export::{Metadata, encode};
 use crate::progress::TrainingProgress;
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::training::recipe::Recipe;
 use crate::training::run::RecipeError;
 use crate::{console, evaluate as measure, files, training};
@@ -33,17 +34,21 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
 }
 
 pub(super) fn evaluate(args: &EvaluateArgs) -> Result<()> {
-    let dataset = folder::load_prepared(&args.data)?;
     let checkpoint = Checkpoint::load(&args.weights)?;
+    let Some(data) = &args.data else {
+        say_drawings(&drawings::measure(&checkpoint.folded, &samples::read(&args.pictures)?).0);
+        return Ok(());
+    };
+    let dataset = folder::load_prepared(data)?;
     let trained_on = &checkpoint.history.dataset_sha256;
     ensure!(
         *trained_on == dataset.sha256(),
         "{} was trained on another dataset (SHA-256 {trained_on}) than {} holds: its test pictures may be \
          among those",
         args.weights.display(),
-        args.data.display()
+        data.display()
     );
-    test(&checkpoint, &dataset, &args.out).map(drop)
+    test(&checkpoint, &dataset, &args.pictures, &args.out).map(drop)
 }
 
 pub(super) fn export(args: &ExportArgs) -> Result<()> {
@@ -72,7 +77,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let prepared = args.out.join("prepared");
     let after = After { prepare: Some(&folder), data: &prepared, out: &args.out };
     let checkpoint = learn(&dataset, &args.recipe, &after)?;
-    let metrics = test(&checkpoint, &dataset, &args.out)?;
+    let metrics = test(&checkpoint, &dataset, &args.pictures, &args.out)?;
     write_model(&checkpoint, &metrics, &args.out)
 }
 
@@ -125,11 +130,12 @@ fn learn(dataset: &Dataset, args: &RecipeArgs, after: &After<'_>) -> Result<Chec
     let learning_from = dataset.train.len().saturating_sub(holdout);
     let interrupt = Interrupt::listen()?;
     console::progress(&format!(
-        "training on {learning_from} pictures for {} epochs with {threads} threads",
+        "training on {learning_from} pictures and {} drawn beside them, for {} epochs with {threads} threads",
+        recipe.pictures(learning_from) - learning_from,
         recipe.epochs
     ));
-    // An epoch is of whole batches.
-    let an_epoch = learning_from - learning_from % recipe.batch;
+    // An epoch is of whole batches. Of the additions a few may fail, which makes no difference to look at.
+    let an_epoch = recipe.pictures(learning_from) / recipe.batch * recipe.batch;
     let mut progress = TrainingProgress::new(recipe.epochs, an_epoch, &interrupt);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let trained = match pool.install(|| training::run::train(&dataset.train, &recipe, &mut progress)) {
@@ -141,6 +147,7 @@ fn learn(dataset: &Dataset, args: &RecipeArgs, after: &After<'_>) -> Result<Chec
         dataset_sha256: dataset.sha256(),
         recipe,
         chosen_epoch: trained.chosen_epoch,
+        temperature: trained.temperature,
         threads,
         epochs: trained.epochs,
     };
@@ -163,14 +170,24 @@ fn threads(args: &RecipeArgs) -> Result<usize> {
 }
 
 /// Reads the test set, once, and writes what came of it.
-fn test(checkpoint: &Checkpoint, dataset: &Dataset, out: &Path) -> Result<Metrics> {
+fn test(checkpoint: &Checkpoint, dataset: &Dataset, pictures: &[PathBuf], out: &Path) -> Result<Metrics> {
     let indices: Vec<u32> = (0..dataset.test.len() as u32).collect();
     let answers = measure::answers(&checkpoint.folded, &dataset.test, &indices);
     let parameters = checkpoint.folded.parameters.len();
-    let metrics = Metrics::new(checkpoint.history.clone(), parameters, dataset, &answers);
+    let mut metrics = Metrics::new(checkpoint.history.clone(), parameters, dataset, &answers);
+    if !pictures.is_empty() {
+        let samples = samples::read(pictures)?;
+        metrics.drawings = Some(drawings::measure(&checkpoint.folded, &samples).0);
+    }
     metrics.save(&out.join(METRICS))?;
-    let report =
-        Report { metrics: &metrics, dataset, answers: &answers, drawings: None, time: SystemTime::now() };
+    let drawings = metrics.drawings.as_ref().map(|found| shown(found, pictures));
+    let report = Report {
+        metrics: &metrics,
+        dataset,
+        answers: &answers,
+        drawings: drawings.as_ref(),
+        time: SystemTime::now(),
+    };
     files::write(&out.join(REPORT), report.html()?.as_bytes())?;
     console::result(&format!(
         "{:.2} % of {} test pictures read right ({} wrong); report in {}",
@@ -179,7 +196,42 @@ fn test(checkpoint: &Checkpoint, dataset: &Dataset, out: &Path) -> Result<Metric
         metrics.test.errors,
         out.join(REPORT).display()
     ));
+    if let Some(drawings) = &metrics.drawings {
+        say_drawings(drawings);
+    }
     Ok(metrics)
+}
+
+/// What the report shows of drawings.
+fn shown(drawings: &DrawingsMetrics, folders: &[PathBuf]) -> report::Drawings {
+    let by_style = drawings.by_style.iter().map(|style| report::Style {
+        name: style.style.clone(),
+        drawings: style.pictures,
+        right: style.pictures - style.errors,
+        not_sure: (style.not_sure * style.pictures as f64).round() as usize,
+    });
+    let places: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    report::Drawings { place: places.join(", "), by_style: by_style.collect() }
+}
+
+/// Tells how drawings were read: all, each style, and which could not be.
+fn say_drawings(drawings: &DrawingsMetrics) {
+    let line = |name: &str, pictures: usize, errors: usize, accuracy: f64, not_sure: f64| {
+        console::result(&format!(
+            "{:6.2} % of {pictures} {name} read right ({errors} wrong, {:.1} % not sure)",
+            100.0 * accuracy,
+            100.0 * not_sure
+        ));
+    };
+    line("drawings", drawings.pictures, drawings.errors, drawings.accuracy, drawings.not_sure);
+    if drawings.by_style.len() > 1 {
+        for style in &drawings.by_style {
+            line(&style.style, style.pictures, style.errors, style.accuracy, style.not_sure);
+        }
+    }
+    for unreadable in &drawings.unreadable {
+        console::result(&format!("not read: {}: {}", unreadable.name, unreadable.reason));
+    }
 }
 
 fn write_model(checkpoint: &Checkpoint, metrics: &Metrics, out: &Path) -> Result<()> {

@@ -1,14 +1,19 @@
 //! MNIST: where it comes from, its file formats, and the pictures in memory.
 //!
-//! Floors, lowest first: `idx`, `npz`; `folder`; `fetch` and `synth`.
+//! Floors, lowest first: `idx`, `npz`; `folder`; `fetch`, `labelled` and `strokes`; `samples`, `latest` and `paper`;
+//! `scans` and `synth`; `additions`.
 
+pub mod additions;
 pub mod fetch;
 pub mod folder;
-pub mod glyphs;
 pub mod idx;
 pub mod labelled;
 pub mod latest;
 pub mod npz;
+pub mod paper;
+pub mod samples;
+pub mod scans;
+pub mod strokes;
 pub mod synth;
 
 use ndarray::{Array1, Array3, ArrayView2, Axis};
@@ -21,6 +26,8 @@ pub const SIDE: usize = 28;
 pub const PIXELS: usize = SIDE * SIDE;
 /// Classes: the digits 0 to 9.
 pub const CLASSES: usize = 10;
+/// The label of a picture that shows no digit; only pictures to learn from have it.
+pub const NO_DIGIT: u8 = CLASSES as u8;
 
 /// Pictures with their labels.
 ///
@@ -44,6 +51,26 @@ impl Pictures {
         let pixels =
             if pixels.is_standard_layout() { pixels } else { pixels.as_standard_layout().into_owned() };
         Self { pixels, labels }
+    }
+
+    /// Puts pictures together that lie one after the other, row by row, as kernels read them.
+    ///
+    /// # Panics
+    /// When there are not as many labels as pictures.
+    pub fn from_rows(pixels: Vec<u8>, labels: Vec<u8>) -> Self {
+        let pixels = Array3::from_shape_vec((labels.len(), SIDE, SIDE), pixels);
+        Self::new(pixels.expect("a label for each picture of 28x28"), labels.into())
+    }
+
+    /// All pictures of some sets, one set after the other.
+    pub fn joined(sets: &[&Self]) -> Self {
+        let mut pixels = Vec::with_capacity(sets.iter().map(|set| set.pixels.len()).sum());
+        let mut labels = Vec::with_capacity(sets.iter().map(|set| set.len()).sum());
+        for set in sets {
+            pixels.extend(set.pixels.iter());
+            labels.extend(set.labels.iter());
+        }
+        Self::from_rows(pixels, labels)
     }
 
     /// Number of pictures.

@@ -15,10 +15,12 @@ pub fn softmax(row: &mut [f32]) {
 
 /// Cross-entropy of one row of logits against `label`, and its gradient in the logits' place.
 ///
-/// The target gives `smoothing` of its mass evenly to all classes, so that the network is not driven to
+/// A `label` beyond the classes is of a picture that shows none of them: its target is an even answer.
+/// Otherwise the target gives `smoothing` of its mass evenly to all classes, so that the network is not driven to
 /// certainty about pictures that are wrong or unreadable.
 pub fn cross_entropy(row: &mut [f32], label: usize, smoothing: f32) -> f32 {
     softmax(row);
+    let smoothing = if label < row.len() { smoothing } else { 1.0 };
     let even = smoothing / row.len() as f32;
     let mut loss = 0.0;
     for (class, value) in row.iter_mut().enumerate() {

@@ -150,6 +150,7 @@ mod tests {
             train_accuracy: 0.9,
             holdout_loss: accuracy.map(|_| loss),
             holdout_accuracy: accuracy,
+            drawings_accuracy: None,
             train_seconds: 1.0,
         }
     }

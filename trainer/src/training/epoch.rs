@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::optimizer::{AdamW, Average};
 use super::recipe::Recipe;
 use crate::augment;
-use crate::data::{PIXELS, Pictures};
+use crate::data::{NO_DIGIT, PIXELS, Pictures};
 use crate::nn::folded::normalise;
 use crate::nn::network::{Network, Workspace};
 use crate::random::{Purpose, generator};
@@ -33,7 +33,7 @@ pub struct Learner {
 pub struct EpochOutcome {
     /// Mean loss over the distorted pictures, with smoothed labels.
     pub loss: f64,
-    /// Share of the distorted pictures whose most probable class was their label.
+    /// Share of the distorted digits whose most probable class was their label.
     pub accuracy: f64,
     /// The last step's learning rate.
     pub learning_rate: f32,
@@ -72,11 +72,12 @@ impl Learner {
         let start = Instant::now();
         order.shuffle(&mut generator(recipe.seed, Purpose::Order, epoch as u64, 0));
         let batches = order.len() / recipe.batch;
-        let (mut loss, mut hits, mut learning_rate) = (0.0, 0, 0.0);
+        let (mut loss, mut hits, mut digits, mut learning_rate) = (0.0, 0, 0, 0.0);
         for (done, batch) in order.chunks_exact(recipe.batch).enumerate() {
             let (batch_loss, batch_hits) = self.gradient_of(pictures, batch, recipe, epoch);
             loss += f64::from(batch_loss);
             hits += batch_hits;
+            digits += batch.iter().filter(|&&index| pictures.labels[index as usize] != NO_DIGIT).count();
             learning_rate = recipe.learning_rate(self.steps_done, recipe.epochs * batches);
             self.step(learning_rate, recipe);
             if progress((done + 1) * recipe.batch).is_break() {
@@ -85,7 +86,8 @@ impl Learner {
         }
         let seen = (batches * recipe.batch) as f64;
         let seconds = start.elapsed().as_secs_f64();
-        Some(EpochOutcome { loss: loss / seen, accuracy: hits as f64 / seen, learning_rate, seconds })
+        let accuracy = hits as f64 / digits.max(1) as f64;
+        Some(EpochOutcome { loss: loss / seen, accuracy, learning_rate, seconds })
     }
 
     /// Leaves the mean gradient of a batch in `self.gradient`; returns its summed loss and its hits.

@@ -5,3 +5,4 @@ pub mod optimizer;
 pub mod recipe;
 pub mod run;
 pub mod statistics;
+pub mod temperature;

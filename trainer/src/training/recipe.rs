@@ -11,6 +11,12 @@ pub struct Recipe {
     pub seed: u64,
     /// Training pictures set aside to choose the model by.
     pub holdout: usize,
+    /// Drawn digits for each picture of MNIST.
+    pub drawings: f32,
+    /// Pictures of MNIST scanned again for each picture of MNIST.
+    pub scans: f32,
+    /// Drawings that are no digit, whose target is to be unsure, for each picture of MNIST.
+    pub others: f32,
     /// Pictures per step of the optimiser.
     pub batch: usize,
     /// Pictures that share batch norm statistics; divides `batch`, whose chunks run on different threads.
@@ -35,6 +41,9 @@ impl Default for Recipe {
             epochs: 30,
             seed: 1,
             holdout: 5_000,
+            drawings: 0.33,
+            scans: 0.09,
+            others: 0.12,
             batch: 128,
             chunk: 32,
             peak_learning_rate: 4e-3,
@@ -48,6 +57,18 @@ impl Default for Recipe {
 }
 
 impl Recipe {
+    /// Pictures of MNIST and additions to them that an epoch is of, where it learns from so many of MNIST.
+    pub fn pictures(&self, of_mnist: usize) -> usize {
+        let [drawings, scans, others] =
+            [self.drawings, self.scans, self.others].map(|share| Self::additions(share, of_mnist));
+        of_mnist + drawings + scans + others
+    }
+
+    /// Pictures of one kind that are added to so many of MNIST.
+    pub fn additions(share: f32, of_mnist: usize) -> usize {
+        (share * of_mnist as f32) as usize
+    }
+
     /// The learning rate of `step` out of `steps`.
     pub fn learning_rate(&self, step: usize, steps: usize) -> f32 {
         let rising = self.warm_up * steps as f32;

@@ -9,9 +9,10 @@ use thiserror::Error;
 
 use super::epoch::Learner;
 use super::recipe::Recipe;
-use super::statistics;
+use super::{statistics, temperature};
 use crate::data::Pictures;
-use crate::evaluate;
+use crate::data::additions::{self, Part};
+use crate::evaluate::{self, Answers};
 use crate::nn::architecture::Architecture;
 use crate::nn::folded::Folded;
 use crate::nn::network::Network;
@@ -56,6 +57,8 @@ pub struct EpochRecord {
     pub holdout_loss: Option<f64>,
     /// Share of the held-out pictures that it answers right.
     pub holdout_accuracy: Option<f64>,
+    /// Share of the drawings made for choosing that it answers right.
+    pub drawings_accuracy: Option<f64>,
     /// Seconds spent learning.
     pub train_seconds: f64,
 }
@@ -67,6 +70,8 @@ pub struct Trained {
     pub folded: Folded,
     /// The epoch after which it was taken.
     pub chosen_epoch: usize,
+    /// What its logits were divided by.
+    pub temperature: f32,
     /// Every epoch, in order; fewer than the recipe has where the training was stopped.
     pub epochs: Vec<EpochRecord>,
 }
@@ -81,9 +86,11 @@ pub trait Observer {
 
 /// Trains the digits network on `pictures`, on the threads of the current rayon pool.
 ///
-/// A part of the pictures is held out; after every epoch the averaged network is folded and measured on it, and
-/// the one that reads most of them right is kept, of equals the latest. (Not the one with the lowest loss: with
-/// smoothed labels the network learns not to be certain, and its loss against the plain labels soon rises.)
+/// It learns from these pictures and from what [`additions`] makes beside them. A part of the pictures is held
+/// out, with drawings of its own; after every epoch the averaged network is folded and measured on both, and the
+/// one that reads most of them right is kept, of equals the latest. (Not the one with the lowest loss: with
+/// smoothed labels the network learns not to be certain, and its loss against the plain labels soon rises.) Then
+/// its temperature is fitted to what was held out.
 ///
 /// Where `observer` stops it, what was left of the epoch is given up, and the best of the epochs before it is
 /// the result.
@@ -104,11 +111,15 @@ pub fn train(
         return Err(RecipeError::TooFew { pictures: pictures.len(), holdout, batch });
     }
     let (holdout, mut order) = split(pictures.len(), recipe);
+    let (unseen, no_digits) = additions(pictures, &holdout, recipe, Part::Choosing);
+    let (digits, others) = additions(pictures, &order, recipe, Part::Learning);
+    order.extend(pictures.len() as u32..(pictures.len() + digits.len() + others.len()) as u32);
+    let pictures = &Pictures::joined(&[pictures, &digits, &others]);
     let architecture = Architecture::digits();
     let parameters = initial_parameters(&architecture, recipe.seed);
     let mut learner = Learner::new(Network::new(architecture, parameters), recipe);
     let mut epochs = Vec::with_capacity(recipe.epochs);
-    let mut best: Option<(f64, usize, Folded)> = None;
+    let mut best: Option<(usize, usize, Folded, f32)> = None;
     for epoch in 0..recipe.epochs {
         let progress = &mut |done| observer.pictures(done);
         let Some(outcome) = learner.epoch(pictures, &mut order, recipe, epoch, progress) else { break };
@@ -116,6 +127,7 @@ pub fn train(
         let averaged = Network::new(learner.network.architecture().clone(), average);
         let folded = statistics::fold(&averaged, pictures, &order, recipe);
         let answers = evaluate::answers(&folded, pictures, &holdout);
+        let drawn = answers_to(&folded, &unseen);
         let measured = !answers.is_empty();
         let record = EpochRecord {
             epoch: epoch + 1,
@@ -124,17 +136,36 @@ pub fn train(
             train_accuracy: outcome.accuracy,
             holdout_loss: measured.then(|| answers.mean_loss()),
             holdout_accuracy: measured.then(|| answers.accuracy()),
+            drawings_accuracy: (!drawn.is_empty()).then(|| drawn.accuracy()),
             train_seconds: outcome.seconds,
         };
         observer.epoch(&record);
-        let accuracy = record.holdout_accuracy.unwrap_or(0.0);
-        if best.as_ref().is_none_or(|(highest, ..)| accuracy >= *highest) {
-            best = Some((accuracy, record.epoch, folded));
+        let right = answers.len() + drawn.len() - answers.errors() - drawn.errors();
+        if best.as_ref().is_none_or(|(most, ..)| right >= *most) {
+            let unsure = answers_to(&folded, &no_digits);
+            let temperature = temperature::fit(&[&answers, &drawn, &unsure]);
+            best = Some((right, record.epoch, folded, temperature));
         }
         epochs.push(record);
     }
-    let (_, chosen_epoch, folded) = best.ok_or(RecipeError::Stopped)?;
-    Ok(Trained { folded, chosen_epoch, epochs })
+    let (_, chosen_epoch, mut folded, temperature) = best.ok_or(RecipeError::Stopped)?;
+    temperature::apply(&mut folded, temperature);
+    Ok(Trained { folded, chosen_epoch, temperature, epochs })
+}
+
+/// Digits to go with the pictures that `indices` names, drawn and scanned again; and drawings that are none.
+fn additions(mnist: &Pictures, indices: &[u32], recipe: &Recipe, part: Part) -> (Pictures, Pictures) {
+    let count = |share: f32| Recipe::additions(share, indices.len());
+    let drawn = additions::drawings(count(recipe.drawings), recipe.seed, part);
+    let scanned = additions::rescans(count(recipe.scans), mnist, indices, recipe.seed, part);
+    let others = additions::others(count(recipe.others), recipe.seed, part);
+    (Pictures::joined(&[&drawn, &scanned]), others)
+}
+
+/// The answers to all pictures of a set.
+fn answers_to(folded: &Folded, pictures: &Pictures) -> Answers {
+    let every: Vec<u32> = (0..pictures.len() as u32).collect();
+    evaluate::answers(folded, pictures, &every)
 }
 
 /// Which pictures are held out and which are learnt from.

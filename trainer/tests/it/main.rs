@@ -3,6 +3,7 @@
 
 mod accuracy;
 mod command_line;
+mod drawings;
 mod fetching;
 mod interrupting;
 mod latest;

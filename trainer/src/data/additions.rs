@@ -1,0 +1,103 @@
+//! What training adds to MNIST: digits as people draw them, MNIST scanned again, and drawings that are no digit.
+
+use rand::RngExt;
+use rayon::prelude::*;
+
+use super::strokes::dice::Dice;
+use super::{CLASSES, NO_DIGIT, Pictures, scans, strokes};
+use crate::random::{Generator, Purpose, generator};
+
+/// Times that a picture is drawn anew when the preprocessing does not see one thing in it.
+const ATTEMPTS: usize = 8;
+
+/// Which part of a training pictures are for: they have no drawing in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// To learn from.
+    Learning,
+    /// To choose the model by.
+    Choosing,
+}
+
+/// Digits drawn with a pen, every digit as often.
+pub fn drawings(count: usize, seed: u64, part: Part) -> Pictures {
+    make(count, seed, part, 0, |index, generator| {
+        let digit = (index % CLASSES) as u8;
+        Some((digit, strokes::digit(digit, &mut Dice::new(generator))?))
+    })
+}
+
+/// Pictures of MNIST, some of those that `indices` names, scanned again.
+pub fn rescans(count: usize, mnist: &Pictures, indices: &[u32], seed: u64, part: Part) -> Pictures {
+    if indices.is_empty() {
+        return Pictures::from_rows(Vec::new(), Vec::new());
+    }
+    make(count, seed, part, 1, |_, generator| {
+        let index = indices[generator.random_range(0..indices.len())] as usize;
+        Some((mnist.labels[index], scans::again(mnist.row_major(index), &mut Dice::new(generator))?))
+    })
+}
+
+/// Drawings that are no digit, labelled [`NO_DIGIT`].
+pub fn others(count: usize, seed: u64, part: Part) -> Pictures {
+    make(count, seed, part, 2, |_, generator| Some((NO_DIGIT, strokes::no_digit(&mut Dice::new(generator))?)))
+}
+
+/// Makes `count` pictures, less those that fail at every attempt.
+fn make(
+    count: usize,
+    seed: u64,
+    part: Part,
+    kind: u64,
+    one: impl Fn(usize, &mut Generator) -> Option<(u8, Vec<u8>)> + Sync,
+) -> Pictures {
+    let made: Vec<Option<(u8, Vec<u8>)>> = (0..count)
+        .into_par_iter()
+        .map(|index| {
+            let use_of = 2 * kind + part as u64;
+            let mut generator = generator(seed, Purpose::Addition, use_of, index as u64);
+            (0..ATTEMPTS).find_map(|_| one(index, &mut generator))
+        })
+        .collect();
+    let (labels, pixels): (Vec<u8>, Vec<Vec<u8>>) = made.into_iter().flatten().unzip();
+    Pictures::from_rows(pixels.concat(), labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_draws_the_same_and_each_part_draws_its_own() {
+        let drawn = drawings(40, 3, Part::Learning);
+        assert_eq!(drawn, drawings(40, 3, Part::Learning));
+        assert_ne!(drawn, drawings(40, 4, Part::Learning));
+        assert_ne!(drawn, drawings(40, 3, Part::Choosing));
+        assert_eq!(drawn.labels.to_vec()[..11], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0]);
+        let unsure = others(20, 3, Part::Learning);
+        assert_eq!(unsure, others(20, 3, Part::Learning));
+        assert!(unsure.len() > 15 && unsure.labels.iter().all(|&label| label == NO_DIGIT));
+    }
+
+    #[test]
+    fn scanning_again_keeps_the_label_and_most_of_the_shape() {
+        let mnist = drawings(30, 5, Part::Learning);
+        let again = rescans(30, &mnist, &[3, 4], 1, Part::Learning);
+        assert!(again.len() > 20, "only {} of 30 came through", again.len());
+        let known = [mnist.labels[3], mnist.labels[4]];
+        assert!(again.labels.iter().all(|label| known.contains(label)));
+        for index in 0..again.len() {
+            let source = if again.labels[index] == known[0] { 3 } else { 4 };
+            let pairs = again.row_major(index).iter().zip(mnist.row_major(source));
+            let (mut both, mut ours, mut theirs) = (0.0, 0.0, 0.0);
+            for (&a, &b) in pairs {
+                let (a, b) = (f32::from(a), f32::from(b));
+                both += a * b;
+                ours += a * a;
+                theirs += b * b;
+            }
+            let likeness = both / (ours * theirs).sqrt();
+            assert!(likeness > 0.3, "picture {index} is like its source by {likeness}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Folders of labelled pictures to measure a model on, of any size and format that the server reads.
+//!
+//! A picture's label is the name of its folder where that is one digit, and otherwise the first character of
+//! the file's name. The words of the name are its style: `7-pen-crossed-03.png` is of "pen crossed".
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use pictures::decode::{self, Limits};
+use pictures::mnist;
+
+use super::Pictures;
+use super::labelled::label;
+use crate::files;
+
+/// How the names of pictures end.
+const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "gif", "bmp"];
+/// Folders within folders that are looked into; deeper ones are taken for a circle of links.
+const DEEPEST: usize = 16;
+/// The style of pictures whose names have no word.
+pub const NO_STYLE: &str = "no style";
+
+/// What some folders hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Samples {
+    /// The pictures as the server shows them to the model, with their labels.
+    pub pictures: Pictures,
+    /// Where each of them is.
+    pub paths: Vec<PathBuf>,
+    /// In which style each of them is drawn, by its name.
+    pub styles: Vec<String>,
+    /// Pictures that cannot be used.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A picture that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// Reads all pictures in some folders and in the folders within them, in the order of their names.
+///
+/// # Errors
+/// When a folder cannot be read, or there is no picture of one digit in any of them.
+pub fn read(folders: &[PathBuf]) -> Result<Samples> {
+    let mut found = Vec::new();
+    for folder in folders {
+        ensure!(folder.is_dir(), "there is no folder {}", folder.display());
+        find(folder, 0, &mut found)?;
+    }
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    let (mut paths, mut styles, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+    for path in found {
+        match read_one(&path) {
+            Ok((label, shown)) => {
+                pixels.extend(shown.iter());
+                labels.push(label);
+                styles.push(style(&path));
+                paths.push(path);
+            }
+            Err(reason) => unreadable.push(Unreadable { path, reason }),
+        }
+    }
+    let why = unreadable.first().map_or_else(
+        || format!("they hold no file that ends in .{}", ENDINGS.join(", .")),
+        |first| {
+            format!(
+                "of {} pictures none can be used; {}: {}",
+                unreadable.len(),
+                first.path.display(),
+                first.reason
+            )
+        },
+    );
+    let places: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    ensure!(!labels.is_empty(), "no labelled pictures in {}: {why}", places.join(", "));
+    Ok(Samples { pictures: Pictures::from_rows(pixels, labels), paths, styles, unreadable })
+}
+
+/// Adds the pictures of a folder, and of those in it.
+fn find(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
+    ensure!(depth < DEEPEST, "{} is {DEEPEST} folders deep: is it a circle of links?", folder.display());
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let entries = entries.with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            find(&path, depth + 1, found)?;
+        } else if is_picture(&path) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+/// A picture's label and what the model is shown of it.
+fn read_one(path: &Path) -> Result<(u8, ndarray::Array2<u8>), String> {
+    let label = label(&path.to_string_lossy()).ok_or(
+        "it has no label: neither is its folder named as one digit, nor does its name start with a digit",
+    )?;
+    let bytes = files::read(path).map_err(|error| format!("{error:#}"))?;
+    let picture = decode::decode(&bytes, &Limits::default()).map_err(|error| error.to_string())?;
+    let digit = mnist::digit(picture.view()).map_err(|error| error.to_string())?;
+    Ok((label, digit.pixels))
+}
+
+/// The words of a picture's name.
+pub fn style(path: &Path) -> String {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let parts = stem.split(|c: char| !c.is_alphanumeric());
+    let words: Vec<&str> = parts
+        .map(|part| part.trim_matches(|c: char| c.is_ascii_digit()))
+        .filter(|word| !word.is_empty() && word.chars().all(char::is_alphabetic))
+        .collect();
+    if words.is_empty() { NO_STYLE.to_owned() } else { words.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A PNG of a black bar on white, or of nothing.
+    fn png(drawn: bool) -> Vec<u8> {
+        let side = 60;
+        let grey = |at: usize| {
+            if drawn && (28..32).contains(&(at % side)) && (10..50).contains(&(at / side)) { 0 } else { 255 }
+        };
+        let pixels: Vec<u8> = (0..side * side).map(grey).collect();
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, side as u32, side as u32);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn folders_are_read_to_the_bottom_and_what_cannot_be_used_is_named() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let place = folder.path();
+        fs::create_dir_all(place.join("a/1"))?;
+        for (name, bytes) in [
+            ("a/1/scan.png", png(true)),
+            ("1-thin-pen-02.PNG", png(true)),
+            ("1-blank.png", png(false)),
+            ("1-broken.png", b"no picture".to_vec()),
+            ("bar.png", png(true)),
+            ("notes.txt", b"7".to_vec()),
+        ] {
+            fs::write(place.join(name), bytes)?;
+        }
+        let read = read(&[place.to_owned()])?;
+        assert_eq!(read.pictures.labels.to_vec(), [1, 1]);
+        assert_eq!(read.styles, ["thin pen", "scan"]);
+        assert_eq!(read.paths[1], place.join("a/1/scan.png"));
+        let unreadable: Vec<(&str, &str)> = read
+            .unreadable
+            .iter()
+            .map(|unreadable| {
+                (unreadable.path.file_name().unwrap().to_str().unwrap(), unreadable.reason.as_str())
+            })
+            .collect();
+        let names: Vec<&str> = unreadable.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["1-blank.png", "1-broken.png", "bar.png"]);
+        assert!(unreadable[0].1.contains("empty") && unreadable[2].1.contains("no label"), "{unreadable:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_folder_without_pictures_is_an_error_that_says_what_was_looked_for() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let places = [folder.path().to_owned()];
+        let error = read(&places).unwrap_err().to_string();
+        assert!(error.contains(".png") && error.contains(folder.path().to_str().unwrap()), "{error}");
+        fs::write(folder.path().join("1-blank.png"), png(false))?;
+        let error = read(&places).unwrap_err().to_string();
+        assert!(error.contains("1-blank.png") && error.contains("empty"), "{error}");
+        assert!(read(&[folder.path().join("none")]).unwrap_err().to_string().contains("there is no folder"));
+        Ok(())
+    }
+
+    #[test]
+    fn styles_are_the_words_of_the_name() {
+        let hash = "5/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.png";
+        let cases = [
+            ("7-pen-crossed-03.png", "pen crossed"),
+            ("0-pen00.png", "pen"),
+            ("9_hooked_12.jpg", "hooked"),
+            ("4.png", NO_STYLE),
+            (hash, NO_STYLE),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(style(Path::new(path)), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Random choices that a drawing is made of.
+
+use rand::RngExt;
+use rand_distr::StandardNormal;
+
+use super::path::Point;
+use crate::random::Generator;
+
+/// How far a normal draw may be from its mean, in deviations: no drawing is made of a freak.
+const FURTHEST: f32 = 2.2;
+
+/// Draws numbers, points and choices from one generator.
+#[derive(Debug)]
+pub struct Dice<'a>(&'a mut Generator);
+
+impl<'a> Dice<'a> {
+    /// Draws from `generator`.
+    pub fn new(generator: &'a mut Generator) -> Self {
+        Self(generator)
+    }
+
+    /// Evenly between two numbers.
+    pub fn between(&mut self, low: f32, high: f32) -> f32 {
+        low + (high - low) * self.0.random_range(0.0..=1.0)
+    }
+
+    /// Around `mean`, at most 2.2 deviations from it.
+    pub fn around(&mut self, mean: f32, deviation: f32) -> f32 {
+        let draw: f32 = self.0.sample(StandardNormal);
+        mean + deviation * draw.clamp(-FURTHEST, FURTHEST)
+    }
+
+    /// A point around another.
+    pub fn near(&mut self, x: f32, y: f32, deviation: f32) -> Point {
+        (self.around(x, deviation), self.around(y, deviation))
+    }
+
+    /// True in a share of all draws.
+    pub fn chance(&mut self, share: f32) -> bool {
+        self.0.random_range(0.0..1.0) < share
+    }
+
+    /// A whole number from 0 to below `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0.random_range(0..end)
+    }
+
+    /// The index of one of some weights, as often as its share of them.
+    pub fn weighted(&mut self, weights: impl Iterator<Item = f32> + Clone) -> usize {
+        let mut left = self.between(0.0, weights.clone().sum());
+        let mut last = 0;
+        for (index, weight) in weights.enumerate() {
+            last = index;
+            if left < weight {
+                break;
+            }
+            left -= weight;
+        }
+        last
+    }
+}

@@ -1,0 +1,333 @@
+//! The ways in which people write 0 to 4.
+
+use super::dice::Dice;
+use super::path::{Path, Point, Stroke, extent};
+use super::way::Way;
+
+/// How far a point of a shape strays, in boxes.
+const STRAY: f32 = 0.035;
+
+pub(super) const WAYS: &[Way] = &[
+    Way { digit: 0, style: "plain", share: 5.0, draw: |dice| vec![ring(dice)] },
+    Way { digit: 0, style: "looped", share: 1.0, draw: looped_zero },
+    Way { digit: 0, style: "slashed inside", share: 2.0, draw: |dice| slashed_zero(dice, 0.45, 0.95) },
+    Way { digit: 0, style: "slashed long", share: 3.0, draw: |dice| slashed_zero(dice, 0.95, 2.0) },
+    Way { digit: 0, style: "slashed in one stroke", share: 1.0, draw: zero_slashed_at_once },
+    Way { digit: 1, style: "bar", share: 4.0, draw: |dice| vec![bar(dice)] },
+    Way { digit: 1, style: "flagged", share: 3.0, draw: |dice| vec![flagged(dice, 0.12, 0.45).0] },
+    Way { digit: 1, style: "long flag", share: 4.0, draw: |dice| vec![flagged(dice, 0.45, 1.0).0] },
+    Way { digit: 1, style: "footed", share: 2.0, draw: footed_one },
+    Way { digit: 2, style: "plain", share: 4.0, draw: plain_two },
+    Way { digit: 2, style: "looped", share: 4.0, draw: looped_two },
+    Way { digit: 2, style: "angular", share: 1.0, draw: angular_two },
+    Way { digit: 3, style: "round", share: 5.0, draw: round_three },
+    Way { digit: 3, style: "looped", share: 1.5, draw: looped_three },
+    Way { digit: 3, style: "flat-topped", share: 2.5, draw: flat_three },
+    Way { digit: 4, style: "open", share: 3.0, draw: open_four },
+    Way { digit: 4, style: "closed", share: 2.0, draw: closed_four },
+    Way { digit: 4, style: "hooked", share: 2.5, draw: hooked_four },
+    Way { digit: 4, style: "open in one stroke", share: 1.5, draw: zigzag_four },
+    Way { digit: 4, style: "round in one stroke", share: 1.5, draw: round_four },
+];
+
+/// A ring, closed more or less well; returns it and where its ellipse is.
+fn ring_about(dice: &mut Dice<'_>) -> (Path, Point, Point) {
+    let centre = (0.5, 0.5);
+    let radii = (dice.between(0.24, 0.48), dice.between(0.42, 0.5));
+    let from = dice.around(-80.0, 35.0);
+    let sweep = dice.around(358.0, 16.0) * if dice.chance(0.85) { -1.0 } else { 1.0 };
+    // The pen drifts, so that the end does not meet the start.
+    let ring = Path::default().arc(centre, radii, from, sweep).lift();
+    let (dx, dy) = dice.near(0.0, 0.0, 0.025);
+    let last = ring.len() as f32;
+    let drifting = ring.iter().enumerate().map(|(index, (x, y))| {
+        let share = index as f32 / last;
+        (x + dx * share, y + dy * share)
+    });
+    let mut path = Path::default();
+    for point in drifting {
+        path = path.line(point);
+    }
+    (path, centre, radii)
+}
+
+fn ring(dice: &mut Dice<'_>) -> Stroke {
+    ring_about(dice).0.lift()
+}
+
+/// A ring whose end runs over its start: inside, or out to the right.
+fn looped_zero(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let radii = (dice.between(0.26, 0.44), dice.between(0.42, 0.5));
+    let from = dice.around(-60.0, 20.0);
+    let path = Path::default().arc((0.5, 0.5), radii, from, -dice.around(370.0, 12.0));
+    let end = path.end();
+    let out = dice.between(-0.5, 1.0) * 0.4;
+    let tail = [
+        dice.near(end.0 - 0.05 + 0.3 * out, end.1 + 0.02, 0.02),
+        dice.near(end.0 + out * 0.6, end.1 + 0.08, 0.04),
+    ];
+    vec![path.curve(&tail).lift()]
+}
+
+/// A line through the middle of a ring, `low` to `high` times as long as the ring is big.
+fn slash(dice: &mut Dice<'_>, centre: Point, radii: Point, low: f32, high: f32) -> Stroke {
+    // From the horizontal; most rise to the right, and the longer they are the steeper people draw them.
+    let angle = if dice.chance(0.93) { dice.between(32.0, 92.0) } else { dice.between(115.0, 150.0) };
+    let (sin, cos) = f32::to_radians(angle).sin_cos();
+    // Where the ring ends in that direction.
+    let edge = 1.0 / (cos / radii.0).hypot(sin / radii.1);
+    let half = edge * dice.between(low, high);
+    let (x, y) = dice.near(centre.0, centre.1, 0.03);
+    let bent = dice.around(0.0, 0.04);
+    let from = (x + half * cos, y - half * sin);
+    let to = (x - half * cos, y + half * sin);
+    let path = Path::at(from).curve(&[(x + bent * sin, y + bent * cos), to]).lift();
+    if dice.chance(0.5) { path.into_iter().rev().collect() } else { path }
+}
+
+fn slashed_zero(dice: &mut Dice<'_>, low: f32, high: f32) -> Vec<Stroke> {
+    let (path, centre, radii) = ring_about(dice);
+    vec![path.lift(), slash(dice, centre, radii, low, high)]
+}
+
+/// From the upper right around, and from there across without lifting.
+fn zero_slashed_at_once(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let radii = (dice.between(0.28, 0.46), dice.between(0.42, 0.5));
+    let from = dice.around(-50.0, 14.0);
+    let path = Path::default().arc((0.5, 0.5), radii, from, -dice.around(365.0, 14.0));
+    let reach = dice.between(0.6, 1.5);
+    let (sin, cos) = dice.around(58.0, 14.0).to_radians().sin_cos();
+    let to = (0.5 - reach * radii.0 * cos, 0.5 + reach * radii.1 * sin);
+    let out = dice.between(0.0, 0.4);
+    let corner = (path.end().0 + out * radii.0 * cos, path.end().1 - out * radii.1 * sin);
+    vec![path.line(corner).line(to).lift()]
+}
+
+fn bar(dice: &mut Dice<'_>) -> Stroke {
+    let (top, bottom) = (dice.near(0.5, 0.0, 0.02), dice.near(0.5, 1.0, 0.02));
+    let bow = dice.around(0.0, 0.025);
+    Path::at(top).curve(&[(0.5 + bow, 0.5), bottom]).lift()
+}
+
+/// A stem with a flag `low` to `high` times its length; returns where the stem ends too.
+fn flagged(dice: &mut Dice<'_>, low: f32, high: f32) -> (Stroke, Point) {
+    let length = dice.between(low, high);
+    // From the stem; a long flag lies closer to it than a short one.
+    let angle = dice.between(22.0, 62.0 - 14.0 * length).to_radians();
+    let apex = dice.near(0.5, 0.0, 0.015);
+    let from = (apex.0 - length * angle.sin(), apex.1 + length * angle.cos());
+    let bow = dice.around(0.0, 0.06) * length;
+    let middle = (f32::midpoint(from.0, apex.0) + bow, f32::midpoint(from.1, apex.1) + bow);
+    let bottom = (dice.around(0.5, 0.06), 1.0);
+    let mut path = Path::at(from).curve(&[middle, apex]);
+    if dice.chance(0.15) {
+        // A round shoulder instead of a corner.
+        path = Path::at(from).curve(&[middle, apex, (apex.0 + 0.03, 0.06), bottom]);
+    } else {
+        let stem_bow = dice.around(0.0, 0.02);
+        path = path.curve(&[(f32::midpoint(apex.0, bottom.0) + stem_bow, 0.5), bottom]);
+    }
+    (path.lift(), bottom)
+}
+
+fn footed_one(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let (stem, bottom) = match dice.below(4) {
+        0 => (bar(dice), (0.5, 1.0)),
+        1 => flagged(dice, 0.45, 0.9),
+        _ => flagged(dice, 0.12, 0.45),
+    };
+    let foot = dice.between(0.12, 0.42);
+    let (dx, dy) = dice.near(0.0, 0.0, 0.03);
+    let left = (bottom.0 - foot + dx, bottom.1 + dy / 2.0);
+    let right = (bottom.0 + foot + dx, bottom.1 - dy / 2.0);
+    vec![stem, Path::at(left).line(right).lift()]
+}
+
+/// The upper bow of a 2, from the left over the top and down to the lower left.
+fn two_bow(dice: &mut Dice<'_>) -> Path {
+    let radii = (dice.between(0.24, 0.4), dice.between(0.2, 0.3));
+    let from = dice.between(-205.0, -130.0);
+    Path::default().arc((0.45, radii.1), radii, from, dice.around(20.0, 12.0) - from)
+}
+
+fn plain_two(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let path = two_bow(dice);
+    let width = dice.between(0.5, 0.95);
+    let corner = dice.near(0.1, 0.97, STRAY);
+    let path = path.curve(&[dice.near(0.5, 0.65, 0.05), corner]);
+    let wave = dice.around(0.0, 0.05);
+    let path = path.curve(&[
+        (corner.0 + width * 0.35, corner.1 - wave),
+        dice.near(corner.0 + width, 1.0 + wave / 2.0, STRAY),
+    ]);
+    vec![path.lift()]
+}
+
+fn looped_two(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let path = two_bow(dice);
+    let loop_width = dice.between(0.03, 0.16);
+    let height = dice.between(0.04, 0.16);
+    let base = dice.around(0.97, 0.03);
+    let left = dice.around(0.12, 0.05);
+    let end = dice.near(left + 0.72, base + 0.02, 0.05);
+    let path = path.curve(&[
+        dice.near(0.5, 0.64, 0.05),
+        (left + loop_width * 0.6, base),
+        (left - loop_width * 0.6, base - height * 0.3),
+        (left + loop_width * 0.3, base - height),
+        (left + loop_width * 2.0 + 0.1, base - 0.02),
+        end,
+    ]);
+    vec![path.lift()]
+}
+
+/// A 2 of straight lines with a bent top: its top left is a hook or a bow, which a Z has not.
+fn angular_two(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let from = dice.near(0.08, 0.22, STRAY);
+    let path = Path::at(from).curve(&[
+        dice.near(0.25, 0.05, STRAY),
+        dice.near(0.55, 0.02, STRAY),
+        dice.near(0.76, 0.16, STRAY),
+    ]);
+    let path = path.curve(&[dice.near(0.6, 0.45, STRAY), dice.near(0.08, 0.97, STRAY)]);
+    vec![path.line(dice.near(0.85, 0.98, STRAY)).lift()]
+}
+
+/// The lower bow of a 3 or 5-like shape, from where the pen is, around to the lower left.
+fn three_belly(dice: &mut Dice<'_>, path: Path, waist: f32) -> Stroke {
+    let radii = (dice.between(0.26, 0.42), (1.0 - waist) / 2.0);
+    let to = dice.between(110.0, 190.0);
+    let from = dice.between(-85.0, -60.0);
+    path.arc((dice.around(0.42, 0.04), waist + radii.1), radii, from, to - from).lift()
+}
+
+fn round_three(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let waist = dice.between(0.38, 0.55);
+    let radii = (dice.between(0.2, 0.34), waist / 2.0);
+    let from = dice.between(-195.0, -125.0);
+    let depth = dice.between(0.0, 0.2);
+    let path = Path::default().arc((0.42, radii.1), radii, from, dice.between(55.0, 95.0) - from);
+    let path = path.line((0.42 - depth, waist + dice.around(0.0, 0.015)));
+    vec![three_belly(dice, path, waist)]
+}
+
+fn looped_three(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let waist = dice.between(0.42, 0.52);
+    let radii = (dice.between(0.2, 0.32), waist / 2.0);
+    let from = dice.between(-195.0, -130.0);
+    let size = dice.between(0.05, 0.1);
+    let path = Path::default().arc((0.42, radii.1), radii, from, 70.0 - from);
+    let path = path.curve(&[
+        (0.35 - size, waist + size * 0.6),
+        (0.3 - size, waist),
+        (0.35 - size, waist - size * 0.6),
+        (0.5, waist + 0.02),
+    ]);
+    vec![three_belly(dice, path, waist)]
+}
+
+/// A top like a 7's, then the belly.
+fn flat_three(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let waist = dice.between(0.32, 0.5);
+    let path = Path::at(dice.near(0.08, 0.03, STRAY)).line(dice.near(0.72, 0.02, STRAY));
+    let path = path.line((dice.around(0.36, 0.06), waist));
+    vec![three_belly(dice, path, waist)]
+}
+
+/// Down and across in one stroke, and a stem through it.
+fn open_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let cross = dice.between(0.5, 0.76);
+    let lean = dice.between(-0.05, 0.3);
+    let corner = dice.near(0.1, cross, STRAY);
+    let from = (corner.0 + lean + 0.04, dice.around(0.02, 0.04));
+    let right = (dice.around(0.86, 0.07), cross + dice.around(0.0, 0.04));
+    let left_side = Path::at(from);
+    let left_side = if dice.chance(0.4) {
+        // A round corner.
+        let side = dice.near(corner.0, cross * 0.75, 0.03);
+        left_side.curve(&[side, (corner.0 + 0.08, cross), (f32::midpoint(corner.0, right.0), cross), right])
+    } else {
+        let bow = dice.around(-0.02, 0.03);
+        left_side.curve(&[(f32::midpoint(from.0, corner.0) + bow, cross / 2.0), corner]).line(right)
+    };
+    let top = (dice.around(0.66, 0.08), dice.between(-0.05, cross - 0.15));
+    let foot = (top.0 - dice.between(-0.05, 0.16), 1.0);
+    let stem = Path::at(top).curve(&[(f32::midpoint(top.0, foot.0) + dice.around(0.0, 0.02), 0.6), foot]);
+    vec![left_side.lift(), stem.lift()]
+}
+
+/// From the top down to the left, across, and from the top down again: in one stroke or two.
+fn closed_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let cross = dice.between(0.55, 0.76);
+    let top = dice.near(0.62, 0.0, 0.03);
+    let corner = dice.near(0.05, cross, STRAY);
+    let right = (dice.around(0.86, 0.07), cross + dice.around(0.0, 0.04));
+    let foot = (dice.around(0.6, 0.06), 1.0);
+    if dice.chance(0.5) {
+        vec![Path::at(top).line(corner).line(right).lift(), Path::at(top).line(foot).lift()]
+    } else {
+        // Up the stem, down to the left, across.
+        vec![Path::at(foot).line(top).line(corner).line(right).lift()]
+    }
+}
+
+/// Down, across to the right, up a little and down the stem, all at once: a hook like lightning.
+fn hooked_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let cross = dice.between(0.5, 0.78);
+    let lean = dice.between(-0.02, 0.5);
+    let corner = dice.near(0.05, cross, STRAY);
+    let from = (corner.0 + lean + 0.05, dice.around(0.0, 0.02));
+    let rise = dice.between(0.03, 0.34);
+    let turn = (dice.around(0.62, 0.1), cross - rise);
+    let foot = (turn.0 - dice.between(-0.05, 0.3), 1.0);
+    let path = Path::at(from);
+    let path = if dice.chance(0.5) {
+        let side = (f32::midpoint(from.0, corner.0) - dice.between(0.0, 0.08), cross * 0.5);
+        path.curve(&[side, corner])
+    } else {
+        let side = dice.near(corner.0 - 0.02, cross * 0.55, 0.03);
+        path.curve(&[side, (corner.0 + 0.06, cross - 0.05), (corner.0 + 0.2, cross + 0.02)])
+    };
+    let path = if dice.chance(0.6) {
+        path.curve(&[(f32::midpoint(corner.0, turn.0) + 0.05, cross + dice.around(0.0, 0.03)), turn])
+    } else {
+        // Past the stem and back in a loop.
+        let out = dice.between(0.02, 0.12);
+        path.curve(&[
+            (turn.0 - 0.1, cross + 0.02),
+            (turn.0 + out, cross - rise * 0.3),
+            (turn.0 + out * 0.5, cross - rise),
+            (turn.0 - 0.03, cross - rise * 0.6),
+        ])
+    };
+    vec![path.line(foot).lift()]
+}
+
+/// Down, across, and back up to a stem that starts high: an open 4 without lifting.
+fn zigzag_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let cross = dice.between(0.45, 0.72);
+    let from = dice.near(0.2, 0.02, STRAY);
+    let corner = dice.near(0.08, cross, STRAY);
+    let turn = dice.near(0.7, cross - 0.02, 0.04);
+    let top = (turn.0 + dice.around(0.02, 0.05), dice.between(0.0, cross - 0.15));
+    let foot = (turn.0 - dice.between(-0.06, 0.2), 1.0);
+    let path = Path::at(from).curve(&[dice.near(0.1, cross * 0.6, 0.03), corner]);
+    let path = if dice.chance(0.5) {
+        path.line(turn).line(top)
+    } else {
+        path.curve(&[(f32::midpoint(corner.0, turn.0), cross + 0.06), turn, top])
+    };
+    vec![path.line(foot).lift()]
+}
+
+/// Like a G: a bow open to the upper right, its end the bar, and a stem down from there.
+fn round_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
+    let radii = (dice.between(0.26, 0.42), dice.between(0.3, 0.4));
+    let from = dice.between(-135.0, -65.0);
+    let bow = Path::default().arc((0.42, radii.1), radii, from, -(from + 360.0 - dice.between(25.0, 60.0)));
+    let bend = bow.end();
+    let turn = (0.42 + radii.0 + dice.between(-0.04, 0.1), bend.1 - dice.between(0.05, 0.3));
+    let foot = (turn.0 - dice.between(-0.05, 0.2), 1.0);
+    let (_, _, right, _) = extent(&[vec![bend, turn]]);
+    vec![bow.curve(&[(right - 0.04, f32::midpoint(bend.1, turn.1)), turn]).line(foot).lift()]
+}

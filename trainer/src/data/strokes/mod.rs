@@ -1,0 +1,73 @@
+//! Digits as people draw them with a pen, in many ways, and drawings that are no digit.
+//!
+//! A way of writing is a shape with room for chance ([`way::Way`]); a hand slants, stretches and bends it; a
+//! pen draws it on a canvas; and the server's own preprocessing makes of it what a model is shown. Everything
+//! is drawn from one generator: the same generator gives the same picture.
+//!
+//! Floors, lowest first: `path`; `dice`; `way`; `lower`, `upper`, `letters`, `hand` and `canvas`; `others`.
+
+mod canvas;
+pub mod dice;
+mod hand;
+mod letters;
+mod lower;
+mod others;
+pub mod path;
+#[cfg(test)]
+mod tests;
+mod upper;
+pub mod way;
+
+use pictures::mnist;
+
+use self::dice::Dice;
+use self::hand::Hand;
+use self::path::Stroke;
+use self::way::Way;
+use super::PIXELS;
+use super::paper::{self, Taken};
+
+/// Share of drawings that are photographed rather than taken from the canvas.
+const PHOTOGRAPHS: f32 = 0.2;
+
+/// Every way of writing, by digit.
+pub fn ways() -> impl Iterator<Item = &'static Way> + Clone {
+    lower::WAYS.iter().chain(upper::WAYS)
+}
+
+/// Draws a digit in one of its ways, as a shape about a box of 1 × 1.
+pub fn shape(digit: u8, dice: &mut Dice<'_>) -> (&'static Way, Vec<Stroke>) {
+    let of_digit = || ways().filter(move |way| way.digit == digit);
+    let chosen = dice.weighted(of_digit().map(|way| way.share));
+    let way = of_digit().nth(chosen).unwrap_or(&lower::WAYS[0]);
+    (way, (way.draw)(dice))
+}
+
+/// Draws a digit as the server shows it to a model: `[row, column]`, bright ink.
+///
+/// `None` where the preprocessing takes it for none or several digits: pieces that do not hang together.
+pub fn digit(digit: u8, dice: &mut Dice<'_>) -> Option<Vec<u8>> {
+    let (_, strokes) = shape(digit, dice);
+    shown(&strokes, dice)
+}
+
+/// Draws something that is no digit, as the server shows it to a model.
+pub fn no_digit(dice: &mut Dice<'_>) -> Option<Vec<u8>> {
+    let strokes = others::draw(dice);
+    shown(&strokes, dice)
+}
+
+/// What a model is shown of some strokes, drawn by some hand with some pen.
+pub fn shown(strokes: &[Stroke], dice: &mut Dice<'_>) -> Option<Vec<u8>> {
+    let written = Hand::random(dice).write(strokes, dice);
+    let ink = canvas::draw(&written, dice);
+    let taken = if dice.chance(PHOTOGRAPHS) { Taken::Camera } else { Taken::Canvas };
+    preprocess(&paper::picture(&ink, taken, dice))
+}
+
+/// What the server makes of a picture of one digit.
+pub fn preprocess(picture: &pictures::Rgba) -> Option<Vec<u8>> {
+    let shown = mnist::digit(picture.view()).ok()?;
+    let pixels: Vec<u8> = shown.pixels.iter().copied().collect();
+    (pixels.len() == PIXELS).then_some(pixels)
+}

@@ -1,0 +1,151 @@
+//! The drawn digits are digits: they have the holes and the proportions of what they are named as.
+
+use ndarray::Array2;
+
+use super::dice::Dice;
+use super::path::{Stroke, extent};
+use super::way::Way;
+use super::*;
+use crate::data::SIDE;
+use crate::random::{Purpose, generator};
+
+/// Pixels of the grid on which holes are looked for.
+const GRID: usize = 72;
+
+fn drawn(way: &Way, index: u64) -> Vec<Stroke> {
+    (way.draw)(&mut Dice::new(&mut generator(5, Purpose::Drawing, 9, index)))
+}
+
+/// Parts of the ground that strokes cut off from the outside, of more than a few pixels; where the middles of
+/// them are, from 0 at the top to 1.
+fn holes(strokes: &[Stroke]) -> Vec<f32> {
+    let (left, top, right, bottom) = extent(strokes);
+    let scale = (GRID - 9) as f32 / (right - left).max(bottom - top);
+    let mut grid = Array2::from_elem((GRID, GRID), false);
+    for line in strokes.iter().flat_map(|stroke| stroke.windows(2)) {
+        for step in 0..=40 {
+            let share = step as f32 / 40.0;
+            let x = (line[0].0 + (line[1].0 - line[0].0) * share - left) * scale + 4.0;
+            let y = (line[0].1 + (line[1].1 - line[0].1) * share - top) * scale + 4.0;
+            for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                grid[[y as usize + row, x as usize + column]] = true;
+            }
+        }
+    }
+    let height = (bottom - top) * scale;
+    let mut found = Vec::new();
+    for start in 0..GRID * GRID {
+        let (mut open, mut pixels, mut rows) = (vec![(start / GRID, start % GRID)], 0, 0);
+        while let Some((row, column)) = open.pop() {
+            if std::mem::replace(&mut grid[[row, column]], true) {
+                continue;
+            }
+            pixels += 1;
+            rows += row;
+            let beside = [
+                (row.wrapping_sub(1), column),
+                (row + 1, column),
+                (row, column + 1),
+                (row, column.wrapping_sub(1)),
+            ];
+            open.extend(beside.into_iter().filter(|&(row, column)| row < GRID && column < GRID));
+        }
+        // The first one is the outside.
+        if pixels > 6 {
+            found.push((rows as f32 / pixels as f32 - 4.0) / height);
+        }
+    }
+    found.split_off(1)
+}
+
+/// How many of 50 drawings of each way of a digit fulfil a condition, at least.
+fn most(digit: u8, at_least: usize, style: impl Fn(&str) -> bool, holds: impl Fn(&[f32]) -> bool) {
+    let mut ways = 0;
+    for way in ways_of(digit).filter(|way| style(way.style)) {
+        let right = (0..50).filter(|&index| holds(&holes(&drawn(way, index)))).count();
+        assert!(right >= at_least, "{right} of 50 drawings of {digit}, {} have its holes", way.style);
+        ways += 1;
+    }
+    assert!(ways > 0, "no way of {digit} was checked");
+}
+
+fn ways_of(digit: u8) -> impl Iterator<Item = &'static Way> {
+    ways().filter(move |way| way.digit == digit)
+}
+
+#[test]
+fn digits_have_their_holes() {
+    let any = |_: &str| true;
+    most(0, 32, |style| style == "plain", |holes| holes.len() == 1);
+    most(0, 30, |style| style == "slashed long", |holes| holes.len() >= 2);
+    for digit in [1, 5] {
+        most(digit, 45, any, <[f32]>::is_empty);
+    }
+    most(7, 48, |style| !style.contains("crossed"), <[f32]>::is_empty);
+    most(6, 30, |style| style != "curled", |holes| holes.iter().all(|&y| y > 0.5));
+    most(8, 25, |style| !style.contains("open"), |holes| holes.len() >= 2);
+    most(9, 25, |style| style != "stem apart", |holes| holes.iter().any(|&y| y < 0.45));
+    most(9, 48, any, |holes| holes.iter().all(|&y| y < 0.7));
+}
+
+#[test]
+fn every_way_stays_about_its_box_and_every_digit_has_several() {
+    for digit in 0..10 {
+        assert!(ways_of(digit).count() >= 3, "{digit} has too few ways");
+    }
+    for way in ways() {
+        for index in 0..50 {
+            let (left, top, right, bottom) = extent(&drawn(way, index));
+            let inside = left > -0.9 && top > -0.7 && right < 1.9 && bottom < 1.7;
+            assert!(inside, "{} {}: {left} {top} {right} {bottom}", way.digit, way.style);
+            assert!(bottom - top > 0.6, "{} {} is flat: {}", way.digit, way.style, bottom - top);
+        }
+    }
+}
+
+#[test]
+fn a_long_slash_is_longer_than_its_ring_and_a_long_flag_nearly_its_stem() {
+    let size = |way: &Way, index: u64, stroke: usize| {
+        let (left, top, right, bottom) = extent(&drawn(way, index)[stroke..=stroke]);
+        (right - left).hypot(bottom - top)
+    };
+    let long = |digit: u8, style: &str| ways_of(digit).find(|way| way.style == style).unwrap();
+    let slashed = long(0, "slashed long");
+    let longest = (0..50).map(|index| size(slashed, index, 1)).fold(0.0, f32::max);
+    assert!(longest > 1.7, "the longest slash is {longest} of the ring");
+    let flagged = long(1, "long flag");
+    for index in 0..50 {
+        let stroke = &drawn(flagged, index)[0];
+        let apex = stroke.iter().copied().fold((0.0, 9.0), |a: (f32, f32), b| if b.1 < a.1 { b } else { a });
+        let flag = (stroke[0].0 - apex.0).hypot(stroke[0].1 - apex.1);
+        assert!((0.4..1.1).contains(&flag), "a flag of {flag}");
+        assert!(stroke[0].0 < apex.0, "the flag is on the right");
+    }
+}
+
+#[test]
+fn the_preprocessing_accepts_nearly_all_drawings_and_they_are_like_mnist() {
+    let (mut shown, mut wanted) = (0, 0);
+    for digit in 0..10 {
+        for index in 0..20 {
+            wanted += 1;
+            let mut generator = generator(2, Purpose::Drawing, 7, 10 * index + u64::from(digit));
+            let Some(pixels) = super::digit(digit, &mut Dice::new(&mut generator)) else { continue };
+            shown += 1;
+            assert_eq!(pixels.len(), SIDE * SIDE);
+            let edge = (0..SIDE).flat_map(|at| [pixels[at], pixels[SIDE * (SIDE - 1) + at]]);
+            assert!(edge.into_iter().all(|grey| grey < 128), "{digit} reaches the edge");
+            let ink: f32 = pixels.iter().map(|&grey| f32::from(grey) / 255.0).sum();
+            assert!((10.0..300.0).contains(&ink), "{digit} has {ink} pixels of ink");
+        }
+    }
+    assert!(shown * 100 >= wanted * 93, "only {shown} of {wanted} drawings came through");
+}
+
+#[test]
+fn what_is_no_digit_comes_through_too() {
+    let shown = (0..60)
+        .filter(|&index| no_digit(&mut Dice::new(&mut generator(2, Purpose::Drawing, 8, index))).is_some())
+        .count();
+    assert!(shown >= 45, "only {shown} of 60 came through");
+}
