@@ -1,7 +1,7 @@
 //! Trains a network to recognise digits and makes an ONNX model of it.
 //!
 //! Floors, lowest first: [`random`], [`simd`], [`files`] and [`console`]; [`data`] and [`nn`]; [`augment`] and [`evaluate`]; [`calibration`];
-//! [`training`] and [`onnx`]; [`checkpoint`]; [`metrics`]; [`report`]; [`interrupt`]; [`progress`] and [`cli`]; [`commands`]. A
+//! [`drawings`]; [`training`] and [`onnx`]; [`checkpoint`]; [`metrics`]; [`report`]; [`interrupt`]; [`progress`] and [`cli`]; [`commands`]. A
 //! module imports downward only.
 
 pub mod augment;

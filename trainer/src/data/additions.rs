@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rayon::prelude::*;
 
-use super::strokes::dice::Dice;
+use super::dice::Dice;
 use super::{CLASSES, NO_DIGIT, Pictures, scans, strokes};
 use crate::random::{Generator, Purpose, generator};
 

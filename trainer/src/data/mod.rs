@@ -1,9 +1,10 @@
 //! MNIST: where it comes from, its file formats, and the pictures in memory.
 //!
-//! Floors, lowest first: `idx`, `npz`; `folder`; `fetch`, `labelled` and `strokes`; `samples`, `latest` and `paper`;
-//! `scans` and `synth`; `additions`.
+//! Floors, lowest first: `dice`, `idx`, `npz`; `folder` and `paper`; `fetch`, `labelled` and `strokes`; `samples`,
+//! `latest`, `scans` and `synth`; `additions`.
 
 pub mod additions;
+pub mod dice;
 pub mod fetch;
 pub mod folder;
 pub mod idx;

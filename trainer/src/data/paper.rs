@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Array3};
 
-use super::strokes::dice::Dice;
+use super::dice::Dice;
 
 /// Red, green, blue.
 type Colour = [f32; 3];

@@ -3,8 +3,8 @@
 use ndarray::Array2;
 
 use super::SIDE;
+use super::dice::Dice;
 use super::paper::{self, Taken};
-use super::strokes::dice::Dice;
 use super::strokes::preprocess;
 
 /// Share of pictures that have few pixels, as old collections have.

@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::strokes::dice::Dice;
+use super::dice::Dice;
 use super::{CLASSES, Dataset, PIXELS, Pictures, strokes};
 use crate::random::{Purpose, generator};
 

@@ -2,8 +2,8 @@
 
 use ndarray::Array2;
 
-use super::dice::Dice;
 use super::path::{Point, Stroke, extent};
+use crate::data::dice::Dice;
 
 /// Sides of a canvas in pixels, as pages have them.
 const SIDES: (f32, f32) = (200.0, 560.0);

@@ -1,7 +1,7 @@
 //! A writer's hand: what it does to every shape.
 
-use super::dice::Dice;
 use super::path::{Point, Stroke};
+use crate::data::dice::Dice;
 
 /// Waves that bend a drawing, along each axis.
 const WAVES: usize = 2;

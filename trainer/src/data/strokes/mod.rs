@@ -4,42 +4,43 @@
 //! pen draws it on a canvas; and the server's own preprocessing makes of it what a model is shown. Everything
 //! is drawn from one generator: the same generator gives the same picture.
 //!
-//! Floors, lowest first: `path`; `dice`; `way`; `lower`, `upper`, `letters`, `hand` and `canvas`; `others`.
+//! Floors, lowest first: `path`; `way`; the digits, `letters`, `hand` and `canvas`; `others`.
 
 mod canvas;
-pub mod dice;
+mod eight_and_nine;
+mod five_to_seven;
 mod hand;
 mod letters;
-mod lower;
 mod others;
 pub mod path;
 #[cfg(test)]
 mod tests;
-mod upper;
+mod three_and_four;
 pub mod way;
+mod zero_to_two;
 
 use pictures::mnist;
 
-use self::dice::Dice;
 use self::hand::Hand;
 use self::path::Stroke;
 use self::way::Way;
 use super::PIXELS;
 use super::paper::{self, Taken};
+use crate::data::dice::Dice;
 
 /// Share of drawings that are photographed rather than taken from the canvas.
 const PHOTOGRAPHS: f32 = 0.2;
 
 /// Every way of writing, by digit.
 pub fn ways() -> impl Iterator<Item = &'static Way> + Clone {
-    lower::WAYS.iter().chain(upper::WAYS)
+    [zero_to_two::WAYS, three_and_four::WAYS, five_to_seven::WAYS, eight_and_nine::WAYS].into_iter().flatten()
 }
 
 /// Draws a digit in one of its ways, as a shape about a box of 1 × 1.
 pub fn shape(digit: u8, dice: &mut Dice<'_>) -> (&'static Way, Vec<Stroke>) {
     let of_digit = || ways().filter(move |way| way.digit == digit);
     let chosen = dice.weighted(of_digit().map(|way| way.share));
-    let way = of_digit().nth(chosen).unwrap_or(&lower::WAYS[0]);
+    let way = of_digit().nth(chosen).unwrap_or(&zero_to_two::WAYS[0]);
     (way, (way.draw)(dice))
 }
 

@@ -2,9 +2,9 @@
 
 use std::f32::consts::TAU;
 
-use super::dice::Dice;
 use super::letters::{LETTERS, Part};
 use super::path::{Path, Point, Stroke, extent};
+use crate::data::dice::Dice;
 
 /// How far a letter's points stray, in boxes.
 const STRAY: f32 = 0.04;

@@ -1,7 +1,7 @@
 //! One way of writing a digit.
 
-use super::dice::Dice;
 use super::path::Stroke;
+use crate::data::dice::Dice;
 
 /// A way in which people write a digit, as a shape with room for chance.
 #[derive(Debug, Clone, Copy)]

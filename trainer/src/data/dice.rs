@@ -3,7 +3,6 @@
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-use super::path::Point;
 use crate::random::Generator;
 
 /// How far a normal draw may be from its mean, in deviations: no drawing is made of a freak.
@@ -31,7 +30,7 @@ impl<'a> Dice<'a> {
     }
 
     /// A point around another.
-    pub fn near(&mut self, x: f32, y: f32, deviation: f32) -> Point {
+    pub fn near(&mut self, x: f32, y: f32, deviation: f32) -> (f32, f32) {
         (self.around(x, deviation), self.around(y, deviation))
     }
 
