@@ -1,7 +1,7 @@
 //! Corrections: a picture with its right answer, from somebody who knows better than the model. They are stored where a
 //! later training reads them.
 //!
-//! Anybody who reaches the server may send one, so everything is bounded: pictures a minute and bytes in all ([`Budget`]),
+//! Anybody who reaches the server may send one, so everything is bounded: pictures a minute and bytes in all (`Budget`),
 //! the size of a picture, and how many wait for the one task that decodes and stores them ([`Keeper`]).
 
 mod budget;

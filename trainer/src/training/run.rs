@@ -86,9 +86,9 @@ pub trait Observer {
 
 /// Trains the digits network on `pictures`, on the threads of the current rayon pool.
 ///
-/// It learns from these pictures and from what [`additions`] makes beside them. A part of the pictures is held
-/// out, with drawings of its own; after every epoch the averaged network is folded and measured on both, and the
-/// one that reads most of them right is kept, of equals the latest. (Not the one with the lowest loss: with
+/// It learns from these pictures and from what [`additions`](mod@crate::data::additions) makes beside them. A part
+/// of the pictures is held out, with drawings of its own; after every epoch the averaged network is folded and
+/// measured on both, and the one that reads most of them right is kept, of equals the latest. (Not the one with the lowest loss: with
 /// smoothed labels the network learns not to be certain, and its loss against the plain labels soon rises.) Then
 /// its temperature is fitted to what was held out.
 ///
