@@ -19,15 +19,15 @@ pub(super) fn dimensions(format: Format, bytes: &[u8]) -> Result<(u32, u32), Dec
     Ok((width, height))
 }
 
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at.checked_add(N)?)?.try_into().ok()
 }
 
-fn little(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn little(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u16::from_le_bytes).map(u32::from)
 }
 
-fn little_24(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn little_24(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(|[a, b, c]| u32::from_le_bytes([a, b, c, 0]))
 }
 
@@ -53,13 +53,21 @@ fn bmp(bytes: &[u8]) -> Option<(u32, u32)> {
 fn webp(bytes: &[u8]) -> Option<(u32, u32)> {
     match bytes.get(12..16)? {
         b"VP8X" => Some((little_24(bytes, 24)? + 1, little_24(bytes, 27)? + 1)),
-        b"VP8L" => {
-            let bits = u32::from_le_bytes(array(bytes, 21)?);
-            Some(((bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1))
-        }
-        b"VP8 " => Some((little(bytes, 26)? & 0x3fff, little(bytes, 28)? & 0x3fff)),
+        b"VP8L" => vp8l(bytes.get(20..)?),
+        b"VP8 " => vp8(bytes.get(20..)?),
         _ => None,
     }
+}
+
+/// The size that a key frame gives.
+pub(super) fn vp8(frame: &[u8]) -> Option<(u32, u32)> {
+    Some((little(frame, 6)? & 0x3fff, little(frame, 8)? & 0x3fff))
+}
+
+/// The size that a lossless frame gives.
+pub(super) fn vp8l(frame: &[u8]) -> Option<(u32, u32)> {
+    let bits = u32::from_le_bytes(array(frame, 1)?);
+    Some(((bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1))
 }
 
 /// The segments of a JPEG up to the one that starts a frame.

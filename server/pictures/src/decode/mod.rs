@@ -1,6 +1,7 @@
 //! Encoded pictures become arrays, within bounds.
 
 mod format;
+mod frames;
 mod head;
 
 use std::io::Cursor;
@@ -79,22 +80,30 @@ pub fn dimensions(bytes: &[u8]) -> Result<(u32, u32), DecodeError> {
 /// Bytes that are no picture of a format that is read, more pixels than the limit, or a broken picture.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgba, DecodeError> {
     let format = Format::of(bytes)?;
-    let (width, height) = head::dimensions(format, bytes)?;
-    check(width, height, *limits)?;
-    let broken = |error: ImageError| DecodeError::Broken { format, reason: reason(&error) };
-    let mut decoder = open(format, bytes, *limits).map_err(broken)?;
-    let (width, height) = decoder.dimensions();
-    check(width, height, *limits)?;
+    let broken = |reason: String| DecodeError::Broken { format, reason };
+    let size = head::dimensions(format, bytes)?;
+    check(size, *limits)?;
+    if let Some(reason) = frames::refuse(format, bytes, size, limits.max_pixels) {
+        return Err(broken(reason));
+    }
+    let broken_by = |error: ImageError| broken(reason(&error));
+    let mut decoder = open(format, bytes, *limits).map_err(broken_by)?;
+    if decoder.dimensions() != size {
+        let (width, height) = decoder.dimensions();
+        return Err(broken(format!(
+            "it has {width} x {height} pixels, unlike its head, which says {} x {}",
+            size.0, size.1
+        )));
+    }
     let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(broken_by)?;
     picture.apply_orientation(orientation);
     let picture = picture.into_rgba8();
     let shape = (picture.height() as usize, picture.width() as usize, 4);
-    Array3::from_shape_vec(shape, picture.into_raw())
-        .map_err(|error| DecodeError::Broken { format, reason: error.to_string() })
+    Array3::from_shape_vec(shape, picture.into_raw()).map_err(|error| broken(error.to_string()))
 }
 
-fn check(width: u32, height: u32, limits: Limits) -> Result<(), DecodeError> {
+fn check((width, height): (u32, u32), limits: Limits) -> Result<(), DecodeError> {
     if u64::from(width) * u64::from(height) > limits.max_pixels {
         return Err(DecodeError::TooLarge { width, height, limit: limits.max_pixels });
     }

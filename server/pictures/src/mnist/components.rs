@@ -20,7 +20,12 @@ pub(super) struct Component {
     darkest: f32,
     /// Pixels along the picture's edges.
     contact: usize,
+    /// Over its pixels the sum of the grey's gradients, right and down, and of their lengths.
+    gradient: [f32; 3],
 }
+
+/// Share that gradients of one direction have in the edge of a shadow.
+const ONE_SIDED: f32 = 0.5;
 
 /// What a picture's ink is made of.
 pub(super) struct Components {
@@ -37,6 +42,13 @@ impl Component {
 
     fn is_along_edge(&self) -> bool {
         self.contact * 3 >= self.size()
+    }
+
+    /// Whether it is brighter on one side only, as the edge of a shadow: at a stroke the gradients of both sides
+    /// cancel each other.
+    fn is_one_sided(&self) -> bool {
+        let [right, down, length] = self.gradient;
+        right.hypot(down) > ONE_SIDED * length
     }
 }
 
@@ -58,7 +70,7 @@ impl Components {
 }
 
 /// The components of pixels of at least `rim` that have one of at least `core`, without specks.
-pub(super) fn find(ink: &Plane, rim: f32, core: f32, uneven: bool) -> Components {
+pub(super) fn find(ink: &Plane, rim: f32, core: f32, grey: Option<&Plane>) -> Components {
     let (rows, columns) = ink.dim();
     let mut runs = runs(ink, rim);
     let mut parents = join(&mut runs);
@@ -72,6 +84,7 @@ pub(super) fn find(ink: &Plane, rim: f32, core: f32, uneven: bool) -> Components
             mass += value;
             darkest = darkest.max(*value);
         }
+        let gradient = grey.map_or([0.0; 3], |grey| gradient(grey, run));
         let length = run.end - run.start;
         let contact = if run.row == 0 || run.row + 1 == rows {
             length
@@ -81,17 +94,18 @@ pub(super) fn find(ink: &Plane, rim: f32, core: f32, uneven: bool) -> Components
         let bounds = Bounds { left: run.start, top: run.row, width: length, height: 1 };
         if index_of[root] == usize::MAX {
             index_of[root] = all.len();
-            all.push(Component { bounds, mass, darkest, contact });
+            all.push(Component { bounds, mass, darkest, contact, gradient });
         } else {
             let component = &mut all[index_of[root]];
             component.bounds = component.bounds.union(&bounds);
             component.mass += mass;
             component.contact += contact;
+            component.gradient.iter_mut().zip(gradient).for_each(|(sum, value)| *sum += value);
             component.darkest = component.darkest.max(darkest);
         }
         run.component = index_of[root];
     }
-    let kept = keep(&all, core, uneven, (rows, columns));
+    let kept = keep(&all, core, grey.is_some(), (rows, columns));
     let mut new = vec![usize::MAX; all.len()];
     let mut remaining = Vec::new();
     for (index, component) in all.into_iter().enumerate() {
@@ -105,6 +119,25 @@ pub(super) fn find(ink: &Plane, rim: f32, core: f32, uneven: bool) -> Components
         run.component != usize::MAX
     });
     Components { all: remaining, runs }
+}
+
+/// Sums over a run of the gradient, right and down, and of its length.
+fn gradient(grey: &Plane, run: &Run) -> [f32; 3] {
+    /// Pixels to both sides: noise says the less, the further it is.
+    const REACH: usize = 2;
+    let (rows, columns) = grey.dim();
+    let line = |row: usize| grey.row(row).to_slice().unwrap_or_default();
+    let here = line(run.row);
+    let (above, below) = (line(run.row.saturating_sub(REACH)), line((run.row + REACH).min(rows - 1)));
+    let mut sums = [0.0; 3];
+    for column in run.start..run.end {
+        let right = here[(column + REACH).min(columns - 1)] - here[column.saturating_sub(REACH)];
+        let down = below[column] - above[column];
+        sums[0] += right;
+        sums[1] += down;
+        sums[2] += right.hypot(down);
+    }
+    sums
 }
 
 fn runs(ink: &Plane, rim: f32) -> Vec<Run> {
@@ -166,14 +199,17 @@ fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usi
     // on an uneven ground, what lies along the edges of the picture is the rest of a shadow, unless it is the only
     // component and fills the picture
     let inside = all.iter().any(|component| {
-        component.darkest >= core && !component.is_along_edge() && component.size() * 8 >= rows.max(columns)
+        component.darkest >= core && !component.is_along_edge() && !component.is_one_sided() && component.size() * 8 >= rows.max(columns)
     });
     let fills = |component: &Component| {
         let Bounds { width, height, .. } = component.bounds;
         width * 10 >= columns * 9 && height * 10 >= rows * 9 && component.contact * 5 <= component.size() * 6
     };
     let dark = |component: &Component| {
-        component.darkest >= core && !(uneven && component.is_along_edge() && (inside || !fills(component)))
+        component.darkest >= core
+            && !(uneven
+                && (component.is_one_sided()
+                    || (component.is_along_edge() && (inside || !fills(component)))))
     };
     let mut order: Vec<usize> = (0..all.len()).filter(|&index| dark(&all[index])).collect();
     order.sort_unstable_by(|&a, &b| all[b].mass.total_cmp(&all[a].mass));

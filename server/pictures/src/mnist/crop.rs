@@ -2,6 +2,10 @@
 
 use super::{Plane, strokes};
 
+/// Share of the contrast that a third tone is away from both, and share of the cells that it has at least.
+const BEYOND: f32 = 0.25;
+const MOST_BEYOND: f32 = 0.08;
+
 /// Ground and sign of ink where a digit of two tones is cropped so close that it may have most of the picture and most of
 /// its edges: its ink hangs together and reaches all sides, and cuts the ground into pieces.
 pub(super) fn cut_close(grid: &Plane) -> Option<(f32, f32)> {
@@ -18,13 +22,31 @@ pub(super) fn cut_close(grid: &Plane) -> Option<(f32, f32)> {
                 &grid.mapv(|value| f32::from(u8::from((value < threshold) == (class == 0)))).view(),
             )
     })?;
-    let mut ground: Vec<f32> =
-        grid.iter().copied().filter(|&value| (value < threshold) == (ink == 1)).collect();
-    let middle = ground.len() / 2;
-    let (_, &mut tone, _) = ground.select_nth_unstable_by(middle, f32::total_cmp);
-    // two tones, that is: neither light nor shadow on the ground
-    let same = ground.iter().filter(|&value| (value - tone).abs() < 12.0).count();
-    (same as f32 > 0.7 * ground.len() as f32).then_some((tone, if ink == 1 { 1.0 } else { -1.0 }))
+    let of_kind = |kind: usize| grid.iter().copied().filter(move |&value| (value < threshold) == (kind == 0));
+    let [dark, light] = [0, 1].map(|kind| median(of_kind(kind).collect()));
+    let tone = if ink == 1 { dark } else { light };
+    // two tones, that is: neither light nor shadow on the ground, and nothing darker or brighter than both
+    let (same, all) = of_kind(1 - ink).fold((0, 0), |(same, all), value| {
+        (same + usize::from((value - tone).abs() < 12.0), all + 1)
+    });
+    let beyond = BEYOND * (light - dark);
+    let has_more = |kind: usize| {
+        let (more, all) = of_kind(kind).fold((0, 0), |(more, all), value| {
+            let away = if kind == 0 { dark - value } else { value - light };
+            (more + usize::from(away > beyond), all + 1)
+        });
+        more as f32 > MOST_BEYOND * all as f32
+    };
+    (same as f32 > 0.7 * all as f32 && !has_more(0) && !has_more(1))
+        .then_some((tone, if ink == 1 { 1.0 } else { -1.0 }))
+}
+
+fn median(mut values: Vec<f32>) -> f32 {
+    let middle = values.len() / 2;
+    if values.is_empty() {
+        return 0.0;
+    }
+    *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
 /// The value that parts a grid in two classes with the least variance in each (N. Otsu, 1979).

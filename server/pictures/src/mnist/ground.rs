@@ -13,6 +13,9 @@ const FINE_CELLS: usize = 96;
 /// Grey levels between cells no more than two apart of a ground that has an edge there.
 const STEP: f32 = 10.0;
 
+/// Share of a step in the cells no more than six apart that lies between two: slopes have less.
+const SUDDEN: f32 = 0.55;
+
 /// Half widths of strokes that are tried, as shares of the shorter side. Wider strokes are a thick pen's in a tight
 /// crop, which [`crop::cut_close`] knows.
 const RADII: [f32; 6] = [0.02, 0.035, 0.055, 0.08, 0.11, 0.15];
@@ -31,8 +34,8 @@ const MOST_OF_EDGES: f32 = 0.85;
 pub(super) struct Bare {
     /// 0 where there is no ink, and as many grey levels as ink differs from the ground, whichever is brighter.
     pub(super) ink: Plane,
-    /// Whether the ground was uneven: shadows may be left of it.
-    pub(super) uneven: bool,
+    /// The grey before, where the ground was uneven: shadows may be left of it.
+    pub(super) grey: Option<Plane>,
 }
 
 /// Takes the ground away.
@@ -45,11 +48,11 @@ pub(super) fn remove(mut plane: Plane) -> Bare {
         }
         let sign = if lean < 0.0 { -1.0 } else { 1.0 };
         plane.mapv_inplace(|value| sign * (value - tone));
-        return Bare { ink: plane, uneven: false };
+        return Bare { ink: plane, grey: None };
     }
     if let Some((tone, sign)) = crop::cut_close(&grid) {
         plane.mapv_inplace(|value| sign * (value - tone));
-        return Bare { ink: plane, uneven: false };
+        return Bare { ink: plane, grey: None };
     }
     let bowl = surface::Bowl::through(&grid);
     let shape = bowl.over(grid.dim());
@@ -79,7 +82,7 @@ pub(super) fn remove(mut plane: Plane) -> Bare {
     } else {
         ink.zip_mut_with(&plane, |ground, &value| *ground += value);
     }
-    Bare { ink, uneven: true }
+    Bare { ink, grey: Some(plane) }
 }
 
 /// The tone that most of the picture has, and most of its edges.
@@ -131,8 +134,18 @@ fn envelope(grid: &Plane, bowl: &Plane, radius: usize) -> Plane {
 /// Takes the darker side of a step, as the edge of a shadow, for the ground on both of its sides: the cells that hold
 /// some of both would make a line of ink of it.
 fn lower_at_steps(ground: &Plane) -> Plane {
-    let mut steps = surface::extreme(ground, 1, f32::max);
-    steps -= &surface::extreme(ground, 1, f32::min);
+    let range = |radius: usize| {
+        let mut range = surface::extreme(ground, radius, f32::max);
+        range -= &surface::extreme(ground, radius, f32::min);
+        range
+    };
+    let mut steps = range(1);
+    // a slope goes on where a step is over
+    Zip::from(&mut steps).and(&range(3)).for_each(|step, &wide| {
+        if *step < SUDDEN * wide {
+            *step = 0.0;
+        }
+    });
     let steps = surface::extreme(&steps, 1, f32::max);
     let low = surface::extreme(ground, 2, f32::min);
     let mut out = ground.clone();

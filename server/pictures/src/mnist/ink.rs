@@ -32,7 +32,7 @@ struct Levels {
     stroke: f32,
 }
 
-pub(super) fn find(Bare { ink: mut plane, uneven }: Bare) -> Option<Marked> {
+pub(super) fn find(Bare { ink: mut plane, grey }: Bare) -> Option<Marked> {
     let longest = plane.nrows().max(plane.ncols());
     let mut found = levels(&plane);
     for _ in 0..3 {
@@ -47,7 +47,7 @@ pub(super) fn find(Bare { ink: mut plane, uneven }: Bare) -> Option<Marked> {
     let core = (CORE * stroke).max(SURE * noise).max(FAINTEST);
     let rim = (RIM * stroke).max(LIKELY * noise).min(core);
     plane.mapv_inplace(|value| ((value - middle) / stroke).clamp(0.0, 1.0));
-    let components = components::find(&plane, rim / stroke, core / stroke, uneven);
+    let components = components::find(&plane, rim / stroke, core / stroke, grey.as_ref());
     (!components.is_empty()).then_some(Marked { ink: plane, components })
 }
 

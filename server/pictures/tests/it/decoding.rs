@@ -130,15 +130,138 @@ fn frames_may_not_be_larger_than_they_say() {
     let mut gif = encode(&corner(), ImageFormat::Gif);
     gif[6..10].copy_from_slice(&[2, 0, 2, 0]);
     assert_eq!(read(&gif).unwrap().dim(), (2, 2, 4));
-    // a lossless WebP that says 5 x 3 outside and 16384 x 16384 inside
-    let mut webp = encode(&corner(), ImageFormat::WebP);
-    let mut inner = webp.split_off(12);
-    inner[9..13].fill(0xff);
-    let mut outer = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x10\0\0\0\x04\0\0\x02\0\0".to_vec();
-    outer.append(&mut inner);
-    let length = outer.len() as u32 - 8;
-    outer[4..8].copy_from_slice(&length.to_le_bytes());
-    assert!(read(&outer).is_err());
+    // one that is much larger, though a decoder would have the memory for it
+    let mut gif = encode(&corner(), ImageFormat::Gif);
+    let at = gif.windows(9).position(|at| at == [0x2c, 0, 0, 0, 0, 5, 0, 3, 0]).unwrap();
+    gif[at + 5..at + 9].copy_from_slice(&[0, 0x10, 1, 0x10]);
+    let reason = "a frame has 4096 x 4097 pixels, more than the limit of 16777216";
+    assert_eq!(read(&gif).unwrap_err(), DecodeError::Broken { format: Format::Gif, reason: reason.into() });
+}
+
+/// A chunk of a RIFF file.
+fn chunk(name: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut chunk = name.to_vec();
+    chunk.extend((data.len() as u32).to_le_bytes());
+    chunk.extend(data);
+    chunk.resize(chunk.len().next_multiple_of(2), 0);
+    chunk
+}
+
+fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
+    chunk(b"RIFF", &[b"WEBP".to_vec(), chunks.concat()].concat())
+}
+
+/// A key frame's head, and nothing that it shows.
+fn vp8(width: u16, height: u16) -> Vec<u8> {
+    let mut frame = b"\x10\0\0\x9d\x01\x2a".to_vec();
+    frame.extend(width.to_le_bytes());
+    frame.extend(height.to_le_bytes());
+    frame.resize(64, 0);
+    chunk(b"VP8 ", &frame)
+}
+
+fn vp8l(width: u32, height: u32) -> Vec<u8> {
+    let mut frame = vec![0x2f];
+    frame.extend(((width - 1) | ((height - 1) << 14)).to_le_bytes());
+    frame.resize(64, 0);
+    chunk(b"VP8L", &frame)
+}
+
+/// A canvas of 5 x 3.
+fn vp8x(flags: u8) -> Vec<u8> {
+    chunk(b"VP8X", &[flags, 0, 0, 0, 4, 0, 0, 2, 0, 0])
+}
+
+/// A frame of an animation. `place`: left and top in steps of two pixels, width and height less 1.
+fn anmf(place: [u32; 4], inner: &[Vec<u8>]) -> Vec<u8> {
+    let mut data: Vec<u8> = place.iter().flat_map(|value| value.to_le_bytes()[..3].to_vec()).collect();
+    data.extend([0; 4]);
+    data.extend(inner.concat());
+    chunk(b"ANMF", &data)
+}
+
+#[test]
+fn webp_frames_have_the_size_of_their_place() {
+    const ANIMATED: u8 = 2;
+    const ALPHA: u8 = 16;
+    let anim = || chunk(b"ANIM", &[0; 6]);
+    let alpha = || chunk(b"ALPH", &[0; 16]);
+    let still = |frame| riff(&[vp8x(0), frame]);
+    let moving = |frame| riff(&[vp8x(ANIMATED), anim(), frame]);
+    let whole = [0, 0, 4, 2];
+    let cases = [
+        (still(vp8(16383, 16383)), "a frame has 16383 x 16383 pixels where 5 x 3 belong"),
+        (still(vp8l(16384, 16384)), "a frame has 16384 x 16384 pixels where 5 x 3 belong"),
+        (still(vp8(5, 2)), "a frame has 5 x 2 pixels where 5 x 3 belong"),
+        (riff(&[vp8x(ALPHA), alpha(), vp8(9, 9)]), "a frame has 9 x 9 pixels where 5 x 3 belong"),
+        (moving(anmf(whole, &[vp8(16383, 16383)])), "a frame has 16383 x 16383 pixels where 5 x 3 belong"),
+        (moving(anmf(whole, &[vp8l(16384, 1)])), "a frame has 16384 x 1 pixels where 5 x 3 belong"),
+        (moving(anmf(whole, &[alpha(), vp8(6, 3)])), "a frame has 6 x 3 pixels where 5 x 3 belong"),
+        (moving(anmf(whole, &[alpha(), chunk(b"none", &vp8(9, 9)[8..])])), "a frame has transparency only"),
+        (
+            moving(anmf([0, 0, 0xff_ffff, 0xff_ffff], &[vp8(5, 3)])),
+            "a frame of 16777216 x 16777216 pixels lies outside of the picture",
+        ),
+        (
+            moving(anmf([0xff_ffff, 0, 1, 1], &[vp8(2, 2)])),
+            "a frame of 2 x 2 pixels lies outside of the picture",
+        ),
+        (moving(chunk(b"ANMF", &[0; 9])), "a frame is cut off"),
+        (still(chunk(b"VP8 ", &[0; 8])), "a frame is cut off"),
+    ];
+    for (bytes, want) in cases {
+        let want = DecodeError::Broken { format: Format::WebP, reason: want.to_owned() };
+        assert_eq!(read(&bytes), Err(want));
+    }
+    // a chunk that says to be larger than the file
+    let mut bytes = riff(&[vp8x(8), vp8l(5, 3), chunk(b"EXIF", &exif(1))]);
+    let at = bytes.windows(4).position(|name| name == b"EXIF").unwrap();
+    bytes[at + 4..at + 8].copy_from_slice(&[0, 0, 0, 0xf0]);
+    let want = DecodeError::Broken { format: Format::WebP, reason: "its chunk EXIF is cut off".to_owned() };
+    assert_eq!(read(&bytes), Err(want));
+}
+
+#[test]
+fn webp_that_is_whole_is_read_whatever_lies_around_it() {
+    let simple = encode(&corner(), ImageFormat::WebP);
+    let image = simple[12..].to_vec();
+    let exif = chunk(b"EXIF", &exif(1));
+    let unknown = chunk(b"none", &[1; 7]);
+    let mut longer = simple.clone();
+    longer.extend(b"EXIF\xff\xff\xff\xff");
+    let mut files = vec![simple, riff(&[vp8x(16), unknown.clone(), image.clone(), exif, unknown])];
+    files.push(riff(&[vp8x(18), chunk(b"ANIM", &[0; 6]), anmf([0, 0, 4, 2], &[image])]));
+    for bytes in files {
+        let picture = read(&bytes).unwrap();
+        // a frame of an animation is blended with what was there
+        assert!(picture[[0, 0, 0]] > 250 && picture[[0, 0, 1]] < 5);
+        assert_eq!(picture.dim(), (3, 5, 4));
+    }
+}
+
+#[test]
+fn sizes_that_contradict_each_other_are_broken() {
+    // a second frame head in a JPEG, and a frame of an animated PNG
+    let mut jpeg = encode(&DynamicImage::ImageRgb8(corner().into_rgb8()), ImageFormat::Jpeg);
+    let at = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    let length = usize::from(jpeg[at + 3]) + 2;
+    let mut second = jpeg[at..at + length].to_vec();
+    second[5..9].fill(0xff);
+    jpeg.splice(at + length..at + length, second);
+    assert!(matches!(read(&jpeg), Err(DecodeError::Broken { format: Format::Jpeg, .. })));
+    let mut png = encode(&corner(), ImageFormat::Png);
+    let mut control = b"acTL\0\0\0\x01\0\0\0\0".to_vec();
+    let mut chunks = Vec::new();
+    let mut frame = b"fcTL\0\0\0\0".to_vec();
+    frame.extend([0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
+    frame.resize(30, 0);
+    for chunk in [&mut control, &mut frame] {
+        chunks.extend((chunk.len() as u32 - 4).to_be_bytes());
+        chunks.extend(&*chunk);
+        chunks.extend(crc(chunk).to_be_bytes());
+    }
+    png.splice(33..33, chunks);
+    assert!(matches!(read(&png), Err(DecodeError::Broken { format: Format::Png, .. })));
 }
 
 #[test]
