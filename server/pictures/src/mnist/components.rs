@@ -191,6 +191,11 @@ fn root(parents: &mut [usize], mut at: usize) -> usize {
     at
 }
 
+/// Pieces that a pattern has at least, and the share of the usual darkness from which on ink is hardly darker than the
+/// noise.
+const PATTERN: usize = 3;
+const HARDLY: f32 = 0.5;
+
 /// The largest components that others are measured against.
 const LARGEST: usize = 64;
 
@@ -199,7 +204,10 @@ fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usi
     // on an uneven ground, what lies along the edges of the picture is the rest of a shadow, unless it is the only
     // component and fills the picture
     let inside = all.iter().any(|component| {
-        component.darkest >= core && !component.is_along_edge() && !component.is_one_sided() && component.size() * 8 >= rows.max(columns)
+        component.darkest >= core
+            && !component.is_along_edge()
+            && !component.is_one_sided()
+            && component.size() * 8 >= rows.max(columns)
     });
     let fills = |component: &Component| {
         let Bounds { width, height, .. } = component.bounds;
@@ -208,8 +216,7 @@ fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usi
     let dark = |component: &Component| {
         component.darkest >= core
             && !(uneven
-                && (component.is_one_sided()
-                    || (component.is_along_edge() && (inside || !fills(component)))))
+                && (component.is_one_sided() || (component.is_along_edge() && (inside || !fills(component)))))
     };
     let mut order: Vec<usize> = (0..all.len()).filter(|&index| dark(&all[index])).collect();
     order.sort_unstable_by(|&a, &b| all[b].mass.total_cmp(&all[a].mass));
@@ -226,6 +233,11 @@ fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usi
         .filter(|component| component.size() * 4 >= largest && component.mass >= 0.04 * heaviest)
         .map(|component| component.bounds)
         .collect();
+    // pieces that are small, several, and hardly darker than the noise are the pattern of paper or of a board
+    let is_pattern = large.len() >= PATTERN && largest * 12 < rows.max(columns) && core > HARDLY;
+    if uneven && is_pattern {
+        return vec![false; all.len()];
+    }
     let near = largest / 8 + 1;
     all.iter()
         .map(|component| {

@@ -26,9 +26,8 @@ pub(super) fn cut_close(grid: &Plane) -> Option<(f32, f32)> {
     let [dark, light] = [0, 1].map(|kind| median(of_kind(kind).collect()));
     let tone = if ink == 1 { dark } else { light };
     // two tones, that is: neither light nor shadow on the ground, and nothing darker or brighter than both
-    let (same, all) = of_kind(1 - ink).fold((0, 0), |(same, all), value| {
-        (same + usize::from((value - tone).abs() < 12.0), all + 1)
-    });
+    let (same, all) = of_kind(1 - ink)
+        .fold((0, 0), |(same, all), value| (same + usize::from((value - tone).abs() < 12.0), all + 1));
     let beyond = BEYOND * (light - dark);
     let has_more = |kind: usize| {
         let (more, all) = of_kind(kind).fold((0, 0), |(more, all), value| {

@@ -96,6 +96,15 @@ fn light_that_is_uneven() {
 }
 
 #[test]
+fn faint_ink_under_a_soft_shadow_is_found() {
+    for strokes in ALL {
+        let faint = paint(&canvas(200, strokes, 12.0), [235, 230, 220, 255], [200, 195, 190, 255]);
+        let faint = lit(&faint, |x, y| 1.0 - 0.4 / (1.0 + (-15.0 * (0.7 * x + 0.7 * y - 0.7)).exp()));
+        digits(faint.view()).unwrap();
+    }
+}
+
+#[test]
 fn faint_ink() {
     for percent in [4, 7, 10] {
         let ink = 235 - (255 * percent / 100) as u8;
