@@ -83,7 +83,7 @@ fn a_style_that_is_corrected_is_learnt_and_read() {
     train(&["synth", "--train", "2000", "--test", "300", "--out", &name("synth")]);
     train(&["prepare", "--data", &name("synth"), "--out", &name("first")]);
     let server = ServerBuilder::new();
-    publish(&at("first"), &at("out"), server.models());
+    let before = publish(&at("first"), &at("out"), server.models());
     let server = server.args(["--feedback", &name("feedback")]).start();
 
     // What is read afterwards is not what was corrected.
@@ -105,5 +105,5 @@ fn a_style_that_is_corrected_is_learnt_and_read() {
     let metadata = get(&format!("{}/v2/models/digits", server.url())).json();
     assert_eq!(metadata["versions"], json!(["2"]));
     assert!(right() >= 27, "{} of {} are right", right(), others.len());
-    assert!(accuracy > 0.97, "all else is still read: {accuracy}");
+    assert!(accuracy > before - 0.03, "all else is still read: {accuracy}, before {before}");
 }

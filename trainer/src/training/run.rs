@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn a_stopped_training_leaves_what_its_whole_epochs_came_to() {
         let pictures = synth::draw(300, 1, 1).train;
-        let recipe = Recipe { epochs: 4, holdout: 30, statistics_pictures: 128, ..Recipe::default() };
+        let alone = Recipe { drawings: 0.0, scans: 0.0, others: 0.0, ..Recipe::default() };
+        let recipe = Recipe { epochs: 4, holdout: 30, statistics_pictures: 128, ..alone };
         // Two batches an epoch: the fifth is the first of the third epoch.
         let mut patience = Patience { batches: 5, epochs: 0 };
         let stopped = train(&pictures, &recipe, &mut patience).unwrap();
