@@ -25,15 +25,21 @@ impl From<&[usize]> for Shape {
     }
 }
 
+/// Dimensions that a message shows. A client may send thousands, and an error must fit into a gRPC header.
+const SHOWN: usize = 16;
+
 impl fmt::Display for Shape {
-    /// Writes `[2,28,28,1]`, as in JSON.
+    /// Writes `[2,28,28,1]`, as in JSON; of a longer shape the first dimensions and how many there are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;
-        for (index, dim) in self.0.iter().enumerate() {
+        for (index, dim) in self.0.iter().take(SHOWN).enumerate() {
             if index > 0 {
                 f.write_str(",")?;
             }
             write!(f, "{dim}")?;
+        }
+        if self.0.len() > SHOWN {
+            write!(f, ",… of {} dimensions", self.0.len())?;
         }
         f.write_str("]")
     }
@@ -42,5 +48,17 @@ impl fmt::Display for Shape {
 impl fmt::Debug for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_shape_is_shown_in_part() {
+        assert_eq!(Shape::from(&[2, 28, 28, 1][..]).to_string(), "[2,28,28,1]");
+        let long = Shape::from(&vec![usize::MAX; 10_000][..]).to_string();
+        assert!(long.ends_with(",… of 10000 dimensions]") && long.len() < 400, "{long}");
     }
 }
