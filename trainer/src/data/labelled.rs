@@ -21,7 +21,7 @@ use super::CLASSES;
 use crate::files;
 
 /// Names of files that are pictures end like this.
-const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "gif", "bmp"];
+pub const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "gif", "bmp"];
 /// Larger pictures are left out: a camera's photograph has less.
 const LARGEST_PICTURE: u64 = 8 << 20;
 /// Larger JSON files are none of ours.
@@ -185,12 +185,7 @@ pub fn read(place: &Location, settings: &Settings, progress: &dyn Fn(usize, usiz
 
 /// The pictures among these names, each with the name of the JSON file beside it, where there is one.
 fn chosen(keys: &[String], left_out: &mut LeftOut) -> Vec<(String, Option<String>)> {
-    let is_picture = |key: &String| {
-        let extension = Path::new(key).extension().and_then(|extension| extension.to_str());
-        extension
-            .is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
-    };
-    let mut pictures: Vec<String> = keys.iter().filter(|key| is_picture(key)).cloned().collect();
+    let mut pictures: Vec<String> = keys.iter().filter(|key| is_picture(Path::new(key))).cloned().collect();
     if pictures.len() > MOST_PICTURES {
         // by a hash: in their own order, whole digits would be missing
         pictures.sort_by_cached_key(|key| files::sha256(&[key.as_bytes()]));
@@ -253,6 +248,12 @@ fn digit(key: String, bytes: &[u8], card: Option<&Card>, place: &Location) -> Re
     let time = card.and_then(|card| card.time.as_ref());
     let time = time.and_then(|time| humantime::parse_rfc3339(time).ok());
     Ok(Labelled { key, label, time, pixels: digit.pixels })
+}
+
+/// Whether a file is a picture, by its name.
+pub fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
 }
 
 /// The label of the picture at an address: see the module.

@@ -11,11 +11,9 @@ use pictures::decode::{self, Limits};
 use pictures::mnist;
 
 use super::Pictures;
-use super::labelled::label;
+use super::labelled::{EXTENSIONS, is_picture, label};
 use crate::files;
 
-/// How the names of pictures end.
-const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "gif", "bmp"];
 /// Folders within folders that are looked into; deeper ones are taken for a circle of links.
 const DEEPEST: usize = 16;
 /// The style of pictures whose names have no word.
@@ -67,7 +65,7 @@ pub fn read(folders: &[PathBuf]) -> Result<Samples> {
         }
     }
     let why = unreadable.first().map_or_else(
-        || format!("they hold no file that ends in .{}", ENDINGS.join(", .")),
+        || format!("they hold no file that ends in .{}", EXTENSIONS.join(", .")),
         |first| {
             format!(
                 "of {} pictures none can be used; {}: {}",
@@ -97,11 +95,6 @@ fn find(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn is_picture(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
 /// A picture's label and what the model is shown of it.
