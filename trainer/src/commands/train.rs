@@ -15,7 +15,7 @@ use crate::interrupt::{Interrupt, Interrupted};
 use crate::metrics::Metrics;
 use crate::onnx::export::{Metadata, encode};
 use crate::progress::TrainingProgress;
-use crate::report::{self, Report};
+use crate::report::Report;
 use crate::training::recipe::Recipe;
 use crate::training::run::RecipeError;
 use crate::{console, evaluate as measure, files, training};
@@ -180,14 +180,8 @@ fn test(checkpoint: &Checkpoint, dataset: &Dataset, pictures: &[PathBuf], out: &
         metrics.drawings = Some(drawings::measure(&checkpoint.folded, &samples).0);
     }
     metrics.save(&out.join(METRICS))?;
-    let drawings = metrics.drawings.as_ref().map(|found| shown(found, pictures));
-    let report = Report {
-        metrics: &metrics,
-        dataset,
-        answers: &answers,
-        drawings: drawings.as_ref(),
-        time: SystemTime::now(),
-    };
+    let report =
+        Report { metrics: &metrics, dataset, answers: &answers, drawings: pictures, time: SystemTime::now() };
     files::write(&out.join(REPORT), report.html()?.as_bytes())?;
     console::result(&format!(
         "{:.2} % of {} test pictures read right ({} wrong); report in {}",
@@ -200,18 +194,6 @@ fn test(checkpoint: &Checkpoint, dataset: &Dataset, pictures: &[PathBuf], out: &
         say_drawings(drawings);
     }
     Ok(metrics)
-}
-
-/// What the report shows of drawings.
-fn shown(drawings: &DrawingsMetrics, folders: &[PathBuf]) -> report::Drawings {
-    let by_style = drawings.by_style.iter().map(|style| report::Style {
-        name: style.style.clone(),
-        drawings: style.pictures,
-        right: style.pictures - style.errors,
-        not_sure: (style.not_sure * style.pictures as f64).round() as usize,
-    });
-    let places: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
-    report::Drawings { place: places.join(", "), by_style: by_style.collect() }
 }
 
 /// Tells how drawings were read: all, each style, and which could not be.

@@ -1,81 +1,56 @@
 //! Accuracy on drawings that are not from the data set, by the style that they are drawn in.
 
+use std::path::PathBuf;
+
 use maud::{Markup, html};
 
+use super::tables::scrolled;
 use super::text::{count, percent, thousands};
+use crate::drawings::{DrawingsMetrics, StyleMetrics};
 
-/// Results on a folder of labelled pictures.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drawings {
-    /// Where the pictures are.
-    pub place: String,
-    /// A row of the table for each style, in the order in which they are shown.
-    pub by_style: Vec<Style>,
-}
-
-/// Results on the drawings of one style.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Style {
-    /// What it is called, such as "thin pen".
-    pub name: String,
-    /// Number of drawings.
-    pub drawings: usize,
-    /// How many of them are read right.
-    pub right: usize,
-    /// How many answers, right or wrong, are not sure.
-    pub not_sure: usize,
-}
-
-impl Drawings {
-    /// Number of drawings of all styles, and how many are read right.
-    pub fn total(&self) -> (usize, usize) {
-        let add = |(drawings, right), style: &Style| (drawings + style.drawings, right + style.right);
-        self.by_style.iter().fold((0, 0), add)
-    }
-
-    pub(super) fn section(&self) -> Markup {
-        let (drawings, right) = self.total();
-        html! {
-            section #drawings {
-                h2 { "Drawings by style" }
-                p {
-                    (percent(right as f64 / drawings as f64, 1)) " of "
-                    (count(drawings, "picture", "pictures")) " in " code { (self.place) }
-                    " are read right. They went through the server's own preprocessing and are no part of the "
-                    "data that the network was trained on or chosen by."
-                }
-                div.scroll role="region" aria-label="Drawings by style" tabindex="0" {
-                    table {
-                        thead {
-                            tr {
-                                th.left scope="col" { "Style" }
-                                th scope="col" { "Pictures" }
-                                th scope="col" { "Wrong" }
-                                th scope="col" { "Not sure" }
-                                th scope="col" { "Right" }
-                                th aria-hidden="true" {}
-                            }
-                        }
-                        tbody { @for style in &self.by_style { (style.row()) } }
-                    }
+/// Results on the drawings in `folders`, with a row for each style.
+pub(super) fn section(drawings: &DrawingsMetrics, folders: &[PathBuf]) -> Markup {
+    let places: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    let table = html! {
+        table {
+            thead {
+                tr {
+                    th.left scope="col" { "Style" }
+                    th scope="col" { "Pictures" }
+                    th scope="col" { "Wrong" }
+                    th scope="col" { "Not sure" }
+                    th scope="col" { "Right" }
+                    th aria-hidden="true" {}
                 }
             }
+            tbody { @for style in &drawings.by_style { (row(style)) } }
+        }
+    };
+    html! {
+        section #drawings {
+            h2 { "Drawings by style" }
+            p {
+                (percent(drawings.accuracy, 1)) " of "
+                (count(drawings.pictures, "picture", "pictures")) " in " code { (places.join(", ")) }
+                " are read right. They went through the server's own preprocessing and are no part of the "
+                "data that the network was trained on or chosen by."
+            }
+            (scrolled("Drawings by style", &table))
         }
     }
 }
 
-impl Style {
-    fn row(&self) -> Markup {
-        let share = self.right as f64 / self.drawings.max(1) as f64;
-        html! {
-            tr {
-                th.left scope="row" { (self.name) }
-                td { (thousands(self.drawings as u64)) }
-                td { (thousands((self.drawings - self.right) as u64)) }
-                td { (thousands(self.not_sure as u64)) }
-                td { (percent(share, 1)) }
-                td.wide aria-hidden="true" { span.bar style=(format!("--share:{share:.3}")) {} }
-            }
+fn row(style: &StyleMetrics) -> Markup {
+    let StyleMetrics { pictures, errors, accuracy, .. } = *style;
+    let not_sure = (style.not_sure * pictures as f64).round() as u64;
+    html! {
+        tr {
+            th.left scope="row" { (style.style) }
+            td { (thousands(pictures as u64)) }
+            td { (thousands(errors as u64)) }
+            td { (thousands(not_sure)) }
+            td { (percent(accuracy, 1)) }
+            td.wide aria-hidden="true" { span.bar style=(format!("--share:{accuracy:.3}")) {} }
         }
     }
 }
@@ -86,9 +61,18 @@ mod tests {
 
     #[test]
     fn names_are_escaped_and_shares_are_of_their_style() {
-        let style = |name: &str, drawings, right| Style { name: name.into(), drawings, right, not_sure: 1 };
+        let style = |name: &str, pictures: usize, right: usize| StyleMetrics {
+            style: name.into(),
+            pictures,
+            accuracy: right as f64 / pictures as f64,
+            errors: pictures - right,
+            not_sure: 1.0 / pictures as f64,
+        };
         let by_style = vec![style("thin pen", 2_000, 1_950), style("<b>odd</b>", 10, 4)];
-        let page = Drawings { place: "a & b".into(), by_style }.section().into_string();
+        let (pictures, accuracy) = (2_010, 1_954.0 / 2_010.0);
+        let drawings =
+            DrawingsMetrics { pictures, accuracy, errors: 56, not_sure: 0.001, by_style, unreadable: vec![] };
+        let page = section(&drawings, &["a & b".into()]).into_string();
         assert!(
             page.contains("97.5\u{202f}%") && page.contains("40.0\u{202f}%") && page.contains("2,000"),
             "{page}"

@@ -9,6 +9,7 @@ mod settings;
 mod tables;
 mod text;
 
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -18,7 +19,6 @@ use crate::calibration::Calibration;
 use crate::data::Dataset;
 use crate::evaluate::Answers;
 use crate::metrics::Metrics;
-pub use drawings::{Drawings, Style};
 use text::{count, day, duration, likely_range, percent, thousands};
 
 const STYLE: &str = include_str!("style.css");
@@ -32,8 +32,8 @@ pub struct Report<'a> {
     pub dataset: &'a Dataset,
     /// The answers to the test pictures, in their order.
     pub answers: &'a Answers,
-    /// Results on drawings, where some were read.
-    pub drawings: Option<&'a Drawings>,
+    /// Folders of the drawings that were measured; none where no drawings were.
+    pub drawings: &'a [PathBuf],
     /// When the network was measured.
     pub time: SystemTime,
 }
@@ -65,7 +65,7 @@ impl Report<'_> {
                         (tables::digits(confusion))
                         (certainty(&calibration)?)
                         (pictures::mistakes(&self.dataset.test, self.answers)?)
-                        @if let Some(drawings) = self.drawings { (drawings.section()) }
+                        @if let Some(drawings) = &self.metrics.drawings { (drawings::section(drawings, self.drawings)) }
                         (pictures::data(self.dataset)?)
                         (settings::settings(self.metrics)?)
                     }
@@ -135,10 +135,9 @@ impl Report<'_> {
                     (figure("Hardest digit", &digit.to_string(), &format!("{} read right", percent(score.recall(), 1))))
                 }
                 (figure("Calibration error", &percent(calibration.expected_error, 1), "certainty against share right"))
-                @if let Some(drawings) = self.drawings {
-                    @let (drawn, right) = drawings.total();
-                    (figure("Drawings", &percent(right as f64 / drawn as f64, 1),
-                        &format!("of {} right", count(drawn, "picture", "pictures"))))
+                @if let Some(drawings) = &self.metrics.drawings {
+                    (figure("Drawings", &percent(drawings.accuracy, 1),
+                        &format!("of {} right", count(drawings.pictures, "picture", "pictures"))))
                 }
             }
         }

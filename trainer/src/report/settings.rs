@@ -4,6 +4,7 @@ use anyhow::Result;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::tables::{scrolled, table};
 use super::text::{count, duration, percent, thousands};
 use crate::metrics::Metrics;
 use crate::training::run::EpochRecord;
@@ -65,40 +66,35 @@ fn full_name(name: &str) -> String {
 
 /// The numbers of every epoch.
 pub(super) fn epochs(epochs: &[EpochRecord], chosen: usize) -> Markup {
+    const HEADINGS: [&str; 7] = [
+        "Epoch",
+        "Training loss",
+        "Held-out loss",
+        "Training accuracy",
+        "Held-out accuracy",
+        "Learning rate",
+        "Time",
+    ];
     let seconds: f64 = epochs.iter().map(|epoch| epoch.train_seconds).sum();
     let loss = |loss: Option<f64>| loss.map_or("–".to_owned(), |loss| format!("{loss:.4}"));
     let accuracy = |share: Option<f64>| share.map_or("–".to_owned(), |share| percent(share, 2));
+    let rows = html! {
+        @for epoch in epochs {
+            tr.taken[epoch.epoch == chosen] {
+                th scope="row" { (epoch.epoch) }
+                td { (loss(Some(epoch.train_loss))) }
+                td { (loss(epoch.holdout_loss)) }
+                td { (accuracy(Some(epoch.train_accuracy))) }
+                td { (accuracy(epoch.holdout_accuracy)) }
+                td { (format!("{:.6}", epoch.learning_rate)) }
+                td { (duration(epoch.train_seconds)) }
+            }
+        }
+    };
     html! {
         details {
             summary { "Numbers of " (count(epochs.len(), "epoch", "epochs")) ", " (duration(seconds)) " of learning" }
-            div.scroll role="region" aria-label="Numbers by epoch" tabindex="0" {
-                table {
-                    thead {
-                        tr {
-                            th scope="col" { "Epoch" }
-                            th scope="col" { "Training loss" }
-                            th scope="col" { "Held-out loss" }
-                            th scope="col" { "Training accuracy" }
-                            th scope="col" { "Held-out accuracy" }
-                            th scope="col" { "Learning rate" }
-                            th scope="col" { "Time" }
-                        }
-                    }
-                    tbody {
-                        @for epoch in epochs {
-                            tr.taken[epoch.epoch == chosen] {
-                                th scope="row" { (epoch.epoch) }
-                                td { (loss(Some(epoch.train_loss))) }
-                                td { (loss(epoch.holdout_loss)) }
-                                td { (accuracy(Some(epoch.train_accuracy))) }
-                                td { (accuracy(epoch.holdout_accuracy)) }
-                                td { (format!("{:.6}", epoch.learning_rate)) }
-                                td { (duration(epoch.train_seconds)) }
-                            }
-                        }
-                    }
-                }
-            }
+            (scrolled("Numbers by epoch", &table(&HEADINGS, &rows)))
         }
     }
 }

@@ -8,34 +8,50 @@ use super::text::{count, percent, thousands};
 use crate::calibration::{BINS, Bin, Calibration, NOT_SURE};
 use crate::data::CLASSES;
 
+/// A table with these headings.
+pub(super) fn table(headings: &[&str], rows: &Markup) -> Markup {
+    html! {
+        table {
+            thead { tr { @for heading in headings { th scope="col" { (heading) } } } }
+            tbody { (rows) }
+        }
+    }
+}
+
+/// A table that scrolls by itself where the page is narrower; `label` names it for screen readers.
+pub(super) fn scrolled(label: &str, table: &Markup) -> Markup {
+    html! { div.scroll role="region" aria-label=(label) tabindex="0" { (table) } }
+}
+
 /// The confusion as a heat map.
 pub(super) fn confusion(confusion: &Array2<u32>) -> Markup {
     let wrong = |label: usize, read: usize| if label == read { 0 } else { confusion[[label, read]] };
     let places = || confusion.indexed_iter().map(|(place, _)| place);
     let most = places().map(|(label, read)| wrong(label, read)).max().unwrap_or(0);
+    let table = html! {
+        table.confusion {
+            caption { "Rows: what the digit is. Columns: what it was read as. Numbers of test pictures." }
+            thead {
+                tr {
+                    th scope="col" { span.hidden { "Digit" } }
+                    @for read in 0..CLASSES { th scope="col" { (read) } }
+                }
+            }
+            tbody {
+                @for label in 0..CLASSES {
+                    tr {
+                        th scope="row" { (label) }
+                        @for read in 0..CLASSES { (cell(confusion, label, read, most)) }
+                    }
+                }
+            }
+        }
+    };
     html! {
         section #confusion {
             h2 { "What was read for what" }
             p { (most_frequent(confusion)) }
-            div.scroll role="region" aria-label="Confusion" tabindex="0" {
-                table.confusion {
-                    caption { "Rows: what the digit is. Columns: what it was read as. Numbers of test pictures." }
-                    thead {
-                        tr {
-                            th scope="col" { span.hidden { "Digit" } }
-                            @for read in 0..CLASSES { th scope="col" { (read) } }
-                        }
-                    }
-                    tbody {
-                        @for label in 0..CLASSES {
-                            tr {
-                                th scope="row" { (label) }
-                                @for read in 0..CLASSES { (cell(confusion, label, read, most)) }
-                            }
-                        }
-                    }
-                }
-            }
+            (scrolled("Confusion", &table))
         }
     }
 }
@@ -77,7 +93,9 @@ fn most_frequent(confusion: &Array2<u32>) -> String {
 
 /// Precision, recall and F1 of each digit.
 pub(super) fn digits(confusion: &Array2<u32>) -> Markup {
+    const HEADINGS: [&str; 6] = ["Digit", "Pictures", "Wrong", "Precision", "Recall", "F1"];
     let scores = scores::by_digit(confusion);
+    let rows = html! { @for (digit, score) in scores.iter().enumerate() { (score_row(digit, *score)) } };
     html! {
         section #digits {
             h2 { "Digit by digit" }
@@ -85,21 +103,7 @@ pub(super) fn digits(confusion: &Array2<u32>) -> Markup {
                 "Precision: of the answers that name the digit, the share that is right. Recall: of the pictures "
                 "of the digit, the share that is read right. F1: their harmonic mean."
             }
-            div.scroll role="region" aria-label="Scores by digit" tabindex="0" {
-                table {
-                    thead {
-                        tr {
-                            th scope="col" { "Digit" }
-                            th scope="col" { "Pictures" }
-                            th scope="col" { "Wrong" }
-                            th scope="col" { "Precision" }
-                            th scope="col" { "Recall" }
-                            th scope="col" { "F1" }
-                        }
-                    }
-                    tbody { @for (digit, score) in scores.iter().enumerate() { (score_row(digit, *score)) } }
-                }
-            }
+            (scrolled("Scores by digit", &table(&HEADINGS, &rows)))
         }
     }
 }
@@ -130,6 +134,8 @@ pub(super) fn certainty(calibration: &Calibration) -> Markup {
             format!("{share} ({} of {})", thousands(some as u64), thousands(of as u64))
         }
     };
+    let bins = calibration.bins.iter().enumerate();
+    let rows = html! { @for (index, bin) in bins { @if bin.answers > 0 { (bin_row(index, bin)) } } };
     html! {
         dl.facts {
             dt { "Expected calibration error" }
@@ -145,21 +151,7 @@ pub(super) fn certainty(calibration: &Calibration) -> Markup {
         }
         details {
             summary { "Numbers of the diagram" }
-            table {
-                thead {
-                    tr {
-                        th scope="col" { "Certainty" }
-                        th scope="col" { "Answers" }
-                        th scope="col" { "Mean certainty" }
-                        th scope="col" { "Right" }
-                    }
-                }
-                tbody {
-                    @for (index, bin) in calibration.bins.iter().enumerate() {
-                        @if bin.answers > 0 { (bin_row(index, bin)) }
-                    }
-                }
-            }
+            (table(&["Certainty", "Answers", "Mean certainty", "Right"], &rows))
         }
     }
 }
