@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use pictures::Limits;
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
@@ -128,7 +129,8 @@ pub async fn run(
 
 /// Starts to store corrections, where they are wanted.
 fn take_feedback(config: &Config) -> Result<Option<Feedback>, AppError> {
-    let opened = feedback::open(&config.feedback, &config.models.store);
+    let limits = Limits { max_pixels: config.execution.max_picture_pixels.get() as u64 };
+    let opened = feedback::open(&config.feedback, &config.models.store, limits);
     let opened = opened.map_err(|error| AppError::System(format!("--feedback: {error}")))?;
     Ok(opened.map(|(feedback, keeper)| {
         tracing::info!(place = %keeper.place(), "corrections are stored");

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
+use pictures::DecodeError;
+
 /// What kind of fault an error is; carries the status of both transports as plain numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
@@ -116,6 +118,17 @@ pub struct ServeError {
     pub code: ErrorCode,
     /// What went wrong, with what came and what was expected. Never a secret, never a path of the server.
     pub message: Cow<'static, str>,
+}
+
+impl From<DecodeError> for ServeError {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::TooLarge { .. } => {
+                Self::new(ErrorCode::PayloadTooLarge, format!("{error} (--max-picture-pixels)"))
+            }
+            _ => Self::invalid(error.to_string()),
+        }
+    }
 }
 
 impl ServeError {

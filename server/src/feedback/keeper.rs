@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use pictures::decode::{DecodeError, Format, Limits, decode};
+use pictures::decode::{Format, Limits, decode};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use storage::{Location, Store};
@@ -29,14 +29,15 @@ pub struct Keeper {
     jobs: mpsc::Receiver<Job>,
     store: Store,
     budget: Arc<Budget>,
+    limits: Limits,
     complained: Option<Instant>,
     /// Corrections that were lost since then.
     lost: u64,
 }
 
 impl Keeper {
-    pub(super) fn new(jobs: mpsc::Receiver<Job>, store: Store, budget: Arc<Budget>) -> Self {
-        Self { jobs, store, budget, complained: None, lost: 0 }
+    pub(super) fn new(jobs: mpsc::Receiver<Job>, store: Store, budget: Arc<Budget>, limits: Limits) -> Self {
+        Self { jobs, store, budget, limits, complained: None, lost: 0 }
     }
 
     /// Where corrections are stored.
@@ -63,7 +64,8 @@ impl Keeper {
         }
         let picture = job.picture.clone();
         // Not by `workers::run_blocking`: a decoder that panics fails its own picture, and not this task.
-        let looked = spawn_blocking(move || look(&picture)).await;
+        let limits = self.limits;
+        let looked = spawn_blocking(move || look(&picture, limits)).await;
         let (sha256, format) = looked.map_err(|_| ServeError::invalid("the picture cannot be decoded"))??;
         let name = format!("{}/{sha256}", job.folder);
         let about = json!({
@@ -101,16 +103,9 @@ impl Keeper {
 }
 
 /// The SHA-256 of a picture in hexadecimal, and its format; all of it is decoded to see that it is one.
-fn look(picture: &[u8]) -> Result<(String, Format), ServeError> {
-    let refused = |error: DecodeError| {
-        let code = match error {
-            DecodeError::TooLarge { .. } => ErrorCode::PayloadTooLarge,
-            _ => ErrorCode::InvalidArgument,
-        };
-        ServeError::new(code, error.to_string())
-    };
-    let format = Format::of(picture).map_err(refused)?;
-    decode(picture, &Limits::default()).map_err(refused)?;
+fn look(picture: &[u8], limits: Limits) -> Result<(String, Format), ServeError> {
+    let format = Format::of(picture)?;
+    decode(picture, &limits)?;
     let hex = Sha256::digest(picture).iter().fold(String::new(), |mut hex, byte| {
         write!(hex, "{byte:02x}").expect("writing to a string does not fail");
         hex

@@ -11,6 +11,7 @@ mod names;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use pictures::Limits;
 use storage::{Settings, StorageError, Store};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -101,16 +102,21 @@ pub struct Feedback {
     budget: Arc<Budget>,
 }
 
-/// The taker of corrections and the task that stores them, which must run for it; `None` where they are not wanted.
+/// The taker of corrections and the task that stores them, which must run for it; `None` where they are not wanted. A
+/// picture beyond `limits` is refused.
 ///
 /// # Errors
 /// Settings of the store that cannot be used.
-pub fn open(config: &config::Feedback, store: &Settings) -> Result<Option<(Feedback, Keeper)>, StorageError> {
+pub fn open(
+    config: &config::Feedback,
+    store: &Settings,
+    limits: Limits,
+) -> Result<Option<(Feedback, Keeper)>, StorageError> {
     let Some(place) = &config.place else { return Ok(None) };
     let store = Store::open(place, &Settings { deadline: PATIENCE, ..store.clone() })?;
     let budget = Arc::new(Budget::new(config.per_minute, config.max_bytes as u64));
     let (sender, receiver) = mpsc::channel(MOST_WAITING);
-    let keeper = Keeper::new(receiver, store, Arc::clone(&budget));
+    let keeper = Keeper::new(receiver, store, Arc::clone(&budget), limits);
     Ok(Some((Feedback { jobs: sender, budget }, keeper)))
 }
 

@@ -14,7 +14,7 @@ use pictures::{
 
 use super::{Most, element};
 use crate::{
-    error::{ErrorCode, ServeError},
+    error::ServeError,
     model::{ImageInput, Steps},
 };
 
@@ -74,17 +74,13 @@ impl Task {
 
     /// The fault with where it is: the picture's index where there are several.
     fn error(&self, fault: Fault, index: Option<usize>) -> ServeError {
-        let (code, reason) = match fault {
-            Fault::Text(reason) => (ErrorCode::InvalidArgument, reason.to_owned()),
-            Fault::Decode(error @ DecodeError::TooLarge { .. }) => {
-                (ErrorCode::PayloadTooLarge, format!("{error} (--max-picture-pixels)"))
-            }
-            Fault::Decode(error) => (ErrorCode::InvalidArgument, error.to_string()),
-            Fault::Mnist(error @ MnistError::Several { .. }) => (
-                ErrorCode::InvalidArgument,
-                format!("{error}: digits=all answers for each of them, from left to right"),
-            ),
-            Fault::Mnist(error) => (ErrorCode::InvalidArgument, error.to_string()),
+        let ServeError { code, message: reason } = match fault {
+            Fault::Text(reason) => ServeError::invalid(reason),
+            Fault::Decode(error) => error.into(),
+            Fault::Mnist(error @ MnistError::Several { .. }) => ServeError::invalid(format!(
+                "{error}: digits=all answers for each of them, from left to right"
+            )),
+            Fault::Mnist(error) => ServeError::invalid(error.to_string()),
         };
         let place = index.map(|index| format!(", picture {index}")).unwrap_or_default();
         let (model, input) = (&self.model, &self.input.name);

@@ -182,6 +182,16 @@ fn without_a_place_there_is_nothing() {
 }
 
 #[test]
+fn corrections_have_the_pixels_of_every_other_picture() {
+    let root = TempDir::new().unwrap();
+    let server = server(root.path().to_str().unwrap(), &["--max-picture-pixels", "62"]);
+    assert_eq!(send(&server, &correction(&pictures::png(31, 2, 40), "one")).status, 201);
+    let answer = send(&server, &correction(&pictures::png(9, 7, 40), "one"));
+    assert_eq!(answer.status, 413);
+    assert!(answer.error().contains("--max-picture-pixels"), "{answer:?}");
+}
+
+#[test]
 fn minutes_and_bytes_are_bounded() {
     let root = TempDir::new().unwrap();
     let place = root.path().to_str().unwrap();
