@@ -20,7 +20,7 @@ use tokio::{
 use super::{Budget, Job, PATIENCE};
 use crate::error::{ErrorCode, ServeError};
 
-/// How often the log says that the store does not take what it is given.
+/// Shortest time between two warnings that corrections are lost.
 const PAUSE: Duration = Duration::from_mins(1);
 
 /// Decodes corrections, so that nothing but pictures is kept, and stores them.
@@ -53,7 +53,7 @@ impl Keeper {
             if stored.is_err() {
                 self.budget.give_back(bytes);
             }
-            // who sent it may be gone
+            // The client may have gone away.
             let _told = job.done.send(stored);
         }
     }
@@ -78,7 +78,7 @@ impl Keeper {
         let key = format!("{name}.{}", extension(format));
         let about = Bytes::from(about.to_string());
         let put = async {
-            // The picture last: what is said of one that there is not is nothing.
+            // The picture comes last: a reader ignores a description without a picture.
             self.store.put(&format!("{name}.json"), about).await?;
             self.store.put(&key, job.picture.clone()).await
         };
@@ -89,7 +89,7 @@ impl Keeper {
         }
     }
 
-    /// Says in the log, once in a while, that corrections are lost, and why; clients are told no address and no path.
+    /// Counts a lost correction, and warns at most once a minute. The error for the client has no address and no path.
     fn lose(&mut self, reason: &str) -> ServeError {
         self.lost += 1;
         if self.complained.is_none_or(|last| last.elapsed() >= PAUSE) {

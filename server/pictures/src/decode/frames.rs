@@ -1,4 +1,4 @@
-//! Sizes of the frames inside of a picture, which its head does not bound and decoders allocate for.
+//! Checks the sizes of frames inside a picture: decoders allocate for them, and the picture's head does not bound them.
 
 use super::{Format, head};
 
@@ -14,7 +14,7 @@ pub(super) fn refuse(format: Format, bytes: &[u8], size: (u32, u32), max_pixels:
                 format!("a frame has {width} x {height} pixels, more than the limit of {max_pixels}")
             })
         }
-        // they have one size only, or decoders that compare the others with it
+        // BMP and JPEG have one size only, and the PNG decoder compares a frame's size with the picture's.
         Format::Png | Format::Jpeg | Format::Bmp => None,
     }
 }

@@ -123,7 +123,7 @@ pub(super) fn find(ink: &Plane, rim: f32, core: f32, grey: Option<&Plane>) -> Co
 
 /// Sums over a run of the gradient, right and down, and of its length.
 fn gradient(grey: &Plane, run: &Run) -> [f32; 3] {
-    /// Pixels to both sides: noise says the less, the further it is.
+    /// The gradient is the difference between the pixels this far on either side. A longer reach averages noise out.
     const REACH: usize = 2;
     let (rows, columns) = grey.dim();
     let line = |row: usize| grey.row(row).to_slice().unwrap_or_default();
@@ -191,8 +191,7 @@ fn root(parents: &mut [usize], mut at: usize) -> usize {
     at
 }
 
-/// Pieces that a pattern has at least, and the share of the usual darkness from which on ink is hardly darker than the
-/// noise.
+/// The fewest pieces that make a pattern, and the share of the usual darkness below which a piece may be noise.
 const PATTERN: usize = 3;
 const HARDLY: f32 = 0.5;
 
@@ -223,7 +222,7 @@ fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usi
     order.truncate(LARGEST);
     let largest = order.iter().map(|&index| all[index].size()).max().unwrap_or(0);
     let heaviest = order.first().map_or(0.0, |&index| all[index].mass);
-    // what is no longer than this is a speck, were it the only one
+    // A component no longer than this is a speck, even if it is the only one.
     if largest < 4.max(rows.max(columns) / 50) {
         return vec![false; all.len()];
     }

@@ -4,7 +4,7 @@ use ndarray::ArrayView1;
 
 use super::{Bounds, Plane};
 
-/// Pixels of a line that may stray from its tone and leave it a bar's.
+/// Largest share of a line's pixels that may differ from a bar's tone.
 const STRAYING: f32 = 0.03;
 
 /// Grey levels that a bar's pixels may differ by.
@@ -13,10 +13,10 @@ const TOLERANCE: f32 = 32.0;
 /// Grey levels between a bar and what lies beside it.
 const CONTRAST: f32 = 48.0;
 
-/// Lines between a bar and the picture that may be a mix of both.
+/// Most lines at a bar's inner side that mix its tone with the picture's.
 const TRANSITION: usize = 3;
 
-/// Pixels that are looked at of a line that may be a bar's.
+/// Most pixels of a line that are compared with a bar's tone.
 const SAMPLES: usize = 70;
 
 /// How often bars are looked for: an edge line may lie inside of a letterbox.
@@ -28,6 +28,16 @@ enum Side {
     Right,
     Top,
     Bottom,
+}
+
+impl Side {
+    /// Number of lines of `frame` from this side to the opposite one.
+    fn depth(self, frame: Bounds) -> usize {
+        match self {
+            Self::Left | Self::Right => frame.width,
+            Self::Top | Self::Bottom => frame.height,
+        }
+    }
 }
 
 const SIDES: [Side; 4] = [Side::Left, Side::Right, Side::Top, Side::Bottom];
@@ -48,7 +58,7 @@ pub(super) fn trim(plane: &Plane) -> Bounds {
 
 fn round(plane: &Plane, frame: Bounds) -> Bounds {
     let mut bars = SIDES.map(|side| bar(plane, frame, side));
-    // a bar that does not hold beside the others makes the rest longer, which may refute more
+    // Without a bar that was refuted, the lines beside the others are longer, and may refute them too.
     loop {
         let inner = shrink(frame, bars);
         let Some(inner) = inner else { return frame };
@@ -97,16 +107,13 @@ fn line(plane: &Plane, frame: Bounds, side: Side, index: usize) -> ArrayView1<'_
 }
 
 fn bar(plane: &Plane, frame: Bounds, side: Side) -> Option<Bar> {
-    let depth = match side {
-        Side::Left | Side::Right => frame.width,
-        Side::Top | Side::Bottom => frame.height,
-    };
+    let depth = side.depth(frame);
     if depth < 8 {
         return None;
     }
     let first = line(plane, frame, side, 0);
     let tone = first.mean()?;
-    // some pixels of a line stand for all of them: what is counted here too much is refuted by what lies beside it
+    // A sample of each line is enough: `edge` compares whole lines before anything is cut off.
     let step = first.len().div_ceil(SAMPLES);
     let most = (first.len().div_ceil(step) as f32 * STRAYING) as usize;
     let has_tone = |index: &usize| {
@@ -119,7 +126,7 @@ fn bar(plane: &Plane, frame: Bounds, side: Side) -> Option<Bar> {
     (lines > 0 && lines * 2 < depth).then_some(Bar { lines, tone })
 }
 
-/// How many lines go with the bar, if what lies beside it is of another tone from end to end.
+/// The number of lines to cut off with the bar. `None` where the line beside it is not wholly of another tone.
 fn edge(plane: &Plane, frame: Bounds, inner: Bounds, side: Side, bar: Bar) -> Option<usize> {
     (0..TRANSITION).map(|more| bar.lines + more).find(|&index| {
         let from_inner = match side {
@@ -128,11 +135,7 @@ fn edge(plane: &Plane, frame: Bounds, inner: Bounds, side: Side, bar: Bar) -> Op
             Side::Right => inner.right().checked_sub(frame.right() - index),
             Side::Bottom => inner.bottom().checked_sub(frame.bottom() - index),
         };
-        let depth = match side {
-            Side::Left | Side::Right => inner.width,
-            Side::Top | Side::Bottom => inner.height,
-        };
-        let Some(at) = from_inner.filter(|&at| at < depth) else { return false };
+        let Some(at) = from_inner.filter(|&at| at < side.depth(inner)) else { return false };
         let beside = line(plane, inner, side, at);
         let sum: f32 = beside.iter().map(|value| (value - bar.tone).signum()).sum();
         let way = sum.signum();

@@ -21,14 +21,14 @@ pub(super) fn fit(drawing: &Plane) -> Array2<u8> {
     if width * scale >= THINNEST {
         return place(drawing, 1.0, scale);
     }
-    // widening makes the drawing larger, so that it is scaled into a part of the box first
+    // Widening strokes makes the drawing larger: leave room for that in the box.
     let stroke = (width * scale * FINE).max(1.0);
     let radius = ((THINNEST * FINE - stroke) / 2.0).clamp(0.0, THINNEST * FINE / 2.0);
     let inner = BOX as f32 * FINE - 2.0 * radius;
     let finer = inner / longest.max(1) as f32;
     let size = |length: usize| (((length as f32) * finer).ceil() as usize).max(1) + 1;
     let fine = resample(drawing, (size(drawing.nrows()), size(drawing.ncols())), finer, (0.0, 0.0));
-    // a line thinner than a pixel leaves so much less in it, and a half where it lies between two
+    // A line thinner than a pixel fills a part of it, and half of that part where it lies between two pixels.
     let usual = (0.5 * width * finer).min(1.0);
     let fine = fine.mapv(|value| (value / usual).min(1.0));
     let wide = strokes::thicken(&fine, radius);
@@ -49,7 +49,7 @@ fn place(drawing: &Plane, rim: f32, scale: f32) -> Array2<u8> {
         if whole {
             offset = offset.round();
         }
-        // all of the ink stays inside
+        // Keep all ink inside the picture.
         let (first, last) = (rim * scale, (length as f32 - rim) * scale);
         offset.clamp((-first).min(SIDE as f32 - last), (-first).max(SIDE as f32 - last))
     };
@@ -59,8 +59,8 @@ fn place(drawing: &Plane, rim: f32, scale: f32) -> Array2<u8> {
     small.mapv(|value| (value / most * 255.0).round() as u8)
 }
 
-/// Each pixel of the result is the mean of what lies under it, where a place `x` of `plane` comes to lie at
-/// `x * scale + offset`. Nothing is 0.
+/// Scales `plane` with an area filter: place `x` moves to `x * scale + offset`, and each pixel of the result sums what
+/// it covers. Pixels that nothing covers are 0.
 fn resample(plane: &Plane, (rows, columns): (usize, usize), scale: f32, offset: (f32, f32)) -> Plane {
     let mut down = Array2::zeros((rows, plane.ncols()));
     spread(plane.nrows(), rows, scale, offset.0, |from, to, part| {

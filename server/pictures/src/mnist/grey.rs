@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView3, Axis};
 
 use super::Plane;
 
-/// Longest side, in pixels, that later steps see: more shows nothing that is left in a box of 20.
+/// Longest side of a picture, in pixels, after the first step. Finer detail would be lost in a box of 20 anyway.
 const LONGEST: usize = 640;
 
 /// Weights of red, green and blue in brightness (ITU-R BT.601).
@@ -65,7 +65,7 @@ pub(super) fn grey(picture: &ArrayView3<'_, u8>) -> Grey {
     Grey { plane, factor }
 }
 
-/// Averages squares of `factor` pixels, fewer at the right and at the bottom.
+/// Averages squares of `factor` x `factor` pixels; those at the right and at the bottom may be cut.
 fn shrink(
     pixels: &[[u8; 4]],
     (rows, columns): (usize, usize),
@@ -92,7 +92,7 @@ fn shrink(
 
 /// A sample of the pixels that can be seen.
 fn sample(pixels: &[[u8; 4]]) -> impl Iterator<Item = &[u8; 4]> {
-    // odd, so that it does not fall into step with the width of a picture
+    // An odd step: an even one could hit the same columns of every row.
     let step = (pixels.len() / SAMPLES) | 1;
     pixels.iter().step_by(step).filter(|pixel| pixel[3] > 0)
 }

@@ -58,12 +58,12 @@ pub(super) fn remove(mut plane: Plane) -> Bare {
     let shape = bowl.over(grid.dim());
     let dark = levels(&grid, &shape);
     let light = levels(&-&grid, &-&shape);
-    // removing thin strokes says more than removing wide patches, which shadows may be
+    // A tone that leaves with thin strokes is ink. One that leaves with wide patches may be shadow, and counts less.
     let left =
         |levels: &[f32]| levels[1..].iter().zip(RADII).map(|(level, share)| level / share).sum::<f32>();
     let is_dark = left(&dark) <= left(&light);
     let (sign, rough) = if is_dark { (1.0, dark) } else { (-1.0, light) };
-    // the thinnest that takes most of the ink away: what is wider than strokes, as shadows are, stays in the ground
+    // Choose the smallest radius that removes most of the ink, so that shadows, which are wider, stay in the ground.
     let last = rough[RADII.len()];
     let enough = last + 0.3 * (rough[0] - last);
     let index = rough[1..].iter().position(|&value| value <= enough).unwrap_or(RADII.len() - 1);
@@ -74,7 +74,7 @@ pub(super) fn remove(mut plane: Plane) -> Bare {
     let ground = surface::enlarge(&lower_at_steps(&ground), cell, plane.dim());
     let mut ink = ground;
     if is_dark {
-        // paper in the shade darkens its ink as much as itself
+        // Shade darkens paper and ink by the same factor.
         let brightest = ink.iter().copied().fold(1.0, f32::max);
         ink.zip_mut_with(&plane, |ground, &value| {
             *ground = (*ground - value) * brightest / ground.max(brightest / 4.0);
@@ -131,8 +131,8 @@ fn envelope(grid: &Plane, bowl: &Plane, radius: usize) -> Plane {
     ground
 }
 
-/// Takes the darker side of a step, as the edge of a shadow, for the ground on both of its sides: the cells that hold
-/// some of both would make a line of ink of it.
+/// Lowers the ground to the darker side wherever it has a step, such as the edge of a shadow. The cells on a step hold
+/// some of both tones and would otherwise show as a line of ink.
 fn lower_at_steps(ground: &Plane) -> Plane {
     let range = |radius: usize| {
         let mut range = surface::extreme(ground, radius, f32::max);
@@ -140,7 +140,7 @@ fn lower_at_steps(ground: &Plane) -> Plane {
         range
     };
     let mut steps = range(1);
-    // a slope goes on where a step is over
+    // A step has most of its change within one cell. A slope goes on beside it, and is no step.
     Zip::from(&mut steps).and(&range(3)).for_each(|step, &wide| {
         if *step < SUDDEN * wide {
             *step = 0.0;
@@ -157,8 +157,8 @@ fn lower_at_steps(ground: &Plane) -> Plane {
     out
 }
 
-/// How rough the picture is, and how rough it stays without what is darker than its surroundings and thin, for each
-/// of the radii. What is taken for ground by the right choice is the smoother, and the sooner.
+/// The roughness of the picture, and of the ground that each of the radii leaves of it. For the right tone of ink the
+/// ground gets smooth at a smaller radius.
 fn levels(grid: &Plane, bowl: &Plane) -> [f32; RADII.len() + 1] {
     let mut levels = [surface::roughness(grid); RADII.len() + 1];
     for (level, share) in levels[1..].iter_mut().zip(RADII) {

@@ -1,4 +1,4 @@
-//! How dark ink must be to be none of the noise, and the pixels that are.
+//! Tells ink from noise: a threshold from the noise of the ground, and the pixels above it.
 
 use super::{Plane, components, components::Components, ground::Bare, surface};
 
@@ -57,7 +57,7 @@ pub(super) fn find(Bare { ink: mut plane, grey }: Bare) -> Option<Marked> {
 /// Three tenths of the pixels count, the calmest, for the rest may hold ink.
 fn grain(plane: &Plane) -> f32 {
     const SHARE: f32 = 0.3;
-    /// Of a normal distribution, so many deviations from its middle lie the nearest three tenths.
+    /// Three tenths of a normal distribution lie within this many standard deviations of its middle.
     const WITHIN: f32 = 0.385;
     let (rows, columns) = plane.dim();
     if rows < 3 || columns < 3 {
@@ -106,21 +106,21 @@ fn levels(plane: &Plane) -> Option<Levels> {
         });
         found.map(value)
     };
-    // ink lies above the ground: where its lowest tenth and its lowest three tenths lie, a normal distribution has its
-    // middle 0.524 deviations above the second, and the two are 0.757 apart
+    // The lowest tenth and the lowest three tenths of the values are ground, since ink lies above it. In a normal
+    // distribution they are 0.757 standard deviations apart, and the middle is 0.524 above the second.
     let low = quantile(&counts, 0.1)?;
     let high = quantile(&counts, 0.3)?;
     let spread = (high - low) / 0.757;
     let middle = if high.abs() < 0.5 { 0.0 } else { high + 0.524 * spread };
     let noise = spread.max(grain(plane)).max(0.5);
     let least = (SURE * noise).max(FAINTEST);
-    // of ink there may be little, so that all of it counts
+    // There may be little ink: count every pixel of it, not a sample.
     counts.fill(0);
     for value in surface::beyond(plane, f32::NEG_INFINITY, middle + least) {
         count(&mut counts, value);
     }
     let first = quantile(&counts, 0.75)? - middle;
-    // the soft edges of strokes count to the same share of their darkness, whether ink is faint or not
+    // Leave out the softest part of a stroke's edge: below 0.3 of its darkness, for faint and dark ink alike.
     let edges = (((middle + 0.3 * first + 64.0) * 4.0) as usize).min(BINS);
     counts[..edges].fill(0);
     let stroke = quantile(&counts, 0.75)? - middle;

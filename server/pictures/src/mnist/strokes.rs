@@ -27,7 +27,7 @@ pub(super) fn are_strokes(drawing: &Plane, bounds: Bounds, (rows, columns): (usi
     are_narrow(&drawing.slice(s![top..bottom, left..right]))
 }
 
-/// Whether what a picture shows is narrow, as far as it does not reach the picture's edges.
+/// Whether the drawing is narrow. Sides on which it reaches the picture's edge do not count.
 pub(super) fn are_narrow(ink: &ArrayView2<'_, f32>) -> bool {
     let (area, edge) = measure(ink);
     2.0 * area <= NARROW * edge * ink.nrows().max(ink.ncols()) as f32
