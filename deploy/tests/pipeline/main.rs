@@ -1,0 +1,1 @@
+//! The pipeline, compiled, and run by its own local runner.
