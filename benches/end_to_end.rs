@@ -9,11 +9,12 @@ use axum::{
 use benches::{binary_request, digits_model, request, runtime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use decima_server::{
-    data_plane::DataPlane,
-    http::{AppState, Envelope, service},
+    http::{AppState, HttpService, service},
+    inference::DataPlane,
+    loading::{Loader, Version},
     model::ModelConfig,
-    preprocess::Decoding,
-    repository::{Loader, Registry, State, Version},
+    repository::{Registry, State},
+    request::preprocess::Decoding,
     telemetry::Metrics,
 };
 use futures_util::future::join_all;
@@ -27,7 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc; // as the server has 
 const CONCURRENCY: [usize; 2] = [1, 64];
 
 /// A server of the digits model, ready, without a socket.
-fn server() -> Envelope {
+fn server() -> HttpService {
     let metrics = Metrics::new().expect("the names are constants");
     let loader = Loader {
         runtime: runtime().expect("ONNX Runtime loads"),
@@ -55,7 +56,7 @@ fn server() -> Envelope {
     )
 }
 
-async fn infer(server: Envelope, encoded: Encoded) {
+async fn infer(server: HttpService, encoded: Encoded) {
     let mut request = Request::post("/v2/models/digits/infer");
     if let Some(length) = encoded.json_length {
         request = request.header(oip::JSON_LENGTH_HEADER, length);

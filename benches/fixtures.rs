@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use decima_server::{config::Device, executor::Runtime, ort_library};
+use decima_server::{
+    config::Device,
+    executor::Runtime,
+    platform::{environment::Environment, ort_library},
+};
 use oip::{Datatype, InferRequest, InferResponse, InputTensor, Parameter, Parameters, Tensor};
 
 /// Pixels of a picture.
@@ -52,7 +56,7 @@ pub fn response(rows: usize) -> InferResponse {
 /// # Errors
 /// It is missing; the message says what to do.
 pub fn library() -> Result<PathBuf, String> {
-    ort_library::find(&|name| std::env::var(name).ok()).map_err(|missing| missing.to_string())
+    ort_library::find(&Environment::of_process()).map_err(|missing| missing.to_string())
 }
 
 /// ONNX Runtime on the CPU.

@@ -5,8 +5,7 @@ use std::{hint::black_box, sync::Arc};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use decima_server::{
     batcher::queue::{Admission, BatchQueue, Entry, Handover, RowBudget, Ticket},
-    schedule::Priority,
-    validate::Group,
+    request::{schedule::Priority, validate::Group},
 };
 
 /// Requests that wait at once.

@@ -16,15 +16,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, Listen, ModelControl},
-    data_plane::DataPlane,
     executor::{Runtime, RuntimeError},
     feedback::{self, Feedback},
     http::{AppState, Listener, Phases, grpc_service, service},
-    ort_library,
-    preprocess::Decoding,
-    repository::{self, Loader, Registry, Repository, RepositoryError},
+    inference::DataPlane,
+    loading::Loader,
+    platform::{
+        environment::Environment,
+        ort_library,
+        workers::{self, Workers},
+    },
+    repository::{self, Registry, Repository, RepositoryError},
+    request::preprocess::Decoding,
     telemetry::{Metrics, Traces},
-    workers::{self, Workers},
 };
 
 /// Longest wait for a collector that does not take the last traces.
@@ -69,7 +73,7 @@ pub enum AppError {
 /// See [`AppError`].
 pub async fn run(
     config: Config,
-    environment: &impl Fn(&str) -> Option<String>,
+    environment: &Environment,
     traces: Option<Traces>,
     workers: Workers,
 ) -> Result<(), AppError> {

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind};
 
 use crate::{
     config::{ALL, Fallback, Flags, Setting},
-    exit::Exit,
+    platform::exit::Exit,
 };
 
 /// Flags that `KServe` and its manifests give to every model server, with or without a value. They tune

@@ -1,16 +1,19 @@
 //! The program `decima-server`: reads what it was told, and serves.
 
-use std::{collections::HashMap, io::Write, path::Path, process::ExitCode};
+use std::{io::Write, path::Path, process::ExitCode};
 
 use decima_server::{
     app::{self, AppError},
     cli,
     config::{Config, Host, Resolved},
     executor,
-    exit::{Exit, TERMINATION_LOG, report_fatal},
-    process,
+    platform::{
+        environment::Environment,
+        exit::{Exit, TERMINATION_LOG, report_fatal},
+        process,
+        workers::Workers,
+    },
     telemetry::{self, Traces},
-    workers::Workers,
 };
 
 #[global_allocator]
@@ -36,11 +39,8 @@ fn start() -> Exit {
             return cli::exit(&error);
         }
     };
-    let environment: HashMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let variable = |name: &str| environment.get(name).cloned();
-    let resolved = match Config::load(&args.flags, &variable, &Host::detect()) {
+    let environment = Environment::of_process();
+    let resolved = match Config::load(&args.flags, &environment, &Host::detect()) {
         Ok(resolved) => resolved,
         Err(error) => {
             eprintln!("{error}");
@@ -51,15 +51,11 @@ fn start() -> Exit {
         let _closed_pipe = writeln!(std::io::stdout(), "{}", resolved.to_toml());
         return Exit::Drained;
     }
-    serve(resolved, &variable, settled)
+    serve(resolved, &environment, settled)
 }
 
 #[expect(clippy::print_stderr, reason = "before logging is set up")]
-fn serve(
-    resolved: Resolved,
-    variable: &impl Fn(&str) -> Option<String>,
-    settled: std::io::Result<()>,
-) -> Exit {
+fn serve(resolved: Resolved, environment: &Environment, settled: std::io::Result<()>) -> Exit {
     if let Err(error) = telemetry::log::init(&resolved.config.log) {
         eprintln!("cannot set up logging: {error}");
         return Exit::Failure;
@@ -76,11 +72,11 @@ fn serve(
     let served = match runtime.and_then(|runtime| Ok((runtime, Workers::start(threads)?))) {
         Ok((runtime, workers)) => {
             let served = runtime.block_on(async {
-                let (traces, warnings) = Traces::from_environment(variable);
+                let (traces, warnings) = Traces::from_environment(environment);
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
-                app::run(resolved.config, variable, traces, workers).await
+                app::run(resolved.config, environment, traces, workers).await
             });
             runtime.shutdown_background(); // what the drain left behind is not waited for
             served

@@ -10,7 +10,7 @@ use super::{
     queue::{BatchQueue, RowBudget},
     wait::join_probe::JoinProbe,
 };
-use crate::workers;
+use crate::platform::workers;
 
 /// The queue of a lane, of requests `P` and instances.
 pub(super) type LaneQueue<P> = BatchQueue<P, Box<Instance>>;

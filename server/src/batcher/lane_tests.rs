@@ -13,7 +13,7 @@ use super::{
     tests::{AddOne, Gated, SHORT, numbers, policy, request, soon},
     *,
 };
-use crate::{executor::RunCost, telemetry::Metrics, workers::Workers};
+use crate::{executor::RunCost, platform::workers::Workers, telemetry::Metrics};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -6,7 +6,7 @@ use super::{
     queue::Entry,
     tuning,
 };
-use crate::workers;
+use crate::platform::workers;
 
 /// A batch that is being formed: the instance that will run it, and the leader's own request. Requests that wait in
 /// the leader's lane may still join.

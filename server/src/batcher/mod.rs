@@ -66,9 +66,8 @@ pub use self::{
 use crate::{
     error::{ErrorCode, ServeError},
     executor::RunCost,
-    schedule::Priority,
+    request::{schedule::Priority, validate::ValidRequest},
     telemetry::ModelMetrics,
-    validate::ValidRequest,
 };
 
 /// The batcher of one model version.

@@ -18,7 +18,7 @@ use std::{
     },
 };
 
-use crate::{schedule::Priority, validate::Group};
+use crate::request::{schedule::Priority, validate::Group};
 
 /// A request in the queue, or about to enter it.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::gather::RequestInputs;
 use crate::{
     error::{ErrorCode, ServeError},
-    validate::{Inputs, Optional},
+    request::validate::{Inputs, Optional},
 };
 
 /// The outputs of one request, in the order of the model's signature.

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::{
     executor::{BatchInput, ExecuteError, Executor, Stop},
-    schedule::Schedule,
+    request::schedule::Schedule,
     telemetry::Metrics,
 };
 

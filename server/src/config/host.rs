@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, path::Path};
 
-use crate::cpu_budget::{self, CpuBudget};
+use crate::platform::cpu_budget::{self, CpuBudget};
 
 /// Where `KServe` mounts the models of an inference service.
 pub(super) const MOUNTED_MODELS: &str = "/mnt/models";

@@ -4,7 +4,7 @@
 //! environment variable, a key of the file and a default meet, in this order. Everything that is wrong is
 //! reported at once, and nothing is guessed: a value that cannot be read is an error, never a default.
 //!
-//! Nothing here reads the environment of the process: it comes in as a function, so that tests pass a map.
+//! Nothing here reads the environment of the process: it comes in as an [`Environment`], so that tests pass their own.
 
 mod error;
 mod file;
@@ -27,6 +27,8 @@ use std::{
 };
 
 use storage::{Location, Settings};
+
+use crate::platform::environment::Environment;
 
 pub use self::{
     error::ConfigError,
@@ -244,13 +246,10 @@ impl Config {
     ///
     /// # Errors
     /// Every problem of the file, or else every problem of all sources together.
-    pub fn load(
-        flags: &Flags,
-        environment: &impl Fn(&str) -> Option<String>,
-        host: &Host,
-    ) -> Result<Resolved, ConfigError> {
+    pub fn load(flags: &Flags, environment: &Environment, host: &Host) -> Result<Resolved, ConfigError> {
         let named = flags.values.get(s::CONFIG.key).and_then(|values| values.last().cloned());
-        let path = named.or_else(|| environment("DECIMA_CONFIG").filter(|path| !path.is_empty()));
+        let path = named
+            .or_else(|| environment.get("DECIMA_CONFIG").filter(|path| !path.is_empty()).map(str::to_owned));
         let file = path.map(|path| File::read(Path::new(&path))).transpose()?;
         Self::resolve(flags, environment, file.as_ref(), host)
     }
@@ -261,7 +260,7 @@ impl Config {
     /// Every problem at once, each with the name that the user gave it by.
     pub fn resolve(
         flags: &Flags,
-        environment: &impl Fn(&str) -> Option<String>,
+        environment: &Environment,
         file: Option<&File>,
         host: &Host,
     ) -> Result<Resolved, ConfigError> {
@@ -280,11 +279,7 @@ impl Config {
     }
 }
 
-fn models<E: Fn(&str) -> Option<String>>(
-    resolver: &mut Resolver<'_, E>,
-    host: &Host,
-    feedback: &Feedback,
-) -> Models {
+fn models(resolver: &mut Resolver<'_>, host: &Host, feedback: &Feedback) -> Models {
     let temporary = resolver.environment("TMPDIR").unwrap_or_else(|| "/tmp".into());
     let cache_dir = (format!("{}/decima-models", temporary.trim_end_matches('/')), None);
     let poll_interval = resolver.value(s::POLL_INTERVAL, value::duration);
@@ -305,7 +300,7 @@ fn models<E: Fn(&str) -> Option<String>>(
 }
 
 /// Keys that lie about in the environment are no concern of a server that reads folders only.
-fn store<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, needed: bool) -> Settings {
+fn store(resolver: &mut Resolver<'_>, needed: bool) -> Settings {
     let given = Settings::from_env(&|name| resolver.environment(name).filter(|_| needed));
     let settings = given.unwrap_or_else(|error| {
         resolver.problem(error.to_string());
@@ -314,7 +309,7 @@ fn store<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, needed: 
     Settings { deadline: resolver.value(s::DOWNLOAD_TIMEOUT, value::positive_duration), ..settings }
 }
 
-fn http<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Http {
+fn http(resolver: &mut Resolver<'_>) -> Http {
     let listen = match resolver.environment("INFERENCE_SERVICE_NAME") {
         Some(_) => ("ready".into(), Some("INFERENCE_SERVICE_NAME is set".into())),
         None => ("early".into(), None),
@@ -337,7 +332,7 @@ fn http<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Http {
     }
 }
 
-fn execution<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &Host) -> Execution {
+fn execution(resolver: &mut Resolver<'_>, host: &Host) -> Execution {
     let threads = (host.cpu_budget.threads.to_string(), Some(host.cpu_budget.reason.clone()));
     Execution {
         device: resolver.value(s::DEVICE, str::parse),
@@ -348,7 +343,7 @@ fn execution<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host
     }
 }
 
-fn feedback<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Feedback {
+fn feedback(resolver: &mut Resolver<'_>) -> Feedback {
     let place = |text: &str| text.parse().map_err(|error: storage::StorageError| error.to_string());
     Feedback {
         place: resolver.find(s::FEEDBACK, place),
@@ -357,7 +352,7 @@ fn feedback<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Fe
     }
 }
 
-fn drain<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Drain {
+fn drain(resolver: &mut Resolver<'_>) -> Drain {
     let timeout = resolver.value(s::DRAIN_TIMEOUT, value::duration);
     let delay = match resolver.environment("KUBERNETES_SERVICE_HOST") {
         Some(_) => (format!("{}ms", (timeout / 5).as_millis()), Some("in a Kubernetes pod".into())),
@@ -373,7 +368,7 @@ fn drain<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>) -> Drain
     Drain { timeout, delay }
 }
 
-fn log<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &Host) -> Log {
+fn log(resolver: &mut Resolver<'_>, host: &Host) -> Log {
     let (format, reason) = if host.terminal { ("text", "on a terminal") } else { ("json", "no terminal") };
     Log {
         format: resolver.value_or(s::LOG_FORMAT, (format.into(), Some(reason.into())), str::parse),

@@ -34,10 +34,7 @@ enum Said {
     Model(Given),
 }
 
-pub(super) fn resolve<E: Fn(&str) -> Option<String>>(
-    resolver: &mut Resolver<'_, E>,
-    host: &Host,
-) -> Vec<Place> {
+pub(super) fn resolve(resolver: &mut Resolver<'_>, host: &Host) -> Vec<Place> {
     let name = resolver.find(s::MODEL_NAME, value::model_name);
     match said(resolver, host) {
         Said::Model(given) => model(resolver, given, name),
@@ -45,15 +42,11 @@ pub(super) fn resolve<E: Fn(&str) -> Option<String>>(
     }
 }
 
-fn locate<E: Fn(&str) -> Option<String>>(
-    resolver: &mut Resolver<'_, E>,
-    origin: &str,
-    uri: &str,
-) -> Option<Location> {
+fn locate(resolver: &mut Resolver<'_>, origin: &str, uri: &str) -> Option<Location> {
     uri.parse().inspect_err(|error| resolver.problem(format!("{origin}: {error}"))).ok()
 }
 
-fn said<E: Fn(&str) -> Option<String>>(resolver: &mut Resolver<'_, E>, host: &Host) -> Said {
+fn said(resolver: &mut Resolver<'_>, host: &Host) -> Said {
     for layer in Layer::ALL {
         let model = resolver.at(layer, s::MODEL_DIR);
         let repositories = match (layer, &model) {
@@ -91,11 +84,7 @@ fn mounted(given: Given, host: &Host) -> Given {
     given
 }
 
-fn model<E: Fn(&str) -> Option<String>>(
-    resolver: &mut Resolver<'_, E>,
-    given: Given,
-    name: Option<String>,
-) -> Vec<Place> {
+fn model(resolver: &mut Resolver<'_>, given: Given, name: Option<String>) -> Vec<Place> {
     let uri = given.texts.into_iter().next_back().unwrap_or_default();
     resolver.settle(s::MODEL_DIR, vec![uri.clone()], given.origin.clone());
     let Some(name) = name else {
@@ -106,11 +95,7 @@ fn model<E: Fn(&str) -> Option<String>>(
     location.map(|location| Place::Model { location, name }).into_iter().collect()
 }
 
-fn repositories<E: Fn(&str) -> Option<String>>(
-    resolver: &mut Resolver<'_, E>,
-    given: Given,
-    name: Option<String>,
-) -> Vec<Place> {
+fn repositories(resolver: &mut Resolver<'_>, given: Given, name: Option<String>) -> Vec<Place> {
     let uris: Vec<String> = if s::MODEL_REPOSITORY.environment.contains(&given.origin.as_str()) {
         given.texts.iter().flat_map(|text| text.split(',')).map(|uri| uri.trim().to_owned()).collect()
     } else {

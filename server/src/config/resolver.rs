@@ -6,6 +6,7 @@ use super::{
     file::File,
     setting::{Fallback, Setting},
 };
+use crate::platform::environment::Environment;
 
 /// A setting with its text and where that came from.
 #[derive(Debug, Clone)]
@@ -39,22 +40,22 @@ pub(super) struct Given {
 }
 
 /// What there is to resolve.
-pub(super) struct Sources<'a, E> {
+pub(super) struct Sources<'a> {
     pub(super) flags: &'a Flags,
-    pub(super) environment: &'a E,
+    pub(super) environment: &'a Environment,
     pub(super) file: Option<&'a File>,
 }
 
 /// Reads settings one by one, and gathers what is wrong with them.
-pub(super) struct Resolver<'a, E> {
-    sources: Sources<'a, E>,
+pub(super) struct Resolver<'a> {
+    sources: Sources<'a>,
     problems: Vec<String>,
     warnings: Vec<String>,
     settled: Vec<Settled>,
 }
 
-impl<'a, E: Fn(&str) -> Option<String>> Resolver<'a, E> {
-    pub(super) fn new(sources: Sources<'a, E>) -> Self {
+impl<'a> Resolver<'a> {
+    pub(super) fn new(sources: Sources<'a>) -> Self {
         let warn = |flag| format!("--{flag} is a flag of KServe's own servers and has no effect here");
         let warnings = sources.flags.foreign.iter().map(warn).collect();
         Self { sources, problems: Vec::new(), warnings, settled: Vec::new() }
@@ -80,7 +81,7 @@ impl<'a, E: Fn(&str) -> Option<String>> Resolver<'a, E> {
 
     /// A variable of the environment; an empty one counts as unset, as Kubernetes manifests use it.
     pub(super) fn environment(&self, name: &str) -> Option<String> {
-        (self.sources.environment)(name).filter(|text| !text.is_empty())
+        self.sources.environment.get(name).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
     /// What stands in one layer for a setting.

@@ -1,10 +1,13 @@
 //! Sources against sources, as tables: every test gives flags, an environment and a file, and looks at what
 //! comes out.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use super::{setting::belongs_in_file, *};
-use crate::{cli::Args, cpu_budget::CpuBudget};
+use crate::{
+    cli::Args,
+    platform::{cpu_budget::CpuBudget, environment::Environment},
+};
 
 /// A machine with two processors, no terminal and nothing mounted.
 fn host() -> Host {
@@ -23,9 +26,8 @@ fn resolve_on(
     file: &str,
 ) -> Result<Resolved, ConfigError> {
     let args = Args::parse(std::iter::once("decima-server").chain(line.iter().copied())).unwrap();
-    let variables: BTreeMap<&str, &str> = variables.iter().copied().collect();
     let file = File::parse(Path::new("decima.toml"), file)?;
-    let environment = |name: &str| variables.get(name).map(|text| (*text).to_owned());
+    let environment = variables.iter().copied().collect();
     Config::resolve(&args.flags, &environment, Some(&file), host)
 }
 
@@ -197,14 +199,13 @@ fn the_file_is_named_by_flag_or_environment() {
     std::fs::write(&path, "http_port = 7").unwrap();
     let path = path.to_str().unwrap().to_owned();
     let flags = Args::parse(["decima-server", "--config", &path]).unwrap().flags;
-    let by_flag = Config::load(&flags, &|_| None, &host()).unwrap();
-    let environment = |name: &str| (name == "DECIMA_CONFIG").then(|| path.clone());
-    let by_variable = Config::load(&Flags::default(), &environment, &host()).unwrap();
+    let by_flag = Config::load(&flags, &Environment::default(), &host()).unwrap();
+    let naming = |path: &str| [("DECIMA_CONFIG", path)].into_iter().collect();
+    let by_variable = Config::load(&Flags::default(), &naming(&path), &host()).unwrap();
     assert_eq!(by_flag.config.http.address.port(), 7);
     assert_eq!(by_flag.config, by_variable.config);
 
-    let missing = |name: &str| (name == "DECIMA_CONFIG").then(|| "/nowhere.toml".to_owned());
-    let error = Config::load(&Flags::default(), &missing, &host()).unwrap_err();
+    let error = Config::load(&Flags::default(), &naming("/nowhere.toml"), &host()).unwrap_err();
     assert!(error.to_string().contains("cannot read the configuration file /nowhere.toml"), "{error}");
 }
 

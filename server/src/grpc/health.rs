@@ -9,7 +9,7 @@ use tonic_health::pb::{
 };
 
 use super::SERVICE;
-use crate::data_plane::DataPlane;
+use crate::inference::DataPlane;
 
 /// Answers for the server as a whole and for the protocol's service, which are ready together.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use tonic::codec::CompressionEncoding;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::{v1, v1alpha};
 
-use crate::data_plane::DataPlane;
+use crate::inference::DataPlane;
 use health::Health;
 
 pub use model_infer::{ModelInfer, Reply};

@@ -203,7 +203,7 @@ mod tests {
     use tonic::Code;
 
     use super::*;
-    use crate::{data_plane::DataPlane, repository::Registry, telemetry::Metrics};
+    use crate::{inference::DataPlane, repository::Registry, telemetry::Metrics};
 
     const MOST: usize = 100;
 

@@ -24,10 +24,10 @@ use super::{
     stream,
 };
 use crate::{
-    data_plane::{Call, DataPlane, Inference},
     error::{ErrorCode, ServeError},
+    inference::{Call, DataPlane, Inference},
+    platform::workers,
     telemetry::{Protocol, Stage},
-    workers,
 };
 
 /// The protocol's service over the data plane.

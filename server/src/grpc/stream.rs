@@ -13,7 +13,7 @@ use oip::grpc::messages::{
 };
 use tonic::{Status, Streaming, metadata::MetadataMap};
 
-use crate::{data_plane::DataPlane, error::ServeError};
+use crate::{error::ServeError, inference::DataPlane};
 
 /// Requests of one stream that are answered at the same time; the next ones wait on the client's side.
 const STREAM_REQUESTS: usize = 64;

@@ -1,37 +1,21 @@
 //! The protocol over HTTP: routes, and what every request passes through; gRPC calls among them.
 
 mod body;
-mod call;
-mod cors;
-mod docs;
-mod envelope;
-mod feedback;
-mod health;
-mod hushed;
-mod infer;
-mod listener;
-mod models;
-mod openapi;
-mod picture;
+mod connection;
+mod handlers;
+mod middleware;
 mod pieces;
 mod reply;
-mod repository;
 mod routes;
-mod shape;
-mod socket;
-mod timer;
-mod trace;
-mod ui;
-mod unread;
-mod v1;
+mod service;
 
 use std::{sync::Arc, time::Duration};
 
-pub use envelope::Envelope;
-pub use listener::{Listener, Phases};
+pub use connection::listener::{Listener, Phases};
 use routes::Routes;
+pub use service::HttpService;
 
-use crate::{config::CorsOrigins, data_plane::DataPlane, telemetry::Traces};
+use crate::{config::CorsOrigins, inference::DataPlane, telemetry::Traces};
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -49,11 +33,11 @@ pub struct AppState {
 }
 
 /// Every path of the server, and every gRPC call; pages of `cors` may ask from a browser.
-pub fn service(state: AppState, cors: Option<&CorsOrigins>) -> Envelope {
-    Envelope::new(Routes::all(state), cors)
+pub fn service(state: AppState, cors: Option<&CorsOrigins>) -> HttpService {
+    HttpService::new(Routes::all(state), cors)
 }
 
 /// gRPC calls and nothing else.
-pub fn grpc_service(state: AppState) -> Envelope {
-    Envelope::new(Routes::calls(state), None)
+pub fn grpc_service(state: AppState) -> HttpService {
+    HttpService::new(Routes::calls(state), None)
 }

@@ -14,11 +14,14 @@ use tower::{Service as _, ServiceBuilder, util::MapRequestLayer};
 use tower_http::{CompressionLevel, compression::CompressionLayer, decompression::RequestDecompressionLayer};
 
 use super::{
-    AppState, docs, feedback, health,
-    infer::{self, Target},
-    models, openapi, repository,
-    timer::Awaited,
-    trace, ui, v1,
+    AppState,
+    connection::timer::BodyTimeout,
+    handlers::{
+        docs, feedback, health,
+        infer::{self, Target},
+        models, openapi, repository, ui, v1,
+    },
+    middleware::trace,
 };
 use crate::{
     error::{ErrorCode, ServeError},
@@ -67,7 +70,7 @@ impl Routes {
         let body = mem::take(request.body_mut());
         let is_direct = self.state.traces.is_none() && *request.method() == Method::POST;
         if is_direct && request.uri().path() == MODEL_INFER {
-            let body = Awaited::new(body, self.state.body_read_timeout);
+            let body = BodyTimeout::new(body, self.state.body_read_timeout);
             return self.model_infer.answer(request.headers(), body).await.map(Body::new);
         }
         if is_direct
@@ -99,7 +102,7 @@ fn grpc_calls(state: &AppState, model_infer: grpc::ModelInfer) -> Router {
     // A stream may be idle for as long as it likes; a single message must arrive.
     let patience = state.body_read_timeout;
     let awaited = MapRequestLayer::new(move |request: Request<Body>| {
-        request.map(|body| Body::new(Awaited::new(body, patience)))
+        request.map(|body| Body::new(BodyTimeout::new(body, patience)))
     });
     Router::new()
         .route_service("/inference.GRPCInferenceService/{call}", inference.clone())

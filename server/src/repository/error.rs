@@ -4,7 +4,7 @@ use storage::StorageError;
 
 use crate::{
     error::{ErrorCode, ServeError},
-    executor::RuntimeError,
+    loading::LoadError,
 };
 
 /// Why models cannot be served.
@@ -20,13 +20,13 @@ pub enum RepositoryError {
     /// There is no model in it.
     #[error(
         "{location}: no model found: expected <model>/<version>/model.onnx, or one model as <version>/model.onnx, \
-         model.onnx or a single .onnx file{}", passed_over.iter().map(|line| format!("; {line}")).collect::<Vec<_>>().concat()
+         model.onnx or a single .onnx file{}", skipped.iter().map(|line| format!("; {line}")).collect::<Vec<_>>().concat()
     )]
     Empty {
         /// The place.
         location: String,
         /// What looks like a model in it, and why it is none.
-        passed_over: Vec<String>,
+        skipped: Vec<String>,
     },
     /// `--model-dir` has more than one model.
     #[error("{location}: there are several models ({found}), none can be '{name}': use --model-repository")]
@@ -133,29 +133,4 @@ impl Faults {
     pub(super) fn are_none(&self) -> bool {
         self.places.is_empty() && self.models.is_empty()
     }
-}
-
-/// Why a model cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file cannot be read.
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    /// A fault of this server.
-    #[error("loading panicked")]
-    Panicked,
-    /// ONNX Runtime refuses it.
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-    /// The configuration does not fit the graph.
-    #[error("config.toml: {0}")]
-    Config(String),
-    /// The file is not the one that the configuration names.
-    #[error("config.toml: sha256 is {expected}, the file's is {actual}: the file was changed or replaced")]
-    Digest {
-        /// What the configuration says.
-        expected: String,
-        /// What the file has.
-        actual: String,
-    },
 }

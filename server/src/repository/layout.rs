@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::passed_over::{self, PassedOver};
+use super::skipped::{self, Skipped};
 
 /// Version of a model that has no version folder.
 const ONLY_VERSION: &str = "1";
@@ -28,7 +28,7 @@ pub(super) struct Layout {
     /// The models.
     pub(super) models: Vec<FoundModel>,
     /// What looks like a model and is none, ordered by folder.
-    pub(super) passed_over: Vec<PassedOver>,
+    pub(super) skipped: Vec<Skipped>,
 }
 
 /// A model as its files lie in a place.
@@ -72,8 +72,8 @@ pub(super) fn discover(keys: &[&str], names: &FileNames) -> Layout {
     let versions: Vec<(Vec<&str>, FoundVersion)> =
         tree.folders.keys().filter_map(|path| Some((path.clone(), tree.version_in(path)?))).collect();
     let models = models(versions);
-    let passed_over = passed_over::find(&tree, &models);
-    Layout { models, passed_over }
+    let skipped = skipped::find(&tree, &models);
+    Layout { models, skipped }
 }
 
 fn models(versions: Vec<(Vec<&str>, FoundVersion)>) -> Vec<FoundModel> {

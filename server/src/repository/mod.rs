@@ -1,31 +1,20 @@
-//! The model repository: finding models, bringing them here, loading them, and which of them answer.
+//! The model repository: finding models, bringing them here, and which of them answer.
 
-mod check_rows;
+mod cache_holds;
 mod control;
-mod describe;
 mod error;
-mod instances;
-mod kept;
 mod layout;
-mod load;
-mod look;
-mod model_file;
+mod log_once;
 mod naming;
-mod passed_over;
-mod plan;
 mod registry;
-mod said;
-mod served;
-mod sessions;
+mod scan;
+mod skipped;
 mod source;
 mod sync;
-mod time_limit;
-mod triton;
+mod triton_config;
 mod version;
 
 pub use control::{Commands, Control, control};
-pub use error::{LoadError, RepositoryError};
-pub use load::{Loader, Version};
+pub use error::RepositoryError;
 pub use registry::{Registry, State};
-pub use served::ServedModel;
 pub use sync::Repository;

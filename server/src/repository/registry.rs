@@ -9,8 +9,9 @@ use arc_swap::ArcSwap;
 use oip::{IndexEntry, ModelState};
 use tokio::sync::watch;
 
-use super::{served::ServedModel, version};
+use super::version;
 use crate::error::{ErrorCode, ServeError};
+use crate::loading::ServedModel;
 
 /// How far a version of a model is.
 #[derive(Clone, Debug)]

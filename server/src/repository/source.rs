@@ -14,8 +14,8 @@ use super::{
         CONFIG_FILE, EXAMPLE_FILE, FileNames, FoundModel, Layout, TRITON_CONFIG_FILE, discover, key_in,
     },
     naming::Naming,
-    passed_over::{PassedOver, Reason},
-    triton, version,
+    skipped::{Reason, Skipped},
+    triton_config, version,
 };
 use crate::{config::Place, model::ModelConfig};
 
@@ -98,7 +98,7 @@ pub(super) struct Found {
     pub(super) candidates: Vec<Candidate>,
     pub(super) broken: Vec<Broken>,
     /// What looks like a model and is none.
-    pub(super) passed_over: Vec<PassedOver>,
+    pub(super) skipped: Vec<Skipped>,
     /// What people should know, a line each.
     pub(super) warnings: Vec<String>,
     /// Whether there is a model, also one that was not asked for.
@@ -175,7 +175,7 @@ impl Source {
         let named = |config: &ReadConfig| config.as_ref().ok()?.default_model_filename.clone();
         let names: FileNames =
             configs.iter().filter_map(|(folder, config)| Some((folder.clone(), named(config)?))).collect();
-        let Layout { models, mut passed_over } = discover(&keys, &names);
+        let Layout { models, mut skipped } = discover(&keys, &names);
         self.check_is_one(&models)?;
         let mut warnings: Vec<String> = self.naming.settle(&models, &keys, only).into_iter().collect();
         let has_models = !models.is_empty();
@@ -196,7 +196,7 @@ impl Source {
             }
         }
         // What a configuration is wrong about is no folder to pass over, but a model that is broken.
-        passed_over.retain(|passed| {
+        skipped.retain(|passed| {
             let name = self.name_of(passed.model());
             let error = match configs.remove(passed.model()) {
                 Some(Err(fault)) if passed.reason.is_of_names() => fault.of(&name),
@@ -210,7 +210,7 @@ impl Source {
             }
             served.contains(passed.model())
         });
-        for passed in passed_over.iter().filter(|passed| passed.reason.is_of_names()) {
+        for passed in skipped.iter().filter(|passed| passed.reason.is_of_names()) {
             let name = self.name_of(passed.model());
             warnings.extend(self.triton_config(passed.model(), &name, &listing.objects).await);
         }
@@ -219,18 +219,18 @@ impl Source {
             if folder.key == LOST_AND_FOUND {
                 tracing::debug!(place = %self.location(), "folder '{LOST_AND_FOUND}' {reason}");
             } else {
-                passed_over.push(PassedOver { folder: folder.key, reason });
+                skipped.push(Skipped { folder: folder.key, reason });
             }
         }
-        Ok(Found { passed_over, warnings, ..found })
+        Ok(Found { skipped, warnings, ..found })
     }
 
     /// The reason why a folder that a client asks for by its name is not served.
     pub(super) fn reason_against(&self, name: &str, found: &Found) -> Option<String> {
-        let is_it = |passed: &&PassedOver| {
+        let is_it = |passed: &&Skipped| {
             passed.model() == name || (!found.has_models && self.naming.given() == Some(name))
         };
-        found.passed_over.iter().find(is_it).map(ToString::to_string)
+        found.skipped.iter().find(is_it).map(ToString::to_string)
     }
 
     fn check_is_one(&self, models: &[FoundModel]) -> Result<(), RepositoryError> {
@@ -305,9 +305,9 @@ impl Source {
             return said.clone();
         }
         let said = match self.store.read(&key, MAX_TRITON_CONFIG_BYTES).await {
-            Ok(text) => triton::advice(&String::from_utf8_lossy(&text)),
+            Ok(text) => triton_config::advice(&String::from_utf8_lossy(&text)),
             Err(error) if error.is_transient() => return None,
-            Err(_) => Some(triton::UNREAD.to_owned()),
+            Err(_) => Some(triton_config::UNREAD.to_owned()),
         };
         let said = said.map(|advice| {
             format!("model '{model}': {TRITON_CONFIG_FILE} is Triton's and has no effect here: {advice}")
@@ -330,6 +330,6 @@ fn newest(model: &FoundModel) -> String {
     newest.cloned().unwrap_or_default()
 }
 
-fn version_of(passed: &PassedOver) -> String {
+fn version_of(passed: &Skipped) -> String {
     passed.folder.split('/').nth(1).unwrap_or("1").to_owned()
 }

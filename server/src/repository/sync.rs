@@ -12,19 +12,19 @@ use storage::{Cache, Held};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
+    cache_holds::CacheHolds,
     control::{Command, Commands, Verb},
-    error::{Faults, LoadError, RepositoryError},
-    kept::Kept,
-    load::{Loader, Version},
-    look::{Key, Sight},
+    error::{Faults, RepositoryError},
+    log_once::LoggedOnce,
     registry::{Registry, State},
-    said::Said,
+    scan::{Key, Scan},
     source::{Broken, Candidate, Source},
 };
 use crate::{
     config::Models,
     error::{ErrorCode, ServeError},
-    process,
+    loading::{LoadError, Loader, Version},
+    platform::process,
 };
 
 /// Pauses between attempts to reach a store at start-up.
@@ -46,14 +46,14 @@ enum Occasion {
 #[derive(Debug)]
 pub struct Repository {
     sources: Vec<Source>,
-    kept: Kept,
+    kept: CacheHolds,
     loader: Arc<Loader>,
     registry: Arc<Registry>,
     /// What was tried last for each version, and whether it loaded.
     tried: BTreeMap<Key, (Candidate, bool)>,
     /// Models that stay out of service until a client asks for them.
     unloaded: BTreeSet<String>,
-    said: Said,
+    said: LoggedOnce,
     /// Whether every place could be looked through, the last time.
     knows_all: bool,
     settings: Models,
@@ -68,13 +68,13 @@ impl Repository {
         let open = |place: &crate::config::Place| Source::open(place.clone(), &models.store);
         let sources: Vec<Source> = models.places.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self {
-            kept: Kept::new(Cache::new(&models.cache_dir), sources.iter().any(Source::is_remote)),
+            kept: CacheHolds::new(Cache::new(&models.cache_dir), sources.iter().any(Source::is_remote)),
             sources,
             loader: Arc::new(loader),
             registry,
             tried: BTreeMap::new(),
             unloaded: BTreeSet::new(),
-            said: Said::default(),
+            said: LoggedOnce::default(),
             knows_all: false,
             settings: models.clone(),
         })
@@ -162,7 +162,7 @@ impl Repository {
     }
 
     async fn load_model(&mut self, name: &str) -> Result<(), ServeError> {
-        let mut sight = Sight::of(&mut self.sources, Some(name)).await;
+        let mut sight = Scan::of(&mut self.sources, Some(name)).await;
         if let Some(error) = sight.unread.first() {
             tracing::error!(%error, model = name, "cannot load");
             return Err(error.for_clients());
@@ -203,12 +203,12 @@ impl Repository {
     /// Brings what is served in step with what the places hold. Where errors end the server, nothing is loaded after
     /// the first of them.
     async fn sync(&mut self, occasion: Occasion) -> Faults {
-        let sight = Sight::of(&mut self.sources, None).await;
+        let sight = Scan::of(&mut self.sources, None).await;
         self.knows_all = sight.unread.is_empty();
         if self.knows_all {
             self.forget_those_who_left(&sight);
         }
-        let Sight { mut candidates, broken, unread, warnings, .. } = sight;
+        let Scan { mut candidates, broken, unread, warnings, .. } = sight;
         self.said.warnings(warnings);
         let mut faults = Faults { places: unread, models: Vec::new() };
         let is_start = occasion == Occasion::Start;
@@ -234,7 +234,7 @@ impl Repository {
     }
 
     /// Takes models out of service that no place has any more.
-    fn forget_those_who_left(&mut self, sight: &Sight) {
+    fn forget_those_who_left(&mut self, sight: &Scan) {
         for name in self.registry.names() {
             if !sight.has(&name) {
                 self.remove(&name, |_| true);

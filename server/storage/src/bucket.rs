@@ -7,11 +7,13 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use crate::fault::{Asked, fault, status};
-use crate::location::Bucket;
-use crate::object::Object;
-use crate::settings::Settings;
-use crate::{Result, StorageError, client};
+use crate::{
+    Result, StorageError, client,
+    fault::{Asked, fault, status},
+    location::Bucket,
+    object::Object,
+    settings::Settings,
+};
 
 /// The metadata field in which a published object carries its SHA-256 in hexadecimal.
 const SHA256_FIELD: &str = "sha256";

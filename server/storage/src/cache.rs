@@ -8,10 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
-use crate::download::{self, PART, Placed};
-use crate::object::Object;
-use crate::transfer::hex;
-use crate::{Result, StorageError, Store};
+use crate::{
+    Result, StorageError, Store,
+    download::{self, PART, Placed},
+    object::Object,
+    transfer::hex,
+};
 
 /// What the names of subfolders begin with, before 32 hexadecimal digits: nothing else is ever removed.
 const ENTRY: &str = "model-";

@@ -21,9 +21,11 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::location::Bucket;
-use crate::settings::{Addressing, Credentials, Settings, with_scheme};
-use crate::{Result, StorageError};
+use crate::{
+    Result, StorageError,
+    location::Bucket,
+    settings::{Addressing, Credentials, Settings, with_scheme},
+};
 
 /// The first pause between tries of a request; the SDK doubles it and adds jitter.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);

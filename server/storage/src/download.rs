@@ -8,9 +8,12 @@ use std::path::{Component, Path, PathBuf};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tempfile::TempDir;
 
-use crate::bucket::BucketClient;
-use crate::object::{Fetched, Object};
-use crate::{Result, StorageError, transfer};
+use crate::{
+    Result, StorageError,
+    bucket::BucketClient,
+    object::{Fetched, Object},
+    transfer,
+};
 
 /// What the names of temporary folders begin with.
 pub(crate) const PART: &str = ".part-";

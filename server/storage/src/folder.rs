@@ -12,10 +12,12 @@ use tempfile::TempDir;
 use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::download::{self, Placed};
-use crate::object::{Fetched, Listing, Object, Unreadable};
-use crate::transfer::hex;
-use crate::{Result, StorageError};
+use crate::{
+    Result, StorageError,
+    download::{self, Placed},
+    object::{Fetched, Listing, Object, Unreadable},
+    transfer::hex,
+};
 
 /// Folders below folders that are looked into: more than any model repository has, and an end for links in
 /// circles.

@@ -5,9 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::bucket::BucketClient;
-use crate::transfer::hex;
-use crate::{Result, StorageError};
+use crate::{Result, StorageError, bucket::BucketClient, transfer::hex};
 
 /// Writes one object.
 pub(crate) async fn file(client: &BucketClient, key: &str, content: Bytes) -> Result<()> {

@@ -8,9 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::bucket::BucketClient;
-use crate::object::{Fetched, Listing, Object};
-use crate::{Location, Result, Settings, StorageError, download, folder, publish, transfer};
+use crate::{
+    Location, Result, Settings, StorageError,
+    bucket::BucketClient,
+    download, folder,
+    object::{Fetched, Listing, Object},
+    publish, transfer,
+};
 
 /// How often a download starts over because an object changed after it was listed.
 const FRESH_LISTINGS: usize = 3;

@@ -9,10 +9,12 @@ use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
-use crate::bucket::{BucketClient, published_sha256};
-use crate::fault::innermost;
-use crate::object::Object;
-use crate::{Result, StorageError};
+use crate::{
+    Result, StorageError,
+    bucket::{BucketClient, published_sha256},
+    fault::innermost,
+    object::Object,
+};
 
 /// The pause after the first cut; it doubles with each further one, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);

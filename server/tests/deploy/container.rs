@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use decima_server::{
     cli::Args,
     config::{Config, Host, Resolved},
+    platform::environment::Environment,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -123,10 +124,10 @@ impl Container {
     }
 
     /// The settings that the server makes of the arguments and the environment.
-    pub(crate) fn resolve(&self, variable: &impl Fn(&str) -> Option<String>) -> Resolved {
+    pub(crate) fn resolve(&self, environment: &Environment) -> Resolved {
         let line = std::iter::once("decima-server").chain(self.args.iter().map(String::as_str));
         let args = Args::parse(line).unwrap_or_else(|error| panic!("{:?}: {error}", self.args));
-        Config::load(&args.flags, variable, &Host::detect()).unwrap_or_else(|error| panic!("{error}"))
+        Config::load(&args.flags, environment, &Host::detect()).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The probes that it has.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use decima_server::{
     cli::Args,
     config::{Config, Host},
-    ort_library,
+    platform::ort_library,
 };
 use parse_dockerfile::{Command, Instruction, Source};
 
@@ -179,8 +179,8 @@ fn onnx_runtime_comes_by_the_projects_own_pins() {
 #[test]
 fn the_library_has_the_name_and_the_switch_that_the_image_uses() {
     // A folder that scripts/setup made, as in the image; what ORT_DYLIB_PATH names may be laid out otherwise.
-    let variable = |name: &str| std::env::var(name).ok().filter(|_| name != "ORT_DYLIB_PATH");
-    let library = ort_library::find(&variable).unwrap_or_else(|error| panic!("{error}"));
+    let environment = std::env::vars().filter(|(name, _)| name != "ORT_DYLIB_PATH").collect();
+    let library = ort_library::find(&environment).unwrap_or_else(|error| panic!("{error}"));
     let named = library.with_file_name("libonnxruntime.so");
     assert_eq!(fs::canonicalize(named).unwrap(), fs::canonicalize(&library).unwrap());
     let content = fs::read(&library).unwrap();
@@ -207,9 +207,9 @@ fn the_entry_point_and_the_ports_are_the_servers() {
     let [entrypoint] = &last.entrypoints[..] else { panic!("{PATH}: {:?}", last.entrypoints) };
     assert_eq!(entrypoint[0], binary.target);
     let args = Args::parse(entrypoint).unwrap_or_else(|error| panic!("{error}"));
-    let variable = |name: &str| last.environment.get(name).cloned();
+    let environment = last.environment.clone().into_iter().collect();
     let resolved =
-        Config::load(&args.flags, &variable, &Host::detect()).unwrap_or_else(|error| panic!("{error}"));
+        Config::load(&args.flags, &environment, &Host::detect()).unwrap_or_else(|error| panic!("{error}"));
     let http = &resolved.config.http;
     assert_eq!(last.ports, [http.address.port(), http.grpc_address.unwrap().port()]);
 }

@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStderr, Command, Stdio},
 };
 
-use decima_server::ort_library;
+use decima_server::platform::{environment::Environment, ort_library};
 use oip::grpc::{client::GrpcInferenceServiceClient, messages::ModelReadyRequest};
 use serde_json::Value;
 use tonic::transport::Endpoint;
@@ -26,8 +26,7 @@ impl Program {
     /// Starts the server with these arguments and this environment alone, on a free loopback port, and
     /// waits until it says that it is ready.
     pub(crate) fn start(args: &[String], environment: &BTreeMap<String, String>) -> Self {
-        let library =
-            ort_library::find(&|name| std::env::var(name).ok()).unwrap_or_else(|error| panic!("{error}"));
+        let library = ort_library::find(&Environment::of_process()).unwrap_or_else(|error| panic!("{error}"));
         let mut child = Command::new(env!("CARGO_BIN_EXE_decima-server"))
             .args(args)
             .env_clear()

@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, thread, time::Duration};
 
-use decima_server::ort_library;
+use decima_server::platform::{environment::Environment, ort_library};
 use oip::Datatype;
 
 use crate::{
@@ -58,8 +58,7 @@ fn an_early_socket_is_live_at_once_and_ready_when_the_models_are() {
 #[test]
 fn nothing_is_written_into_the_home_directory() {
     let home = tempfile::tempdir().unwrap();
-    let library =
-        ort_library::find(&|name| std::env::var(name).ok()).unwrap_or_else(|error| panic!("{error}"));
+    let library = ort_library::find(&Environment::of_process()).unwrap_or_else(|error| panic!("{error}"));
     let server = ServerBuilder::new()
         .model("m", "1", &models::identity(Datatype::Fp32))
         .envs([("HOME", home.path().as_os_str()), ("ORT_DYLIB_PATH", library.as_os_str())])

@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt,
 };
 
-use decima_server::ort_library;
+use decima_server::platform::{environment::Environment, ort_library};
 use oip::Datatype;
 
 use crate::{
@@ -98,7 +98,7 @@ fn triton_s_configuration_is_named_once_with_what_says_the_same_here() {
 #[test]
 fn folders_that_may_not_be_read_are_passed_over() {
     let program = tempfile::tempdir().unwrap();
-    let library = ort_library::find(&|name| std::env::var(name).ok()).unwrap();
+    let library = ort_library::find(&Environment::of_process()).unwrap();
     let server = ServerBuilder::new()
         .model("m", "1", &good())
         .model("closed", "1", &good())

@@ -6,13 +6,14 @@ use std::{
 };
 
 /// The modules of the server, lowest floor first; a module may name those of its own line and above.
-const FLOORS: [&[&str]; 10] = [
-    &["error", "cpu_budget", "exit", "ort_library", "process", "workers"],
+const FLOORS: [&[&str]; 11] = [
+    &["error", "platform"],
     &["config", "model"],
-    &["classify", "cli", "feedback", "schedule", "telemetry", "validate", "preprocess", "executor"],
+    &["cli", "executor", "feedback", "request", "telemetry"],
     &["batcher"],
+    &["loading"],
     &["repository"],
-    &["data_plane"],
+    &["inference"],
     &["grpc"],
     &["http"],
     &["app"],
@@ -49,7 +50,7 @@ const FENCED: [(&str, &[&str]); 6] = [
     ("tonic::", &["grpc/"]),
     ("prometheus::", &["telemetry/metrics"]),
     ("aws_", &[]),
-    ("unsafe", &["process.rs", "executor/strings.rs"]),
+    ("unsafe", &["platform/process.rs", "executor/strings.rs"]),
 ];
 
 /// Longer files hide things.

@@ -29,7 +29,8 @@ fn number(variable: &str, default: u64) -> u64 {
 fn environment() -> &'static Environment {
     static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
     ENVIRONMENT.get_or_init(|| {
-        let library = decima_server::ort_library::find(&|name| env::var(name).ok()).unwrap();
+        let variables = decima_server::platform::environment::Environment::of_process();
+        let library = decima_server::platform::ort_library::find(&variables).unwrap();
         ort::init_from(library).unwrap().build().unwrap()
     })
 }

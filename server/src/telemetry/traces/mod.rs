@@ -17,6 +17,8 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 pub use parent::parent;
 use settings::Settings;
 
+use crate::platform::environment::Environment;
+
 /// Makes spans, and brings them to the collector in the background.
 #[derive(Clone, Debug)]
 pub struct Traces {
@@ -28,9 +30,9 @@ impl Traces {
     /// Reads the variables of OpenTelemetry; `None` where no collector is named, or one that cannot be
     /// spoken to. The second part has a line for each value that is not understood. To be called inside the
     /// runtime that is to speak to the collector.
-    pub fn from_environment(variable: &impl Fn(&str) -> Option<String>) -> (Option<Self>, Vec<String>) {
+    pub fn from_environment(environment: &Environment) -> (Option<Self>, Vec<String>) {
         let mut warnings = Vec::new();
-        let traces = Settings::read(variable, &mut warnings).and_then(|settings| {
+        let traces = Settings::read(environment, &mut warnings).and_then(|settings| {
             export::provider(settings)
                 .inspect_err(|error| warnings.push(format!("traces are not exported: {error}")))
                 .ok()

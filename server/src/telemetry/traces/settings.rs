@@ -2,6 +2,8 @@
 
 use opentelemetry_sdk::trace::Sampler;
 
+use crate::platform::environment::Environment;
+
 /// What the spans are called by where nobody says.
 const SERVICE_NAME: &str = "decima-server";
 
@@ -16,12 +18,10 @@ pub(super) struct Settings {
 
 impl Settings {
     /// `None` where traces are off. What is not understood is told in `warnings`.
-    pub(super) fn read(
-        variable: &impl Fn(&str) -> Option<String>,
-        warnings: &mut Vec<String>,
-    ) -> Option<Self> {
-        let given =
-            |name: &str| variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    pub(super) fn read(environment: &Environment, warnings: &mut Vec<String>) -> Option<Self> {
+        let given = |name: &str| {
+            environment.get(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
         let either = |traces: &'static str, all: &'static str| {
             given(traces).map(|text| (traces, text)).or_else(|| given(all).map(|text| (all, text)))
         };
@@ -98,10 +98,9 @@ mod tests {
     const ON: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317");
 
     fn read(variables: &[(&str, &str)]) -> (Option<Settings>, Vec<String>) {
-        let variable =
-            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let environment = variables.iter().copied().collect();
         let mut warnings = Vec::new();
-        let settings = Settings::read(&variable, &mut warnings);
+        let settings = Settings::read(&environment, &mut warnings);
         (settings, warnings)
     }
 

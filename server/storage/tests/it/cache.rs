@@ -4,8 +4,10 @@ use storage::testkit::Minio;
 use storage::{Cache, Store};
 use tempfile::TempDir;
 
-use crate::proxy::{Fault, Proxy};
-use crate::{names, noise};
+use crate::{
+    names, noise,
+    proxy::{Fault, Proxy},
+};
 
 #[tokio::test]
 async fn a_restart_downloads_only_what_changed() {

@@ -9,8 +9,11 @@ use storage::{Object, Settings, StorageError, Store};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
-use crate::proxy::{Fault, Proxy};
-use crate::{names, noise, quiet};
+use crate::{
+    names, noise,
+    proxy::{Fault, Proxy},
+    quiet,
+};
 
 const MIB: usize = 1 << 20;
 

@@ -10,7 +10,7 @@ use std::{
 use axum::{Router, body::Body};
 use decima_server::{
     http::{Listener, Phases},
-    workers::Workers,
+    platform::workers::Workers,
 };
 use http::Request;
 use opentelemetry_proto::tonic::{

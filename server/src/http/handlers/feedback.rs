@@ -1,0 +1,113 @@
+//! Corrections of what a model answered.
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    error::{ErrorCode, ServeError},
+    feedback::{Correction, Label, MAX_PICTURE_BYTES, Refusal, check_size},
+    http::{AppState, body, reply},
+    platform::workers,
+};
+
+/// Base64 of the largest picture, and room for all else.
+const MAX_BODY_BYTES: usize = MAX_PICTURE_BYTES.div_ceil(3) * 4 + (64 << 10);
+
+#[derive(Debug, Deserialize)]
+struct Request {
+    model: String,
+    version: Option<String>,
+    picture: String,
+    label: Written,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected the label as a string, or the class's index")]
+enum Written {
+    Name(String),
+    Index(u64),
+}
+
+pub(in crate::http) async fn state(State(state): State<AppState>) -> Result<Response, ServeError> {
+    state.data_plane.takes_feedback()?;
+    Ok(reply::json(json!({ "enabled": true })))
+}
+
+pub(in crate::http) async fn store(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match stored(&state, &headers, body).await {
+        Ok(stored) => (StatusCode::CREATED, axum::Json(json!({ "stored": stored }))).into_response(),
+        Err(Refusal { error, wait }) => {
+            let mut response = error.into_response();
+            if let Some(wait) = wait {
+                let seconds = HeaderValue::from(wait.as_secs_f64().ceil() as u64);
+                response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            }
+            response
+        }
+    }
+}
+
+async fn stored(state: &AppState, headers: &HeaderMap, body: Body) -> Result<String, Refusal> {
+    state.data_plane.takes_feedback()?;
+    let correction = read(state, headers, body).await;
+    let correction = correction.inspect_err(|error| state.data_plane.refused_feedback(error.code))?;
+    state.data_plane.store_feedback(correction).await
+}
+
+async fn read(state: &AppState, headers: &HeaderMap, body: Body) -> Result<Correction, ServeError> {
+    check_type(headers)?;
+    let bytes = body::read_at_most(body, 0, MAX_BODY_BYTES, "the limit of this path", state).await?;
+    if workers::is_long_to_decode(bytes.len(), 0) {
+        workers::run_blocking(move || decode(&bytes)).await
+    } else {
+        decode(&bytes)
+    }
+}
+
+/// Pages of any origin can send a form or a text without asking first, JSON they cannot: what a page may store here is up
+/// to `--cors-origins`.
+fn check_type(headers: &HeaderMap) -> Result<(), ServeError> {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let message = "a correction must come with Content-Type: application/json";
+    Err(ServeError::new(ErrorCode::UnsupportedEncoding, message))
+}
+
+fn decode(bytes: &[u8]) -> Result<Correction, ServeError> {
+    let request: Request = serde_json::from_slice(bytes).map_err(|error| {
+        ServeError::invalid(format!(
+            "the body is wrong: {error}; expected {{\"model\": …, \"version\": …, \"picture\": \"<base64>\", \"label\": …}}"
+        ))
+    })?;
+    let text = request.picture.trim();
+    // as a canvas hands it over
+    let text = match text.strip_prefix("data:").map(|url| url.split_once(";base64,")) {
+        Some(Some((_, text))) => text,
+        Some(None) => return Err(ServeError::invalid("the picture is a data URL without base64")),
+        None => text,
+    };
+    check_size(text.trim_end_matches('=').len() / 4 * 3)?;
+    let picture = STANDARD
+        .decode(text)
+        .map_err(|error| ServeError::invalid(format!("the picture is not base64: {error}")))?;
+    let label = match request.label {
+        Written::Name(name) => Label::Name(name),
+        Written::Index(index) => Label::Index(index),
+    };
+    Ok(Correction { model: request.model, version: request.version, label, picture: Bytes::from(picture) })
+}

@@ -1,0 +1,98 @@
+//! The description of everything that is served over HTTP, as a document of OpenAPI 3.1, and pages that show it.
+//!
+//! It stands apart from the handlers: `endpoints` says what there is, `schemas` what the bodies look like.
+
+mod endpoint;
+mod endpoints;
+mod examples;
+mod feedback_schemas;
+mod schemas;
+#[cfg(test)]
+mod tests;
+
+use std::sync::LazyLock;
+
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use utoipa::openapi::{
+    Components, Header, Info, License, OpenApi, OpenApiBuilder, Paths, Response as Answer, Tag,
+};
+
+use self::endpoint::Group;
+use crate::error::ErrorCode;
+
+/// The document as it is sent: it never changes.
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+    serde_json::to_vec(&document()).expect("strings, numbers and maps by string are always JSON").into()
+});
+
+pub(in crate::http) async fn json() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response()
+}
+
+fn document() -> OpenApi {
+    let mut paths = Paths::new();
+    for endpoint in endpoints::all() {
+        endpoint.add_to(&mut paths);
+    }
+    let mut info = Info::new("Decima", env!("CARGO_PKG_VERSION"));
+    info.description = Some(
+        "Inference server for ONNX models: the Open Inference Protocol (V2) of KServe and Triton with its \
+         extensions, and the V1 protocol. The examples are for the digits model."
+            .into(),
+    );
+    info.license = Some(License::new("Apache-2.0"));
+    OpenApiBuilder::new()
+        .info(info)
+        .tags(Some(Group::ALL.map(|group| {
+            let mut tag = Tag::new(group.name());
+            tag.description = Some(group.description().into());
+            tag
+        })))
+        .components(Some(components()))
+        .paths(paths)
+        .build()
+}
+
+fn components() -> Components {
+    let faults = ErrorCode::ALL.into_iter().map(|code| (code.label(), fault(code)));
+    schemas::components().responses_from_iter(faults).build()
+}
+
+/// The answer to a request that fails with this code.
+fn fault(code: ErrorCode) -> Answer {
+    let mut answer = endpoint::answer(description(code), Some(("application/json", "Error", None)));
+    if code.retry_after().is_some() {
+        answer
+            .headers
+            .insert("Retry-After".into(), endpoint::header("Seconds to wait before another try.").into());
+    }
+    if code == ErrorCode::MethodNotAllowed {
+        let allow: Header = endpoint::header("The methods that the path takes.");
+        answer.headers.insert("Allow".into(), allow.into());
+    }
+    answer
+}
+
+const fn description(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::InvalidArgument => "The request is malformed or does not fit the model.",
+        ErrorCode::NotFound => "There is no such model, version or path.",
+        ErrorCode::MethodNotAllowed => "The path does not take this method.",
+        ErrorCode::RequestTimeout => "The body did not arrive in time.",
+        ErrorCode::PayloadTooLarge => "The body or the picture is too large.",
+        ErrorCode::UnsupportedEncoding => {
+            "The body's encoding is neither gzip nor deflate, or its type is not the one that is asked for."
+        }
+        ErrorCode::Overloaded => "Too much is waiting already.",
+        ErrorCode::Unavailable => {
+            "The model is loading or unloaded, the server is starting or stopping, or a store does not answer."
+        }
+        ErrorCode::DeadlineExceeded => "The request's time ran out.",
+        ErrorCode::Internal => "The server failed, or ONNX Runtime did.",
+        ErrorCode::Unimplemented => "A part of the protocol that the server does not have.",
+    }
+}

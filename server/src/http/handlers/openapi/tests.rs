@@ -1,0 +1,128 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::body::Body;
+use http::{Request, header};
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    http::{AppState, HttpService, service},
+    inference::DataPlane,
+    repository::Registry,
+    telemetry::Metrics,
+};
+
+fn server() -> HttpService {
+    let data_plane =
+        DataPlane::new(Arc::new(Registry::default()), Metrics::new().unwrap(), Duration::from_secs(1));
+    service(
+        AppState {
+            data_plane: Arc::new(data_plane),
+            max_body_bytes: 1 << 20,
+            body_read_timeout: Duration::from_secs(1),
+            traces: None,
+            ui: true,
+        },
+        None,
+    )
+}
+
+fn as_json() -> Value {
+    serde_json::from_slice(&DOCUMENT).unwrap()
+}
+
+/// Paths that are answered with 501, so that Triton's clients are told why.
+const NOT_SERVED: &str = "/v2/repository/{repository}/";
+
+/// The path of the router behind a path of the document: a verb is part of the last segment.
+fn route(path: &str) -> &str {
+    let path = path.strip_suffix(":predict").unwrap_or(path);
+    if path == "/" { path } else { path.trim_end_matches('/') }
+}
+
+/// Methods by path, as the document has them.
+fn documented() -> BTreeMap<String, BTreeSet<String>> {
+    let mut documented: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, item) in as_json()["paths"].as_object().unwrap() {
+        let methods = item.as_object().unwrap().keys().map(|method| method.to_uppercase());
+        documented.entry(route(path).to_owned()).or_default().extend(methods);
+    }
+    documented
+}
+
+#[tokio::test]
+async fn the_document_has_the_paths_and_methods_of_the_router() {
+    let documented = documented();
+    // The router tells its paths to nobody but `Debug`.
+    let shown = format!("{:?}", server());
+    let routes = shown.split('"').filter(|text| text.starts_with('/') && !text.contains("__private"));
+    let rest = |path: &&str| {
+        !path.starts_with("/inference.") && !path.starts_with("/grpc.") && !path.starts_with(NOT_SERVED)
+    };
+    let routes: BTreeSet<String> = routes.filter(rest).map(|path| route(path).to_owned()).collect();
+    assert!(routes.len() > 10, "{shown}");
+    assert_eq!(documented.keys().cloned().collect::<BTreeSet<_>>(), routes);
+    for (path, methods) in documented {
+        let request =
+            Request::builder().method("OPTIONS").uri(path.replace(['{', '}'], "")).body(Body::empty());
+        let answer = server().answer(request.unwrap()).await;
+        assert_eq!(answer.status(), 405, "{path}");
+        let allowed = answer.headers()[header::ALLOW].to_str().unwrap().split(',').map(str::to_owned);
+        assert_eq!(allowed.collect::<BTreeSet<_>>(), methods, "{path}");
+    }
+}
+
+/// Every value under `key`, however deep.
+fn find<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
+    match value {
+        Value::Object(object) => {
+            found.extend(object.get(key));
+            object.values().for_each(|value| find(value, key, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| find(value, key, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_operation_has_an_id_of_its_own() {
+    let document = as_json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let (mut references, mut ids) = (Vec::new(), Vec::new());
+    find(&document, "$ref", &mut references);
+    find(&document, "operationId", &mut ids);
+    assert!(!references.is_empty());
+    for reference in references.iter().filter_map(|reference| reference.as_str()) {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+    let different: BTreeSet<_> = ids.iter().filter_map(|id| id.as_str()).collect();
+    assert_eq!(ids.len(), different.len(), "{ids:?}");
+}
+
+#[test]
+fn schemas_are_schemas_and_examples_fit_them() {
+    let document = as_json();
+    let mut checked = 0;
+    let mut contents = Vec::new();
+    find(&document, "application/json", &mut contents);
+    for content in contents {
+        // References are to the whole document: it goes along.
+        let mut schema = content["schema"].clone();
+        schema["components"] = document["components"].clone();
+        assert!(jsonschema::draft202012::meta::is_valid(&schema));
+        let validator = jsonschema::draft202012::new(&schema).unwrap();
+        let named = content["examples"].as_object().into_iter().flat_map(|examples| examples.values());
+        let examples = named.map(|example| &example["value"]).chain(content.get("example"));
+        for example in examples {
+            let errors: Vec<_> = validator.iter_errors(example).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{}: {errors:?}", content["schema"]);
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "{checked}");
+}

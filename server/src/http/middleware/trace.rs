@@ -1,0 +1,234 @@
+//! A span for every request, with its id, and one line for every failure. Where traces are exported, a second
+//! one for the collector.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, State},
+    http::{HeaderName, HeaderValue, Method, Request, Response, Version, header, uri::PathAndQuery},
+    middleware::Next,
+};
+use opentelemetry::{KeyValue, TraceId};
+use tracing::{Span, field};
+
+use super::{call_span, error_shape::shaped};
+use crate::{
+    error::{ErrorCode, ServeError},
+    telemetry::{Traces, traces},
+};
+
+/// The id of a request, the client's or else the server's, on its answer too.
+pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What probes and scrapers ask for, many times a minute: no traces of that.
+const UNTRACED: [&str; 5] = ["/metrics", "/docs", "/openapi.json", "/v2/health/", "/grpc.health.v1.Health/"];
+
+/// Numbers requests that come without an id: the start of the process, then a count.
+#[derive(Debug)]
+pub(in crate::http) struct NumberedRequests {
+    process: String,
+    count: AtomicU64,
+}
+
+impl Default for NumberedRequests {
+    fn default() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { process: format!("{:x}-", since_epoch.as_micros()), count: AtomicU64::default() }
+    }
+}
+
+impl NumberedRequests {
+    fn next(&self) -> HeaderValue {
+        let mut digits = itoa::Buffer::new();
+        let number = digits.format(self.count.fetch_add(1, Ordering::Relaxed));
+        HeaderValue::try_from([&self.process, number].concat()).expect("digits are a header's value")
+    }
+}
+
+/// What the log says of a request: nothing, unless it fails or details are wanted.
+#[derive(Debug)]
+pub(in crate::http) struct Line {
+    id: HeaderValue,
+    method: Method,
+    path: Option<PathAndQuery>,
+    trace: Option<TraceId>,
+    started: Instant,
+}
+
+impl Line {
+    /// The line of a request. One that came without an id is given the next.
+    pub(in crate::http) fn of(request: &Request<Body>, numbers: &NumberedRequests) -> Self {
+        let id = request.headers().get(REQUEST_ID).cloned().unwrap_or_else(|| numbers.next());
+        // The caller's trace, which other services log too, is the request's own where that is exported.
+        let trace = traces::parent(request.headers()).map(|parent| parent.trace_id());
+        let (method, path) = (request.method().clone(), request.uri().path_and_query().cloned());
+        Self { id, method, path, trace, started: Instant::now() }
+    }
+
+    /// Tells the request its id, for the span that is exported.
+    pub(in crate::http) fn tell(&self, request: &mut Request<Body>) {
+        request.headers_mut().insert(REQUEST_ID, self.id.clone());
+    }
+
+    /// The span that puts the request's id on every line.
+    pub(in crate::http) fn span(&self) -> Span {
+        tracing::info_span!(
+            "request",
+            request_id = self.id.to_str().unwrap_or_default(),
+            method = self.method.as_str(),
+            path = self.path.as_ref().map_or("", PathAndQuery::path),
+            trace_id = self.trace.map(field::display),
+        )
+    }
+
+    /// Logs a request that failed, once: the client's faults as details, the server's as errors. `span` is the
+    /// request's own, or none so far.
+    pub(in crate::http) fn log(&self, response: &Response<Body>, span: Span) {
+        let error = response.extensions().get::<ServeError>();
+        if error.is_none() && span.is_none() {
+            return;
+        }
+        let status = response.status().as_u16();
+        let microseconds = self.started.elapsed().as_micros() as u64;
+        let span = if span.is_none() { self.span() } else { span };
+        span.in_scope(|| match error {
+            None => tracing::debug!(status, microseconds, "answered"),
+            Some(error) => failed(error, status, microseconds),
+        });
+    }
+
+    /// The request's id, for its response.
+    pub(in crate::http) fn into_id(self) -> HeaderValue {
+        let mut id = self.id;
+        // It never comes again: in the table that HTTP/2 keeps of headers, each later one would be compared with it.
+        id.set_sensitive(true);
+        id
+    }
+}
+
+fn failed(error: &ServeError, status: u16, microseconds: u64) {
+    match error.code {
+        ErrorCode::Internal => tracing::error!(status, microseconds, %error, "request failed"),
+        ErrorCode::Overloaded | ErrorCode::DeadlineExceeded => {
+            tracing::warn!(status, microseconds, %error, "request failed");
+        }
+        // Probes come 20 times a second while a pod starts.
+        ErrorCode::Unavailable
+        | ErrorCode::InvalidArgument
+        | ErrorCode::NotFound
+        | ErrorCode::MethodNotAllowed
+        | ErrorCode::RequestTimeout
+        | ErrorCode::PayloadTooLarge
+        | ErrorCode::UnsupportedEncoding
+        | ErrorCode::Unimplemented => {
+            tracing::debug!(status, microseconds, %error, "request refused");
+        }
+    }
+}
+
+/// Exports the request as a span, named and described as the semantic conventions of OpenTelemetry have it.
+pub(in crate::http) async fn export(
+    State(traces): State<Traces>,
+    request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    if route.as_deref().is_some_and(is_probe) {
+        return next.run(request).await;
+    }
+    let parent = traces::parent(request.headers());
+    let is_call = route.is_some() && grpc_call(&request).is_some();
+    let span = traces.server_span(name(&request, route.as_deref()), parent, attributes(&request, route));
+    Span::current().record("trace_id", field::display(span.context().trace_id()));
+    if let Some(id) = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()) {
+        span.set("decima.request_id", id.to_owned());
+    }
+    let response = span.run(shaped(is_call, next.run(request))).await;
+    let status = response.status();
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    // A client's fault is no error of the server's span.
+    let error = response.extensions().get::<ServeError>();
+    let code = error.map_or_else(|| status.as_u16(), |error| error.code.http());
+    if code >= 500 {
+        span.set("error.type", error.map_or("internal", |error| error.code.label()));
+        span.fail(error.map(ToString::to_string).unwrap_or_default());
+    }
+    if is_call {
+        return call_span::spanned(response, span);
+    }
+    span.end();
+    response
+}
+
+fn is_probe(route: &str) -> bool {
+    route.ends_with("/ready") || UNTRACED.iter().any(|untraced| route.starts_with(untraced))
+}
+
+/// The service and method of a gRPC call.
+fn grpc_call(request: &Request<Body>) -> Option<(&str, &str)> {
+    let content_type = request.headers().get(header::CONTENT_TYPE)?;
+    if !content_type.as_bytes().starts_with(b"application/grpc") {
+        return None;
+    }
+    request.uri().path().strip_prefix('/')?.split_once('/')
+}
+
+/// Few different ones: the path itself may be anything, and so may the method.
+fn name(request: &Request<Body>, route: Option<&str>) -> String {
+    match (grpc_call(request), route) {
+        (Some((service, method)), Some(_)) => format!("{service}/{method}"),
+        (_, Some(route)) => format!("{} {route}", method(request).unwrap_or("HTTP")),
+        (_, None) => method(request).unwrap_or("HTTP").to_owned(),
+    }
+}
+
+fn method(request: &Request<Body>) -> Option<&str> {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::CONNECT,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::PATCH,
+    ];
+    known.contains(request.method()).then(|| request.method().as_str())
+}
+
+fn attributes(request: &Request<Body>, route: Option<String>) -> Vec<KeyValue> {
+    let mut attributes = vec![
+        KeyValue::new("http.request.method", method(request).unwrap_or("_OTHER").to_owned()),
+        KeyValue::new("url.scheme", "http"),
+        KeyValue::new("url.path", request.uri().path().to_owned()),
+        KeyValue::new("network.protocol.name", "http"),
+        KeyValue::new("network.protocol.version", protocol_version(request.version())),
+    ];
+    if method(request).is_none() {
+        attributes.push(KeyValue::new("http.request.method_original", request.method().to_string()));
+    }
+    if let Some(agent) = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()) {
+        attributes.push(KeyValue::new("user_agent.original", agent.to_owned()));
+    }
+    if let (Some((service, method)), Some(_)) = (grpc_call(request), &route) {
+        attributes.push(KeyValue::new("rpc.system", "grpc"));
+        attributes.push(KeyValue::new("rpc.service", service.to_owned()));
+        attributes.push(KeyValue::new("rpc.method", method.to_owned()));
+    } else if let Some(route) = route {
+        attributes.push(KeyValue::new("http.route", route));
+    }
+    attributes
+}
+
+fn protocol_version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
+    }
+}

@@ -1,0 +1,149 @@
+//! What every request passes through, once and around all routes: its id, its span, the line for its failure,
+//! the shape of errors. As layers around each route they would cost boxes, copies and locks a request.
+
+use std::{convert::Infallible, pin::pin, sync::Arc};
+
+use axum::{
+    body::Body,
+    http::{Request, Version},
+    response::Response,
+};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_http::cors::CorsLayer;
+use tracing::{Instrument as _, Span};
+
+use crate::{
+    config::CorsOrigins,
+    grpc,
+    http::{
+        connection::listener::{Listener, MAX_HEAD_BYTES, Phases},
+        middleware::{
+            cors,
+            error_shape::shaped,
+            trace::{Line, NumberedRequests, REQUEST_ID},
+        },
+        reply,
+        routes::Routes,
+    },
+    platform::workers::Workers,
+};
+
+/// Routes, and around them what every request passes through.
+#[derive(Clone, Debug)]
+pub struct HttpService(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    routes: Routes,
+    numbers: NumberedRequests,
+    /// Where pages of other origins may ask.
+    cors: Option<CorsLayer>,
+}
+
+impl HttpService {
+    pub(super) fn new(routes: Routes, cors: Option<&CorsOrigins>) -> Self {
+        let cors = cors.map(cors::layer);
+        Self(Arc::new(Inner { routes, numbers: NumberedRequests::default(), cors }))
+    }
+
+    /// Answers what comes to `listener`, as [`Listener::serve`] has it.
+    pub async fn serve(self, listener: Listener, phases: Phases, workers: Workers) {
+        listener.serve(move |request| self.clone().answer(request), phases, workers).await;
+    }
+
+    /// Answers a request, whatever becomes of it.
+    pub async fn answer(self, mut request: Request<Body>) -> Response {
+        if let Some(cors) = &self.0.cors
+            && cors::is_question_or_request(&request)
+        {
+            // In a box, so that a request takes no room for it where it is not set.
+            return Box::pin(self.cross_origin_answer(cors, request)).await;
+        }
+        self.own_answer(&mut request).await
+    }
+
+    async fn cross_origin_answer(&self, cors: &CorsLayer, request: Request<Body>) -> Response {
+        let answer = |mut request| async move { Ok::<_, Infallible>(self.own_answer(&mut request).await) };
+        let Ok(response) = cors.layer(service_fn(answer)).oneshot(request).await;
+        response
+    }
+
+    async fn own_answer(&self, request: &mut Request<Body>) -> Response {
+        let Inner { routes, numbers, .. } = &*self.0;
+        let line = Line::of(request, numbers);
+        let is_traced = routes.state.traces.is_some();
+        if is_traced {
+            line.tell(request);
+        }
+        // Where nothing is said on the way, a span around it would be made for nothing.
+        let is_followed = is_traced || tracing::enabled!(tracing::Level::DEBUG);
+        let span = if is_followed { line.span() } else { Span::none() };
+        let answer = pin!(shaped_answer(routes, request));
+        let mut response = answer.instrument(span.clone()).await;
+        line.log(&response, span);
+        response.headers_mut().entry(REQUEST_ID).or_insert(line.into_id());
+        response
+    }
+}
+
+async fn shaped_answer(routes: &Routes, request: &mut Request<Body>) -> Response {
+    if request.version() == Version::HTTP_2 && head_bytes(request) > MAX_HEAD_BYTES {
+        return reply::head_too_large();
+    }
+    let is_call = grpc::is_grpc(request.headers());
+    // A future that is given to another one takes its room twice, in what is copied for each request.
+    let answer = pin!(routes.answer(request));
+    shaped(is_call, answer).await
+}
+
+/// The size of a head as HTTP/2 counts it (RFC 9113, 6.5.2). Heads of HTTP/1.1 are measured where they are parsed.
+fn head_bytes(request: &Request<Body>) -> usize {
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
+    fields.sum::<usize>() + request.uri().path_and_query().map_or(0, |path| path.as_str().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::{Router, http::header, routing::post};
+
+    use super::*;
+    use crate::{http::AppState, inference::DataPlane, repository::Registry, telemetry::Metrics};
+
+    async fn broken() {
+        panic!("a handler with a fault");
+    }
+
+    async fn ask(content_type: &str) -> Response {
+        let (registry, second) = (Arc::new(Registry::default()), Duration::from_secs(1));
+        let data_plane = Arc::new(DataPlane::new(registry, Metrics::new().unwrap(), second));
+        let state =
+            AppState { data_plane, max_body_bytes: 1, body_read_timeout: second, traces: None, ui: true };
+        let mut routes = Routes::all(state);
+        routes.router = Router::new().route("/broken", post(broken));
+        let request = Request::post("/broken").header(header::CONTENT_TYPE, content_type);
+        let request = request.header("x-request-id", "7").body(Body::empty()).unwrap();
+        HttpService::new(routes, None).answer(request).await
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_in_json() {
+        let response = ask("application/json").await;
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["x-request-id"]),
+            (500, &"7".parse().unwrap())
+        );
+        let body = http_body_util::BodyExt::collect(response.into_body()).await.ok().unwrap().to_bytes();
+        assert_eq!(body, r#"{"error":"the server failed on this request"}"#);
+    }
+
+    #[tokio::test]
+    async fn a_panic_on_a_grpc_call_is_a_status() {
+        let response = ask("application/grpc").await;
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["grpc-status"]),
+            (200, &"13".parse().unwrap())
+        );
+    }
+}
