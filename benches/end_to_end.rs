@@ -9,6 +9,7 @@ use axum::{
 use benches::{binary_request, digits_model, request, runtime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use decima_server::{
+    config::BatchingMode,
     http::{AppState, HttpService, service},
     inference::DataPlane,
     loading::{Loader, Version},
@@ -33,6 +34,7 @@ fn server() -> HttpService {
     let loader = Loader {
         runtime: runtime().expect("ONNX Runtime loads"),
         threads: 1,
+        batching: BatchingMode::Adaptive,
         max_queue_rows: 1024,
         decoding: Decoding::new(1, 1 << 24, 64 << 20, 1024),
         metrics: metrics.clone(),

@@ -108,6 +108,7 @@ pub async fn run(
     let loader = Loader {
         runtime,
         threads,
+        batching: config.execution.batching,
         max_queue_rows,
         decoding: Decoding::new(threads, max_pixels, config.http.max_body_bytes, max_queue_rows),
         metrics: metrics.clone(),

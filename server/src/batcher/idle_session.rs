@@ -109,7 +109,7 @@ mod tests {
             (instance(), instance(), instance());
         let metrics = Metrics::new().unwrap().model("add", "1");
         let batcher =
-            Batcher::new(vec![own, other], Some(idle_session), 1, policy(), RunCost::of_rows(SHORT), metrics);
+            Batcher::new(vec![own, other], Some(idle_session), policy(), RunCost::of_rows(SHORT), metrics);
         let submit = |number| {
             let batcher = batcher.clone();
             async move { numbers(&batcher.submit(request(number, 1, 1), soon()).await.unwrap()) }

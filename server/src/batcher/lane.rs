@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use super::{
     instance::Instance,
     queue::{BatchQueue, RowBudget},
+    tuning::Policies,
     wait::join_probe::JoinProbe,
 };
 use crate::platform::workers;
@@ -23,8 +24,8 @@ pub(super) struct Lane<P> {
     queue: Mutex<LaneQueue<P>>,
     /// Notified of each arrival where the model has a queue delay.
     pub(super) arrivals: Notify,
-    /// Whether probing for more requests has paid in this lane.
-    pub(super) join_probe: JoinProbe,
+    /// Whether probing for more requests has paid in this lane. `None`: leaders never probe.
+    pub(super) join_probe: Option<JoinProbe>,
 }
 
 impl<P> Lane<P> {
@@ -44,10 +45,10 @@ pub(super) struct Lanes<P> {
 }
 
 impl<P> Lanes<P> {
-    /// Shares the instances out among `count` lanes, or among fewer lanes if there are fewer instances.
-    pub(super) fn new(instances: Vec<Instance>, count: usize, budget: &Arc<RowBudget>) -> Self {
+    /// Shares the instances out among the lanes of `policies`, or among fewer lanes if there are fewer instances.
+    pub(super) fn new(instances: Vec<Instance>, policies: Policies, budget: &Arc<RowBudget>) -> Self {
         let all = instances.len();
-        let count = count.clamp(1, all.max(1));
+        let count = policies.lanes.clamp(1, all.max(1));
         let mut shares: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
         for (index, instance) in instances.into_iter().enumerate() {
             shares[index % count].push(Box::new(instance));
@@ -55,14 +56,14 @@ impl<P> Lanes<P> {
         let lane = |share| Lane {
             queue: Mutex::new(BatchQueue::new(share, Arc::clone(budget))),
             arrivals: Notify::new(),
-            join_probe: JoinProbe::new(),
+            join_probe: policies.join_probe.then(JoinProbe::new),
         };
         Self { lanes: shares.into_iter().map(lane).collect(), instances: all }
     }
 
     /// Returns the lane with this index.
-    pub(super) fn get(&self, lane: usize) -> &Lane<P> {
-        &self.lanes[lane]
+    pub(super) fn get(&self, lane_index: usize) -> &Lane<P> {
+        &self.lanes[lane_index]
     }
 
     /// Iterates over all lanes.
@@ -85,7 +86,7 @@ impl<P> Lanes<P> {
     }
 
     /// Returns the index of the lane for requests that arrive on this thread.
-    pub(super) fn home(&self) -> usize {
+    pub(super) fn index_of_current_worker(&self) -> usize {
         workers::with_current(|current| current.map_or(0, |current| self.of_worker(current.index)))
     }
 
@@ -93,18 +94,20 @@ impl<P> Lanes<P> {
         worker % self.lanes.len()
     }
 
-    /// Takes a free instance of another lane than `home`, and returns it with the index of its lane.
-    pub(super) fn borrow(&self, home: usize) -> Option<(usize, Box<Instance>)> {
-        let mut others = self.lanes.iter().enumerate().filter(|(index, _)| *index != home);
-        others.find_map(|(index, lane)| Some((index, lane.queue().lend()?)))
+    /// Takes a free instance of another lane than this one.
+    pub(super) fn borrow(&self, lane_index: usize) -> Option<LaneInstance> {
+        let mut others = self.lanes.iter().enumerate().filter(|(other, _)| *other != lane_index);
+        others.find_map(|(other, lane)| {
+            Some(LaneInstance { instance: lane.queue().lend()?, lane_index: other })
+        })
     }
 
-    /// Takes a free instance of the lane of each idle worker, for at most `most` workers of other lanes than `home`.
-    pub(super) fn helpers(&self, home: usize, most: usize) -> Vec<Helper> {
+    /// Takes a free instance of the lane of each idle worker, for at most `most` workers of other lanes than this one.
+    pub(super) fn helpers(&self, lane_index: usize, most: usize) -> Vec<Helper> {
         let help = |worker: usize| {
-            let lane = self.of_worker(worker);
-            let instance = (lane != home).then(|| self.lanes[lane].queue().lend())??;
-            Some(Helper { worker, lane, instance })
+            let other = self.of_worker(worker);
+            let instance = (other != lane_index).then(|| self.lanes[other].queue().lend())??;
+            Some(Helper { worker, instance: LaneInstance { instance, lane_index: other } })
         };
         workers::with_current(|current| {
             current
@@ -113,11 +116,15 @@ impl<P> Lanes<P> {
     }
 }
 
+/// An instance, and the lane to which it returns after its batch.
+pub(super) struct LaneInstance {
+    pub(super) instance: Box<Instance>,
+    pub(super) lane_index: usize,
+}
+
 /// An idle worker, and an instance on which it can run a batch.
 pub(super) struct Helper {
     /// Index of the worker.
     pub(super) worker: usize,
-    /// Index of the lane that the instance belongs to.
-    pub(super) lane: usize,
-    pub(super) instance: Box<Instance>,
+    pub(super) instance: LaneInstance,
 }

@@ -17,6 +17,11 @@ use crate::{executor::RunCost, platform::workers::Workers, telemetry::Metrics};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The policy of a model with a lane for each worker.
+fn policy_of(workers: usize) -> BatchPolicy {
+    BatchPolicy { policies: Policies::adaptive(workers, false), ..policy() }
+}
+
 /// Makes a batcher with one instance per worker, each of which computes for `busy`. Returns a counter of runs per
 /// instance.
 fn batcher(workers: usize, busy: Duration, row_duration: Duration) -> (Batcher, Vec<Arc<AtomicUsize>>) {
@@ -24,7 +29,7 @@ fn batcher(workers: usize, busy: Duration, row_duration: Duration) -> (Batcher, 
     let runs = executors.iter().map(|executor| Arc::clone(&executor.runs)).collect();
     let instances = executors.into_iter().map(|executor| Instance::new(Box::new(executor))).collect();
     let metrics = Metrics::new().unwrap().model("add", "1");
-    (Batcher::new(instances, None, workers, policy(), RunCost::of_rows(row_duration), metrics), runs)
+    (Batcher::new(instances, None, policy_of(workers), RunCost::of_rows(row_duration), metrics), runs)
 }
 
 /// Makes a batcher with one instance per worker. Each message to a returned sender lets one instance run one batch.
@@ -37,8 +42,7 @@ fn gated(workers: usize) -> (Batcher, Vec<mpsc::Sender<()>>) {
         Batcher::new(
             instances,
             None,
-            workers,
-            policy(),
+            policy_of(workers),
             RunCost::of_rows(Duration::from_micros(900)),
             metrics,
         ),

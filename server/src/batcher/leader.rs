@@ -44,13 +44,13 @@ impl FormingBatch {
     /// Borrows an instance of each idle worker that can take over enough work to be worth waking.
     fn helpers(&self) -> Vec<(usize, Lease)> {
         let shared = &self.lease.shared;
-        let rows = self.lease.home_lane().queue().rows();
+        let rows = self.lease.batch_lane().queue().rows();
         let count = shared.estimate.expected(rows).as_nanos() / tuning::HELPER_RUN_TIME.as_nanos();
         if count == 0 {
             return Vec::new();
         }
-        let lease = |Helper { worker, lane, instance }| (worker, Lease::of_instance(shared, lane, instance));
-        shared.lanes.helpers(self.lease.home(), count as usize).into_iter().map(lease).collect()
+        let lease = |Helper { worker, instance }| (worker, Lease::of_instance(shared, instance));
+        shared.lanes.helpers(self.lease.batch_lane_index(), count as usize).into_iter().map(lease).collect()
     }
 
     /// Returns the most rows of each batch where `batches` are formed at once.
@@ -66,13 +66,13 @@ impl FormingBatch {
 
     /// Returns the rows that the batch could have now, without a limit.
     pub(super) fn available_rows(&self) -> usize {
-        self.own.rows + self.lease.home_lane().queue().joinable_rows(self.own.group.as_ref())
+        self.own.rows + self.lease.batch_lane().queue().joinable_rows(self.own.group.as_ref())
     }
 }
 
 /// Forms one more batch of the requests that still wait in the leader's lane. Returns `None` if none waits.
 fn next_batch(lease: &Lease, max_rows: usize) -> Option<Vec<Entry<Waiting>>> {
-    let mut queue = lease.home_lane().queue();
+    let mut queue = lease.batch_lane().queue();
     let mut batch = vec![queue.take_first()?];
     batch.extend(queue.join(batch[0].group.as_ref(), max_rows.saturating_sub(batch[0].rows)));
     Some(batch)

@@ -18,10 +18,11 @@ use tokio::sync::oneshot;
 use super::{
     idle_session::IdleSession,
     instance::{Instance, Replacement},
-    lane::{Lane, Lanes},
+    lane::{Lane, LaneInstance, Lanes},
     queue::{Entry, Handover, RowBudget},
     request::{Answer, Request},
     run_estimate::{RunEstimate, TimeDependsOn},
+    tuning::Policies,
     wait::returning_clients::ReturningClients,
 };
 use crate::{error::ServeError, telemetry::ModelMetrics};
@@ -40,6 +41,8 @@ pub struct BatchPolicy {
     pub preferred_batch_size: Vec<usize>,
     /// What the time of a run depends on. It decides what must be known about a batch to call it short.
     pub time_depends_on: TimeDependsOn,
+    /// Which adaptive policies act.
+    pub policies: Policies,
 }
 
 /// A request in the queue, with the channel to its task.
@@ -74,7 +77,7 @@ pub(super) struct Shared {
     pub(super) policy: BatchPolicy,
     /// How long runs take.
     pub(super) estimate: RunEstimate,
-    /// Present where one instance runs long rows on all cores.
+    /// Present where leaders wait for the clients of the previous batch.
     pub(super) returning_clients: Option<ReturningClients>,
     /// Present where the model has one more session, for a client that is alone.
     pub(super) idle_session: Option<IdleSession>,
@@ -114,45 +117,51 @@ pub(super) struct Lease {
     pub(super) shared: Arc<Shared>,
     /// Taken out only where the instance has been replaced.
     pub(super) instance: Option<Box<Instance>>,
-    /// The lane that the instance belongs to.
-    pub(super) owner: usize,
-    /// The lane whose requests may join the batch.
-    home: usize,
-    /// Whether the queue of `home` counts a leader that has not formed its batch yet.
+    /// Index of the lane to which the instance returns.
+    pub(super) instance_lane: usize,
+    /// Index of the lane whose requests may join the batch.
+    batch_lane: usize,
+    /// Whether the queue of the batch's lane counts a leader that has not formed its batch yet.
     is_forming: bool,
 }
 
 impl Lease {
-    /// Makes a lease for a leader from the lane `home`, whose queue already counts the leader.
-    pub(super) fn of_leader(
-        shared: &Arc<Shared>,
-        owner: usize,
-        instance: Box<Instance>,
-        home: usize,
-    ) -> Self {
-        Self { shared: Arc::clone(shared), instance: Some(instance), owner, home, is_forming: true }
+    /// Makes a lease for a leader. The queue of `batch_lane`, from which the leader comes, already counts it.
+    pub(super) fn of_leader(shared: &Arc<Shared>, instance: LaneInstance, batch_lane: usize) -> Self {
+        let mut lease = Self::of_instance(shared, instance);
+        (lease.batch_lane, lease.is_forming) = (batch_lane, true);
+        lease
     }
 
     /// Makes a lease that no queue counts as a leader: for a helper that gets a finished batch, or for a new
     /// instance.
-    pub(super) fn of_instance(shared: &Arc<Shared>, owner: usize, instance: Box<Instance>) -> Self {
-        Self { shared: Arc::clone(shared), instance: Some(instance), owner, home: owner, is_forming: false }
+    pub(super) fn of_instance(
+        shared: &Arc<Shared>,
+        LaneInstance { instance, lane_index }: LaneInstance,
+    ) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            instance: Some(instance),
+            instance_lane: lane_index,
+            batch_lane: lane_index,
+            is_forming: false,
+        }
     }
 
     /// Returns the index of the lane whose requests may join the batch.
-    pub(super) fn home(&self) -> usize {
-        self.home
+    pub(super) fn batch_lane_index(&self) -> usize {
+        self.batch_lane
     }
 
     /// Returns the lane whose requests may join the batch.
-    pub(super) fn home_lane(&self) -> &Lane<Waiting> {
-        self.shared.lanes.get(self.home)
+    pub(super) fn batch_lane(&self) -> &Lane<Waiting> {
+        self.shared.lanes.get(self.batch_lane)
     }
 
     /// Forms a batch of the leader's `own` request and of those that wait, with at most `max_rows` rows if it joins
     /// any.
     pub(super) fn form_batch(&mut self, own: Entry<Waiting>, max_rows: usize) -> Vec<Entry<Waiting>> {
-        let mut queue = self.shared.lanes.get(self.home).queue();
+        let mut queue = self.shared.lanes.get(self.batch_lane).queue();
         let joined = queue.join(own.group.as_ref(), max_rows.saturating_sub(own.rows));
         queue.end_forming();
         self.is_forming = false;
@@ -167,15 +176,16 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.is_forming {
-            self.home_lane().queue().end_forming();
+            self.batch_lane().queue().end_forming();
         }
         let Some(mut instance) = self.instance.take() else { return };
-        let lane = self.shared.lanes.get(self.owner);
+        let lane = self.shared.lanes.get(self.instance_lane);
         loop {
             let handover = lane.queue().hand_back(instance);
             let Handover::Appoint(appointed, entry) = handover else { return };
             let Entry { rows, group, payload: Waiting { request, turn } } = entry;
-            let lease = Self::of_leader(&self.shared, self.owner, appointed, self.owner);
+            let appointed = LaneInstance { instance: appointed, lane_index: self.instance_lane };
+            let lease = Self::of_leader(&self.shared, appointed, self.instance_lane);
             let appointment = Appointment { lease, entry: Entry { rows, group, payload: request } };
             let Err(refused) = turn.send(Turn::Lead(Box::new(appointment))) else { return };
             // The task has gone and the channel returns the lease. The loop appoints the next request.

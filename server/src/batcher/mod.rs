@@ -48,7 +48,7 @@ use tokio::{
 
 use self::{
     idle_session::IdleSession,
-    lane::Lanes,
+    lane::{LaneInstance, Lanes},
     leader::FormingBatch,
     lease::{Appointment, Lease, Shared, Turn, UnstoppedRuns, Waiting},
     queue::{Admission, Entry, RowBudget, Ticket},
@@ -62,6 +62,7 @@ pub use self::{
     request::Answer,
     run_estimate::TimeDependsOn,
     thread::InstanceThread,
+    tuning::Policies,
 };
 use crate::{
     error::{ErrorCode, ServeError},
@@ -77,30 +78,28 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// Makes a batcher over `instances`, for requests that arrive on `workers` threads. `idle_session` is one more
-    /// instance, for a client that is alone. `cost` is what runs took at warm-up.
+    /// Makes a batcher over `instances`. `idle_session` is one more instance, for a client that is alone. `cost` is
+    /// what runs took at warm-up.
     pub fn new(
         instances: Vec<Instance>,
         idle_session: Option<Instance>,
-        workers: usize,
         policy: BatchPolicy,
         cost: RunCost,
         metrics: Arc<ModelMetrics>,
     ) -> Self {
         let budget = Arc::new(RowBudget::new(policy.max_queue_rows));
-        let has_all_cores = instances.len() == 1 && workers > 1;
-        let returning_clients = has_all_cores.then(|| ReturningClients::for_model(cost)).flatten();
-        let has_long_rows = cost.first_row >= tuning::ONE_LANE_ROW_TIME;
-        // A GPU needs large batches, so its requests wait in one queue. They change threads anyway, to that of the
-        // instance.
-        let has_threads = instances.iter().any(|instance| instance.thread().is_some());
-        let lanes = Lanes::new(instances, if has_long_rows || has_threads { 1 } else { workers }, &budget);
+        let policies = policy.policies;
+        let estimate = if policies.run_estimate {
+            RunEstimate::new(cost.first_row, policy.time_depends_on)
+        } else {
+            RunEstimate::without_evidence(cost.first_row)
+        };
         let shared = Shared {
-            lanes,
+            lanes: Lanes::new(instances, policies, &budget),
             budget,
-            estimate: RunEstimate::new(cost.first_row, policy.time_depends_on),
+            estimate,
             policy,
-            returning_clients,
+            returning_clients: policies.returning_clients.then(|| ReturningClients::new(cost)),
             idle_session: idle_session.map(IdleSession::new),
             unstopped: UnstoppedRuns::default(),
             replacement: OnceLock::new(),
@@ -139,9 +138,9 @@ impl Batcher {
         let deadline = own_deadline.map_or(deadline, |own| own.min(deadline));
         let request = Request { inputs, optional, arrived, deadline };
         let entry = Entry { rows, group, payload: Waiting { request, turn: sender } };
-        let lane = self.shared.lanes.home();
-        let mut guard = QueueGuard { shared: &self.shared, lane, ticket: None };
-        let mut batch = match self.admit(lane, entry, schedule.priority) {
+        let lane_index = self.shared.lanes.index_of_current_worker();
+        let mut guard = QueueGuard { shared: &self.shared, lane_index, ticket: None };
+        let mut batch = match self.admit(lane_index, entry, schedule.priority) {
             Admission::Lead(lease, entry) => Some(FormingBatch::new(lease, entry)),
             Admission::Wait(ticket) => {
                 guard.ticket = Some(ticket);
@@ -185,23 +184,29 @@ impl Batcher {
         self.shared.budget.reserved()
     }
 
-    /// Admits a request to the lane `home`. If the instances of that lane are busy for long, the request leads with
-    /// an instance of another lane.
-    fn admit(&self, home: usize, entry: Entry<Waiting>, priority: Priority) -> Admission<Waiting, Lease> {
-        let lane = self.shared.lanes.get(home);
+    /// Admits a request to a lane. If the instances of that lane are busy for long, the request leads with an
+    /// instance of another lane.
+    fn admit(
+        &self,
+        lane_index: usize,
+        entry: Entry<Waiting>,
+        priority: Priority,
+    ) -> Admission<Waiting, Lease> {
+        let lane = self.shared.lanes.get(lane_index);
         let mut queue = lane.queue();
         if queue.is_unattended() {
             // Unlocked first: no lock is held while another is taken.
             drop(queue);
-            if let Some((owner, instance)) = self.shared.lanes.borrow(home) {
+            if let Some(borrowed) = self.shared.lanes.borrow(lane_index) {
                 lane.queue().begin_forming();
-                return Admission::Lead(Lease::of_leader(&self.shared, owner, instance, home), entry);
+                return Admission::Lead(Lease::of_leader(&self.shared, borrowed, lane_index), entry);
             }
             queue = lane.queue();
         }
         match queue.admit(entry, priority) {
             Admission::Lead(instance, entry) => {
-                Admission::Lead(Lease::of_leader(&self.shared, home, instance, home), entry)
+                let instance = LaneInstance { instance, lane_index };
+                Admission::Lead(Lease::of_leader(&self.shared, instance, lane_index), entry)
             }
             Admission::Wait(ticket) => {
                 drop(queue);
@@ -226,7 +231,7 @@ impl Batcher {
 /// Takes a waiting request out of the queue when its task ends before its turn.
 struct QueueGuard<'a> {
     shared: &'a Shared,
-    lane: usize,
+    lane_index: usize,
     /// Set while the request waits.
     ticket: Option<Ticket>,
 }
@@ -234,7 +239,7 @@ struct QueueGuard<'a> {
 impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            let withdrawn = self.shared.lanes.get(self.lane).queue().withdraw(ticket);
+            let withdrawn = self.shared.lanes.get(self.lane_index).queue().withdraw(ticket);
             drop(withdrawn); // its tensors are freed after the lock is released
         }
     }
@@ -246,6 +251,9 @@ mod lane_tests;
 #[cfg(test)]
 #[path = "run_tests.rs"]
 mod run_tests;
+#[cfg(test)]
+#[path = "static_tests.rs"]
+mod static_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

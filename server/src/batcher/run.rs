@@ -65,7 +65,7 @@ impl Lease {
         if members.is_empty() {
             return;
         }
-        let run = WatchedRun::start(&self.shared, self.owner, members);
+        let run = WatchedRun::start(&self.shared, self.instance_lane, members);
         let outcome =
             run.with_members(|members| self.execute(members, started, |part| Some(run.begin_part(part))));
         let (members, is_replaced) = run.end();

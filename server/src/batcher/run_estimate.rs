@@ -80,7 +80,7 @@ enum Evidence {
     RowTime,
     /// An earlier run of the same size class.
     SizeClass(Box<SizeTable>),
-    /// Nothing: the values decide.
+    /// Nothing: the values decide, or the estimate is switched off.
     None,
 }
 
@@ -93,6 +93,11 @@ pub(super) struct RunEstimate {
 }
 
 impl RunEstimate {
+    /// Starts with the time of a row at warm-up, and never calls a batch short.
+    pub(super) fn without_evidence(row: Duration) -> Self {
+        Self { row_nanoseconds: AtomicU64::new(nanoseconds(row)), evidence: Evidence::None }
+    }
+
     /// Starts with the time of a row at warm-up; zero: warm-up ran none.
     pub(super) fn new(row: Duration, depends_on: TimeDependsOn) -> Self {
         let evidence = match depends_on {

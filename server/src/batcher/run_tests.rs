@@ -81,7 +81,7 @@ fn stubborn(instances: usize, obeys: bool, depends_on: TimeDependsOn) -> (Batche
     let policy = BatchPolicy { time_depends_on: depends_on, ..policy() };
     let metrics = Metrics::new().unwrap().model("stubborn", "1");
     let another = Arc::clone(&orders);
-    let batcher = Batcher::new(all, None, 1, policy, RunCost::of_rows(SHORT), metrics)
+    let batcher = Batcher::new(all, None, policy, RunCost::of_rows(SHORT), metrics)
         .with_replacement(Box::new(move || Ok(instance(&another))));
     (batcher, orders)
 }

@@ -64,6 +64,7 @@ pub(super) fn policy() -> BatchPolicy {
         max_queue_delay: Duration::ZERO,
         preferred_batch_size: Vec::new(),
         time_depends_on: TimeDependsOn::Rows,
+        policies: Policies::adaptive(1, false),
     }
 }
 
@@ -72,7 +73,6 @@ pub(super) fn batcher(executors: Vec<AddOne>, policy: BatchPolicy, row_duration:
     Batcher::new(
         instances,
         None,
-        1,
         policy,
         RunCost::of_rows(row_duration),
         Metrics::new().unwrap().model("add", "1"),
@@ -103,8 +103,9 @@ pub(super) fn soon() -> Instant {
 }
 
 /// Sends 600 requests of mixed rows and widths from 20 clients and checks every answer.
-async fn each_request_gets_its_own_rows(row_duration: Duration) {
-    let batcher = batcher(vec![AddOne::default(), AddOne::default()], policy(), row_duration);
+async fn each_request_gets_its_own_rows(row_duration: Duration, policies: Policies) {
+    let policy = BatchPolicy { policies, ..policy() };
+    let batcher = batcher(vec![AddOne::default(), AddOne::default()], policy, row_duration);
     let mut tasks = JoinSet::new();
     for client in 0..20_i32 {
         let batcher = batcher.clone();
@@ -126,12 +127,17 @@ async fn each_request_gets_its_own_rows(row_duration: Duration) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_request_gets_its_own_rows_from_short_batches() {
-    each_request_gets_its_own_rows(SHORT).await;
+    each_request_gets_its_own_rows(SHORT, Policies::adaptive(1, false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_request_gets_its_own_rows_from_long_batches() {
-    each_request_gets_its_own_rows(Duration::from_secs(1)).await;
+    each_request_gets_its_own_rows(Duration::from_secs(1), Policies::adaptive(1, false)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_request_gets_its_own_rows_without_policies() {
+    each_request_gets_its_own_rows(SHORT, Policies::STATIC).await;
 }
 
 #[tokio::test]
@@ -249,7 +255,6 @@ async fn urgent_requests_go_first_and_a_timeout_only_shortens() {
     let batcher = Batcher::new(
         vec![Instance::new(executor)],
         None,
-        1,
         policy,
         RunCost::of_rows(Duration::from_secs(1)),
         metrics,
@@ -291,8 +296,8 @@ async fn urgent_requests_go_first_and_a_timeout_only_shortens() {
 }
 
 /// A model that records the threads that run it.
-struct Located {
-    threads: Arc<Mutex<HashSet<ThreadId>>>,
+pub(super) struct Located {
+    pub(super) threads: Arc<Mutex<HashSet<ThreadId>>>,
 }
 
 impl Executor for Located {
@@ -311,7 +316,7 @@ async fn an_instance_with_a_thread_runs_on_that_thread_only() {
     };
     let instances = threads.iter().map(instance).collect();
     let time = RunCost::of_rows(SHORT);
-    let batcher = Batcher::new(instances, None, 2, policy(), time, Metrics::new().unwrap().model("add", "1"));
+    let batcher = Batcher::new(instances, None, policy(), time, Metrics::new().unwrap().model("add", "1"));
     let submits = (0..200).map(|number| {
         let batcher = batcher.clone();
         async move {

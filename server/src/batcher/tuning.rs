@@ -1,16 +1,50 @@
-//! Every constant of the batcher's policies: what it is, its unit, and why it has that value.
+//! The batcher's adaptive policies, and every constant of them: what it is, its unit, and why it has that value.
+//!
+//! | policy | what it adapts | switched off |
+//! |---|---|---|
+//! | lanes and helpers | which instance runs a batch: each worker has a lane, borrows from others, and helps them | one lane |
+//! | join probe | whether a leader yields to the runtime, so that others can join its batch | no lane has a probe |
+//! | yield policy | whether a leader that waits yields its core to other processes | no leader waits so |
+//! | returning clients | whether a leader waits for the clients of the previous batch | the model has no such wait |
+//! | idle session | whether a client that is alone runs on a session of more threads | the model has no such session |
+//! | run estimate | whether a batch is short enough for a worker's thread | every run has its instance's thread |
+//!
+//! `--batching static` switches all of them off. [`Policies`] is where the batcher asks.
 //!
 //! `make bench-serve` measures their effect on throughput and latency. Settings that an operator can change are in
 //! `config/setting.rs` and in a model's `config.toml`, not here.
 
 use std::time::Duration;
 
-// Lanes and helpers
+/// Which adaptive policies act for one model. A batcher is built without those that do not, so that no request asks.
+///
+/// Two of the six have no field. The yield policy acts only while a leader probes or waits for returning clients. The
+/// idle session acts where the batcher is given one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policies {
+    /// Lanes that the instances are shared out among. With 1, all workers share one queue and all instances, so no
+    /// worker borrows an instance or helps another.
+    pub lanes: usize,
+    /// Whether leaders probe for more requests.
+    pub join_probe: bool,
+    /// Whether leaders wait for the clients of the previous batch.
+    pub returning_clients: bool,
+    /// Whether estimated run times decide on which thread a batch runs.
+    pub run_estimate: bool,
+}
 
-/// Time of one row from which a model has one lane for all workers instead of a lane for each. A request then goes to
-/// whichever instance is free first. Passing it to another core costs microseconds, which does not matter beside such
-/// a row.
-pub(super) const ONE_LANE_ROW_TIME: Duration = Duration::from_millis(1);
+impl Policies {
+    /// No policy acts.
+    pub const STATIC: Self =
+        Self { lanes: 1, join_probe: false, returning_clients: false, run_estimate: false };
+
+    /// All policies act, over this many lanes and with or without the wait for returning clients.
+    pub const fn adaptive(lanes: usize, returning_clients: bool) -> Self {
+        Self { lanes, join_probe: true, returning_clients, run_estimate: true }
+    }
+}
+
+// Lanes and helpers
 
 /// Run time that a leader hands to each idle worker at least. Waking a worker costs about a tenth of it.
 pub(super) const HELPER_RUN_TIME: Duration = Duration::from_micros(50);
@@ -67,10 +101,6 @@ pub(super) const MAX_YIELD_DOUBLINGS: u32 = 6;
 pub(super) const FAST_YIELDS_PER_SLOW: u32 = 8;
 
 // Returning clients: waiting for the clients of the previous batch
-
-/// Time of one row from which waiting for returning clients can pay. With shorter rows, the wait costs more than
-/// joining saves.
-pub(super) const RETURNING_CLIENTS_ROW_TIME: Duration = Duration::from_micros(250);
 
 /// Divisor of a row's time. The result is the longest wait for the next returning client, so a wait in vain costs about
 /// 6 % of a row.

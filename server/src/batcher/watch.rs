@@ -14,6 +14,7 @@ use std::{
 };
 
 use super::{
+    lane::LaneInstance,
     lease::{Lease, Shared, Waiting},
     queue::Entry,
     tuning::{MAX_UNSTOPPED_RUNS, STOP_GRACE, WATCH_INTERVAL},
@@ -33,8 +34,8 @@ mod state {
 /// A batch that runs on its instance's own thread.
 pub(super) struct WatchedRun {
     shared: Arc<Shared>,
-    /// The lane of its instance.
-    owner: usize,
+    /// Index of the lane of its instance.
+    lane_index: usize,
     started: Instant,
     /// Locked for reading during the run, and emptied at its end.
     members: RwLock<Vec<Entry<Waiting>>>,
@@ -53,11 +54,11 @@ struct Part {
 
 impl WatchedRun {
     /// Registers a run of these members with the watch.
-    pub(super) fn start(shared: &Arc<Shared>, owner: usize, members: Vec<Entry<Waiting>>) -> RunGuard {
+    pub(super) fn start(shared: &Arc<Shared>, lane_index: usize, members: Vec<Entry<Waiting>>) -> RunGuard {
         let part = Part { members: 0..members.len(), stop: Arc::default() };
         let run = Arc::new(Self {
             shared: Arc::clone(shared),
-            owner,
+            lane_index,
             started: Instant::now(),
             members: RwLock::new(members),
             part: Mutex::new(part),
@@ -138,7 +139,8 @@ impl WatchedRun {
             Ok(Some(Ok(instance))) if self.advance(state::UNSTOPPED, state::REPLACED) => {
                 tracing::info!(model, version, "another instance replaces the one that does not stop");
                 // A lease that ends hands its instance to the lane.
-                drop(Lease::of_instance(&self.shared, self.owner, Box::new(instance)));
+                let instance = LaneInstance { instance: Box::new(instance), lane_index: self.lane_index };
+                drop(Lease::of_instance(&self.shared, instance));
                 return;
             }
             Ok(Some(Err(error))) => {

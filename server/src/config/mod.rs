@@ -6,7 +6,9 @@
 //!
 //! Nothing here reads the environment of the process: it comes in as an [`Environment`], so that tests pass their own.
 
+mod batching_mode;
 mod error;
+mod fallback;
 mod file;
 mod group;
 mod host;
@@ -31,14 +33,16 @@ use storage::{Location, Settings};
 use crate::platform::environment::Environment;
 
 pub use self::{
+    batching_mode::BatchingMode,
     error::ConfigError,
+    fallback::Fallback,
     file::File,
     group::Group,
     host::Host,
     places::Place,
     reference::reference,
     resolver::Settled,
-    setting::{ALL, Fallback, Setting},
+    setting::{ALL, Setting},
 };
 use self::{
     resolver::{Resolver, Sources},
@@ -129,6 +133,8 @@ pub struct Execution {
     pub device: Device,
     /// Threads for all the work of the process together.
     pub threads: NonZeroUsize,
+    /// Whether the batcher adapts to the load.
+    pub batching: BatchingMode,
     /// Rows that may wait for one model.
     pub max_queue_rows: NonZeroUsize,
     /// Width times height that a picture may have.
@@ -337,6 +343,7 @@ fn execution(resolver: &mut Resolver<'_>, host: &Host) -> Execution {
     Execution {
         device: resolver.value(s::DEVICE, str::parse),
         threads: resolver.value_or(s::THREADS, threads, value::count),
+        batching: resolver.value(s::BATCHING, str::parse),
         max_queue_rows: resolver.value(s::MAX_QUEUE_ROWS, value::count),
         max_picture_pixels: resolver.value(s::MAX_PICTURE_PIXELS, value::count),
         request_timeout: resolver.value(s::REQUEST_TIMEOUT, value::positive_duration),

@@ -4,9 +4,10 @@ use storage::Location;
 
 use super::{
     Place, Resolved,
+    fallback::Fallback,
     group::Group,
     resolver::Settled,
-    setting::{ALL, Fallback, Setting, belongs_in_file},
+    setting::{ALL, Setting, belongs_in_file},
 };
 
 impl Resolved {

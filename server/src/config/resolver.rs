@@ -1,11 +1,6 @@
 //! The order of the sources, the record of what came from where, and the list of everything that is wrong.
 
-use super::{
-    Config, Flags, Resolved,
-    error::ConfigError,
-    file::File,
-    setting::{Fallback, Setting},
-};
+use super::{Config, Flags, Resolved, error::ConfigError, fallback::Fallback, file::File, setting::Setting};
 use crate::platform::environment::Environment;
 
 /// A setting with its text and where that came from.

@@ -1,7 +1,7 @@
 //! The table of settings: every name, default and meaning, once. The command line, the environment, the
 //! configuration file, `--help`, `--print-config` and `docs/CONFIGURATION.md` are all read from it.
 
-use super::group::Group;
+use super::{fallback::Fallback, group::Group};
 
 /// One thing that a user can set.
 #[derive(Debug)]
@@ -20,27 +20,6 @@ pub struct Setting {
     pub group: Group,
     /// One or two sentences for the user.
     pub help: &'static str,
-}
-
-/// What a setting is where nobody sets it.
-#[derive(Debug, Clone, Copy)]
-pub enum Fallback {
-    /// This value, in the notation that a user would write.
-    Value(&'static str),
-    /// A value that depends on the machine or on other settings: how it is found.
-    Computed(&'static str),
-    /// Nothing.
-    Unset,
-}
-
-impl Fallback {
-    /// The default in words.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Value(text) | Self::Computed(text) => text,
-            Self::Unset => "none",
-        }
-    }
 }
 
 /// Declares settings as constants and gathers them in [`ALL`].
@@ -289,6 +268,16 @@ settings! {
         fallback: Fallback::Computed("the CPU budget: the smallest of affinity, cgroup quota and cores"),
         group: Group::Execution,
         help: "Threads for the work of the server and its models together.",
+    };
+    BATCHING = Setting {
+        key: "batching",
+        flag: "batching",
+        environment: &["DECIMA_BATCHING"],
+        value: "MODE",
+        fallback: Fallback::Value("adaptive"),
+        group: Group::Execution,
+        help: "How batches are formed: adaptive (sessions, threads and waits follow from what is measured) or static \
+               (by fixed rules, to rule the adaptive policies out in a bug report or a benchmark).",
     };
     MAX_QUEUE_ROWS = Setting {
         key: "max_queue_rows",

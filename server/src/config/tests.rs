@@ -81,6 +81,7 @@ fn nothing_given_serves_the_folder_models() {
         execution: Execution {
             device: Device::Cpu,
             threads: 2.try_into().unwrap(),
+            batching: BatchingMode::Adaptive,
             max_queue_rows: 1024.try_into().unwrap(),
             max_picture_pixels: (1 << 24).try_into().unwrap(),
             request_timeout: Duration::from_secs(30),
@@ -113,6 +114,7 @@ fn example(setting: &Setting) -> &'static str {
         "SIZE" => "1MiB",
         "WHEN" => "ready",
         "WHO" => "none",
+        "MODE" => "static",
         "DEVICE" => "auto",
         "FORMAT" => "text",
         "LEVEL" => "debug",
@@ -149,7 +151,7 @@ fn every_setting_can_be_given_in_every_way_and_changes_something() {
 #[test]
 fn every_problem_is_reported_at_once_under_the_name_it_was_given_by() {
     let found = problems(
-        &["--http-port", "99999", "--threads=0", "--device=tpu"],
+        &["--http-port", "99999", "--threads=0", "--device=tpu", "--batching=off"],
         &[("DECIMA_MAX_BODY_SIZE", "64 apples"), ("RUST_LOG", "loud")],
         "request_timeout = 0\nlisten = \"late\"",
     );
@@ -159,6 +161,7 @@ fn every_problem_is_reported_at_once_under_the_name_it_was_given_by() {
         "DECIMA_MAX_BODY_SIZE is \"64 apples\": expected a size",
         "--device is \"tpu\": expected cpu, cuda",
         "--threads is \"0\": expected a whole number, at least 1",
+        "--batching is \"off\": expected adaptive or static",
         "request_timeout in decima.toml is \"0\": expected a duration longer than 0",
         "RUST_LOG is \"loud\": expected off, error",
     ];

@@ -7,7 +7,7 @@ use oip::{
     ReshapeConfiguration, TensorConfiguration, VersionPolicyConfiguration,
 };
 
-use super::{plan::Plan, served_model::PLATFORM};
+use super::{instances::Chosen, served_model::PLATFORM};
 use crate::{
     model::{ModelConfig, TensorSpec, VersionPolicy},
     request::validate::Rules,
@@ -15,17 +15,6 @@ use crate::{
 
 /// What runs the models.
 const BACKEND: &str = "onnxruntime";
-
-/// What was chosen for a model at load.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Chosen {
-    /// Sessions that run side by side, and their threads.
-    pub(super) plan: Plan,
-    /// Most rows of a batch that requests are joined to.
-    pub(super) joined_rows: usize,
-    /// Whether it runs on a GPU.
-    pub(super) on_gpu: bool,
-}
 
 /// The configuration of a model, with what was chosen for it.
 ///
@@ -35,12 +24,12 @@ pub(super) fn describe(
     name: &str,
     rules: &Rules,
     config: &ModelConfig,
-    Chosen { plan, joined_rows, on_gpu }: Chosen,
+    chosen: &Chosen,
 ) -> ModelConfiguration {
     let has_rows = rules.batching.is_along_first_axes();
     let side =
         |specs: &[TensorSpec]| specs.iter().map(|spec| tensor(spec, has_rows && !spec.optional)).collect();
-    let kind = if on_gpu { "KIND_GPU" } else { "KIND_CPU" };
+    let kind = if chosen.on_gpu { "KIND_GPU" } else { "KIND_CPU" };
     ModelConfiguration {
         name: name.to_owned(),
         platform: PLATFORM.to_owned(),
@@ -52,7 +41,7 @@ pub(super) fn describe(
         instance_group: vec![InstanceGroupConfiguration {
             name: name.to_owned(),
             kind: kind.to_owned(),
-            count: saturated(plan.count),
+            count: saturated(chosen.plan.count),
         }],
         dynamic_batching: rules.batching.axes().map(|_| {
             let batching = &config.dynamic_batching;
@@ -61,23 +50,30 @@ pub(super) fn describe(
                 max_queue_delay_microseconds: batching.max_queue_delay_microseconds,
             }
         }),
-        parameters: parameters(rules, config, plan, joined_rows),
+        parameters: parameters(rules, config, chosen),
     }
 }
 
 fn parameters(
     rules: &Rules,
     config: &ModelConfig,
-    plan: Plan,
-    joined_rows: usize,
+    Chosen { plan, on_gpu, session_rows, reason, pin, .. }: &Chosen,
 ) -> BTreeMap<String, ParameterConfiguration> {
     let mut parameters = vec![
         ("batching", rules.batching.to_string()),
+        ("batching_mode", plan.mode.to_string()),
         ("intra_op_threads", plan.intra_op_threads.to_string()),
-        ("solo_threads", plan.idle_session_threads.to_string()),
+        ("idle_session_threads", plan.idle_session_threads.to_string()),
+        ("lanes", plan.lanes.to_string()),
+        ("returning_clients", plan.returning_clients.to_string()),
+        ("reason", reason.clone()),
+        ("pin", pin.clone()),
     ];
     if rules.batching.axes().is_some() {
-        parameters.push(("joined_rows", joined_rows.to_string()));
+        parameters.push(("joined_rows", plan.joined_rows.to_string()));
+    }
+    if *on_gpu {
+        parameters.push(("session_rows", format!("{session_rows:?}")));
     }
     if let Some(image) = &config.image {
         parameters.push(("image", image.preprocess.name().to_owned()));
@@ -126,14 +122,30 @@ mod tests {
     use oip::Datatype;
     use serde_json::json;
 
-    use super::*;
-    use crate::model::{Batching, Dimension, RowAxes, Signature};
-
-    const CHOSEN: Chosen = Chosen {
-        plan: Plan { count: 2, intra_op_threads: 1, idle_session_threads: 0 },
-        joined_rows: 16,
-        on_gpu: true,
+    use super::{super::plan::Plan, *};
+    use crate::{
+        config::BatchingMode,
+        model::{Batching, Dimension, RowAxes, Signature},
     };
+
+    fn chosen() -> Chosen {
+        Chosen {
+            plan: Plan {
+                mode: BatchingMode::Adaptive,
+                count: 2,
+                intra_op_threads: 1,
+                idle_session_threads: 0,
+                lanes: 2,
+                joined_rows: 16,
+                returning_clients: false,
+            },
+            on_gpu: true,
+            session_rows: vec![1, 16],
+            reason: "measured".into(),
+            alternative: None,
+            pin: "[instance_group]".into(),
+        }
+    }
 
     fn rules(batching: Batching) -> Rules {
         let batch = || Dimension::Dynamic("N".into());
@@ -153,7 +165,7 @@ mod tests {
         )
         .unwrap();
         let rules = rules(Batching::Proven(RowAxes { inputs: vec![0, 0], outputs: vec![0] }));
-        let described = serde_json::to_value(describe("m", &rules, &config, CHOSEN)).unwrap();
+        let described = serde_json::to_value(describe("m", &rules, &config, &chosen())).unwrap();
         let expected = json!({
             "name": "m",
             "platform": "onnxruntime_onnx",
@@ -169,10 +181,16 @@ mod tests {
             "dynamic_batching": { "preferred_batch_size": [8, 16], "max_queue_delay_microseconds": 50 },
             "parameters": {
                 "batching": { "string_value": "on: the graph keeps rows apart" },
+                "batching_mode": { "string_value": "adaptive" },
+                "idle_session_threads": { "string_value": "0" },
                 "image": { "string_value": "rgb" },
                 "intra_op_threads": { "string_value": "1" },
                 "joined_rows": { "string_value": "16" },
-                "solo_threads": { "string_value": "0" },
+                "lanes": { "string_value": "2" },
+                "pin": { "string_value": "[instance_group]" },
+                "reason": { "string_value": "measured" },
+                "returning_clients": { "string_value": "false" },
+                "session_rows": { "string_value": "[1, 16]" },
             },
         });
         assert_eq!(described, expected);
@@ -181,9 +199,9 @@ mod tests {
     #[test]
     fn where_rows_are_not_joined_dims_are_whole_shapes_and_the_reason_is_told() {
         let config = ModelConfig::default();
-        let chosen = Chosen { on_gpu: false, ..CHOSEN };
+        let chosen = Chosen { on_gpu: false, ..chosen() };
         let rules = rules(Batching::Off("node 'sort' (TopK) sorts across the batch".into()));
-        let described = serde_json::to_value(describe("m", &rules, &config, chosen)).unwrap();
+        let described = serde_json::to_value(describe("m", &rules, &config, &chosen)).unwrap();
         assert_eq!(described["max_batch_size"], 0);
         assert_eq!(described["input"][1]["dims"], json!([-1, 3]));
         assert_eq!(described["output"][0]["dims"], json!([-1]));
@@ -193,5 +211,6 @@ mod tests {
         let reason = "off: node 'sort' (TopK) sorts across the batch";
         assert_eq!(described["parameters"]["batching"]["string_value"], reason);
         assert_eq!(described["parameters"].get("joined_rows"), None);
+        assert_eq!(described["parameters"].get("session_rows"), None);
     }
 }

@@ -1,18 +1,20 @@
 //! The instances that a model gets, and how their batches are formed: by how long its runs take, on the CPU or a GPU.
 
-use std::{sync::mpsc::Receiver, time::Duration};
+use std::{sync::mpsc::Receiver, thread, time::Duration};
 
 use oip::InferRequest;
 
 use super::{
     LoadError,
     check_rows::check_rows,
-    plan::{self, Plan},
-    sessions::{Sessions, WarmUp},
+    pins,
+    plan::{self, Facts, Plan},
+    sessions::{Sessions, WarmUp, best_of_two},
     time_limit::{Limited, TimeLimit},
 };
 use crate::{
-    batcher::{BatchPolicy, Instance, InstanceThread, Replacement, TimeDependsOn},
+    batcher::{BatchPolicy, Instance, InstanceThread, Policies, Replacement, TimeDependsOn},
+    config::BatchingMode,
     executor::{Executor, ModelSource, OnnxExecutor, RunCost, Runtime, SessionOptions},
     model::{Batching, InstanceGroup, ModelConfig, Signature, TensorSpec},
     request::validate::Rules,
@@ -21,12 +23,16 @@ use crate::{
 /// A model larger than this has one instance, which on the CPU uses every thread, instead of an instance a thread.
 const LARGE_MODEL_BYTES: u64 = 100 << 20;
 
-/// A model's first session, before it is known what it is for.
+/// Most repetitions of a timing that came close to a boundary between two plans.
+const MAX_REPEATED_TIMINGS: usize = 3;
+
+/// Pause before such a repetition. Many programs that disturb a timing work for a few milliseconds at a time.
+const TIMING_PAUSE: Duration = Duration::from_millis(20);
+
+/// A model's first session, before its rows are timed.
 pub(super) struct FirstSession {
     executor: OnnxExecutor,
     options: SessionOptions,
-    /// As the model's file says, or a thread for each session, unless the model is large.
-    plan: Plan,
     is_large: bool,
     limit: TimeLimit,
 }
@@ -44,13 +50,10 @@ impl FirstSession {
         group: &InstanceGroup,
     ) -> Result<(Self, Signature), LoadError> {
         let is_large = source.path().metadata()?.len() > LARGE_MODEL_BYTES;
-        let intra_op_threads = group.intra_op_threads.unwrap_or(if is_large { threads } else { 1 });
-        let count = group.count.unwrap_or_else(|| (threads / intra_op_threads).max(1));
-        let plan = Plan { count, intra_op_threads, idle_session_threads: 0 };
-        let options = SessionOptions::new(name, intra_op_threads);
+        let options = SessionOptions::new(name, plan::first_session_threads(threads, is_large, group));
         let (executor, signature) = OnnxExecutor::load(runtime, source, &options)?;
         let limit = TimeLimit::new(name);
-        Ok((Self { executor, options, plan, is_large, limit }, signature))
+        Ok((Self { executor, options, is_large, limit }, signature))
     }
 
     /// Whether rows that are joined give what they give alone: see [`check_rows`].
@@ -67,23 +70,35 @@ impl FirstSession {
 /// What a model got.
 pub(super) struct Instances {
     pub(super) all: Vec<Instance>,
-    /// For requests that are alone.
+    /// For a client that is alone.
     pub(super) idle_session: Option<Instance>,
-    pub(super) plan: Plan,
-    pub(super) time: RunCost,
+    pub(super) cost: RunCost,
     pub(super) policy: BatchPolicy,
-    pub(super) on_gpu: bool,
-    /// Rows of the batches of each session, where each runs one size.
-    pub(super) sizes: Vec<usize>,
+    pub(super) chosen: Chosen,
     /// Loads one more of them.
     pub(super) replacement: Replacement,
 }
 
-/// What they depend on.
+/// What was chosen for a model, and why.
+#[derive(Clone, Debug)]
+pub(super) struct Chosen {
+    pub(super) plan: Plan,
+    pub(super) on_gpu: bool,
+    /// Numbers of rows that have a session of their own in each instance. Empty: one session runs all.
+    pub(super) session_rows: Vec<usize>,
+    pub(super) reason: String,
+    /// What another start may choose instead, since a measured time is close to a boundary.
+    pub(super) alternative: Option<String>,
+    /// The sections of `config.toml` that pin the choice.
+    pub(super) pin: String,
+}
+
+/// What the instances of a model depend on.
 pub(super) struct Needs<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) source: &'a ModelSource,
     pub(super) threads: usize,
+    pub(super) batching: BatchingMode,
     pub(super) max_queue_rows: usize,
     pub(super) config: &'a ModelConfig,
     pub(super) rules: &'a Rules,
@@ -110,16 +125,23 @@ impl Needs<'_> {
     }
 
     fn on_cpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
-        let FirstSession { mut executor, mut options, mut plan, .. } = first;
-        let time = sessions.warm_up.time(&mut executor, self.rules.max_rows.unwrap_or(self.max_queue_rows));
-        if plan.count > 1 && self.config.instance_group == InstanceGroup::default() {
-            plan = Plan::for_run(self.threads, time);
-            if plan.intra_op_threads > 1 {
-                options = options.with_threads(plan.intra_op_threads);
-                executor = sessions.another(&options)?;
+        let FirstSession { mut executor, mut options, is_large, .. } = first;
+        let most_rows = self.rules.max_rows.unwrap_or(self.max_queue_rows);
+        let mut facts = self.facts(sessions.warm_up.time(&mut executor, most_rows), is_large, false);
+        for _ in 0..MAX_REPEATED_TIMINGS {
+            if Plan::nearby(&facts).is_none() {
+                break;
             }
+            thread::sleep(TIMING_PAUSE);
+            facts.cost = best_of_two(facts.cost, sessions.warm_up.time(&mut executor, most_rows));
         }
-        let policy = self.policy(plan::joined_rows(time, self.rules.rows_are_alike()));
+        let plan = Plan::choose(&facts);
+        if plan.intra_op_threads != options.intra_op_threads {
+            options = options.with_threads(plan.intra_op_threads);
+            executor = sessions.another(&options)?;
+        }
+        let chosen = Chosen::of(plan, &facts, Vec::new());
+        let policy = self.policy(plan);
         let (all, idle_session) = sessions.load(executor, plan, &options, policy.max_joined_rows)?;
         let joining = self.joining();
         let instance = move |executor| joining(Instance::new(Box::new(executor)));
@@ -130,26 +152,34 @@ impl Needs<'_> {
             let load = || sessions.warm_one(&options, full);
             sessions.warm_up.limit.watched(load).map(&instance).map_err(|error| error.to_string())
         });
-        Ok(Instances { all, idle_session, plan, time, policy, on_gpu: false, sizes: Vec::new(), replacement })
+        Ok(Instances { all, idle_session, cost: facts.cost, policy, chosen, replacement })
     }
 
     fn on_gpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
         let FirstSession { mut executor, options, is_large, .. } = first;
-        // The very first run starts cuDNN, which says nothing of the model.
+        // The very first run starts cuDNN, which takes long whatever the model is.
         sessions.warm_up.time(&mut executor, 1);
-        let time = sessions.warm_up.time(&mut executor, 1);
-        let plan = Plan::on_gpu(is_large, &self.config.instance_group);
-        let policy = self.policy(plan::GPU_JOINED_ROWS);
+        let facts = self.facts(sessions.warm_up.time(&mut executor, 1), is_large, true);
+        let plan = Plan::choose(&facts);
+        let policy = self.policy(plan);
         let full = policy.max_joined_rows;
         // To fill a batch up is to join rows.
-        let is_proven = matches!(self.rules.batching, Batching::Proven(_));
-        let by_size = full > 1 && is_proven && sessions.warm_up.plans_by_size(&mut executor);
-        let sizes = if by_size { plan::sizes(full, &policy.preferred_batch_size) } else { Vec::new() };
+        let can_fill_up = full > 1 && matches!(self.rules.batching, Batching::Proven(_));
+        let sizes = match &self.config.instance_group.session_rows {
+            _ if !can_fill_up => Vec::new(),
+            Some(rows) if rows.is_empty() => Vec::new(),
+            Some(rows) => plan::session_rows(full, rows),
+            None if sessions.warm_up.plans_by_size(&mut executor) => {
+                plan::session_rows(full, &policy.preferred_batch_size)
+            }
+            None => Vec::new(),
+        };
+        let chosen = Chosen::of(plan, &facts, sizes.clone());
         // It has run on this thread.
         drop(executor);
         let threads = (0..plan.count).map(|_| InstanceThread::start()).collect::<Result<Vec<_>, _>>()?;
         let load = {
-            let (sessions, sizes) = (sessions.clone(), sizes.clone());
+            let sessions = sessions.clone();
             move |thread: &InstanceThread| {
                 let (sessions, options, sizes) = (sessions.clone(), options.clone(), sizes.clone());
                 thread.call(move || sessions.load_for_gpu(&options, full, &sizes))
@@ -165,7 +195,22 @@ impl Needs<'_> {
             let load = || on_thread((load(&thread), thread.clone()));
             limit.watched(load).map(&joining).map_err(|error| error.to_string())
         });
-        Ok(Instances { all, idle_session: None, plan, time, policy, on_gpu: true, sizes, replacement })
+        Ok(Instances { all, idle_session: None, cost: facts.cost, policy, chosen, replacement })
+    }
+
+    /// Returns what the plan of the model depends on.
+    fn facts(&self, cost: RunCost, is_large: bool, on_gpu: bool) -> Facts<'_> {
+        Facts {
+            threads: self.threads,
+            mode: self.batching,
+            max_queue_rows: self.max_queue_rows,
+            config: self.config,
+            cost,
+            rows_are_alike: self.rules.rows_are_alike(),
+            joins_rows: self.rules.batching.axes().is_some(),
+            is_large,
+            on_gpu,
+        }
     }
 
     /// What gives an instance the axes along which requests are joined.
@@ -191,15 +236,31 @@ impl Needs<'_> {
         }
     }
 
-    fn policy(&self, joined_rows: usize) -> BatchPolicy {
-        let joined = self.config.max_batch_size.unwrap_or(joined_rows.min(self.max_queue_rows));
+    fn policy(&self, plan: Plan) -> BatchPolicy {
         let batching = &self.config.dynamic_batching;
         BatchPolicy {
-            max_joined_rows: if self.rules.batching.axes().is_some() { joined } else { 1 },
+            max_joined_rows: plan.joined_rows,
             max_queue_rows: self.max_queue_rows,
             max_queue_delay: Duration::from_micros(batching.max_queue_delay_microseconds),
             preferred_batch_size: batching.preferred_batch_size.clone(),
             time_depends_on: self.time_depends_on(),
+            policies: match plan.mode {
+                BatchingMode::Adaptive => Policies::adaptive(plan.lanes, plan.returning_clients),
+                BatchingMode::Static => Policies::STATIC,
+            },
+        }
+    }
+}
+
+impl Chosen {
+    fn of(plan: Plan, facts: &Facts<'_>, session_rows: Vec<usize>) -> Self {
+        Self {
+            plan,
+            on_gpu: facts.on_gpu,
+            reason: pins::reason(facts),
+            alternative: pins::alternative(&plan, facts),
+            pin: pins::toml(&plan, facts, &session_rows),
+            session_rows,
         }
     }
 }

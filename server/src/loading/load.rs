@@ -14,13 +14,14 @@ use sha2::{Digest, Sha256};
 
 use super::{
     LoadError,
-    describe::{Chosen, describe},
-    instances::{FirstSession, Instances, Needs},
+    describe::describe,
+    instances::{Chosen, FirstSession, Instances, Needs},
     model_file::ModelFile,
     served_model::ServedModel,
 };
 use crate::{
     batcher::Batcher,
+    config::BatchingMode,
     executor::Runtime,
     model::{Batching, ModelConfig},
     request::{
@@ -37,6 +38,8 @@ pub struct Loader {
     pub runtime: Runtime,
     /// Threads for all models together.
     pub threads: usize,
+    /// Whether batches are formed by what is measured or by fixed rules.
+    pub batching: BatchingMode,
     /// Rows that may wait for one model.
     pub max_queue_rows: usize,
     /// How much decoding of pictures there may be.
@@ -86,42 +89,52 @@ impl Loader {
         let rules = verified(name, version, &mut first, rules, example);
         let image = config.image.as_ref().map(|image| image.resolve(&rules.signature));
         let image = image.transpose().map_err(LoadError::Config)?;
-        let (threads, max_queue_rows) = (self.threads, self.max_queue_rows);
         let needs = Needs {
             runtime: &self.runtime,
             source: &source,
-            threads,
-            max_queue_rows,
+            threads: self.threads,
+            batching: self.batching,
+            max_queue_rows: self.max_queue_rows,
             config,
             rules: &rules,
             value_dependent_time,
         };
-        let Instances { all, idle_session, plan, time, policy, on_gpu, sizes, replacement } =
-            needs.load(first)?;
-        let chosen = Chosen { plan, joined_rows: policy.max_joined_rows, on_gpu };
-        let configuration = describe(name, &rules, config, chosen);
+        let Instances { all, idle_session, cost, policy, chosen, replacement } = needs.load(first)?;
+        let configuration = describe(name, &rules, config, &chosen);
         let pictures = image.map(|input| Pictures::new(name, input, &rules, self.decoding.clone()));
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
-        let joined_rows = policy.max_joined_rows;
-        let batcher = Batcher::new(all, idle_session, threads, policy, time, Arc::clone(&metrics))
-            .with_replacement(replacement);
+        let batcher =
+            Batcher::new(all, idle_session, policy, cost, Arc::clone(&metrics)).with_replacement(replacement);
         let took = started.elapsed();
         metrics.ready(took);
+        let Chosen { plan, on_gpu, session_rows, reason, alternative, pin: _ } = chosen;
         tracing::info!(
             model = name,
             version,
             on_gpu,
             instances = plan.count,
             intra_op_threads = plan.intra_op_threads,
-            solo_threads = plan.idle_session_threads,
+            idle_session_threads = plan.idle_session_threads,
+            lanes = plan.lanes,
             batching = %rules.batching,
-            row_microseconds = time.first_row.as_micros(),
-            further_row_microseconds = time.further_row.as_micros(),
-            joined_rows,
-            session_rows = ?sizes,
+            batching_mode = %plan.mode,
+            row_microseconds = cost.first_row.as_micros(),
+            further_row_microseconds = cost.further_row.as_micros(),
+            joined_rows = plan.joined_rows,
+            returning_clients = plan.returning_clients,
+            session_rows = ?session_rows,
+            reason,
             seconds = took.as_secs_f64(),
             "model ready"
         );
+        if let Some(alternative) = alternative {
+            tracing::info!(
+                model = name,
+                version,
+                "the time of a row is close to a threshold, so another start may choose {alternative}: to get the same \
+                 on every replica, write parameters.pin of /v2/models/{name}/config into the model's config.toml"
+            );
+        }
         Ok(ServedModel {
             name: name.into(),
             version: version.into(),

@@ -6,6 +6,7 @@ mod error;
 mod instances;
 mod load;
 mod model_file;
+mod pins;
 mod plan;
 mod served_model;
 mod sessions;

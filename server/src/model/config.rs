@@ -5,6 +5,11 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer};
 
 use super::ImageConfig;
+use crate::config::BatchingMode;
+
+/// Most instances, threads or lanes that a model may ask for: more than a machine has use for, and few enough that a
+/// mistyped number does not exhaust its memory.
+const MAX_INSTANCES: usize = 256;
 
 /// Configuration of one model. Every field may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -55,10 +60,17 @@ impl From<Nulls> for oip::Nulls {
     }
 }
 
-/// How batches are formed.
+/// How batches are formed. Every field that is left out is chosen at load.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DynamicBatching {
+    /// Whether the adaptive policies act for this model. `--batching static` outranks `adaptive` here, so that one
+    /// flag switches the policies off for every model.
+    pub mode: Option<BatchingMode>,
+    /// Most rows of a batch of several requests. A request may have more, and then runs alone.
+    pub joined_rows: Option<usize>,
+    /// Whether a batch waits for the clients of the batch before it.
+    pub returning_clients: Option<bool>,
     /// How long a request may wait for others to join it, in microseconds. 0 adds no delay: what waits
     /// when an instance becomes free goes at once.
     #[serde(default)]
@@ -68,7 +80,7 @@ pub struct DynamicBatching {
     pub preferred_batch_size: Vec<usize>,
 }
 
-/// ONNX Runtime sessions of one model.
+/// ONNX Runtime sessions of one model. Every field that is left out is chosen at load.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstanceGroup {
@@ -76,6 +88,12 @@ pub struct InstanceGroup {
     pub count: Option<usize>,
     /// Threads of one session's run.
     pub intra_op_threads: Option<usize>,
+    /// Threads of one session more, for a client that is alone. 0: there is none.
+    pub idle_session_threads: Option<usize>,
+    /// Queues that the sessions are shared out among. With 1, all workers share all sessions.
+    pub lanes: Option<usize>,
+    /// On a GPU: numbers of rows that have a session of their own in each instance. Empty: one session runs all.
+    pub session_rows: Option<Vec<usize>>,
 }
 
 /// Which versions of a model to serve.
@@ -149,22 +167,60 @@ impl ModelConfig {
                 "default_model_filename must be the name of an .onnx file in the version's folder, not '{name}'"
             ));
         }
-        for (name, value) in
-            [("count", self.instance_group.count), ("intra_op_threads", self.instance_group.intra_op_threads)]
-        {
-            if value.is_some_and(|value| !(1..=256).contains(&value)) {
-                return refuse(format!("instance_group.{name} must be between 1 and 256"));
-            }
-        }
+        self.instance_group.check().map_err(ConfigError)?;
         if self.dynamic_batching.max_queue_delay_microseconds > 10_000_000 {
             return refuse("dynamic_batching.max_queue_delay_microseconds must be at most 10000000".into());
         }
         let most = self.max_batch_size.unwrap_or(usize::MAX);
-        if let Some(size) =
-            self.dynamic_batching.preferred_batch_size.iter().find(|&&size| size == 0 || size > most)
+        let DynamicBatching { joined_rows, preferred_batch_size, .. } = &self.dynamic_batching;
+        let sizes = joined_rows.iter().map(|size| ("joined_rows", size));
+        for (name, size) in
+            sizes.chain(preferred_batch_size.iter().map(|size| ("preferred_batch_size", size)))
         {
-            return refuse(format!(
-                "dynamic_batching.preferred_batch_size {size} must be between 1 and max_batch_size"
+            if !(1..=most).contains(size) {
+                return refuse(format!(
+                    "dynamic_batching.{name} {size} must be between 1 and max_batch_size"
+                ));
+            }
+        }
+        if let Some(policy) = self.contradicts_static() {
+            return refuse(format!("dynamic_batching.mode is \"static\", which does without {policy}"));
+        }
+        Ok(())
+    }
+
+    /// Returns the key that asks for an adaptive policy, if there is one and the same file has `mode = "static"`.
+    fn contradicts_static(&self) -> Option<&'static str> {
+        let (group, batching) = (&self.instance_group, &self.dynamic_batching);
+        let asked = [
+            (
+                "instance_group.idle_session_threads",
+                group.idle_session_threads.is_some_and(|threads| threads > 0),
+            ),
+            ("instance_group.lanes above 1", group.lanes.is_some_and(|lanes| lanes > 1)),
+            ("dynamic_batching.returning_clients", batching.returning_clients == Some(true)),
+        ];
+        let asked = asked.into_iter().find_map(|(key, is_asked)| is_asked.then_some(key));
+        asked.filter(|_| batching.mode == Some(BatchingMode::Static))
+    }
+}
+
+impl InstanceGroup {
+    fn check(&self) -> Result<(), String> {
+        for (name, value, least) in [
+            ("count", self.count, 1),
+            ("intra_op_threads", self.intra_op_threads, 1),
+            ("idle_session_threads", self.idle_session_threads, 0),
+            ("lanes", self.lanes, 1),
+        ] {
+            if value.is_some_and(|value| !(least..=MAX_INSTANCES).contains(&value)) {
+                return Err(format!("instance_group.{name} must be between {least} and {MAX_INSTANCES}"));
+            }
+        }
+        let rows = self.session_rows.iter().flatten();
+        if rows.clone().count() > MAX_INSTANCES || rows.clone().any(|&rows| rows == 0) {
+            return Err(format!(
+                "instance_group.session_rows must be at most {MAX_INSTANCES} numbers, each at least 1"
             ));
         }
         Ok(())
@@ -190,11 +246,17 @@ mod tests {
             sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
             default_model_filename = "encoder.onnx"
             [dynamic_batching]
+            mode = "adaptive"
+            joined_rows = 32
+            returning_clients = true
             max_queue_delay_microseconds = 100
             preferred_batch_size = [16, 32]
             [instance_group]
             count = 2
             intra_op_threads = 1
+            idle_session_threads = 0
+            lanes = 2
+            session_rows = [1, 16]
             [image]
             input = "x"
             preprocess = "rgb"
@@ -208,8 +270,21 @@ mod tests {
         assert_eq!(config.max_batch_size, Some(64));
         assert_eq!(config.version_policy, VersionPolicy::Specific(vec!["3".into(), "7".into()]));
         assert_eq!(config.default_model_filename.as_deref(), Some("encoder.onnx"));
-        assert_eq!(config.dynamic_batching.preferred_batch_size, [16, 32]);
-        assert_eq!(config.instance_group.count, Some(2));
+        let DynamicBatching { mode, joined_rows, returning_clients, preferred_batch_size, .. } =
+            &config.dynamic_batching;
+        assert_eq!(preferred_batch_size, &[16, 32]);
+        assert_eq!(
+            (*mode, *joined_rows, *returning_clients),
+            (Some(BatchingMode::Adaptive), Some(32), Some(true))
+        );
+        let expected = InstanceGroup {
+            count: Some(2),
+            intra_op_threads: Some(1),
+            idle_session_threads: Some(0),
+            lanes: Some(2),
+            session_rows: Some(vec![1, 16]),
+        };
+        assert_eq!(config.instance_group, expected);
         assert_eq!(config.nulls, Nulls::Nan);
         let image = config.image.unwrap();
         assert_eq!(
@@ -235,6 +310,23 @@ mod tests {
             ("default_model_filename = \"encoder.pt\"", "default_model_filename"),
             ("default_model_filename = \"../1/encoder.onnx\"", "default_model_filename"),
             ("[instance_group]\ncount = 0", "instance_group.count"),
+            ("[instance_group]\nlanes = 0", "instance_group.lanes must be between 1 and 256"),
+            (
+                "[instance_group]\nidle_session_threads = 257",
+                "idle_session_threads must be between 0 and 256",
+            ),
+            ("[instance_group]\nsession_rows = [0]", "instance_group.session_rows"),
+            ("[dynamic_batching]\nmode = \"fixed\"", "`adaptive` or `static`"),
+            ("[dynamic_batching]\njoined_rows = 0", "dynamic_batching.joined_rows 0"),
+            ("max_batch_size = 8\n[dynamic_batching]\njoined_rows = 16", "joined_rows 16"),
+            (
+                "[dynamic_batching]\nmode = \"static\"\nreturning_clients = true",
+                "does without dynamic_batching.returning_clients",
+            ),
+            (
+                "[dynamic_batching]\nmode = \"static\"\n[instance_group]\nidle_session_threads = 2",
+                "does without instance_group.idle_session_threads",
+            ),
             (
                 "max_batch_size = 8\n[dynamic_batching]\npreferred_batch_size = [16]",
                 "preferred_batch_size 16",

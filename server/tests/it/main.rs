@@ -7,6 +7,7 @@
 )]
 
 mod batching;
+mod batching_modes;
 mod broken_models;
 mod bucket;
 mod classification;

@@ -4,6 +4,8 @@
 //!    [`join_probe`] decides whether that pays, and [`yield_policy`] whether other processes get the core first.
 //! 2. *Returning clients*: where one instance runs long rows on all cores, the leader waits for the clients of the
 //!    previous batch. [`returning_clients`] decides how long.
+//!
+//!    `--batching static` leaves neither of these two.
 //! 3. *Queue delay*: `max_queue_delay_microseconds` in the model's `config.toml`, which is 0 by default.
 
 pub(super) mod join_probe;
@@ -29,12 +31,10 @@ impl FormingBatch {
     }
 
     /// Yields to the runtime until the batch is full or [`tuning::EMPTY_POLLS`] polls in a row have brought no
-    /// request. Does nothing where probing has not paid lately.
+    /// request. Does nothing where probing has not paid lately or is switched off.
     async fn probe_for_arrivals(&self) {
-        let (shared, lane) = (&self.lease.shared, self.lease.home_lane());
-        if !lane.join_probe.should_probe() {
-            return;
-        }
+        let (shared, lane) = (&self.lease.shared, self.lease.batch_lane());
+        let Some(join_probe) = lane.join_probe.as_ref().filter(|probe| probe.should_probe()) else { return };
         let before = lane.queue().len();
         let is_full = |waiting| self.own.rows + waiting >= shared.policy.max_joined_rows;
         let mut waiting = 0;
@@ -49,7 +49,7 @@ impl FormingBatch {
         }
         if !is_full(before) {
             let saved = saved_by_joining(shared.estimate.expected(1));
-            lane.join_probe.record(waiting.saturating_sub(before), saved, tuning::PROBE_COST);
+            join_probe.record(waiting.saturating_sub(before), saved, tuning::PROBE_COST);
         }
     }
 
@@ -58,7 +58,7 @@ impl FormingBatch {
     async fn wait_for_returning_clients(&self) {
         let shared = &self.lease.shared;
         let Some(clients) = &shared.returning_clients else { return };
-        let present = || 1 + self.lease.home_lane().queue().len();
+        let present = || 1 + self.lease.batch_lane().queue().len();
         let is_full = || self.own.rows + shared.budget.reserved() >= shared.policy.max_joined_rows;
         let (expected, before) = (clients.expected(), present());
         let is_complete = || present() >= expected || is_full();
@@ -82,7 +82,7 @@ impl FormingBatch {
     /// Waits until the batch has its smallest preferred size, at most for the configured delay since the leader
     /// arrived.
     async fn wait_for_queue_delay(&self) {
-        let (policy, lane) = (&self.lease.shared.policy, self.lease.home_lane());
+        let (policy, lane) = (&self.lease.shared.policy, self.lease.batch_lane());
         let delay_ends = self.own.payload.request.arrived + policy.max_queue_delay;
         let smallest = policy.preferred_batch_size.iter().min().copied();
         let enough = smallest.unwrap_or(policy.max_joined_rows).min(policy.max_joined_rows);

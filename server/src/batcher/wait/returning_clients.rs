@@ -26,10 +26,9 @@ pub(in crate::batcher) struct ReturningClients {
 }
 
 impl ReturningClients {
-    /// Returns the policy for a model with this run cost, or `None` where its rows are too short.
-    pub(in crate::batcher) fn for_model(cost: RunCost) -> Option<Self> {
-        let new = || Self { requests: AtomicUsize::new(0), cost, probe: JoinProbe::new() };
-        (cost.first_row >= tuning::RETURNING_CLIENTS_ROW_TIME).then(new)
+    /// Makes the policy for a model with this run cost.
+    pub(in crate::batcher) fn new(cost: RunCost) -> Self {
+        Self { requests: AtomicUsize::new(0), cost, probe: JoinProbe::new() }
     }
 
     /// Records that a batch has ended with `requests` in it and in the queue behind it.
@@ -58,11 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_leader_waits_only_where_rows_are_long_enough() {
-        let of =
-            |microseconds| ReturningClients::for_model(RunCost::of_rows(Duration::from_micros(microseconds)));
-        assert!(of(60).is_none());
-        assert!(of(300).is_some());
+    fn the_longest_wait_grows_with_the_row() {
         assert_eq!(ReturningClients::max_gap(Duration::from_millis(16)), Duration::from_millis(1));
         assert_eq!(ReturningClients::max_gap(Duration::from_micros(300)), tuning::MIN_RETURN_WAIT);
     }
@@ -70,8 +65,8 @@ mod tests {
     #[test]
     fn joining_a_run_that_reads_its_weights_once_saves_most_of_a_run() {
         let row = Duration::from_millis(3);
-        let even = ReturningClients::for_model(RunCost::of_rows(row)).unwrap();
-        let cheap = ReturningClients::for_model(RunCost { first_row: row, further_row: row / 4 }).unwrap();
+        let even = ReturningClients::new(RunCost::of_rows(row));
+        let cheap = ReturningClients::new(RunCost { first_row: row, further_row: row / 4 });
         assert!(even.saved_by_joining(row) < row / 4);
         assert_eq!(cheap.saved_by_joining(row / 2), row / 4 * 3);
     }

@@ -9,7 +9,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
     batcher::{
-        BatchPolicy, Batcher, Instance,
+        BatchPolicy, Batcher, Instance, Policies,
         tests::{AddOne, SHORT, batcher, policy, request, soon},
     },
     executor::RunCost,
@@ -50,8 +50,8 @@ async fn a_leader_with_all_cores_waits_for_returning_clients() {
     let runs = Arc::clone(&executor.runs);
     let metrics = Metrics::new().unwrap().model("add", "1");
     let instances = vec![Instance::new(Box::new(executor))];
-    let batcher =
-        Batcher::new(instances, None, 2, policy(), RunCost::of_rows(Duration::from_secs(10)), metrics);
+    let policy = BatchPolicy { policies: Policies::adaptive(1, true), ..policy() };
+    let batcher = Batcher::new(instances, None, policy, RunCost::of_rows(Duration::from_secs(10)), metrics);
     let mut clients = JoinSet::new();
     for client in 0..3 {
         let batcher = batcher.clone();

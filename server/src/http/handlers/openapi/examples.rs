@@ -58,10 +58,13 @@ pub(super) fn model_configuration() -> Value {
         "instance_group": [{ "name": "digits", "kind": "KIND_CPU", "count": 1 }],
         "parameters": {
             "batching": { "string_value": "on: the graph keeps rows apart" },
+            "batching_mode": { "string_value": "adaptive" },
+            "idle_session_threads": { "string_value": "0" },
             "image": { "string_value": "mnist" },
             "intra_op_threads": { "string_value": "1" },
             "joined_rows": { "string_value": "16" },
-            "solo_threads": { "string_value": "0" },
+            "lanes": { "string_value": "1" },
+            "returning_clients": { "string_value": "false" },
         },
     })
 }
