@@ -10,6 +10,7 @@ mod batching;
 mod broken_models;
 mod bucket;
 mod classification;
+mod content_coding;
 mod cors;
 mod datatypes;
 mod documents;
