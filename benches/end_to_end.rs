@@ -64,7 +64,7 @@ async fn infer(server: HttpService, encoded: Encoded) {
         request = request.header(oip::JSON_LENGTH_HEADER, length);
     }
     let request = request.body(Body::from(encoded.body())).expect("the request is a constant");
-    let response = server.answer(request).await;
+    let response = server.respond(request).await;
     let status = response.status();
     let body = response.into_body().collect().await.expect("the body is in memory").to_bytes();
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));

@@ -38,6 +38,7 @@ impl Call {
         };
         let encoded = encoded.context("the request cannot be written")?;
         let mut headers = vec![("content-type", content_type.to_owned())];
+        headers.extend(case.accepts_gzip.then(|| ("accept-encoding", "gzip, deflate".to_owned())));
         headers.extend(encoded.json_length.map(|length| (oip::JSON_LENGTH_HEADER, length.to_string())));
         Ok(Self { path: format!("/v2/models/{}/infer", case.model.name()), headers, body: encoded.body() })
     }

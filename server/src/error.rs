@@ -77,6 +77,13 @@ impl ErrorCode {
         }
     }
 
+    /// The code for a gRPC status. Where several have it, the most general one; [`Internal`](Self::Internal) for those
+    /// that this server does not give.
+    pub fn of_grpc(status: i32) -> Self {
+        let code = Self::ALL.into_iter().rev().find(|code| code.grpc() == status);
+        code.unwrap_or(Self::Internal)
+    }
+
     /// The code as a metric label.
     pub const fn label(self) -> &'static str {
         match self {

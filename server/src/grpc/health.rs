@@ -17,7 +17,7 @@ pub struct Health {
     pub(super) data_plane: Arc<DataPlane>,
 }
 
-fn answer(status: ServingStatus) -> HealthCheckResponse {
+fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse { status: status.into() }
 }
 
@@ -31,7 +31,7 @@ fn is_known(request: &HealthCheckRequest) -> bool {
 
 /// The server's status, and each change of it. Ends when the server is about to stop.
 fn changes(data_plane: Arc<DataPlane>) -> impl Stream<Item = Result<HealthCheckResponse, Status>> {
-    data_plane.readiness().map(|ready| Ok(answer(status(ready))))
+    data_plane.readiness().map(|ready| Ok(response(status(ready))))
 }
 
 #[async_trait]
@@ -44,7 +44,7 @@ impl health_server::Health for Health {
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let request = request.into_inner();
         if is_known(&request) {
-            return Ok(Response::new(answer(status(self.data_plane.is_ready()))));
+            return Ok(Response::new(response(status(self.data_plane.is_ready()))));
         }
         let name: String = request.service.chars().take(64).collect();
         let name = oip::on_one_line(&name);
@@ -57,7 +57,7 @@ impl health_server::Health for Health {
     ) -> Result<Response<Self::WatchStream>, Status> {
         if !is_known(request.get_ref()) {
             // The specification wants a status here, and the stream kept open: no service ever comes later.
-            let unknown = futures_util::stream::iter([Ok(answer(ServingStatus::ServiceUnknown))]);
+            let unknown = futures_util::stream::iter([Ok(response(ServingStatus::ServiceUnknown))]);
             return Ok(Response::new(unknown.chain(futures_util::stream::pending()).boxed()));
         }
         Ok(Response::new(changes(Arc::clone(&self.data_plane)).boxed()))

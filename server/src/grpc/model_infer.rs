@@ -1,5 +1,5 @@
-//! `ModelInfer`, the one call that is about the speed of a model, from a body to a body. Its message is read where it
-//! arrived and its answer is written once, without the copies and the boxes that serving any call takes.
+//! `ModelInfer` from body to body. Its message is read where it arrived and its answer is written once, without the
+//! copies and boxes of a call that `tonic` serves.
 
 use std::{
     convert::Infallible,
@@ -18,7 +18,8 @@ use oip::grpc::{
 };
 use tonic::{Status, codegen::StdError};
 
-use super::{Service, metadata::timeout};
+use super::{Service, metadata::timeout, status::error_of};
+use crate::error::{ErrorCode, ServeError};
 
 /// What is left of an answer's body. Its length is told to nobody: no client of gRPC asks for it.
 #[derive(Debug)]
@@ -69,34 +70,35 @@ pub struct ModelInfer {
 }
 
 impl ModelInfer {
-    /// Answers a call, whatever becomes of it.
-    pub async fn answer<B>(&self, head: &HeaderMap, body: B) -> Response<Reply>
+    /// Serves a call, whatever becomes of it.
+    pub async fn serve<B>(&self, head: &HeaderMap, body: B) -> Response<Reply>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<StdError>,
     {
-        match self.try_answer(head, body).await {
+        match self.infer(head, body).await {
             Ok(response) => response,
-            Err(status) => status.into_http::<()>().map(|()| Reply::End),
+            Err(error) => refusal(error),
         }
     }
 
-    async fn try_answer<B>(&self, head: &HeaderMap, body: B) -> Result<Response<Reply>, Status>
+    async fn infer<B>(&self, head: &HeaderMap, body: B) -> Result<Response<Reply>, ServeError>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<StdError>,
     {
         let encoding = encoding(head)?;
-        let mut message = decode_message(self.read(body, encoding).await?)?;
+        let message = self.read(body, encoding).await?;
+        let mut message = decode_message(message).map_err(|status| error_of(&status))?;
         let answer = self.service.infer(&mut message, timeout(head)).await?;
         // Most clients say of themselves that they read gzip, few gain from it.
         let encoding = encoding.and_then(|_| accepted(head));
-        let too_large = || Status::internal("the answer is larger than a message can be");
+        let too_large = || ServeError::internal("the answer is larger than a message can be");
         Ok(reply(framed(&answer, encoding).ok_or_else(too_large)?, encoding))
     }
 
     /// Reads the call's only message. One that arrived in one piece stays where it is.
-    async fn read<B>(&self, body: B, encoding: Option<Encoding>) -> Result<Bytes, Status>
+    async fn read<B>(&self, body: B, encoding: Option<Encoding>) -> Result<Bytes, ServeError>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<StdError>,
@@ -105,7 +107,7 @@ impl ModelInfer {
         let (mut whole, mut parts) = (Bytes::new(), BytesMut::new());
         let mut prefix: Option<Prefix> = None;
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Status::from_error(error.into()))?;
+            let frame = frame.map_err(|error| error_of(&Status::from_error(error.into())))?;
             let Ok(part) = frame.into_data() else { continue };
             if whole.is_empty() && parts.is_empty() {
                 whole = part;
@@ -124,19 +126,19 @@ impl ModelInfer {
                 prefix = Some(self.prefix(*bytes)?);
             }
             if prefix.is_some_and(|prefix| received.len() > prefix.frame_bytes()) {
-                return Err(Status::invalid_argument("there is more than one message"));
+                return Err(ServeError::invalid("there is more than one message"));
             }
         }
         let mut whole = if parts.is_empty() { whole } else { parts.freeze() };
         let Some(prefix) = prefix.filter(|prefix| whole.len() == prefix.frame_bytes()) else {
-            return Err(Status::invalid_argument("the call ends before its message does"));
+            return Err(ServeError::invalid("the call ends before its message does"));
         };
         let message = whole.split_off(PREFIX_BYTES);
         if prefix.is_compressed { self.unpack(&message, encoding) } else { Ok(message) }
     }
 
-    fn prefix(&self, bytes: [u8; PREFIX_BYTES]) -> Result<Prefix, Status> {
-        let unreadable = || Status::invalid_argument("the flag before the message is neither 0 nor 1");
+    fn prefix(&self, bytes: [u8; PREFIX_BYTES]) -> Result<Prefix, ServeError> {
+        let unreadable = || ServeError::invalid("the flag before the message is neither 0 nor 1");
         let prefix = Prefix::read(bytes).ok_or_else(unreadable)?;
         if prefix.length > self.max_message_bytes {
             return Err(self.too_large(&format!("has {} bytes", prefix.length)));
@@ -144,35 +146,42 @@ impl ModelInfer {
         Ok(prefix)
     }
 
-    fn unpack(&self, message: &[u8], encoding: Option<Encoding>) -> Result<Bytes, Status> {
-        let unnamed =
-            || Status::invalid_argument("the message is compressed, and grpc-encoding does not say how");
+    fn unpack(&self, message: &[u8], encoding: Option<Encoding>) -> Result<Bytes, ServeError> {
+        let unnamed = || ServeError::invalid("the message is compressed, and grpc-encoding does not say how");
         let encoding = encoding.ok_or_else(unnamed)?;
         let unreadable = |error| {
-            Status::invalid_argument(format!("the message cannot be read as {}: {error}", encoding.name()))
+            ServeError::invalid(format!("the message cannot be read as {}: {error}", encoding.name()))
         };
         let message = encoding.unpack(message, self.max_message_bytes).map_err(unreadable)?;
         message.map(Bytes::from).ok_or_else(|| self.too_large("has more bytes once decompressed"))
     }
 
-    fn too_large(&self, what: &str) -> Status {
+    fn too_large(&self, what: &str) -> ServeError {
         let most = self.max_message_bytes;
-        Status::out_of_range(format!("the message {what}, and {most} are allowed (--max-body-size)"))
+        let message = format!("the message {what}, and {most} are allowed (--max-body-size)");
+        ServeError::new(ErrorCode::PayloadTooLarge, message)
     }
 }
 
 /// How the call's message is compressed, if it is.
-fn encoding(head: &HeaderMap) -> Result<Option<Encoding>, Status> {
+fn encoding(head: &HeaderMap) -> Result<Option<Encoding>, ServeError> {
     let Some(name) = head.get(ENCODING).filter(|name| *name != "identity") else { return Ok(None) };
     let known = name.to_str().ok().and_then(Encoding::named);
     known.map(Some).ok_or_else(|| {
         let name: String = String::from_utf8_lossy(name.as_bytes()).chars().take(64).collect();
-        let mut status =
-            Status::unimplemented(format!("messages are not read as '{name}', but as gzip and deflate"));
-        let names = "identity,gzip,deflate".parse().expect("names are plain");
-        status.metadata_mut().insert(ACCEPTED, names);
-        status
+        let message = format!("messages are not read as '{name}', but as gzip and deflate");
+        ServeError::new(ErrorCode::UnsupportedEncoding, message)
     })
+}
+
+/// The answer to a call that failed: no message, and the status in its head.
+fn refusal(error: ServeError) -> Response<Reply> {
+    let is_encoding = error.code == ErrorCode::UnsupportedEncoding;
+    let mut response = Status::from(error).into_http::<()>().map(|()| Reply::End);
+    if is_encoding {
+        response.headers_mut().insert(ACCEPTED, HeaderValue::from_static("identity,gzip,deflate"));
+    }
+    response
 }
 
 /// The first encoding that the client reads and this server writes.
@@ -200,7 +209,6 @@ mod tests {
     use oip::grpc::messages::ModelInferRequest;
     use proptest::prelude::*;
     use prost::Message as _;
-    use tonic::Code;
 
     use super::*;
     use crate::{inference::DataPlane, repository::Registry, telemetry::Metrics};
@@ -208,14 +216,13 @@ mod tests {
     const MOST: usize = 100;
 
     /// What is read of a body that comes in pieces of so many bytes.
-    fn read(body: &[u8], piece: usize, encoding: Option<Encoding>) -> Result<Bytes, (Code, String)> {
+    fn read(body: &[u8], piece: usize, encoding: Option<Encoding>) -> Result<Bytes, ServeError> {
         let (registry, second) = (Arc::new(Registry::default()), Duration::from_secs(1));
         let data_plane = Arc::new(DataPlane::new(registry, Metrics::new().unwrap(), second));
         let call = ModelInfer { service: Service { data_plane }, max_message_bytes: MOST };
         let frame = |piece: &[u8]| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(piece)));
         let body = StreamBody::new(stream::iter(body.chunks(piece).map(frame)));
-        let read = futures_util::FutureExt::now_or_never(call.read(body, encoding)).unwrap();
-        read.map_err(|status| (status.code(), status.message().to_owned()))
+        futures_util::FutureExt::now_or_never(call.read(body, encoding)).unwrap()
     }
 
     fn request(id: &str) -> ModelInferRequest {
@@ -230,7 +237,7 @@ mod tests {
             prop_assert_eq!(read(&body, piece, encoding).unwrap(), request(&id).encode_to_vec());
             let (incomplete, doubled) = (&body[..body.len() - 1], [&body[..], &body[..]].concat());
             for wrong in [incomplete, &doubled] {
-                prop_assert_eq!(read(wrong, piece, encoding).unwrap_err().0, Code::InvalidArgument);
+                prop_assert_eq!(read(wrong, piece, encoding).unwrap_err().code, ErrorCode::InvalidArgument);
             }
         }
     }
@@ -241,17 +248,22 @@ mod tests {
         let (gzip, deflate) = (Some(Encoding::Gzip), Some(Encoding::Deflate));
         let framed = |encoding| framed(&long, encoding).unwrap();
         for (body, encoding, code, text) in [
-            (Bytes::new(), None, Code::InvalidArgument, "ends before its message"),
-            (Bytes::from_static(&[0, 0, 0]), None, Code::InvalidArgument, "ends before its message"),
-            (Bytes::from_static(&[7, 0, 0, 0, 0]), None, Code::InvalidArgument, "neither 0 nor 1"),
-            (Bytes::from_static(&[0, 255, 0, 0, 0]), None, Code::OutOfRange, "4278190080 bytes, and 100 are"),
-            (framed(None), None, Code::OutOfRange, "has 102 bytes"),
-            (framed(gzip), gzip, Code::OutOfRange, "more bytes once decompressed"),
-            (framed(deflate), gzip, Code::InvalidArgument, "cannot be read as gzip"),
-            (framed(gzip), None, Code::InvalidArgument, "does not say how"),
+            (Bytes::new(), None, ErrorCode::InvalidArgument, "ends before its message"),
+            (Bytes::from_static(&[0, 0, 0]), None, ErrorCode::InvalidArgument, "ends before its message"),
+            (Bytes::from_static(&[7, 0, 0, 0, 0]), None, ErrorCode::InvalidArgument, "neither 0 nor 1"),
+            (
+                Bytes::from_static(&[0, 255, 0, 0, 0]),
+                None,
+                ErrorCode::PayloadTooLarge,
+                "4278190080 bytes, and 100 are",
+            ),
+            (framed(None), None, ErrorCode::PayloadTooLarge, "has 102 bytes"),
+            (framed(gzip), gzip, ErrorCode::PayloadTooLarge, "more bytes once decompressed"),
+            (framed(deflate), gzip, ErrorCode::InvalidArgument, "cannot be read as gzip"),
+            (framed(gzip), None, ErrorCode::InvalidArgument, "does not say how"),
         ] {
-            let (actual, message) = read(&body, 16, encoding).unwrap_err();
-            assert!(actual == code && message.contains(text), "{actual:?} {message}");
+            let error = read(&body, 16, encoding).unwrap_err();
+            assert!(error.code == code && error.message.contains(text), "{error:?}");
         }
     }
 
@@ -261,11 +273,9 @@ mod tests {
         let of = |name| encoding(&head(ENCODING, HeaderValue::from_static(name)));
         assert_eq!(of("deflate").unwrap(), Some(Encoding::Deflate));
         assert_eq!(of("identity").unwrap(), None);
-        let status = of("snappy").unwrap_err();
-        assert_eq!(
-            (status.code(), status.metadata().get(ACCEPTED).unwrap().to_str().unwrap()),
-            (Code::Unimplemented, "identity,gzip,deflate")
-        );
+        let response = refusal(of("snappy").unwrap_err());
+        assert_eq!(response.headers()[Status::GRPC_STATUS], "12"); // UNIMPLEMENTED
+        assert_eq!(response.headers()[ACCEPTED], "identity,gzip,deflate");
         let first = |names| accepted(&head(ACCEPTED, HeaderValue::from_static(names)));
         assert_eq!(first("identity, deflate,gzip"), Some(Encoding::Deflate));
         assert_eq!(first("identity"), None);

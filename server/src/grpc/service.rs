@@ -1,33 +1,34 @@
-//! The protocol's service: each call becomes one of the data plane's. `ModelInfer` comes by a way of its own
-//! (`model_infer`).
+//! The protocol's service: each call becomes one of the data plane's.
 
 use std::{mem, sync::Arc, time::Duration};
 
-use oip::grpc::{
-    decode_request, encode_response,
-    messages::{
-        ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse, ModelMetadataRequest,
-        ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse, ModelStatisticsRequest,
-        ModelStatisticsResponse, RepositoryIndexRequest, RepositoryIndexResponse, RepositoryModelLoadRequest,
-        RepositoryModelLoadResponse, RepositoryModelUnloadRequest, RepositoryModelUnloadResponse,
-        ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse,
-        ServerReadyRequest, ServerReadyResponse,
+use oip::{
+    InferRequest, InferResponse,
+    grpc::{
+        TensorForm, decode_request, encode_response,
+        messages::{
+            ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse,
+            ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse,
+            ModelStatisticsRequest, ModelStatisticsResponse, RepositoryIndexRequest, RepositoryIndexResponse,
+            RepositoryModelLoadRequest, RepositoryModelLoadResponse, RepositoryModelUnloadRequest,
+            RepositoryModelUnloadResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest,
+            ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
+        },
+        server::GrpcInferenceService,
     },
-    server::GrpcInferenceService,
 };
-use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
     extensions::{self, model_named_in},
-    metadata::{is_compressed, reply},
+    metadata::{is_compressed, reply, timeout},
     stream,
 };
 use crate::{
     error::{ErrorCode, ServeError},
-    inference::{Call, DataPlane, Inference},
-    platform::workers,
-    telemetry::{Protocol, Stage},
+    inference::{Call, Codec, DataPlane, EncodedSize},
+    loading::ServedModel,
+    telemetry::Protocol,
 };
 
 /// The protocol's service over the data plane.
@@ -49,33 +50,34 @@ impl Service {
         timeout: Option<Duration>,
     ) -> Result<ModelInferResponse, ServeError> {
         let (model, wanted) = (mem::take(&mut message.model_name), mem::take(&mut message.model_version));
-        let started = Instant::now();
-        let call = Call { model: &model, version: version(&wanted), protocol: Protocol::Grpc, started };
-        let mut inference = self.data_plane.begin(call)?;
-        if let Some(timeout) = timeout {
-            inference.deadline = inference.deadline.min(started + timeout);
-        }
-        let answer = answer(&inference, message).await;
-        inference.finish(answer)
+        let call = Call { model: &model, version: version(&wanted), protocol: Protocol::Grpc, timeout };
+        self.data_plane.infer(call, Message(message)).await
     }
 }
 
-async fn answer(
-    inference: &Inference<'_>,
-    message: &mut ModelInferRequest,
-) -> Result<ModelInferResponse, ServeError> {
-    let metrics = &inference.model.metrics;
-    let reading = metrics.time(Stage::Preprocess);
-    let message = mem::take(message);
-    let size: usize = message.raw_input_contents.iter().map(bytes::Bytes::len).sum();
-    let (request, form) = if workers::is_long_to_decode(0, size) {
-        workers::run_blocking(move || decode_request(message)).await?
-    } else {
-        decode_request(message)?
-    };
-    let response = inference.model.infer(request, inference.deadline, reading).await?;
-    let _writing = metrics.time(Stage::Postprocess);
-    Ok(encode_response(response, form))
+/// The codec of gRPC: from message to message.
+struct Message<'a>(&'a mut ModelInferRequest);
+
+impl Codec for Message<'_> {
+    type Body = ModelInferRequest;
+    type Form = TensorForm;
+    type Reply = ModelInferResponse;
+
+    async fn receive(self, _: &ServedModel) -> Result<ModelInferRequest, ServeError> {
+        Ok(mem::take(self.0))
+    }
+
+    fn size(message: &ModelInferRequest) -> EncodedSize {
+        EncodedSize { text: 0, tensors: message.raw_input_contents.iter().map(bytes::Bytes::len).sum() }
+    }
+
+    fn decode(message: ModelInferRequest, _: &ServedModel) -> Result<(InferRequest, TensorForm), ServeError> {
+        Ok(decode_request(message)?)
+    }
+
+    fn encode(response: InferResponse, form: TensorForm) -> Result<ModelInferResponse, ServeError> {
+        Ok(encode_response(response, form))
+    }
 }
 
 #[async_trait]
@@ -123,10 +125,20 @@ impl GrpcInferenceService for Service {
         Ok(reply(extensions::model_metadata(metadata), false))
     }
 
+    // A single call comes by `ModelInfer`, which reads its message in place; this serves what reaches the service itself.
+    async fn model_infer(
+        &self,
+        request: Request<ModelInferRequest>,
+    ) -> Result<Response<ModelInferResponse>, Status> {
+        let (compressed, timeout) = (is_compressed(request.metadata()), timeout(request.metadata().as_ref()));
+        let answer = self.infer(&mut request.into_inner(), timeout).await?;
+        Ok(reply(answer, compressed))
+    }
+
     async fn model_stream_infer(
         &self,
         request: Request<Streaming<ModelInferRequest>>,
-    ) -> Result<Response<stream::Answers>, Status> {
+    ) -> Result<Response<stream::Replies>, Status> {
         let compressed = is_compressed(request.metadata());
         let (metadata, _, requests) = request.into_parts();
         let service = self.clone();
@@ -134,7 +146,7 @@ impl GrpcInferenceService for Service {
             let service = service.clone();
             async move { service.infer(&mut request, None).await }
         };
-        let answers = stream::answer(Arc::clone(&self.data_plane), infer, &metadata, requests);
+        let answers = stream::replies(Arc::clone(&self.data_plane), infer, &metadata, requests);
         Ok(reply(answers, compressed))
     }
 

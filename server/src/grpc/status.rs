@@ -1,6 +1,6 @@
 //! Errors as gRPC: statuses, and what becomes of those that `tonic` makes itself.
 
-use std::{any::Any, error::Error, time::Duration};
+use std::{any::Any, error::Error, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Response, header};
 use tonic::{Code, Status, body::Body};
@@ -9,8 +9,23 @@ use crate::error::{ErrorCode, ServeError};
 
 impl From<ServeError> for Status {
     fn from(error: ServeError) -> Self {
-        Self::new(Code::from_i32(error.code.grpc()), error.message.into_owned())
+        let mut status = Self::new(Code::from_i32(error.code.grpc()), error.message.clone().into_owned());
+        status.set_source(Arc::new(error));
+        status
     }
+}
+
+/// The error that a status was made of, or for those of `tonic` the one that has its code.
+pub(super) fn error_of(status: &Status) -> ServeError {
+    if let Some(own) = status.source().and_then(|source| source.downcast_ref::<ServeError>()) {
+        return own.clone();
+    }
+    let code = match status.code() {
+        Code::OutOfRange => ErrorCode::PayloadTooLarge, // what tonic says of a message over the limit
+        Code::Cancelled => ErrorCode::DeadlineExceeded,
+        code => ErrorCode::of_grpc(code as i32),
+    };
+    ServeError::new(code, status.message().to_owned())
 }
 
 /// Whether a request is a gRPC call.
@@ -48,19 +63,9 @@ pub fn log_and_shape<B>(mut response: Response<B>) -> Response<B> {
         }
         return response;
     };
-    let code = match status.code() {
-        Code::InvalidArgument => ErrorCode::InvalidArgument,
-        Code::NotFound => ErrorCode::NotFound,
-        Code::Unimplemented => ErrorCode::Unimplemented,
-        Code::OutOfRange => ErrorCode::PayloadTooLarge,
-        Code::ResourceExhausted => ErrorCode::Overloaded,
-        Code::Unavailable => ErrorCode::Unavailable,
-        Code::DeadlineExceeded | Code::Cancelled => ErrorCode::DeadlineExceeded,
-        _ => ErrorCode::Internal,
-    };
-    let error = ServeError::new(code, status.message().to_owned());
-    if code == ErrorCode::PayloadTooLarge {
-        response.headers_mut().insert(Status::GRPC_STATUS, HeaderValue::from(code.grpc()));
+    let error = error_of(status);
+    if error.code == ErrorCode::PayloadTooLarge {
+        response.headers_mut().insert(Status::GRPC_STATUS, HeaderValue::from(error.code.grpc()));
     }
     response.extensions_mut().insert(error);
     response

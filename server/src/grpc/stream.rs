@@ -19,7 +19,7 @@ use crate::{error::ServeError, inference::DataPlane};
 const STREAM_REQUESTS: usize = 64;
 
 /// Answers in the order of the requests.
-pub(super) type Answers = BoxStream<'static, Result<ModelStreamInferResponse, Status>>;
+pub(super) type Replies = BoxStream<'static, Result<ModelStreamInferResponse, Status>>;
 
 /// How a stream's errors are told.
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +31,12 @@ enum Errors {
 }
 
 /// Answers a stream's requests, each by `infer`, until it ends or the server is about to stop.
-pub(super) fn answer<A>(
+pub(super) fn replies<A>(
     data_plane: Arc<DataPlane>,
     infer: impl Fn(ModelInferRequest) -> A + Clone + Send + 'static,
     metadata: &MetadataMap,
     requests: Streaming<ModelInferRequest>,
-) -> Answers
+) -> Replies
 where
     A: Future<Output = Result<ModelInferResponse, ServeError>> + Send + 'static,
 {
@@ -47,7 +47,7 @@ where
         .take_until(async move { stop.draining().await }.boxed())
         .map(move |request| {
             let infer = infer.clone();
-            async move { answer_one(infer, request?, errors).await }
+            async move { reply_to(infer, request?, errors).await }
         })
         .buffered(STREAM_REQUESTS);
     // A client that still has requests learns that it must take them elsewhere.
@@ -57,7 +57,7 @@ where
     answers.chain(farewell).boxed()
 }
 
-async fn answer_one<A>(
+async fn reply_to<A>(
     infer: impl Fn(ModelInferRequest) -> A,
     request: ModelInferRequest,
     errors: Errors,

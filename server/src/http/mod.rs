@@ -17,6 +17,15 @@ pub use service::HttpService;
 
 use crate::{config::CorsOrigins, inference::DataPlane, telemetry::Traces};
 
+/// How a request is written: what its errors look like, and what it is called in traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    /// JSON, binary tensors, pictures, pages.
+    Rest,
+    /// A gRPC call.
+    Grpc,
+}
+
 /// What handlers share.
 #[derive(Clone, Debug)]
 pub struct AppState {

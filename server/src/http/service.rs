@@ -1,5 +1,5 @@
-//! What every request passes through, once and around all routes: its id, its span, the line for its failure,
-//! the shape of errors. As layers around each route they would cost boxes, copies and locks a request.
+//! What every request passes through, once and around all routes: other origins, its id, its span, the line for its
+//! failure, traces, the shape of errors. As layers around each route they would cost boxes, copies and locks a request.
 
 use std::{convert::Infallible, pin::pin, sync::Arc};
 
@@ -16,11 +16,12 @@ use crate::{
     config::CorsOrigins,
     grpc,
     http::{
+        Wire,
         connection::listener::{Listener, MAX_HEAD_BYTES, Phases},
         middleware::{
             cors,
             error_shape::shaped,
-            trace::{Line, NumberedRequests, REQUEST_ID},
+            trace::{self, Line, NumberedRequests, REQUEST_ID},
         },
         reply,
         routes::Routes,
@@ -46,54 +47,58 @@ impl HttpService {
         Self(Arc::new(Inner { routes, numbers: NumberedRequests::default(), cors }))
     }
 
-    /// Answers what comes to `listener`, as [`Listener::serve`] has it.
+    /// Serves what comes to `listener`, as [`Listener::serve`] has it.
     pub async fn serve(self, listener: Listener, phases: Phases, workers: Workers) {
-        listener.serve(move |request| self.clone().answer(request), phases, workers).await;
+        listener.serve(move |request| self.clone().respond(request), phases, workers).await;
     }
 
-    /// Answers a request, whatever becomes of it.
-    pub async fn answer(self, mut request: Request<Body>) -> Response {
+    /// Responds to a request, whatever becomes of it.
+    pub async fn respond(self, mut request: Request<Body>) -> Response {
         if let Some(cors) = &self.0.cors
             && cors::is_question_or_request(&request)
         {
             // In a box, so that a request takes no room for it where it is not set.
-            return Box::pin(self.cross_origin_answer(cors, request)).await;
+            return Box::pin(self.respond_across_origins(cors, request)).await;
         }
-        self.own_answer(&mut request).await
+        self.respond_and_log(&mut request).await
     }
 
-    async fn cross_origin_answer(&self, cors: &CorsLayer, request: Request<Body>) -> Response {
-        let answer = |mut request| async move { Ok::<_, Infallible>(self.own_answer(&mut request).await) };
-        let Ok(response) = cors.layer(service_fn(answer)).oneshot(request).await;
+    async fn respond_across_origins(&self, cors: &CorsLayer, request: Request<Body>) -> Response {
+        let respond =
+            |mut request| async move { Ok::<_, Infallible>(self.respond_and_log(&mut request).await) };
+        let Ok(response) = cors.layer(service_fn(respond)).oneshot(request).await;
         response
     }
 
-    async fn own_answer(&self, request: &mut Request<Body>) -> Response {
+    async fn respond_and_log(&self, request: &mut Request<Body>) -> Response {
         let Inner { routes, numbers, .. } = &*self.0;
         let line = Line::of(request, numbers);
         let is_traced = routes.state.traces.is_some();
-        if is_traced {
-            line.tell(request);
-        }
         // Where nothing is said on the way, a span around it would be made for nothing.
         let is_followed = is_traced || tracing::enabled!(tracing::Level::DEBUG);
         let span = if is_followed { line.span() } else { Span::none() };
-        let answer = pin!(shaped_answer(routes, request));
-        let mut response = answer.instrument(span.clone()).await;
+        let mut response = {
+            let response = pin!(respond_within_limits(routes, request, &line));
+            response.instrument(span.clone()).await
+        };
         line.log(&response, span);
         response.headers_mut().entry(REQUEST_ID).or_insert(line.into_id());
         response
     }
 }
 
-async fn shaped_answer(routes: &Routes, request: &mut Request<Body>) -> Response {
+async fn respond_within_limits(routes: &Routes, request: &mut Request<Body>, line: &Line) -> Response {
     if request.version() == Version::HTTP_2 && head_bytes(request) > MAX_HEAD_BYTES {
         return reply::head_too_large();
     }
-    let is_call = grpc::is_grpc(request.headers());
+    let wire = if grpc::is_grpc(request.headers()) { Wire::Grpc } else { Wire::Rest };
+    if let Some(traces) = &routes.state.traces {
+        // In a box, so that a request takes no room for it where nothing is traced.
+        return Box::pin(trace::export(traces, routes, wire, request, line)).await;
+    }
     // A future that is given to another one takes its room twice, in what is copied for each request.
-    let answer = pin!(routes.answer(request));
-    shaped(is_call, answer).await
+    let response = pin!(routes.serve(wire, request));
+    shaped(wire, response).await
 }
 
 /// The size of a head as HTTP/2 counts it (RFC 9113, 6.5.2). Heads of HTTP/1.1 are measured where they are parsed.
@@ -124,7 +129,7 @@ mod tests {
         routes.router = Router::new().route("/broken", post(broken));
         let request = Request::post("/broken").header(header::CONTENT_TYPE, content_type);
         let request = request.header("x-request-id", "7").body(Body::empty()).unwrap();
-        HttpService::new(routes, None).answer(request).await
+        HttpService::new(routes, None).respond(request).await
     }
 
     #[tokio::test]

@@ -1,17 +1,17 @@
-//! What the server does, whatever protocol asks for it. Transports translate and call this.
+//! The verbs of the protocol but inference: health, metadata, statistics, the repository, corrections.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
 use oip::{IndexEntry, ModelConfiguration, ModelMetadata, ModelState, ModelStatistics, ServerMetadata};
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
 use crate::{
     error::{ErrorCode, ServeError},
     feedback::{Corrected, Correction, Feedback, Refusal},
     loading::ServedModel,
     repository::{Control, Registry},
-    telemetry::{Metrics, ModelCounts, Protocol, traces},
+    telemetry::{Metrics, ModelCounts},
 };
 
 /// Extensions of the protocol that the server speaks.
@@ -27,25 +27,12 @@ const EXTENSIONS: [&str; 6] = [
 /// And these where models are loaded and unloaded by request: Triton's name and `KServe`'s.
 const CONTROL_EXTENSIONS: [&str; 2] = ["model_repository", "model_repository_extension"];
 
-/// A request for inference before its body is read: whom it is for, how and when it came.
-#[derive(Clone, Copy, Debug)]
-pub struct Call<'a> {
-    /// Name of the model.
-    pub model: &'a str,
-    /// Version asked for; `None` for the newest that is ready.
-    pub version: Option<&'a str>,
-    /// By which protocol it came.
-    pub protocol: Protocol,
-    /// When it came.
-    pub started: Instant,
-}
-
 /// The one implementation of every verb of the protocol.
 #[derive(Debug)]
 pub struct DataPlane {
     registry: Arc<Registry>,
-    metrics: Metrics,
-    request_timeout: Duration,
+    pub(super) metrics: Metrics,
+    pub(super) request_timeout: Duration,
     draining: watch::Sender<bool>,
     /// `None` where models are not loaded and unloaded by request.
     control: Option<Control>,
@@ -265,69 +252,5 @@ impl DataPlane {
         self.metrics
             .render(|| models.into_iter().map(counts).collect())
             .map_err(|error| ServeError::internal(error.to_string()))
-    }
-
-    /// Takes up a request for inference: finds its model and counts it as in flight.
-    ///
-    /// # Errors
-    /// As [`DataPlane::model`].
-    pub fn begin(&self, call: Call<'_>) -> Result<Inference<'_>, ServeError> {
-        let model =
-            self.model(call.model, call.version).inspect_err(|error| self.metrics.rejected(error.code))?;
-        traces::note("decima.model.name", &model.name);
-        traces::note("decima.model.version", &model.version);
-        self.metrics.in_flight.inc();
-        let deadline = call.started + self.request_timeout;
-        Ok(Inference {
-            model,
-            deadline,
-            started: call.started,
-            protocol: call.protocol,
-            metrics: &self.metrics,
-            is_counted: false,
-        })
-    }
-}
-
-/// What a request counts as whose client went away before the answer: no code of HTTP, but the one that proxies
-/// log for it.
-const CLIENT_CLOSED: u16 = 499;
-
-/// A request for inference that is being answered. However it ends, it is counted, and no longer in flight.
-#[derive(Debug)]
-pub struct Inference<'a> {
-    /// The model that answers.
-    pub model: Arc<ServedModel>,
-    /// By when it must.
-    pub deadline: Instant,
-    started: Instant,
-    protocol: Protocol,
-    metrics: &'a Metrics,
-    is_counted: bool,
-}
-
-impl Inference<'_> {
-    /// Counts how the request was answered, and hands that on.
-    ///
-    /// # Errors
-    /// The error that it was given.
-    pub fn finish<T>(mut self, answer: Result<T, ServeError>) -> Result<T, ServeError> {
-        self.count(answer.as_ref().err().map_or(200, |error| error.code.http()));
-        answer.inspect_err(|error| self.metrics.rejected(error.code))
-    }
-
-    fn count(&mut self, code: u16) {
-        self.is_counted = true;
-        self.model.metrics.answered(self.protocol, code, self.started.elapsed());
-    }
-}
-
-impl Drop for Inference<'_> {
-    fn drop(&mut self) {
-        if !self.is_counted {
-            let code = if thread::panicking() { ErrorCode::Internal.http() } else { CLIENT_CLOSED };
-            self.count(code);
-        }
-        self.metrics.in_flight.dec();
     }
 }

@@ -1,5 +1,10 @@
-//! What the server does, whatever protocol asks for it.
+//! What the server does, whatever protocol asks for it. Transports translate and call this.
 
+mod codec;
 mod data_plane;
+mod in_flight;
+mod infer;
 
-pub use data_plane::{Call, DataPlane, Inference};
+pub use codec::{Codec, EncodedSize};
+pub use data_plane::DataPlane;
+pub use infer::Call;

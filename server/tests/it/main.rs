@@ -11,6 +11,7 @@ mod batching_modes;
 mod broken_models;
 mod bucket;
 mod classification;
+mod content_coding;
 mod cors;
 mod datatypes;
 mod documents;

@@ -106,16 +106,16 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Has `answer` answer requests on `workers` until `phases.closing`, then closes the socket and lets requests in
+    /// Has `respond` respond to requests on `workers` until `phases.closing`, then closes the socket and lets requests in
     /// flight finish. What is left when the future is dropped ends with the process.
-    pub async fn serve<A, F>(self, answer: A, phases: Phases, workers: Workers)
+    pub async fn serve<R, F>(self, respond: R, phases: Phases, workers: Workers)
     where
-        A: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
+        R: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let graceful = GracefulShutdown::new();
         while let Some((stream, permit)) = self.next(&phases.closing).await {
-            let (answer, phases, watcher) = (answer.clone(), phases.clone(), graceful.watcher());
+            let (respond, phases, watcher) = (respond.clone(), phases.clone(), graceful.watcher());
             let (mut http1, http2, keep_alive) = (self.http1.clone(), self.http2.clone(), self.keep_alive);
             http1.timer(ConnectionTimer::default());
             workers.spawn(async move {
@@ -129,7 +129,7 @@ impl Listener {
                 let is_http2 = *start == *HTTP2_PREFACE;
                 // hyper moves the future about, ten times for each request of HTTP/2, and its kilobytes with it.
                 let service = service_fn(move |request| {
-                    Box::pin(respond(answer.clone(), request, Arc::clone(&phases.draining)))
+                    Box::pin(serve_one(respond.clone(), request, Arc::clone(&phases.draining)))
                 });
                 let socket = Socket::new(stream, start);
                 let ended = if is_http2 {
@@ -196,8 +196,8 @@ async fn start_of(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Start> {
     Ok(start)
 }
 
-async fn respond<F: Future<Output = Response<Body>>>(
-    answer: impl Fn(Request<Body>) -> F,
+async fn serve_one<F: Future<Output = Response<Body>>>(
+    respond: impl Fn(Request<Body>) -> F,
     request: Request<Incoming>,
     draining: Arc<AtomicBool>,
 ) -> Result<Response<Body>, Infallible> {
@@ -209,7 +209,7 @@ async fn respond<F: Future<Output = Response<Body>>>(
         let (watched, rest) = TrackedBody::new(body);
         (Body::new(watched), Some(rest))
     };
-    let mut response = answer(Request::from_parts(head, body)).await;
+    let mut response = respond(Request::from_parts(head, body)).await;
     let reusable = match rest {
         Some(rest) => rest.discard().await,
         None => true,

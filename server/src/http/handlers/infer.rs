@@ -1,30 +1,35 @@
-//! Inference over HTTP: JSON, and the binary tensor extension.
-
-use std::sync::Arc;
+//! Inference over HTTP: JSON, the binary tensor extension, and pictures.
 
 use axum::{
     body::Body,
     extract::{Path, State},
     http::{HeaderMap, HeaderName, HeaderValue, Request, header},
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
 use oip::{Encoded, InferRequest, InferResponse};
-use tokio::time::Instant;
 
 use super::{models::ModelPath, picture};
-use crate::http::{AppState, body, pieces::Pieces};
 use crate::{
     error::ServeError,
-    inference::{Call, Inference},
+    http::{
+        AppState, body,
+        middleware::content_coding::{compressed, decompressed},
+        pieces::Pieces,
+    },
+    inference::{Call, Codec, EncodedSize},
     loading::ServedModel,
-    platform::workers,
     request::preprocess::Wishes,
-    telemetry::{Protocol, Stage},
+    telemetry::Protocol,
 };
 
 /// Bytes of JSON before the binary tensors; without it the body is all JSON.
 const JSON_LENGTH: HeaderName = HeaderName::from_static(oip::JSON_LENGTH_HEADER);
+
+/// Where requests for inference are posted.
+pub(in crate::http) const ROUTE: &str = "/v2/models/{model}/infer";
+/// The same for one version of a model.
+pub(in crate::http) const VERSION_ROUTE: &str = "/v2/models/{model}/versions/{version}/infer";
 
 /// Whom a request for inference is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,81 +51,113 @@ impl<'a> Target<'a> {
         };
         (is_plain(model) && version.is_none_or(is_plain)).then_some(Self { model, version, query: None })
     }
+
+    /// The route that such a path has.
+    pub(in crate::http) fn route(self) -> &'static str {
+        if self.version.is_some() { VERSION_ROUTE } else { ROUTE }
+    }
 }
 
-/// Answers a request that came by the router.
+/// Serves a request whose path only the router could read.
 pub(in crate::http) async fn routed(
     State(state): State<AppState>,
     Path(path): Path<ModelPath>,
     request: Request<Body>,
-) -> Result<Response, ServeError> {
+) -> Response {
     let (head, body) = request.into_parts();
     let query = head.uri.query();
     let target = Target { model: &path.model, version: path.version.as_deref(), query };
     infer(&state, target, &head.headers, body).await
 }
 
+/// Serves a request for inference: takes off its content coding, has it answered, and compresses the answer.
 pub(in crate::http) async fn infer(
     state: &AppState,
     target: Target<'_>,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Response, ServeError> {
+) -> Response {
+    let body = match decompressed(headers, body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
     let Target { model, version, query } = target;
-    let inference =
-        state.data_plane.begin(Call { model, version, protocol: Protocol::Rest, started: Instant::now() })?;
-    let answer = answer(&inference, state, headers, query, body).await;
-    inference.finish(answer)
-}
-
-async fn answer(
-    inference: &Inference<'_>,
-    state: &AppState,
-    headers: &HeaderMap,
-    query: Option<&str>,
-    body: Body,
-) -> Result<Response, ServeError> {
-    let form = Form::of(headers)?;
-    if matches!(form, Form::Picture) {
-        return Box::pin(answer_picture(inference, state, query, body)).await;
+    let call = Call { model, version, protocol: Protocol::Rest, timeout: None };
+    let codec = HttpCodec { state, headers, query, body };
+    match state.data_plane.infer(call, codec).await {
+        Ok(response) => compressed(headers, response).await,
+        Err(error) => error.into_response(),
     }
-    let tensors = form.tensors();
-    let bytes = body::read(body, tensors.unwrap_or(0), state).await?;
-    let reading = inference.model.metrics.time(Stage::Preprocess);
-    let text = tensors.map_or(bytes.len(), |begin| begin.min(bytes.len()));
-    let request = if workers::is_long_to_decode(text, bytes.len() - text) {
-        let model = Arc::clone(&inference.model);
-        workers::run_blocking(move || decode(&bytes, form, &model)).await?
-    } else {
-        decode(&bytes, form, &inference.model)?
-    };
-    let binary = binary_outputs(&request, &inference.model);
-    let response = inference.model.infer(request, inference.deadline, reading).await?;
-    let _writing = inference.model.metrics.time(Stage::Postprocess);
-    encode(&response, &binary)
 }
 
-async fn answer_picture(
-    inference: &Inference<'_>,
-    state: &AppState,
-    query: Option<&str>,
+/// The codec of the protocol's JSON, its binary tensors, and pictures.
+struct HttpCodec<'a> {
+    state: &'a AppState,
+    headers: &'a HeaderMap,
+    query: Option<&'a str>,
     body: Body,
-) -> Result<Response, ServeError> {
-    let model = &inference.model;
-    let pictures = picture::taken_by(model)?;
-    let bytes = body::read(body, 0, state).await?;
-    let reading = model.metrics.time(Stage::Preprocess);
-    let mut request = if workers::is_long_to_decode(0, bytes.len()) {
-        let model = Arc::clone(model);
-        workers::run_blocking(move || picture::taken_by(&model).map(|pictures| pictures.request(&bytes)))
-            .await?
-    } else {
-        pictures.request(&bytes)
-    };
-    picture::heed(query, &mut request)?;
-    let response = model.infer(request, inference.deadline, reading).await?;
-    let _writing = model.metrics.time(Stage::Postprocess);
-    encode(&response, &[])
+}
+
+/// A body, and how it is written.
+struct HttpBody {
+    bytes: Bytes,
+    form: Form,
+    /// What the query asks of a picture.
+    query: Option<String>,
+}
+
+impl Codec for HttpCodec<'_> {
+    type Body = HttpBody;
+    /// For each output of the answer, in its order, whether the client wants it as binary.
+    type Form = Vec<bool>;
+    type Reply = Response;
+
+    async fn receive(self, model: &ServedModel) -> Result<HttpBody, ServeError> {
+        let form = Form::of(self.headers)?;
+        let is_picture = matches!(form, Form::Picture);
+        if is_picture {
+            picture::taken_by(model)?;
+        }
+        let query = self.query.filter(|_| is_picture).map(str::to_owned);
+        let bytes = body::read(self.body, form.tensors().unwrap_or(0), self.state).await?;
+        Ok(HttpBody { bytes, form, query })
+    }
+
+    fn size(HttpBody { bytes, form, .. }: &HttpBody) -> EncodedSize {
+        let text = form.tensors().map_or(bytes.len(), |begin| begin.min(bytes.len()));
+        EncodedSize { text, tensors: bytes.len() - text }
+    }
+
+    fn decode(body: HttpBody, model: &ServedModel) -> Result<(InferRequest, Vec<bool>), ServeError> {
+        let HttpBody { bytes, form, query } = body;
+        let request = match form {
+            Form::Json => oip::json::decode_request(&bytes, model.nulls).map_err(ServeError::from),
+            Form::Binary(length) => Ok(oip::binary::decode_request(&bytes, length, model.nulls)?),
+            Form::Raw => raw(&bytes, model),
+            Form::Picture => {
+                let mut request = picture::taken_by(model)?.request(&bytes);
+                picture::heed(query.as_deref(), &mut request)?;
+                return Ok((request, Vec::new()));
+            }
+        };
+        let request = request.map_err(|error| picture::or_unannounced(error, &bytes))?;
+        let binary = binary_outputs(&request, model);
+        Ok((request, binary))
+    }
+
+    fn encode(response: InferResponse, binary: Vec<bool>) -> Result<Response, ServeError> {
+        let Encoded { pieces, json_length } = oip::encode_response(&response, &binary)?;
+        let mut reply = Response::new(Body::new(Pieces::new(pieces)));
+        let headers = reply.headers_mut();
+        match json_length {
+            None => headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            Some(length) => {
+                headers.insert(JSON_LENGTH, HeaderValue::from(length));
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+            }
+        };
+        Ok(reply)
+    }
 }
 
 /// How the body is written.
@@ -149,23 +186,14 @@ impl Form {
         }
     }
 
-    /// After how many bytes of text the bytes of tensors begin, where there are any.
+    /// After how many bytes of text the bytes of tensors, or of a picture, begin, where there are any.
     fn tensors(self) -> Option<usize> {
         match self {
-            Self::Json | Self::Picture => None,
+            Self::Json => None,
             Self::Binary(json_length) => Some(json_length),
-            Self::Raw => Some(0),
+            Self::Raw | Self::Picture => Some(0),
         }
     }
-}
-
-fn decode(body: &Bytes, form: Form, model: &ServedModel) -> Result<InferRequest, ServeError> {
-    let request = match form {
-        Form::Json | Form::Picture => oip::json::decode_request(body, model.nulls).map_err(ServeError::from),
-        Form::Binary(json_length) => return Ok(oip::binary::decode_request(body, json_length, model.nulls)?),
-        Form::Raw => raw(body, model),
-    };
-    request.map_err(|error| picture::or_unannounced(error, body))
 }
 
 fn raw(body: &Bytes, model: &ServedModel) -> Result<InferRequest, ServeError> {
@@ -180,7 +208,6 @@ fn raw(body: &Bytes, model: &ServedModel) -> Result<InferRequest, ServeError> {
     Ok(oip::binary::decode_raw(body, &input.name, input.datatype, &dims)?)
 }
 
-/// For each output of the answer, in its order, whether the client wants it as binary.
 fn binary_outputs(request: &InferRequest, model: &ServedModel) -> Vec<bool> {
     let mut binary: Vec<bool> = if request.outputs.is_empty() {
         let outputs = &model.rules.signature.outputs;
@@ -193,20 +220,6 @@ fn binary_outputs(request: &InferRequest, model: &ServedModel) -> Vec<bool> {
         binary.resize(binary.len() + Wishes::MOST_ADDED, request.wants_binary(""));
     }
     binary
-}
-
-fn encode(response: &InferResponse, binary: &[bool]) -> Result<Response, ServeError> {
-    let Encoded { pieces, json_length } = oip::encode_response(response, binary)?;
-    let mut reply = Response::new(Body::new(Pieces::new(pieces)));
-    let headers = reply.headers_mut();
-    match json_length {
-        None => headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        Some(length) => {
-            headers.insert(JSON_LENGTH, HeaderValue::from(length));
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
-        }
-    };
-    Ok(reply)
 }
 
 #[cfg(test)]

@@ -1,26 +1,26 @@
 //! The V1 protocol of `KServe` and TensorFlow Serving: `:predict`, and what its clients ask before it.
 
-use std::sync::Arc;
-
 use axum::{
     body::Body,
     extract::{Path, RawQuery, State},
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use oip::v1;
+use oip::{InferRequest, InferResponse, v1};
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::{models::ModelPath, picture};
-use crate::http::{AppState, body, reply};
 use crate::{
     error::{ErrorCode, ServeError},
-    inference::{Call, Inference},
+    http::{
+        AppState, body,
+        middleware::content_coding::{compressed, decompressed},
+        reply,
+    },
+    inference::{Call, Codec, EncodedSize},
     loading::ServedModel,
-    platform::workers,
-    telemetry::{Protocol, Stage},
+    telemetry::Protocol,
 };
 
 const PREDICT: &str = "predict";
@@ -50,6 +50,7 @@ pub(in crate::http) async fn act(
     State(state): State<AppState>,
     Path(path): Path<ModelPath>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ServeError> {
     let Some(Verb { name, model, version }) = Verb::of(path) else {
@@ -60,11 +61,14 @@ pub(in crate::http) async fn act(
         let message = format!("model '{model}' has no explainer: only ':predict' is served");
         return Err(ServeError::new(ErrorCode::Unimplemented, message));
     }
-    let call =
-        Call { model: &model, version: version.as_deref(), protocol: Protocol::V1, started: Instant::now() };
-    let inference = state.data_plane.begin(call)?;
-    let answer = predict(&inference, &state, query.as_deref(), body).await;
-    inference.finish(answer)
+    let body = match decompressed(&headers, body).await {
+        Ok(body) => body,
+        Err(refusal) => return Ok(refusal),
+    };
+    let call = Call { model: &model, version: version.as_deref(), protocol: Protocol::V1, timeout: None };
+    let response =
+        state.data_plane.infer(call, V1Codec { state: &state, query: query.as_deref(), body }).await?;
+    Ok(compressed(&headers, response).await)
 }
 
 /// What is asked of a model by the end of its path.
@@ -88,46 +92,64 @@ impl Verb {
     }
 }
 
-async fn predict(
-    inference: &Inference<'_>,
-    state: &AppState,
-    query: Option<&str>,
+/// The codec of V1: JSON by rows or by columns.
+struct V1Codec<'a> {
+    state: &'a AppState,
+    query: Option<&'a str>,
     body: Body,
-) -> Result<Response, ServeError> {
-    let bytes = body::read(body, 0, state).await?;
-    let model = &inference.model;
-    let reading = model.metrics.time(Stage::Preprocess);
-    let v1::Request { mut form, mut infer } = if workers::is_long_to_decode(bytes.len(), 0) {
-        let model = Arc::clone(model);
-        workers::run_blocking(move || decode(&bytes, &model)).await?
-    } else {
-        decode(&bytes, model)?
-    };
-    let has_pictures = model.pictures.as_ref().is_some_and(|pictures| pictures.are_in(&infer));
-    if has_pictures {
-        picture::heed(query, &mut infer)?;
-    }
-    let response = model.infer(infer, inference.deadline, reading).await?;
-    if has_pictures && let (v1::Form::Rows(rows), [(_, first), ..]) = (&mut form, &response.outputs[..]) {
-        *rows = first.rows().unwrap_or(*rows); // a picture may have several digits, a row each
-    }
-    let _writing = model.metrics.time(Stage::Postprocess);
-    let body = v1::encode_response(&response, form)?;
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
-fn decode(body: &Bytes, model: &ServedModel) -> Result<v1::Request, ServeError> {
-    let takes_pictures = |name: &str| model.pictures.as_ref().is_some_and(|own| own.input().name == name);
-    let inputs = model.rules.signature.inputs.iter();
-    let inputs: Vec<_> = inputs
-        .map(|spec| v1::Input {
-            name: &spec.name,
-            datatype: spec.datatype,
-            dims: spec.shape(),
-            pictures: takes_pictures(&spec.name),
-        })
-        .collect();
-    Ok(v1::decode_request(body, &inputs, model.nulls)?)
+/// How the answer is written.
+struct V1Form {
+    form: v1::Form,
+    has_pictures: bool,
+}
+
+impl Codec for V1Codec<'_> {
+    /// The body, and the query, which may ask something of pictures.
+    type Body = (Bytes, Option<String>);
+    type Form = V1Form;
+    type Reply = Response;
+
+    async fn receive(self, _: &ServedModel) -> Result<(Bytes, Option<String>), ServeError> {
+        let bytes = body::read(self.body, 0, self.state).await?;
+        Ok((bytes, self.query.map(str::to_owned)))
+    }
+
+    fn size((bytes, _): &(Bytes, Option<String>)) -> EncodedSize {
+        EncodedSize { text: bytes.len(), tensors: 0 }
+    }
+
+    fn decode(
+        (bytes, query): (Bytes, Option<String>),
+        model: &ServedModel,
+    ) -> Result<(InferRequest, V1Form), ServeError> {
+        let takes_pictures = |name: &str| model.pictures.as_ref().is_some_and(|own| own.input().name == name);
+        let inputs = model.rules.signature.inputs.iter();
+        let inputs: Vec<_> = inputs
+            .map(|spec| v1::Input {
+                name: &spec.name,
+                datatype: spec.datatype,
+                dims: spec.shape(),
+                pictures: takes_pictures(&spec.name),
+            })
+            .collect();
+        let v1::Request { form, mut infer } = v1::decode_request(&bytes, &inputs, model.nulls)?;
+        let has_pictures = model.pictures.as_ref().is_some_and(|pictures| pictures.are_in(&infer));
+        if has_pictures {
+            picture::heed(query.as_deref(), &mut infer)?;
+        }
+        Ok((infer, V1Form { form, has_pictures }))
+    }
+
+    fn encode(response: InferResponse, answer: V1Form) -> Result<Response, ServeError> {
+        let V1Form { mut form, has_pictures } = answer;
+        if has_pictures && let (v1::Form::Rows(rows), [(_, first), ..]) = (&mut form, &response.outputs[..]) {
+            *rows = first.rows().unwrap_or(*rows); // a picture may have several digits, a row each
+        }
+        let body = v1::encode_response(&response, form)?;
+        Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
+    }
 }
 
 fn not_allowed(allowed: &'static str, message: &'static str) -> Response {

@@ -8,18 +8,22 @@ use axum::{
 };
 use futures_util::FutureExt as _;
 
-use crate::{error::ServeError, grpc, http::reply};
+use crate::{
+    error::ServeError,
+    grpc,
+    http::{Wire, reply},
+};
 
 /// The answer, with errors in the protocol's shape, and where the server panics an error too.
-pub(in crate::http) async fn shaped(is_call: bool, answer: impl Future<Output = Response>) -> Response {
+pub(in crate::http) async fn shaped(wire: Wire, answer: impl Future<Output = Response>) -> Response {
     match AssertUnwindSafe(answer).catch_unwind().await {
         Ok(response) => reply::shape_error(grpc::log_and_shape(response)),
-        Err(panic) => panicked(is_call, panic),
+        Err(panic) => panicked(wire, panic),
     }
 }
 
-fn panicked(is_call: bool, panic: Box<dyn Any + Send>) -> Response {
-    if is_call {
+fn panicked(wire: Wire, panic: Box<dyn Any + Send>) -> Response {
+    if wire == Wire::Grpc {
         return grpc::log_and_shape(grpc::panicked(panic).map(Body::new));
     }
     ServeError::internal("the server failed on this request").into_response()

@@ -8,9 +8,7 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::{MatchedPath, State},
     http::{HeaderName, HeaderValue, Method, Request, Response, Version, header, uri::PathAndQuery},
-    middleware::Next,
 };
 use opentelemetry::{KeyValue, TraceId};
 use tracing::{Span, field};
@@ -18,7 +16,8 @@ use tracing::{Span, field};
 use super::{call_span, error_shape::shaped};
 use crate::{
     error::{ErrorCode, ServeError},
-    telemetry::{Traces, traces},
+    http::{Wire, routes::Routes},
+    telemetry::{ServerSpan, Traces, traces},
 };
 
 /// The id of a request, the client's or else the server's, on its answer too.
@@ -67,11 +66,6 @@ impl Line {
         let trace = traces::parent(request.headers()).map(|parent| parent.trace_id());
         let (method, path) = (request.method().clone(), request.uri().path_and_query().cloned());
         Self { id, method, path, trace, started: Instant::now() }
-    }
-
-    /// Tells the request its id, for the span that is exported.
-    pub(in crate::http) fn tell(&self, request: &mut Request<Body>) {
-        request.headers_mut().insert(REQUEST_ID, self.id.clone());
     }
 
     /// The span that puts the request's id on every line.
@@ -130,24 +124,26 @@ fn failed(error: &ServeError, status: u16, microseconds: u64) {
     }
 }
 
-/// Exports the request as a span, named and described as the semantic conventions of OpenTelemetry have it.
+/// Serves a request and exports it as a span, named and described as the semantic conventions of OpenTelemetry have it.
 pub(in crate::http) async fn export(
-    State(traces): State<Traces>,
-    request: Request<Body>,
-    next: Next,
+    traces: &Traces,
+    routes: &Routes,
+    wire: Wire,
+    request: &mut Request<Body>,
+    line: &Line,
 ) -> Response<Body> {
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    if route.as_deref().is_some_and(is_probe) {
-        return next.run(request).await;
+    if is_probe(request.uri().path()) {
+        return shaped(wire, routes.serve(wire, request)).await;
     }
-    let parent = traces::parent(request.headers());
-    let is_call = route.is_some() && grpc_call(&request).is_some();
-    let span = traces.server_span(name(&request, route.as_deref()), parent, attributes(&request, route));
+    let (parent, method) = (traces::parent(request.headers()), method(request).unwrap_or("HTTP").to_owned());
+    let path = request.uri().path().to_owned();
+    let span = traces.server_span(method.clone(), parent, attributes(request));
     Span::current().record("trace_id", field::display(span.context().trace_id()));
-    if let Some(id) = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()) {
+    if let Ok(id) = line.id.to_str() {
         span.set("decima.request_id", id.to_owned());
     }
-    let response = span.run(shaped(is_call, next.run(request))).await;
+    let response = span.run(shaped(wire, routes.serve(wire, request))).await;
+    let call = describe_route(&span, wire, &method, Routes::route(&path, &response), &path);
     let status = response.status();
     span.set("http.response.status_code", i64::from(status.as_u16()));
     // A client's fault is no error of the server's span.
@@ -157,33 +153,45 @@ pub(in crate::http) async fn export(
         span.set("error.type", error.map_or("internal", |error| error.code.label()));
         span.fail(error.map(ToString::to_string).unwrap_or_default());
     }
-    if is_call {
+    if call == RoutedCall::Grpc {
         return call_span::spanned(response, span);
     }
     span.end();
     response
 }
 
-fn is_probe(route: &str) -> bool {
-    route.ends_with("/ready") || UNTRACED.iter().any(|untraced| route.starts_with(untraced))
+/// Whether a request was a gRPC call that the server has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RoutedCall {
+    Grpc,
+    Other,
 }
 
-/// The service and method of a gRPC call.
-fn grpc_call(request: &Request<Body>) -> Option<(&str, &str)> {
-    let content_type = request.headers().get(header::CONTENT_TYPE)?;
-    if !content_type.as_bytes().starts_with(b"application/grpc") {
-        return None;
+/// Names the span after its route: of those there are few, while the path may be anything. A request without a route
+/// keeps the name of its method.
+fn describe_route(
+    span: &ServerSpan,
+    wire: Wire,
+    method: &str,
+    route: Option<&str>,
+    path: &str,
+) -> RoutedCall {
+    let Some(route) = route else { return RoutedCall::Other };
+    let call = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+    if let (Wire::Grpc, Some((service, method))) = (wire, call) {
+        span.rename(format!("{service}/{method}"));
+        span.set("rpc.system", "grpc");
+        span.set("rpc.service", service.to_owned());
+        span.set("rpc.method", method.to_owned());
+        return RoutedCall::Grpc;
     }
-    request.uri().path().strip_prefix('/')?.split_once('/')
+    span.rename(format!("{method} {route}"));
+    span.set("http.route", route.to_owned());
+    RoutedCall::Other
 }
 
-/// Few different ones: the path itself may be anything, and so may the method.
-fn name(request: &Request<Body>, route: Option<&str>) -> String {
-    match (grpc_call(request), route) {
-        (Some((service, method)), Some(_)) => format!("{service}/{method}"),
-        (_, Some(route)) => format!("{} {route}", method(request).unwrap_or("HTTP")),
-        (_, None) => method(request).unwrap_or("HTTP").to_owned(),
-    }
+fn is_probe(path: &str) -> bool {
+    path.ends_with("/ready") || UNTRACED.iter().any(|untraced| path.starts_with(untraced))
 }
 
 fn method(request: &Request<Body>) -> Option<&str> {
@@ -201,7 +209,7 @@ fn method(request: &Request<Body>) -> Option<&str> {
     known.contains(request.method()).then(|| request.method().as_str())
 }
 
-fn attributes(request: &Request<Body>, route: Option<String>) -> Vec<KeyValue> {
+fn attributes(request: &Request<Body>) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::new("http.request.method", method(request).unwrap_or("_OTHER").to_owned()),
         KeyValue::new("url.scheme", "http"),
@@ -214,13 +222,6 @@ fn attributes(request: &Request<Body>, route: Option<String>) -> Vec<KeyValue> {
     }
     if let Some(agent) = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()) {
         attributes.push(KeyValue::new("user_agent.original", agent.to_owned()));
-    }
-    if let (Some((service, method)), Some(_)) = (grpc_call(request), &route) {
-        attributes.push(KeyValue::new("rpc.system", "grpc"));
-        attributes.push(KeyValue::new("rpc.service", service.to_owned()));
-        attributes.push(KeyValue::new("rpc.method", method.to_owned()));
-    } else if let Some(route) = route {
-        attributes.push(KeyValue::new("http.route", route));
     }
     attributes
 }

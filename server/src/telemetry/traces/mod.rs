@@ -91,6 +91,11 @@ impl ServerSpan {
         self.0.span().span_context().clone()
     }
 
+    /// Gives it another name.
+    pub fn rename(&self, name: impl Into<Cow<'static, str>>) {
+        self.0.span().update_name(name);
+    }
+
     /// Notes an attribute.
     pub fn set(&self, key: &'static str, value: impl Into<Value>) {
         self.0.span().set_attribute(KeyValue::new(key, value));

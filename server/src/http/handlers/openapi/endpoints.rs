@@ -175,9 +175,10 @@ fn documentation() -> Vec<Endpoint> {
         Endpoint::get(Documentation, "/openapi.json", "openapi", "This description")
             .gives("OpenApiDocument", json!({ "openapi": "3.1.0", "info": {}, "paths": {} })),
         Endpoint::get(Documentation, "/docs", "docs", "A page to read and try it").gives_text("text/html"),
-        Endpoint::get(Documentation, "/docs/app.js", "docs_script", "Its script")
-            .gives_text("text/javascript"),
-        Endpoint::get(Documentation, "/docs/style.css", "docs_style", "Its looks").gives_text("text/css"),
+        Endpoint::get(Documentation, "/docs/{file}", "docs_part", "A part of that page")
+            .gives_text("text/javascript")
+            .or_gives_text("text/css")
+            .fails(&[NotFound]),
         Endpoint::get(Documentation, "/ui/{file}", "ui", "A part of the page to draw on, which is at `/`")
             .gives_text("text/javascript")
             .or_gives_text("text/css")

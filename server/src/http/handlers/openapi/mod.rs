@@ -18,7 +18,7 @@ use axum::{
 };
 use bytes::Bytes;
 use utoipa::openapi::{
-    Components, Header, Info, License, OpenApi, OpenApiBuilder, Paths, Response as Answer, Tag,
+    Components, Header, Info, License, OpenApi, OpenApiBuilder, Paths, Response as Answer, Server, Tag,
 };
 
 use self::endpoint::Group;
@@ -44,9 +44,10 @@ fn document() -> OpenApi {
          extensions, and the V1 protocol. The examples are for the digits model."
             .into(),
     );
-    info.license = Some(License::new("Apache-2.0"));
+    info.license = Some(License::builder().name("Apache License 2.0").identifier(Some("Apache-2.0")).build());
     OpenApiBuilder::new()
         .info(info)
+        .servers(Some([Server::new("./")])) // relative to the document: it may be served below a prefix
         .tags(Some(Group::ALL.map(|group| {
             let mut tag = Tag::new(group.name());
             tag.description = Some(group.description().into());

@@ -69,7 +69,7 @@ async fn the_document_has_the_paths_and_methods_of_the_router() {
     for (path, methods) in documented {
         let request =
             Request::builder().method("OPTIONS").uri(path.replace(['{', '}'], "")).body(Body::empty());
-        let answer = server().answer(request.unwrap()).await;
+        let answer = server().respond(request.unwrap()).await;
         assert_eq!(answer.status(), 405, "{path}");
         let allowed = answer.headers()[header::ALLOW].to_str().unwrap().split(',').map(str::to_owned);
         assert_eq!(allowed.collect::<BTreeSet<_>>(), methods, "{path}");
