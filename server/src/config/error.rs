@@ -13,7 +13,7 @@ impl ConfigError {
         Self { problems }
     }
 
-    /// Each problem as one line that names the setting and the mend.
+    /// Returns each problem as one line that names the setting and what would be right.
     pub fn problems(&self) -> &[String] {
         &self.problems
     }

@@ -12,7 +12,7 @@ use super::{
     setting::{ALL, belongs_in_file},
 };
 
-/// A configuration file that was read: texts by key, every key known.
+/// A configuration file that was read. Every key in it is known.
 #[derive(Debug, Clone)]
 pub struct File {
     pub(super) path: PathBuf,
@@ -23,7 +23,7 @@ impl File {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it cannot be read, is not TOML, or holds keys that are not known; all of them are named.
+    /// The file cannot be read, is not TOML, or has keys that are not known. All of them are named.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             ConfigError::new(vec![format!("cannot read the configuration file {}: {error}", path.display())])
@@ -31,7 +31,7 @@ impl File {
         Self::parse(path, &text)
     }
 
-    /// Takes the text of a file; `path` is what errors call it.
+    /// Parses the text of a file. Errors call the file `path`.
     ///
     /// # Errors
     /// As [`File::read`].

@@ -1,4 +1,4 @@
-//! What defaults need to know of the machine, found out once, before configuration.
+//! What some defaults depend on: properties of the machine, read once before the settings are resolved.
 
 use std::{io::IsTerminal, path::Path};
 
@@ -10,16 +10,16 @@ pub(super) const MOUNTED_MODELS: &str = "/mnt/models";
 /// The machine, as far as defaults depend on it.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// `/mnt/models` is there.
+    /// Whether `/mnt/models` exists.
     pub models_mounted: bool,
-    /// The log goes to a terminal.
+    /// Whether the log goes to a terminal.
     pub terminal: bool,
     /// Processors that this process may use.
     pub cpu_budget: CpuBudget,
 }
 
 impl Host {
-    /// Looks at this machine.
+    /// Reads the properties of this machine.
     pub fn detect() -> Self {
         Self {
             models_mounted: Path::new(MOUNTED_MODELS).exists(),

@@ -1,10 +1,10 @@
-//! What the server was told, checked: [`Config`] and its parts, one for each concern.
+//! The settings of the server, checked: [`Config`] and its parts, one for each concern.
 //!
-//! [`Config::load`] and [`Config::resolve`] are the only ways to make one, and the only place where a flag, an
-//! environment variable, a key of the file and a default meet, in this order. Everything that is wrong is
-//! reported at once, and nothing is guessed: a value that cannot be read is an error, never a default.
+//! Only [`Config::load`] and [`Config::resolve`] make a [`Config`]. There a flag outranks an environment variable, that
+//! outranks a key of the file, and that outranks a default. All errors are reported at once. A value that cannot be read is
+//! an error, and no default takes its place.
 //!
-//! Nothing here reads the environment of the process: it comes in as an [`Environment`], so that tests pass their own.
+//! Nothing here reads the environment of the process. It is passed in as an [`Environment`], so tests can pass their own.
 
 mod batching_mode;
 mod error;
@@ -49,7 +49,7 @@ use self::{
     setting as s,
 };
 
-/// Everything that the server was told.
+/// All settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// What is served, and from where.
@@ -64,7 +64,7 @@ pub struct Config {
     pub drain: Drain,
     /// What is written about it.
     pub log: Log,
-    /// Whose metrics there are beside its own.
+    /// Under whose names metrics are given too.
     pub metrics_compat: MetricsCompat,
 }
 
@@ -73,11 +73,11 @@ pub struct Config {
 pub struct Models {
     /// The places that hold models, at least one.
     pub places: Vec<Place>,
-    /// How to reach buckets; read from the environment only where a place is one, or that of corrections.
+    /// How to reach buckets. It is read from the environment only if models or corrections are in one.
     pub store: Settings,
-    /// Writable folder for models that are not on this machine; made when it is needed.
+    /// Writable folder for downloaded models. It is created when it is needed.
     pub cache_dir: PathBuf,
-    /// How long start-up waits for a store that does not answer. Zero: not at all.
+    /// How long start-up waits for a store that does not answer. Zero: it does not wait.
     pub startup_timeout: Duration,
     /// How often the places are looked through for changes; `None`: never.
     pub poll_interval: Option<Duration>,
@@ -87,8 +87,8 @@ pub struct Models {
     pub exit_on_error: bool,
     /// Whether the server is ready only when every model of the start is.
     pub strict_readiness: bool,
-    /// A folder that is missing or empty may still be filled (`MODEL_INIT_MODE=async`): wait for it as for a
-    /// store that does not answer.
+    /// Whether start-up waits for a folder that is missing or empty as for a store that does not answer, since
+    /// somebody is still filling it (`MODEL_INIT_MODE=async`).
     pub await_folder: bool,
 }
 
@@ -219,16 +219,16 @@ pub enum LogFormat {
     Json,
 }
 
-/// What stood on the command line: texts by the key of their setting, in the order given.
+/// The flags of the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
-    /// Every value given for a setting.
+    /// The values of each setting by its key, in the order given.
     pub values: BTreeMap<&'static str, Vec<String>>,
-    /// Flags of `KServe`'s own servers that mean nothing here.
+    /// Flags of `KServe`'s own servers that have no effect here.
     pub foreign: Vec<&'static str>,
 }
 
-/// A configuration, with what the user should know about it.
+/// A configuration, with warnings and with the origin of each value.
 #[derive(Debug, Clone)]
 pub struct Resolved {
     /// The configuration.
@@ -240,7 +240,7 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Where the value of the setting under this key came from; empty where it is not set.
+    /// Returns where the value of a setting came from, by its key. Empty: it is not set.
     pub fn origin(&self, key: &str) -> &str {
         let settled = self.settled.iter().find(|settled| settled.setting.key == key);
         settled.map_or("", |settled| &settled.origin)
@@ -260,10 +260,10 @@ impl Config {
         Self::resolve(flags, environment, file.as_ref(), host)
     }
 
-    /// Puts all sources together: flag, environment, file, default.
+    /// Resolves every setting from flags, environment, file and defaults.
     ///
     /// # Errors
-    /// Every problem at once, each with the name that the user gave it by.
+    /// All problems at once, each with the name under which the user gave the value.
     pub fn resolve(
         flags: &Flags,
         environment: &Environment,
@@ -305,7 +305,7 @@ fn models(resolver: &mut Resolver<'_>, host: &Host, feedback: &Feedback) -> Mode
     }
 }
 
-/// Keys that lie about in the environment are no concern of a server that reads folders only.
+/// Reads how to reach the object store. A server that uses folders only ignores keys in the environment, wrong ones too.
 fn store(resolver: &mut Resolver<'_>, needed: bool) -> Settings {
     let given = Settings::from_env(&|name| resolver.environment(name).filter(|_| needed));
     let settings = given.unwrap_or_else(|error| {

@@ -1,5 +1,5 @@
-//! Where the models are. `--model-repository` and `--model-dir` are two ways to say one thing, and `KServe`
-//! has a third and a fourth: the highest source that says anything decides alone.
+//! Where the models are. `--model-repository`, `--model-dir`, `KServe`'s variable `STORAGE_URI` and its folder `/mnt/models`
+//! all say so. The highest source that says anything decides alone.
 
 use storage::Location;
 
@@ -12,45 +12,45 @@ use super::{
 /// A place that holds models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A model repository, or a single model in one of `KServe`'s layouts: what lies there decides.
+    /// A model repository, or a single model in one of `KServe`'s layouts. The files there show which of them it is.
     Repository {
-        /// Where.
+        /// Its folder or bucket.
         location: Location,
-        /// What the model is called if it is a single one; `None`: after the last segment of the location.
+        /// The name of the model if it is a single one. `None`: the last segment of the location.
         single_model_name: Option<String>,
     },
     /// One model.
     Model {
-        /// Where.
+        /// Its folder or bucket.
         location: Location,
-        /// What it is called.
+        /// The name of the model.
         name: String,
     },
 }
 
-/// What one source says.
-enum Said {
+/// The places that one source gives.
+enum GivenPlaces {
     Repositories(Given),
     Model(Given),
 }
 
 pub(super) fn resolve(resolver: &mut Resolver<'_>, host: &Host) -> Vec<Place> {
     let name = resolver.find(s::MODEL_NAME, value::model_name);
-    match said(resolver, host) {
-        Said::Model(given) => model(resolver, given, name),
-        Said::Repositories(given) => repositories(resolver, given, name),
+    match highest_source(resolver, host) {
+        GivenPlaces::Model(given) => model(resolver, given, name),
+        GivenPlaces::Repositories(given) => repositories(resolver, given, name),
     }
 }
 
-fn locate(resolver: &mut Resolver<'_>, origin: &str, uri: &str) -> Option<Location> {
+fn parse_location(resolver: &mut Resolver<'_>, origin: &str, uri: &str) -> Option<Location> {
     uri.parse().inspect_err(|error| resolver.problem(format!("{origin}: {error}"))).ok()
 }
 
-fn said(resolver: &mut Resolver<'_>, host: &Host) -> Said {
+fn highest_source(resolver: &mut Resolver<'_>, host: &Host) -> GivenPlaces {
     for layer in Layer::ALL {
         let model = resolver.at(layer, s::MODEL_DIR);
         let repositories = match (layer, &model) {
-            // STORAGE_URI, the lesser of the two variables, does not contradict DECIMA_MODEL_DIR
+            // DECIMA_MODEL_DIR outranks STORAGE_URI, so both together are no contradiction.
             (Layer::Environment, Some(_)) => resolver.variable("DECIMA_MODEL_REPOSITORY"),
             _ => resolver.at(layer, s::MODEL_REPOSITORY),
         };
@@ -58,10 +58,10 @@ fn said(resolver: &mut Resolver<'_>, host: &Host) -> Said {
             (Some(repositories), Some(model)) => {
                 let both = format!("{} and {}", repositories.origin, model.origin);
                 resolver.problem(format!("{both} exclude each other: give one of them"));
-                return Said::Repositories(repositories);
+                return GivenPlaces::Repositories(repositories);
             }
-            (Some(given), None) => return Said::Repositories(mounted(given, host)),
-            (None, Some(given)) => return Said::Model(given),
+            (Some(given), None) => return GivenPlaces::Repositories(or_mounted_folder(given, host)),
+            (None, Some(given)) => return GivenPlaces::Model(given),
             (None, None) => {}
         }
     }
@@ -70,15 +70,17 @@ fn said(resolver: &mut Resolver<'_>, host: &Host) -> Said {
     } else {
         ("models", "default".into())
     };
-    Said::Repositories(Given { texts: vec![uri.into()], origin })
+    GivenPlaces::Repositories(Given { texts: vec![uri.into()], origin })
 }
 
-/// `KServe` replaces `STORAGE_URI` by the folder that it downloads to. Where it only mounts something (a
-/// volume, an image) the variable may keep an address that is of no use to us, and the folder is what counts.
-fn mounted(given: Given, host: &Host) -> Given {
-    let of_no_use = given.texts.iter().any(|uri| uri.parse::<Location>().is_err());
-    if given.origin == "STORAGE_URI" && host.models_mounted && of_no_use {
-        let origin = format!("STORAGE_URI {}, mounted by KServe", given.texts.join(","));
+/// Replaces an address that this server cannot read by the folder that `KServe` mounts.
+///
+/// `KServe` sets `STORAGE_URI` to the folder to which it downloads. If it mounts a volume or an image instead, the variable
+/// may keep the address of that.
+fn or_mounted_folder(given: Given, host: &Host) -> Given {
+    let is_unusable = given.texts.iter().any(|uri| uri.parse::<Location>().is_err());
+    if given.origin == "STORAGE_URI" && host.models_mounted && is_unusable {
+        let origin = format!("STORAGE_URI {}, or_mounted_folder by KServe", given.texts.join(","));
         return Given { texts: vec![MOUNTED_MODELS.into()], origin };
     }
     given
@@ -91,7 +93,7 @@ fn model(resolver: &mut Resolver<'_>, given: Given, name: Option<String>) -> Vec
         resolver.problem(format!("{} is {uri:?} without a name: give --model-name too", given.origin));
         return Vec::new();
     };
-    let location = locate(resolver, &given.origin, &uri);
+    let location = parse_location(resolver, &given.origin, &uri);
     location.map(|location| Place::Model { location, name }).into_iter().collect()
 }
 
@@ -105,7 +107,7 @@ fn repositories(resolver: &mut Resolver<'_>, given: Given, name: Option<String>)
         resolver.problem(format!("{} is empty: give a folder or s3://bucket/prefix", given.origin));
     }
     let locations: Vec<Location> =
-        uris.iter().filter_map(|uri| locate(resolver, &given.origin, uri)).collect();
+        uris.iter().filter_map(|uri| parse_location(resolver, &given.origin, uri)).collect();
     resolver.settle(s::MODEL_REPOSITORY, uris, given.origin);
     let named_by = resolver.origin(s::MODEL_NAME).filter(|origin| *origin != "INFERENCE_SERVICE_NAME");
     if let Some(origin) = named_by.filter(|_| locations.len() > 1) {
@@ -119,7 +121,7 @@ fn repositories(resolver: &mut Resolver<'_>, given: Given, name: Option<String>)
 }
 
 impl Place {
-    /// Where it is.
+    /// Returns where it is.
     pub fn location(&self) -> &Location {
         match self {
             Self::Repository { location, .. } | Self::Model { location, .. } => location,

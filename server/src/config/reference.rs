@@ -1,4 +1,4 @@
-//! Settings as text: the effective ones for `--print-config`, and all of them for the documentation.
+//! Writes settings as text: those in force for `--print-config`, and all of them for the documentation.
 
 use storage::Location;
 
@@ -11,9 +11,8 @@ use super::{
 };
 
 impl Resolved {
-    /// The effective configuration as a TOML file that `--config` would read, with the origin of each value
-    /// beside it. Keys to object stores are no settings of the server, and never shown; an address that
-    /// holds one was refused.
+    /// Returns the configuration as a TOML file that `--config` would read, with the origin of each value beside it. It
+    /// never shows keys to object stores: they are no settings, and an address that holds one was refused.
     pub fn to_toml(&self) -> String {
         let line = |setting: &Setting| match self
             .settled
@@ -32,7 +31,7 @@ impl Resolved {
         format!("# Effective configuration of decima-server {version}\n{sections}{}", self.store())
     }
 
-    /// How buckets are reached, as comments: that comes from variables with names of their own.
+    /// Returns how buckets are reached, as comments, since that comes from variables of the AWS SDK and of `KServe`.
     fn store(&self) -> String {
         let models = &self.config.models;
         let mut locations = models.places.iter().map(Place::location).chain(&self.config.feedback.place);
@@ -60,7 +59,7 @@ fn toml_value(settled: &Settled) -> String {
     }
 }
 
-/// The table of all settings in Markdown, a section for each group: the heart of `docs/CONFIGURATION.md`.
+/// Returns the table of all settings in Markdown, with a section for each group, for `docs/CONFIGURATION.md`.
 pub fn reference() -> String {
     let section = |group: Group| {
         let rows: String = members(group).map(row).collect();

@@ -1,20 +1,20 @@
-//! The order of the sources, the record of what came from where, and the list of everything that is wrong.
+//! Resolves settings: the order of the sources, the origin of each value, and the list of all problems.
 
 use super::{Config, Flags, Resolved, error::ConfigError, fallback::Fallback, file::File, setting::Setting};
 use crate::platform::environment::Environment;
 
-/// A setting with its text and where that came from.
+/// A setting with its value as text, and where that came from.
 #[derive(Debug, Clone)]
 pub struct Settled {
-    /// Which one.
+    /// The setting.
     pub setting: &'static Setting,
-    /// Its text; several only for settings that may be given several times, none where it is unset.
+    /// Its value. Only settings that may be given several times have several, and a setting without a value has none.
     pub texts: Vec<String>,
     /// The flag, the variable, the file, or `default` and why.
     pub origin: String,
 }
 
-/// Where a setting may stand, highest first.
+/// The sources of settings, the highest first.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Layer {
     Flag,
@@ -26,22 +26,22 @@ impl Layer {
     pub(super) const ALL: [Self; 3] = [Self::Flag, Self::Environment, Self::File];
 }
 
-/// A text that a user gave.
+/// A value that a user gave, as text.
 #[derive(Debug)]
 pub(super) struct Given {
     pub(super) texts: Vec<String>,
-    /// What the user gave it by.
+    /// The flag, variable or key by which the user gave it.
     pub(super) origin: String,
 }
 
-/// What there is to resolve.
+/// The sources of one run of the server.
 pub(super) struct Sources<'a> {
     pub(super) flags: &'a Flags,
     pub(super) environment: &'a Environment,
     pub(super) file: Option<&'a File>,
 }
 
-/// Reads settings one by one, and gathers what is wrong with them.
+/// Resolves settings one by one, and collects problems.
 pub(super) struct Resolver<'a> {
     sources: Sources<'a>,
     problems: Vec<String>,
@@ -68,18 +68,18 @@ impl<'a> Resolver<'a> {
         self.settled.push(Settled { setting, texts, origin });
     }
 
-    /// Where the value of a setting came from, once it is settled.
+    /// Returns where the value of a setting came from, if it is resolved already.
     pub(super) fn origin(&self, setting: &Setting) -> Option<String> {
         let settled = self.settled.iter().find(|settled| settled.setting.key == setting.key)?;
         Some(settled.origin.clone())
     }
 
-    /// A variable of the environment; an empty one counts as unset, as Kubernetes manifests use it.
+    /// Returns a variable of the environment. An empty one counts as unset, as in Kubernetes manifests.
     pub(super) fn environment(&self, name: &str) -> Option<String> {
         self.sources.environment.get(name).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
-    /// What stands in one layer for a setting.
+    /// Returns what one source says about a setting.
     pub(super) fn at(&mut self, layer: Layer, setting: &Setting) -> Option<Given> {
         match layer {
             Layer::Flag => {
@@ -95,8 +95,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// A variable as the value of a setting. Kubernetes sets variables such as `DECIMA_HTTP_PORT` for a
-    /// service called `decima-http`, with an address in them: those are not meant for us.
+    /// Returns a variable as the value of a setting. For a service called `decima-http`, Kubernetes sets a variable
+    /// `DECIMA_HTTP_PORT` that holds an address. Such a variable is ignored with a warning.
     pub(super) fn variable(&mut self, name: &'static str) -> Option<Given> {
         let text = self.environment(name)?;
         if ["tcp://", "udp://", "sctp://"].iter().any(|scheme| text.starts_with(scheme)) {
@@ -108,7 +108,7 @@ impl<'a> Resolver<'a> {
         Some(Given { texts: vec![text], origin: name.into() })
     }
 
-    /// The value of a setting with a fixed default.
+    /// Returns the value of a setting with a fixed default.
     pub(super) fn value<T>(
         &mut self,
         setting: &'static Setting,
@@ -120,7 +120,7 @@ impl<'a> Resolver<'a> {
         self.value_or(setting, (text.into(), None), parse)
     }
 
-    /// The value of a setting whose default is the text given, and why it is that.
+    /// Returns the value of a setting whose default depends on something. `default` is its text, with the reason.
     pub(super) fn value_or<T>(
         &mut self,
         setting: &'static Setting,
@@ -130,7 +130,7 @@ impl<'a> Resolver<'a> {
         if let Some(value) = self.find(setting, &parse) {
             return value;
         }
-        // Also where the value given is wrong: the rest is then still checked against something.
+        // Also if the given value is wrong, so that the other settings are still checked.
         let value =
             parse(&default).unwrap_or_else(|error| unreachable!("default of {}: {error}", setting.key));
         let origin = reason.map_or_else(|| "default".into(), |reason| format!("default: {reason}"));
@@ -138,7 +138,7 @@ impl<'a> Resolver<'a> {
         value
     }
 
-    /// The value of a setting where it is given and right; what is wrong becomes a problem.
+    /// Returns the value of a setting if one is given and right. A wrong one becomes a problem.
     pub(super) fn find<T>(
         &mut self,
         setting: &'static Setting,
@@ -150,7 +150,7 @@ impl<'a> Resolver<'a> {
         self.parsed(setting, text, given.origin, parse)
     }
 
-    /// The value of a setting that is a list, in whatever way it is given: with commas, as a list, or several times.
+    /// Returns the value of a setting that is a list. It may be given with commas, as a list, or several times.
     pub(super) fn find_list<T>(
         &mut self,
         setting: &'static Setting,

@@ -3,18 +3,18 @@
 
 use super::{fallback::Fallback, group::Group};
 
-/// One thing that a user can set.
+/// A setting: its names, its default and its meaning.
 #[derive(Debug)]
 pub struct Setting {
-    /// Key in the configuration file; also the flag's other spelling, as `KServe` writes flags.
+    /// Key in the configuration file. It is also a second spelling of the flag, which `KServe` uses.
     pub key: &'static str,
     /// Flag on the command line, without the leading hyphens.
     pub flag: &'static str,
-    /// Environment variables, the first one set wins.
+    /// Environment variables. The first one that is set counts.
     pub environment: &'static [&'static str],
     /// What the value is called in `--help`.
     pub value: &'static str,
-    /// What holds where nothing is set.
+    /// The default.
     pub fallback: Fallback,
     /// Heading under which it is listed.
     pub group: Group,

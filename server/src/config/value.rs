@@ -1,5 +1,4 @@
-//! Readers of single values: text as a user wrote it in, a checked value out. Each error says what would be
-//! right; who asked adds where the text came from.
+//! Parsers of single values. Each error says what would be right, and the caller adds where the text came from.
 
 use std::{
     fmt,
@@ -13,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{CorsOrigins, Device, Listen, LogFormat, MetricsCompat, ModelControl};
 
-/// Longer than any sensible timeout, and short enough that adding it to a clock cannot overflow.
+/// Longest duration: a year. It is longer than any sensible timeout, and adding it to a clock cannot overflow.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -29,7 +28,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration such as 30s, 250ms, 1m or plain seconds, at most 365 days".into())
 }
 
-/// A duration that is not zero.
+/// Parses a duration that is not zero.
 pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("expected a duration longer than 0".into()),
@@ -46,12 +45,12 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "expected a size such as 64MiB, 10MB or plain bytes, at least 1".into())
 }
 
-/// `true` or `false`, in any case, as Python's manifests write them too.
+/// Parses `true` or `false` in upper or lower case, since manifests that Python writes have `True`.
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
     text.to_ascii_lowercase().parse().map_err(|_| "expected true or false".into())
 }
 
-/// Whether something is there.
+/// Parses `on` or `off`; `true` and `false` mean the same.
 pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "on" | "true" => Ok(true),
@@ -60,18 +59,18 @@ pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A whole number, at least 1.
+/// Parses a whole number, at least 1.
 pub(super) fn count(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "expected a whole number, at least 1".into())
 }
 
-/// So many a minute: each of the last minute is remembered.
+/// Parses a number of events a minute. It is limited, since each event of the last minute takes memory.
 pub(super) fn rate(text: &str) -> Result<NonZeroUsize, String> {
     let bounded = count(text).ok().filter(|count| count.get() <= 10_000);
     bounded.ok_or_else(|| "expected a whole number from 1 to 10000".into())
 }
 
-/// A whole number from 1 to the largest that HTTP/2 can say.
+/// Parses a whole number from 1 to the largest number of streams in HTTP/2.
 pub(super) fn stream_count(text: &str) -> Result<u32, String> {
     text.parse()
         .ok()
@@ -79,12 +78,12 @@ pub(super) fn stream_count(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "expected a whole number from 1 to 2147483647".into())
 }
 
-/// A TCP port; 0 has a meaning of its own for each setting.
+/// Parses a TCP port. 0 has a meaning of its own in each setting.
 pub(super) fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "expected a port from 0 to 65535".into())
 }
 
-/// An IPv4 or IPv6 address, or `localhost`.
+/// Parses an IPv4 or IPv6 address, or `localhost`.
 pub(super) fn host(text: &str) -> Result<IpAddr, String> {
     if text == "localhost" {
         return Ok(Ipv4Addr::LOCALHOST.into());
@@ -93,14 +92,14 @@ pub(super) fn host(text: &str) -> Result<IpAddr, String> {
     bare.parse().map_err(|_| "expected an IP address such as 0.0.0.0, 127.0.0.1 or ::".into())
 }
 
-/// A name that fits into one segment of a URL and of a path.
+/// Parses the name of a model, which must fit into one segment of a URL and of a path.
 pub(super) fn model_name(text: &str) -> Result<String, String> {
     let fits = !matches!(text, "" | "." | "..") && !text.contains(|c: char| c == '/' || c.is_control());
     if fits { Ok(text.into()) } else { Err("expected a model name without slashes".into()) }
 }
 
-/// A log filter. A bare word must be a level: the filter's own reading of it, a module of that name at every
-/// level, would turn `--log-level verbose` into silence.
+/// Parses a log filter. A bare word must be a level. The filter itself would take it for a module, so that
+/// `--log-level verbose` would log nothing.
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
     let expected = || "expected off, error, warn, info, debug or trace, or target=level, ...".to_owned();
     let is_level = |part: &str| LEVELS.contains(&part.trim().to_ascii_lowercase().as_str());
@@ -197,7 +196,8 @@ impl FromStr for CorsOrigins {
     }
 }
 
-/// An origin as browsers write it in `Origin`: in lower case, without the port that the scheme has anyway; or `*`.
+/// Converts an origin to the form that browsers use in `Origin`: in lower case, and without the default port of the scheme.
+/// `*` stays as it is.
 fn origin(text: &str) -> Option<String> {
     if text == "*" {
         return Some(text.into());

@@ -1,4 +1,5 @@
-//! A check of joining beside the proof: at load, rows are run alone and joined, and must give the same.
+//! A check of joining beside the proof from the graph: at load, a few rows are run alone and joined, and must give the
+//! same outputs.
 
 use std::time::{Duration, Instant};
 
@@ -14,28 +15,27 @@ use crate::{
     request::validate::{Inputs, Rules, ValidRequest, validate},
 };
 
-/// Rows that are compared.
-const ROWS: usize = 3;
+/// Rows that are compared: one is random, one is of zeros, and one is another random one or the example.
+const COMPARED_ROWS: usize = 3;
 
-/// Sizes that dynamic dimensions other than the rows are tried with, until the model runs: a small one, and some that
-/// models of pictures and sounds need.
-const SIZES: [usize; 3] = [3, 32, 224];
+/// Sizes that are tried for dynamic dimensions other than the rows, until the model runs. The first is small, and models
+/// of pictures and sounds need the others.
+const TRIED_SIZES: [usize; 3] = [3, 32, 224];
 
-/// Models whose rows take longer are not tried, or loading them would take many times as long.
-const LONGEST_ROW: Duration = Duration::from_millis(500);
+/// Longest row that is compared. Loading a model of longer rows would take several times as long.
+const MAX_ROW_TIME: Duration = Duration::from_millis(500);
 
-/// Elements of an input beyond which a size is not tried.
-const MOST_ELEMENTS: usize = 1 << 22;
+/// Most elements of an input. A size that needs more is not tried: 16 MiB of FP32.
+const MAX_ELEMENTS: usize = 1 << 22;
 
-/// How far two values may differ by rounding: relative to the value, and to the largest of its output.
+/// How far two values may differ by rounding, as a part of the largest value of the output.
 const TOLERANCE: f64 = 1e-2;
 
-/// Whether rows that are joined give what they give alone, as far as three of them show: random numbers, zeros, and
-/// the model's own example where there is one. `None`: the model takes long, or did not run on any of them, which says
-/// nothing.
+/// Compares what [`COMPARED_ROWS`] rows give joined with what they give alone. Returns `None` where that shows nothing: the
+/// model takes long, or it runs on none of the rows.
 ///
 /// # Errors
-/// Which output differs, and how.
+/// An output differs. The text names it.
 pub(super) fn check_rows(
     session: &mut dyn Executor,
     rules: &Rules,
@@ -43,14 +43,14 @@ pub(super) fn check_rows(
 ) -> Option<Result<(), String>> {
     let axes = rules.batching.axes()?;
     let example = example.and_then(|request| one_row(request, rules));
-    // The example's sizes are known to be good ones.
+    // The model is known to run on the sizes of the example.
     let of_example = example.as_ref().and_then(|example| rows(session, rules, Sizes::Of(example)));
     let rows = match of_example {
         Some(mut rows) => {
             rows.extend(example);
             rows
         }
-        None => SIZES.iter().find_map(|&size| rows(session, rules, Sizes::All(size)))?,
+        None => TRIED_SIZES.iter().find_map(|&size| rows(session, rules, Sizes::All(size)))?,
     };
     compare(session, rules, axes, &rows).ok()
 }
@@ -62,7 +62,7 @@ enum Sizes<'a> {
     Of(&'a Inputs),
 }
 
-/// Random rows and one of zeros that the model runs on.
+/// Makes random rows and one of zeros. Returns `None` if the model does not run on rows of these sizes, or takes long.
 fn rows(session: &mut dyn Executor, rules: &Rules, sizes: Sizes<'_>) -> Option<Vec<Inputs>> {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let mut make = |zeros: bool| {
@@ -71,13 +71,13 @@ fn rows(session: &mut dyn Executor, rules: &Rules, sizes: Sizes<'_>) -> Option<V
     };
     let first: Inputs = make(false)?;
     let started = Instant::now();
-    alone(session, &first).ok()?;
-    if started.elapsed() > LONGEST_ROW {
+    run_alone(session, &first).ok()?;
+    if started.elapsed() > MAX_ROW_TIME {
         return None;
     }
     let zeros: Option<Inputs> = make(true);
-    let zeros = zeros.filter(|zeros| alone(session, zeros).is_ok());
-    let count = ROWS - usize::from(matches!(sizes, Sizes::Of(_))) - usize::from(zeros.is_some());
+    let zeros = zeros.filter(|zeros| run_alone(session, zeros).is_ok());
+    let count = COMPARED_ROWS - usize::from(matches!(sizes, Sizes::Of(_))) - usize::from(zeros.is_some());
     let mut rows = vec![first];
     while rows.len() < count {
         rows.push(make(false)?);
@@ -86,7 +86,7 @@ fn rows(session: &mut dyn Executor, rules: &Rules, sizes: Sizes<'_>) -> Option<V
     Some(rows)
 }
 
-/// The shape of one row.
+/// Returns the shape of one row of an input.
 fn shape(rules: &Rules, index: usize, sizes: Sizes<'_>) -> Option<Shape> {
     let spec = &rules.signature.inputs[index];
     let size = |(axis, dim): (usize, &Dimension)| match (dim, sizes) {
@@ -96,10 +96,10 @@ fn shape(rules: &Rules, index: usize, sizes: Sizes<'_>) -> Option<Shape> {
         (Dimension::Dynamic(_), Sizes::Of(example)) => example[index].shape.0.get(axis).copied(),
     };
     let shape = Shape(spec.dims.as_ref()?.iter().enumerate().map(size).collect::<Option<_>>()?);
-    shape.elements().is_some_and(|elements| elements <= MOST_ELEMENTS).then_some(shape)
+    shape.elements().is_some_and(|elements| elements <= MAX_ELEMENTS).then_some(shape)
 }
 
-/// The first row of the model's example.
+/// Returns the first row of the model's example.
 fn one_row(example: InferRequest, rules: &Rules) -> Option<Inputs> {
     let axes = rules.batching.axes()?;
     let ValidRequest { inputs, optional, .. } = validate(example, rules).ok()?;
@@ -107,24 +107,28 @@ fn one_row(example: InferRequest, rules: &Rules) -> Option<Inputs> {
     optional.is_empty().then(|| inputs.iter().zip(&axes.inputs).map(row).collect::<Option<_>>())?
 }
 
-fn alone(session: &mut dyn Executor, inputs: &Inputs) -> Result<Vec<Tensor>, ExecuteError> {
-    joined(session, &[], std::slice::from_ref(inputs))
+fn run_alone(session: &mut dyn Executor, inputs: &Inputs) -> Result<Vec<Tensor>, ExecuteError> {
+    run_joined(session, &[], std::slice::from_ref(inputs))
 }
 
-fn joined(session: &mut dyn Executor, axes: &[usize], rows: &[Inputs]) -> Result<Vec<Tensor>, ExecuteError> {
+fn run_joined(
+    session: &mut dyn Executor,
+    axes: &[usize],
+    rows: &[Inputs],
+) -> Result<Vec<Tensor>, ExecuteError> {
     let inputs: Vec<_> = rows.iter().map(|inputs| RequestInputs::of(inputs)).collect();
     Gatherer::along(axes.to_vec()).gather(&inputs, |batch| session.execute(batch, None))
 }
 
-/// Whether the rows give joined what they give alone; an error where they do not even run.
+/// Compares what the rows give joined with what each gives alone. The outer error: a row does not run alone.
 fn compare(
     session: &mut dyn Executor,
     rules: &Rules,
     axes: &RowAxes,
     rows: &[Inputs],
 ) -> Result<Result<(), String>, ExecuteError> {
-    let expected: Vec<_> = rows.iter().map(|row| alone(session, row)).collect::<Result<_, _>>()?;
-    let together = match joined(session, &axes.inputs, rows) {
+    let expected: Vec<_> = rows.iter().map(|row| run_alone(session, row)).collect::<Result<_, _>>()?;
+    let together = match run_joined(session, &axes.inputs, rows) {
         Ok(outputs) => scatter(outputs, &vec![1; rows.len()], &axes.outputs),
         Err(error) => Err(error),
     };
@@ -134,7 +138,7 @@ fn compare(
     };
     for (row, (expected, got)) in expected.iter().zip(&together).enumerate() {
         for (spec, (expected, got)) in rules.signature.outputs.iter().zip(expected.iter().zip(got)) {
-            if !is_alike(expected, got) {
+            if !are_close(expected, got) {
                 let name = &spec.name;
                 return Ok(Err(format!("output '{name}' of row {row} is not the same when rows are joined")));
             }
@@ -143,8 +147,8 @@ fn compare(
     Ok(Ok(()))
 }
 
-/// Whether tensors are the same but for rounding.
-fn is_alike(expected: &Tensor, got: &Tensor) -> bool {
+/// Returns whether tensors are the same apart from rounding.
+fn are_close(expected: &Tensor, got: &Tensor) -> bool {
     if expected.shape != got.shape {
         return false;
     }
@@ -160,7 +164,7 @@ fn is_alike(expected: &Tensor, got: &Tensor) -> bool {
     })
 }
 
-/// The elements of a floating point tensor.
+/// Returns the elements of a floating point tensor, and `None` for any other.
 fn numbers(tensor: &Tensor) -> Option<Vec<f64>> {
     let data = &tensor.data;
     Some(match tensor.datatype {
@@ -176,8 +180,8 @@ fn elements<const SIZE: usize>(data: &[u8], read: impl Fn([u8; SIZE]) -> f64) ->
     data.as_chunks::<SIZE>().0.iter().map(|&bytes| read(bytes)).collect()
 }
 
-/// A tensor of random numbers, or of zeros: from -1 to 1 where they are floating point, else 0 and 1, which are a
-/// valid index wherever there are two things to choose from. The numbers are the same at each start.
+/// Makes a tensor of zeros, or of random numbers, which are the same at each start. Floating point numbers are from -1 to
+/// 1. Others are 0 or 1, since these are valid as an index wherever there are two things to choose from.
 fn tensor(spec: &TensorSpec, shape: Shape, random: &mut Random, zeros: bool) -> Option<Tensor> {
     let datatype = spec.datatype;
     let mut data = Vec::new();
@@ -199,7 +203,7 @@ fn tensor(spec: &TensorSpec, shape: Shape, random: &mut Random, zeros: bool) -> 
     Some(Tensor { datatype, shape, data: data.into() })
 }
 
-/// A generator of numbers from -1 to 1 (xorshift64*), the same at each start.
+/// A generator of numbers from -1 to 1 (xorshift64*). It starts with the same number each time.
 struct Random(u64);
 
 impl Random {
@@ -276,8 +280,8 @@ mod tests {
             shape: Shape(smallvec![2]),
             data: bytemuck::cast_slice(&values).to_vec().into(),
         };
-        assert!(is_alike(&of([1.0, f32::NAN]), &of([1.000_1, f32::NAN])));
-        assert!(!is_alike(&of([1.0, 0.0]), &of([1.1, 0.0])));
-        assert!(!is_alike(&of([1.0, f32::INFINITY]), &of([1.0, 2.0])));
+        assert!(are_close(&of([1.0, f32::NAN]), &of([1.000_1, f32::NAN])));
+        assert!(!are_close(&of([1.0, 0.0]), &of([1.1, 0.0])));
+        assert!(!are_close(&of([1.0, f32::INFINITY]), &of([1.0, 2.0])));
     }
 }

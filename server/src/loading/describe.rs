@@ -1,4 +1,4 @@
-//! A model in the terms of Triton's model configuration. Pure.
+//! Describes a model in the form of Triton's model configuration. Pure.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,14 @@ use crate::{
     request::validate::Rules,
 };
 
-/// What runs the models.
+/// What `backend` says: Triton's name for ONNX Runtime.
 const BACKEND: &str = "onnxruntime";
 
-/// The configuration of a model, with what was chosen for it.
+/// Returns the configuration of a model, with what was chosen for it.
 ///
-/// `max_batch_size` is what one request may bring: clients that read it (`perf_analyzer`) refuse to send more. The format
-/// knows a batch along the first axis alone: where rows lie along another, it is 0, and `parameters` name the axes.
+/// `max_batch_size` is the most rows of one request. Clients that read it, such as `perf_analyzer`, refuse to send more. In
+/// this format a batch lies along the first axis. If the rows of a model lie along another, `max_batch_size` is 0, and
+/// `parameters` name the axes.
 pub(super) fn describe(
     name: &str,
     rules: &Rules,
@@ -102,7 +103,7 @@ fn version_policy(policy: &VersionPolicy) -> VersionPolicyConfiguration {
             VersionPolicyConfiguration::Latest { num_versions: saturated(*count) }
         }
         VersionPolicy::All => VersionPolicyConfiguration::All {},
-        // Triton's versions are numbers: `v7` is 7, and other names cannot be said.
+        // Triton's versions are numbers. `v7` counts as 7, and other names are left out.
         VersionPolicy::Specific(names) => VersionPolicyConfiguration::Specific {
             versions: names
                 .iter()
@@ -112,7 +113,7 @@ fn version_policy(policy: &VersionPolicy) -> VersionPolicyConfiguration {
     }
 }
 
-/// The format's integers are signed and of 32 bits.
+/// Converts to the integers of the format, which have 31 bits for positive numbers.
 fn saturated(count: usize) -> u32 {
     i32::try_from(count).unwrap_or(i32::MAX).unsigned_abs()
 }

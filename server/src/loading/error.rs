@@ -8,7 +8,7 @@ pub enum LoadError {
     /// The file cannot be read.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// A fault of this server.
+    /// Loading panicked, which is a fault of this server.
     #[error("loading panicked")]
     Panicked,
     /// ONNX Runtime refuses it.

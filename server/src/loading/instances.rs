@@ -1,4 +1,4 @@
-//! The instances that a model gets, and how their batches are formed: by how long its runs take, on the CPU or a GPU.
+//! Makes the instances of a model by its plan, on the CPU or on a GPU.
 
 use std::{sync::mpsc::Receiver, thread, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{
     pins,
     plan::{self, Facts, Plan},
     sessions::{Sessions, WarmUp, best_of_two},
-    time_limit::{Limited, TimeLimit},
+    time_limit::{LimitedExecutor, TimeLimit},
 };
 use crate::{
     batcher::{BatchPolicy, Instance, InstanceThread, Policies, Replacement, TimeDependsOn},
@@ -20,7 +20,7 @@ use crate::{
     request::validate::Rules,
 };
 
-/// A model larger than this has one instance, which on the CPU uses every thread, instead of an instance a thread.
+/// Size of a model's file above which the model has one instance, to save memory. On the CPU it uses every thread.
 const LARGE_MODEL_BYTES: u64 = 100 << 20;
 
 /// Most repetitions of a timing that came close to a boundary between two plans.
@@ -38,7 +38,7 @@ pub(super) struct FirstSession {
 }
 
 impl FirstSession {
-    /// Loads the model, which the log calls `name`, for a server of so many threads.
+    /// Loads the model, which the log calls `name`, for a server of `threads` threads.
     ///
     /// # Errors
     /// ONNX Runtime refuses the model, or the file cannot be read.
@@ -56,18 +56,18 @@ impl FirstSession {
         Ok((Self { executor, options, is_large, limit }, signature))
     }
 
-    /// Whether rows that are joined give what they give alone: see [`check_rows`].
+    /// Compares rows that are joined with rows that run alone: see [`check_rows`].
     pub(super) fn check_rows(
         &mut self,
         rules: &Rules,
         example: Option<InferRequest>,
     ) -> Option<Result<(), String>> {
         let Self { executor, limit, .. } = self;
-        limit.watched(|| check_rows(&mut Limited { limit, executor }, rules, example))
+        limit.watched(|| check_rows(&mut LimitedExecutor { limit, executor }, rules, example))
     }
 }
 
-/// What a model got.
+/// The instances of a model, and how its batches are formed.
 pub(super) struct Instances {
     pub(super) all: Vec<Instance>,
     /// For a client that is alone.
@@ -75,7 +75,7 @@ pub(super) struct Instances {
     pub(super) cost: RunCost,
     pub(super) policy: BatchPolicy,
     pub(super) chosen: Chosen,
-    /// Loads one more of them.
+    /// Loads one more instance, in place of one whose run does not stop.
     pub(super) replacement: Replacement,
 }
 
@@ -93,8 +93,8 @@ pub(super) struct Chosen {
     pub(super) pin: String,
 }
 
-/// What the instances of a model depend on.
-pub(super) struct Needs<'a> {
+/// Loads the instances of a model: what they depend on.
+pub(super) struct InstanceLoader<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) source: &'a ModelSource,
     pub(super) threads: usize,
@@ -102,12 +102,12 @@ pub(super) struct Needs<'a> {
     pub(super) max_queue_rows: usize,
     pub(super) config: &'a ModelConfig,
     pub(super) rules: &'a Rules,
-    /// Whether how long a run takes depends on the values of its inputs.
+    /// Whether the time of a run depends on the values of its inputs.
     pub(super) value_dependent_time: bool,
 }
 
-impl Needs<'_> {
-    /// Loads and warms what the model gets beside its first session.
+impl InstanceLoader<'_> {
+    /// Loads and warms the instances, of which `first` becomes one where it fits the plan.
     ///
     /// # Errors
     /// ONNX Runtime refuses the model, or loading panicked.
@@ -143,8 +143,8 @@ impl Needs<'_> {
         let chosen = Chosen::of(plan, &facts, Vec::new());
         let policy = self.policy(plan);
         let (all, idle_session) = sessions.load(executor, plan, &options, policy.max_joined_rows)?;
-        let joining = self.joining();
-        let instance = move |executor| joining(Instance::new(Box::new(executor)));
+        let with_row_axes = self.with_row_axes();
+        let instance = move |executor| with_row_axes(Instance::new(Box::new(executor)));
         let all = all.into_iter().map(&instance).collect();
         let idle_session = idle_session.map(&instance);
         let (sessions, full) = (sessions.clone(), policy.max_joined_rows);
@@ -163,7 +163,7 @@ impl Needs<'_> {
         let plan = Plan::choose(&facts);
         let policy = self.policy(plan);
         let full = policy.max_joined_rows;
-        // To fill a batch up is to join rows.
+        // A session for one size gets smaller batches filled up, which is safe only if rows are proven independent.
         let can_fill_up = full > 1 && matches!(self.rules.batching, Batching::Proven(_));
         let sizes = match &self.config.instance_group.session_rows {
             _ if !can_fill_up => Vec::new(),
@@ -175,7 +175,7 @@ impl Needs<'_> {
             None => Vec::new(),
         };
         let chosen = Chosen::of(plan, &facts, sizes.clone());
-        // It has run on this thread.
+        // It has run on this thread, and an instance on a GPU runs on its own thread only.
         drop(executor);
         let threads = (0..plan.count).map(|_| InstanceThread::start()).collect::<Result<Vec<_>, _>>()?;
         let load = {
@@ -187,13 +187,13 @@ impl Needs<'_> {
         };
         let loading: Vec<_> = threads.iter().map(&load).collect();
         let instances = loading.into_iter().zip(threads).map(on_thread).collect::<Result<Vec<_>, _>>()?;
-        let joining = self.joining();
-        let all = instances.into_iter().map(&joining).collect();
+        let with_row_axes = self.with_row_axes();
+        let all = instances.into_iter().map(&with_row_axes).collect();
         let limit = sessions.warm_up.limit.clone();
         let replacement = Box::new(move || {
             let thread = InstanceThread::start().map_err(|error| error.to_string())?;
             let load = || on_thread((load(&thread), thread.clone()));
-            limit.watched(load).map(&joining).map_err(|error| error.to_string())
+            limit.watched(load).map(&with_row_axes).map_err(|error| error.to_string())
         });
         Ok(Instances { all, idle_session: None, cost: facts.cost, policy, chosen, replacement })
     }
@@ -213,8 +213,8 @@ impl Needs<'_> {
         }
     }
 
-    /// What gives an instance the axes along which requests are joined.
-    fn joining(&self) -> impl Fn(Instance) -> Instance + Send + Sync + use<> {
+    /// Returns a function that sets the axes along which an instance joins requests.
+    fn with_row_axes(&self) -> impl Fn(Instance) -> Instance + Send + Sync + use<> {
         let axes = self.rules.batching.axes().cloned();
         move |instance| match &axes {
             Some(axes) => instance.along(axes),
@@ -222,7 +222,7 @@ impl Needs<'_> {
         }
     }
 
-    /// What must be known of a batch to tell how long it takes.
+    /// Returns what the time of a run depends on.
     fn time_depends_on(&self) -> TimeDependsOn {
         let Rules { signature, .. } = self.rules;
         let is_sized = |spec: &TensorSpec| spec.dims.is_some() && spec.datatype.size().is_some();
@@ -265,10 +265,10 @@ impl Chosen {
     }
 }
 
-/// What loading on an instance's thread gives.
+/// The result of loading on an instance's thread.
 type Loaded = Result<Box<dyn Executor>, LoadError>;
 
-/// An instance of what is being loaded on its thread.
+/// Waits for what is being loaded on a thread, and makes an instance of both.
 fn on_thread((loaded, thread): (Receiver<Loaded>, InstanceThread)) -> Result<Instance, LoadError> {
     let executor = loaded.recv().map_err(|_| LoadError::Panicked)??;
     Ok(Instance::on_thread(executor, thread))

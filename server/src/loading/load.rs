@@ -1,4 +1,4 @@
-//! From an ONNX file to a model that answers: digest, signature, rules, instances.
+//! The steps from an ONNX file to a model that is ready: digest, signature, rules, instances.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{
     LoadError,
     describe::describe,
-    instances::{Chosen, FirstSession, Instances, Needs},
+    instances::{Chosen, FirstSession, InstanceLoader, Instances},
     model_file::ModelFile,
     served_model::ServedModel,
 };
@@ -31,7 +31,7 @@ use crate::{
     telemetry::{Metrics, ModelMetrics},
 };
 
-/// What loading needs beside the model itself.
+/// Loads models: what they have in common.
 #[derive(Clone, Debug)]
 pub struct Loader {
     /// ONNX Runtime.
@@ -42,9 +42,9 @@ pub struct Loader {
     pub batching: BatchingMode,
     /// Rows that may wait for one model.
     pub max_queue_rows: usize,
-    /// How much decoding of pictures there may be.
+    /// Bounds of the decoding of pictures.
     pub decoding: Decoding,
-    /// Where the model's metrics go.
+    /// Where models count.
     pub metrics: Metrics,
 }
 
@@ -59,13 +59,13 @@ pub struct Version<'a> {
     pub path: &'a Path,
     /// The model's configuration.
     pub config: &'a ModelConfig,
-    /// A request that the model answers, where there is one.
+    /// A request that the model answers, if its folder has one.
     pub example: Option<InferRequest>,
 }
 
 impl Loader {
-    /// Loads a version's ONNX file and warms it. `counts` are the metrics of what it replaces: they go on.
-    /// Takes long: not for a runtime thread.
+    /// Loads a version's ONNX file and warms it. `counts` are the metrics of the version that it replaces, and go on. This
+    /// takes up to seconds, so it must not run on a thread of the runtime.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -86,10 +86,10 @@ impl Loader {
         let batching =
             Batching::decide(&signature, config.max_batch_size, rows).map_err(LoadError::Config)?;
         let rules = Rules::new(signature, batching, config.max_batch_size.filter(|&size| size > 0));
-        let rules = verified(name, version, &mut first, rules, example);
+        let rules = with_checked_batching(name, version, &mut first, rules, example);
         let image = config.image.as_ref().map(|image| image.resolve(&rules.signature));
         let image = image.transpose().map_err(LoadError::Config)?;
-        let needs = Needs {
+        let loader = InstanceLoader {
             runtime: &self.runtime,
             source: &source,
             threads: self.threads,
@@ -99,7 +99,7 @@ impl Loader {
             rules: &rules,
             value_dependent_time,
         };
-        let Instances { all, idle_session, cost, policy, chosen, replacement } = needs.load(first)?;
+        let Instances { all, idle_session, cost, policy, chosen, replacement } = loader.load(first)?;
         let configuration = describe(name, &rules, config, &chosen);
         let pictures = image.map(|input| Pictures::new(name, input, &rules, self.decoding.clone()));
         let metrics = counts.unwrap_or_else(|| self.metrics.model(name, version));
@@ -149,8 +149,8 @@ impl Loader {
     }
 }
 
-/// The rules, after rows have been run alone and joined; says in the log what came of it.
-fn verified(
+/// Runs rows alone and joined, and logs what came of it. Returns the rules, without batching if a proof was wrong.
+fn with_checked_batching(
     name: &str,
     version: &str,
     first: &mut FirstSession,

@@ -1,5 +1,5 @@
-//! Reading a model's file: what it declares, which axes its rows lie along, and the rewriting that lets it be served and
-//! keeps requests from ending the process.
+//! Reading a model's file: what it declares, along which axes its rows lie, and what is rewritten. Rewriting lets more
+//! models be served, and keeps requests from ending the process.
 
 use std::{fs, io, path::Path};
 
@@ -16,37 +16,38 @@ use crate::{
     model::{InstanceGroup, RowAxes, Signature},
 };
 
-/// No message of protocol buffers may be larger. Weights of such models lie in other files.
+/// Largest file that is read, in bytes. No message of protocol buffers may be larger, so the weights of larger models lie in
+/// files of their own.
 const LARGEST_FILE: u64 = i32::MAX as u64;
 
-/// What ONNX Runtime says where a locale is missing on this machine.
+/// Part of ONNX Runtime's error if this machine lacks the locale that a model asks for.
 const NO_LOCALE: &str = "Failed to construct locale";
 
-/// A model's file, read.
+/// What was read from a model's file.
 #[derive(Debug)]
 pub(super) struct ModelFile {
-    /// What sessions are made from.
+    /// What sessions are loaded from.
     pub(super) source: ModelSource,
-    /// The axes of its rows, where they are independent.
+    /// The axes of its rows if they are independent, or why that is not known.
     pub(super) rows: Result<RowAxes, NotProven>,
-    /// Whether how long a run takes depends on values of the inputs.
+    /// Whether the time of a run depends on the values of the inputs.
     pub(super) value_dependent_time: bool,
-    /// Inputs and outputs as declared.
+    /// Inputs and outputs as the file declares them.
     interface: Interface,
-    /// Outputs that were maps from classes to probabilities.
+    /// Outputs that were maps from classes to probabilities, and are tensors now.
     probabilities: Vec<Probabilities>,
-    /// Nodes that got a check.
+    /// Number of nodes whose inputs are checked before they run.
     guarded: usize,
 }
 
 impl ModelFile {
-    /// Reads the file and makes of it what can be served. A file that is no ONNX model, or is too large for one, stays
-    /// as it is: ONNX Runtime says what is wrong with it.
+    /// Reads the file, and rewrites what cannot be served as it is. A file that is no ONNX model or is too large for one
+    /// stays unchanged, and ONNX Runtime says later what is wrong with it.
     ///
     /// # Errors
     /// The file cannot be read.
     pub(super) fn read(path: &Path) -> io::Result<Self> {
-        let as_it_is = |reason: String| Self {
+        let unchanged = |reason: String| Self {
             source: ModelSource::file(path),
             rows: Err(NotProven { node: None, reason }),
             value_dependent_time: true,
@@ -55,12 +56,12 @@ impl ModelFile {
             guarded: 0,
         };
         if path.metadata()?.len() > LARGEST_FILE {
-            return Ok(as_it_is("the file is larger than 2 GiB".into()));
+            return Ok(unchanged("the file is larger than 2 GiB".into()));
         }
         let bytes = Bytes::from(fs::read(path)?);
         Ok(match onnx_graph::read(bytes.clone()) {
             Ok(model) => Self::rewritten(ModelSource::file(path), &bytes, model),
-            Err(error) => as_it_is(error.to_string()),
+            Err(error) => unchanged(error.to_string()),
         })
     }
 
@@ -73,7 +74,7 @@ impl ModelFile {
             (bytes, model, probabilities) = (unzipped.clone(), read, found);
             source = source.with_bytes(unzipped);
         }
-        // The analysis comes before the guarding: it knows nothing of the server's own operators.
+        // Before the guarding, since the analysis does not know the server's own operators.
         let Analysis { rows, value_dependent } = onnx_graph::analyse(&model);
         let interface = onnx_graph::interface(&model);
         if onnx_graph::is_in_training_mode(&model) {
@@ -95,8 +96,8 @@ impl ModelFile {
         }
     }
 
-    /// The model's first session. Where only a locale is missing, the model is tried once more with one that is always
-    /// there: where the locale that the file asks for exists, it is the one to use.
+    /// Loads the model's first session. If only the locale is missing that the file asks for, the model is tried once more
+    /// with a locale that every machine has.
     ///
     /// # Errors
     /// ONNX Runtime refuses the model, or it has inputs or outputs that no request or answer can have.
@@ -109,26 +110,26 @@ impl ModelFile {
     ) -> Result<(FirstSession, Signature), LoadError> {
         let (first, mut signature) = match FirstSession::load(runtime, name, &self.source, threads, group) {
             Err(LoadError::Runtime(RuntimeError::Model(reason))) if reason.contains(NO_LOCALE) => {
-                if !self.settle_locale()? {
+                if !self.use_known_locale()? {
                     return Err(RuntimeError::Model(reason).into());
                 }
                 FirstSession::load(runtime, name, &self.source, threads, group)
             }
             loaded => loaded,
         }
-        .map_err(|error| self.with_way_out(error))?;
-        self.open_shapes(&mut signature);
+        .map_err(|error| self.with_advice(error))?;
+        self.mark_unknown_shapes(&mut signature);
         Ok((first, signature))
     }
 
-    /// Names of classes, where the file has them with its probabilities and every such output has the same.
+    /// Returns the names of the classes, if the file has them and every output with probabilities has the same.
     pub(super) fn labels(&self) -> Vec<String> {
         let mut labels = self.probabilities.iter().map(|probabilities| &probabilities.classes);
         let first = labels.next().filter(|first| labels.all(|other| other == *first));
         first.cloned().unwrap_or_default()
     }
 
-    /// Says in the log what was made of the file.
+    /// Logs what was rewritten.
     pub(super) fn report(&self, name: &str, version: &str) {
         for Probabilities { output, classes } in &self.probabilities {
             tracing::info!(
@@ -149,8 +150,8 @@ impl ModelFile {
         }
     }
 
-    /// Whether the model now asks for a locale that is always there.
-    fn settle_locale(&mut self) -> io::Result<bool> {
+    /// Makes the model ask for a locale that every machine has. Returns whether that changed anything.
+    fn use_known_locale(&mut self) -> io::Result<bool> {
         let bytes = match self.source.bytes() {
             Some(bytes) => bytes.clone(),
             None => Bytes::from(fs::read(self.source.path())?),
@@ -165,8 +166,8 @@ impl ModelFile {
         Ok(is_settled)
     }
 
-    /// The error, with what can be done where the model comes from.
-    fn with_way_out(&self, error: LoadError) -> LoadError {
+    /// Adds to an error how to export the model so that it can be served.
+    fn with_advice(&self, error: LoadError) -> LoadError {
         let LoadError::Runtime(RuntimeError::NotCarried { name, .. }) = &error else { return error };
         let model = fs::read(self.source.path()).ok().and_then(|bytes| onnx_graph::read(bytes.into()).ok());
         match model.and_then(|model| rewrite::way_out(&model, name)) {
@@ -175,8 +176,8 @@ impl ModelFile {
         }
     }
 
-    /// Marks the tensors that the file declares without a shape: ONNX Runtime gives them as scalars.
-    fn open_shapes(&self, signature: &mut Signature) {
+    /// Marks the tensors that the file declares without a shape. ONNX Runtime reports them as scalars.
+    fn mark_unknown_shapes(&self, signature: &mut Signature) {
         let interface = &self.interface;
         let is_open = |declared: Option<&Declared>| declared.is_some_and(|declared| declared.shape.is_none());
         let inputs = signature.inputs.iter_mut().map(|spec| (interface.input(&spec.name), spec));

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::plan::{Facts, Plan, first_session_threads};
 use crate::{
     config::BatchingMode,
+    executor::RunCost,
     model::{DynamicBatching, InstanceGroup, ModelConfig},
 };
 
@@ -78,7 +79,6 @@ fn basis(facts: &Facts<'_>) -> String {
         _ if facts.mode() == BatchingMode::Static => return "fixed, by --batching static".to_owned(),
         _ => {}
     }
-    let (row, further) = (facts.cost.first_row.as_micros(), facts.cost.further_row.as_micros());
     let threads = first_session_threads(
         if facts.on_gpu { 1 } else { facts.threads },
         facts.is_large,
@@ -95,7 +95,14 @@ fn basis(facts: &Facts<'_>) -> String {
     if facts.cost.first_row.is_zero() {
         return format!("{is_large}the time of a row is not known, since the model does not run on zeros");
     }
-    format!("{is_large}one row takes {row} us on {place}, each further row adds {further} us")
+    let RunCost { first_row, further_row } = facts.cost;
+    let row = format!("{is_large}one row takes {} us on {place}", first_row.as_micros());
+    // Both are the same where further rows were not timed.
+    if further_row == first_row {
+        row
+    } else {
+        format!("{row}, each further row adds {} us", further_row.as_micros())
+    }
 }
 
 /// Returns what another start may choose instead, if the measured times are close to a boundary.
@@ -119,7 +126,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::executor::RunCost;
 
     fn facts(config: &ModelConfig, microseconds: u64) -> Facts<'_> {
         Facts {
@@ -168,24 +174,27 @@ mod tests {
 
     #[test]
     fn the_reason_names_what_was_measured_and_what_the_file_says() {
-        let reason_of = |text: &str| {
+        let reason_of = |text: &str, further_row: u64| {
             let config = ModelConfig::parse(text).unwrap();
-            reason(&facts(&config, 700))
+            let facts = facts(&config, 700);
+            let cost = RunCost { further_row: Duration::from_micros(further_row), ..facts.cost };
+            reason(&Facts { cost, ..facts })
         };
         assert_eq!(
-            reason_of(""),
+            reason_of("", 700),
             "count, intra_op_threads, idle_session_threads, lanes, returning_clients, joined_rows: one row takes 700 us \
-             on one thread, each further row adds 700 us"
+             on one thread"
         );
         assert_eq!(
-            reason_of("max_batch_size = 8\n[instance_group]\ncount = 1\nintra_op_threads = 2"),
+            reason_of("max_batch_size = 8\n[instance_group]\ncount = 1\nintra_op_threads = 2", 600),
             "idle_session_threads, lanes, returning_clients: one row takes 700 us on 2 threads, each further row adds \
-             700 us; count, intra_op_threads, joined_rows: config.toml"
+             600 us; count, intra_op_threads, joined_rows: config.toml"
         );
         assert_eq!(
-            reason_of("[dynamic_batching]\nmode = \"static\""),
+            reason_of("[dynamic_batching]\nmode = \"static\"", 700),
             "count, intra_op_threads, joined_rows: fixed, since mode in config.toml is static"
         );
+        assert!(reason_of("", 100).ends_with("each further row adds 100 us"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A model that answers: one version, loaded and warm.
+//! One version of a model, loaded and warm.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     telemetry::ModelMetrics,
 };
 
-/// What `platform` says in the metadata: Triton's word for ONNX on ONNX Runtime.
+/// What `platform` says in the metadata: Triton's name for ONNX models on ONNX Runtime.
 pub(super) const PLATFORM: &str = "onnxruntime_onnx";
 
 /// One version of a model, loaded and warm.
@@ -28,9 +28,9 @@ pub struct ServedModel {
     pub labels: Vec<String>,
     /// What `null` means as an element in JSON.
     pub nulls: oip::Nulls,
-    /// How its input is made of pictures, where it takes them.
+    /// How pictures become its input, if it takes pictures.
     pub pictures: Option<Pictures>,
-    /// What the configuration extension says of it.
+    /// What `/v2/models/{m}/config` shows.
     pub configuration: ModelConfiguration,
     /// Its metrics.
     pub metrics: Arc<ModelMetrics>,
@@ -39,28 +39,28 @@ pub struct ServedModel {
 }
 
 impl ServedModel {
-    /// How many of its runs do not stop, where they are too many to go on.
+    /// Returns how many of its runs do not stop, if they are too many for it to be ready.
     pub fn stuck(&self) -> Option<usize> {
         self.batcher.stuck()
     }
 
-    /// What the index says of it beside that it is ready: why its requests are not joined; empty where they are.
+    /// Returns what the index says about a model that is ready: why its requests are not joined, or nothing if they are.
     pub fn remark(&self) -> String {
         let batching = &self.rules.batching;
         if batching.axes().is_some() { String::new() } else { format!("batching {batching}") }
     }
 
-    /// Requests that wait for it now.
+    /// Returns the number of requests that wait for it now.
     pub fn pending(&self) -> usize {
         self.batcher.waiting()
     }
 
-    /// Their rows.
+    /// Returns the number of rows that wait for it now.
     pub fn pending_rows(&self) -> usize {
         self.batcher.queue_rows()
     }
 
-    /// The model's metadata; `versions` are those that are ready.
+    /// Returns the model's metadata. `versions` are those that are ready.
     pub fn metadata(&self, versions: Vec<String>) -> ModelMetadata {
         let side = |specs: &[TensorSpec]| {
             let tensor = |spec: &TensorSpec| TensorMetadata {

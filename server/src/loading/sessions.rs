@@ -34,13 +34,14 @@ const MIN_TIMED_RUNS: usize = 3;
 /// Time after which no further run is timed, so that slow models are not slow to load as well.
 const TIMING_BUDGET: Duration = Duration::from_millis(50);
 
-/// Warm-up runs only what is expected to take no longer than this, but for the very first row.
-const LONGEST_WARM_UP: Duration = Duration::from_millis(500);
+/// Longest run at warm-up. A run that is expected to take longer is left out. The first row is run in any case, since
+/// nothing is known of it.
+const MAX_WARM_UP_RUN: Duration = Duration::from_millis(500);
 
-/// What takes less than this beside a run is no planning for its size.
-const PLANNING: Duration = Duration::from_millis(1);
+/// Least time that a session needs to plan a run by its size. A smaller difference between runs is chance.
+const MIN_PLANNING_TIME: Duration = Duration::from_millis(1);
 
-/// Where a model's sessions come from, and what warms them.
+/// Loads a model's sessions, and warms them.
 #[derive(Clone)]
 pub(super) struct Sessions {
     pub(super) runtime: Runtime,
@@ -49,7 +50,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// One more session, cold.
+    /// Loads one more session, and runs nothing on it.
     ///
     /// # Errors
     /// ONNX Runtime refuses the model.
@@ -57,7 +58,7 @@ impl Sessions {
         Ok(OnnxExecutor::load(&self.runtime, &self.source, options)?.0)
     }
 
-    /// One more session, warm for up to `full` rows.
+    /// Loads one more session, and warms it with up to `full` rows.
     ///
     /// # Errors
     /// ONNX Runtime refuses the model.
@@ -67,8 +68,8 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Loads and warms, with up to `full` rows, what the plan asks for beside `first`: all sessions that run side by
-    /// side, it among them, and the one for requests that are alone.
+    /// Loads the sessions that the plan asks for beside `first`, and warms all of them with up to `full` rows. Returns
+    /// those that run side by side, and the idle session if the plan has one.
     ///
     /// # Errors
     /// ONNX Runtime refuses the model, or loading panicked.
@@ -84,7 +85,7 @@ impl Sessions {
             session
         };
         let another = |threads| self.warm_one(&options.with_threads(threads), full);
-        // A thread each: together they take hardly longer than one.
+        // Each loads on a thread of its own. Together they take hardly longer than one.
         let all = thread::scope(|scope| {
             let another = || another(plan.intra_op_threads);
             let others: Vec<_> = (1..plan.count).map(|_| scope.spawn(another)).collect();
@@ -97,8 +98,8 @@ impl Sessions {
         Ok((all, idle_session))
     }
 
-    /// Loads and warms what an instance on a GPU runs: a session for batches of all sizes up to `full`, or one for each of
-    /// the `sizes`, if there are any.
+    /// Loads and warms what an instance on a GPU runs: one session for each of the `sizes`, or a single one for batches of
+    /// up to `full` rows if there are none.
     ///
     /// # Errors
     /// ONNX Runtime refuses the model.
@@ -113,7 +114,7 @@ impl Sessions {
         }
         let session = |&rows: &usize| {
             let mut session = self.another(options)?;
-            // However long that takes: it is planning, which else the first client waits for.
+            // However long this takes: the session plans now, and the first client would wait for that otherwise.
             self.warm_up
                 .run(rows, Duration::ZERO, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
             Ok::<_, LoadError>((rows, session))
@@ -122,7 +123,7 @@ impl Sessions {
     }
 }
 
-/// What runs through a session before clients' requests do.
+/// Runs zeros through a session before clients' requests do.
 #[derive(Clone)]
 pub(super) struct WarmUp {
     pub(super) rules: Rules,
@@ -148,8 +149,8 @@ impl WarmUp {
         })
     }
 
-    /// Whether a run takes much longer where the one before had another number of rows, as if the session planned for
-    /// each anew.
+    /// Returns whether a run takes much longer after one with another number of rows. The session then plans each number
+    /// anew.
     pub(super) fn plans_by_size(&self, session: &mut OnnxExecutor) -> bool {
         let is_sized = |spec: &TensorSpec| spec.datatype.size().is_some();
         let Rules { signature, batching, .. } = &self.rules;
@@ -161,12 +162,12 @@ impl WarmUp {
             self.run(rows, Duration::ZERO, |inputs, stop| session.execute(inputs, Some(stop)).map(drop))
         };
         let [Some(_), Some(same), Some(two), Some(one)] = [1, 1, 2, 1].map(&mut run) else { return false };
-        // Both came after another size; one of them may have been slow by chance.
-        two.min(one) > 2 * same + PLANNING
+        // Both came after another size. Either may have been slow by chance.
+        two.min(one) > 2 * same + MIN_PLANNING_TIME
     }
 
-    /// Runs what clients may send through the session, so that the first of them does not pay for lazy initialisation:
-    /// one row and then a batch of `full` rows.
+    /// Runs one row and then a batch of `full` rows, so that the first client does not wait for what ONNX Runtime
+    /// initialises at the first run.
     fn warm(&self, session: &mut OnnxExecutor, full: usize) {
         let run =
             |rows, row| self.run(rows, row, |inputs, stop| session.execute(inputs, Some(stop)).map(drop));
@@ -175,15 +176,15 @@ impl WarmUp {
         }
     }
 
-    /// Runs so many rows of zeros through the model, unless that would take long where a row takes `row`, and returns
-    /// how long it took. A model that fails on zeros may well work on data.
+    /// Runs `rows` rows of zeros through the model, and returns how long that took. Returns `None` if they would take long
+    /// at `row` for each, or if they fail: a model that fails on zeros may well work on data.
     fn run(
         &self,
         rows: usize,
         row: Duration,
         run: impl FnOnce(&[BatchInput<'_>], &Stop) -> Result<(), ExecuteError>,
     ) -> Option<Duration> {
-        if row * rows as u32 > LONGEST_WARM_UP {
+        if row * rows as u32 > MAX_WARM_UP_RUN {
             return None;
         }
         let inputs = self.rules.signature.required().iter().enumerate();
@@ -227,13 +228,13 @@ pub(super) fn best_of_two(one: RunCost, other: RunCost) -> RunCost {
     RunCost { first_row, further_row }
 }
 
-/// How long one row takes, which `run` runs: the second time, unless the first took long.
+/// Returns how long one row takes the second time, or the first time if that took long. `run` runs it.
 fn first_row(mut run: impl FnMut(usize, Duration) -> Option<Duration>) -> Option<Duration> {
     let row = run(1, Duration::ZERO)?;
     Some(run(1, row).unwrap_or(row))
 }
 
-/// A tensor of zeros (or empty strings), its dynamic dimensions 1.
+/// Makes a tensor of zeros or empty strings. Its dynamic dimensions are 1, but for the number of rows.
 fn zeros(spec: &TensorSpec, row_axis: Option<usize>, rows: usize) -> (Datatype, Shape, Vec<u64>) {
     let size = |dim: &Dimension| match dim {
         Dimension::Fixed(size) => *size,
@@ -247,7 +248,7 @@ fn zeros(spec: &TensorSpec, row_axis: Option<usize>, rows: usize) -> (Datatype, 
     (spec.datatype, shape, vec![0; words])
 }
 
-/// An empty string is four bytes: its length.
+/// Returns the bytes of a tensor. An empty string has four, for its length.
 fn byte_size(datatype: Datatype, shape: &Shape) -> usize {
     shape.elements().unwrap_or(0) * datatype.size().unwrap_or(4)
 }

@@ -1,4 +1,4 @@
-//! `config.toml`: what a model's own file may say beside what its ONNX file says.
+//! `config.toml`: what an operator may say about one model beside what its ONNX file says.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ const MAX_INSTANCES: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Most rows of a request and of a batch; 0: requests are not joined. Above 0 it also says that rows are independent.
+    /// Most rows of a request and of a batch. 0: requests are not joined. Above 0 it also asserts that rows are independent.
     pub max_batch_size: Option<usize>,
     /// Which versions to serve.
     #[serde(default)]
