@@ -48,8 +48,7 @@ async fn batches_for_ten(policies: Policies, waiting: usize) -> usize {
     }
     (0..10).for_each(|_| open.send(()).unwrap());
     clients.join_all().await;
-    let batches = order.lock().unwrap().len();
-    batches
+    order.lock().unwrap().len()
 }
 
 #[tokio::test]
@@ -70,8 +69,7 @@ async fn threads_of_short_batches(policies: Policies) -> HashSet<ThreadId> {
         let answer = batcher.submit(request(100 + number, 1, 1), soon()).await.unwrap();
         assert_eq!(numbers(&answer), [101 + number]);
     }
-    let threads = threads.lock().unwrap().clone();
-    threads
+    threads.lock().unwrap().clone()
 }
 
 #[tokio::test]

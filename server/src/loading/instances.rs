@@ -8,7 +8,7 @@ use super::{
     LoadError,
     check_rows::check_rows,
     pins,
-    plan::{self, Facts, Plan},
+    plan::{self, Facts, Plan, Processor},
     sessions::{Sessions, WarmUp, best_of_two},
     time_limit::{LimitedExecutor, TimeLimit},
 };
@@ -127,12 +127,13 @@ impl InstanceLoader<'_> {
     fn on_cpu(&self, first: FirstSession, sessions: &Sessions) -> Result<Instances, LoadError> {
         let FirstSession { mut executor, mut options, is_large, .. } = first;
         let most_rows = self.rules.max_rows.unwrap_or(self.max_queue_rows);
-        let mut facts = self.facts(sessions.warm_up.time(&mut executor, most_rows), is_large, false);
+        let mut facts = self.facts(sessions.warm_up.time(&mut executor, most_rows), is_large, Processor::Cpu);
         for _ in 0..MAX_REPEATED_TIMINGS {
             if Plan::nearby(&facts).is_none() {
                 break;
             }
-            thread::sleep(TIMING_PAUSE);
+            // No thread unparks this one, so it returns after the pause.
+            thread::park_timeout(TIMING_PAUSE);
             facts.cost = best_of_two(facts.cost, sessions.warm_up.time(&mut executor, most_rows));
         }
         let plan = Plan::choose(&facts);
@@ -159,7 +160,7 @@ impl InstanceLoader<'_> {
         let FirstSession { mut executor, options, is_large, .. } = first;
         // The very first run starts cuDNN, which takes long whatever the model is.
         sessions.warm_up.time(&mut executor, 1);
-        let facts = self.facts(sessions.warm_up.time(&mut executor, 1), is_large, true);
+        let facts = self.facts(sessions.warm_up.time(&mut executor, 1), is_large, Processor::Gpu);
         let plan = Plan::choose(&facts);
         let policy = self.policy(plan);
         let full = policy.max_joined_rows;
@@ -199,7 +200,7 @@ impl InstanceLoader<'_> {
     }
 
     /// Returns what the plan of the model depends on.
-    fn facts(&self, cost: RunCost, is_large: bool, on_gpu: bool) -> Facts<'_> {
+    fn facts(&self, cost: RunCost, is_large: bool, processor: Processor) -> Facts<'_> {
         Facts {
             threads: self.threads,
             mode: self.batching,
@@ -209,7 +210,7 @@ impl InstanceLoader<'_> {
             rows_are_alike: self.rules.rows_are_alike(),
             joins_rows: self.rules.batching.axes().is_some(),
             is_large,
-            on_gpu,
+            processor,
         }
     }
 
@@ -256,7 +257,7 @@ impl Chosen {
     fn of(plan: Plan, facts: &Facts<'_>, session_rows: Vec<usize>) -> Self {
         Self {
             plan,
-            on_gpu: facts.on_gpu,
+            on_gpu: facts.on_gpu(),
             reason: pins::reason(facts),
             alternative: pins::alternative(&plan, facts),
             pin: pins::toml(&plan, facts, &session_rows),

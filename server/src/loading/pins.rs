@@ -25,7 +25,7 @@ pub(super) fn toml(plan: &Plan, facts: &Facts<'_>, session_rows: &[usize]) -> St
         text.push_str(&line);
         text.push('\n');
     };
-    if facts.on_gpu {
+    if facts.on_gpu() {
         line(format!("session_rows = {session_rows:?}"));
     }
     line(format!("\n[dynamic_batching]\nmode = \"{mode}\"\nreturning_clients = {returning_clients}"));
@@ -50,9 +50,9 @@ pub(super) fn reason(facts: &Facts<'_>) -> String {
     let choices = [
         ("count", count.is_some(), true),
         ("intra_op_threads", intra_op_threads.is_some(), true),
-        ("idle_session_threads", idle_session_threads.is_some(), is_adaptive && !facts.on_gpu),
+        ("idle_session_threads", idle_session_threads.is_some(), is_adaptive && !facts.on_gpu()),
         ("lanes", lanes.is_some(), is_adaptive),
-        ("session_rows", session_rows.is_some(), facts.on_gpu && facts.joins_rows),
+        ("session_rows", session_rows.is_some(), facts.on_gpu() && facts.joins_rows),
         ("returning_clients", batching.returning_clients.is_some(), is_adaptive),
         ("joined_rows", batching.joined_rows.or(*max_batch_size).is_some(), facts.joins_rows),
     ];
@@ -80,11 +80,11 @@ fn basis(facts: &Facts<'_>) -> String {
         _ => {}
     }
     let threads = first_session_threads(
-        if facts.on_gpu { 1 } else { facts.threads },
+        if facts.on_gpu() { 1 } else { facts.threads },
         facts.is_large,
         &facts.config.instance_group,
     );
-    let place = if facts.on_gpu {
+    let place = if facts.on_gpu() {
         "the GPU".to_owned()
     } else if threads == 1 {
         "one thread".to_owned()
@@ -125,7 +125,7 @@ pub(super) fn alternative(plan: &Plan, facts: &Facts<'_>) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use super::{super::plan::Processor, *};
 
     fn facts(config: &ModelConfig, microseconds: u64) -> Facts<'_> {
         Facts {
@@ -137,7 +137,7 @@ mod tests {
             rows_are_alike: true,
             joins_rows: true,
             is_large: false,
-            on_gpu: false,
+            processor: Processor::Cpu,
         }
     }
 
@@ -166,7 +166,7 @@ mod tests {
             for config in ["", "[dynamic_batching]\nmode = \"static\"\npreferred_batch_size = [4, 8]"] {
                 is_pinned_by_its_own_text(config, measured);
             }
-            is_pinned_by_its_own_text("", Facts { on_gpu: true, ..measured });
+            is_pinned_by_its_own_text("", Facts { processor: Processor::Gpu, ..measured });
             is_pinned_by_its_own_text("", Facts { joins_rows: false, ..measured });
             is_pinned_by_its_own_text("", Facts { mode: BatchingMode::Static, ..measured });
         }

@@ -91,10 +91,22 @@ pub(super) struct Facts<'a> {
     pub(super) joins_rows: bool,
     /// Whether the model's file is so large that there is one session of it.
     pub(super) is_large: bool,
-    pub(super) on_gpu: bool,
+    pub(super) processor: Processor,
+}
+
+/// What runs the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Processor {
+    Cpu,
+    Gpu,
 }
 
 impl Facts<'_> {
+    /// Returns whether a GPU runs the model.
+    pub(super) fn on_gpu(&self) -> bool {
+        self.processor == Processor::Gpu
+    }
+
     /// Returns whether the adaptive policies act. Either side can switch them off.
     pub(super) fn mode(&self) -> BatchingMode {
         match self.config.dynamic_batching.mode {
@@ -106,7 +118,7 @@ impl Facts<'_> {
     /// Returns whether the time of a row decides how many sessions there are, and how many threads each has.
     pub(super) fn are_sessions_timed(&self) -> bool {
         let InstanceGroup { count, intra_op_threads, .. } = &self.config.instance_group;
-        let is_fixed = self.is_large || self.on_gpu || count.is_some() || intra_op_threads.is_some();
+        let is_fixed = self.is_large || self.on_gpu() || count.is_some() || intra_op_threads.is_some();
         !is_fixed && self.mode() == BatchingMode::Adaptive
     }
 }
@@ -197,7 +209,7 @@ impl Plan {
         let (count, intra_op_threads, idle_session_threads) = sessions(facts);
         let idle_session_threads = group.idle_session_threads.unwrap_or(idle_session_threads);
         let row = facts.cost.first_row;
-        let has_own_lanes = !facts.on_gpu && RowClass::of(row) < RowClass::Long;
+        let has_own_lanes = !facts.on_gpu() && RowClass::of(row) < RowClass::Long;
         let lanes = group.lanes.unwrap_or(if has_own_lanes { threads } else { 1 });
         let has_all_cores = count == 1 && threads > 1;
         let returning_clients = batching
@@ -209,7 +221,7 @@ impl Plan {
             mode,
             count,
             intra_op_threads,
-            idle_session_threads: if is_adaptive && !facts.on_gpu { idle_session_threads } else { 0 },
+            idle_session_threads: if is_adaptive && !facts.on_gpu() { idle_session_threads } else { 0 },
             lanes: if is_adaptive { lanes.min(threads).min(count).max(1) } else { 1 },
             joined_rows: if facts.joins_rows { joined_rows } else { 1 },
             returning_clients: is_adaptive && returning_clients,
@@ -240,7 +252,7 @@ impl Plan {
 /// Returns how many sessions there are, how many threads each has, and how many threads the idle session has.
 fn sessions(facts: &Facts<'_>) -> (usize, usize, usize) {
     let (threads, group) = (facts.threads, &facts.config.instance_group);
-    if facts.on_gpu {
+    if facts.on_gpu() {
         // The threads of a session have next to nothing to do.
         let count = group.count.unwrap_or(if facts.is_large { 1 } else { GPU_INSTANCES });
         return (count, group.intra_op_threads.unwrap_or(1), 0);
@@ -262,7 +274,7 @@ fn sessions(facts: &Facts<'_>) -> (usize, usize, usize) {
 
 /// Returns the most rows of a batch where the model's configuration says nothing.
 fn joined_rows(facts: &Facts<'_>) -> usize {
-    if facts.on_gpu {
+    if facts.on_gpu() {
         GPU_JOINED_ROWS
     } else if facts.mode() == BatchingMode::Static {
         JOINED_ROWS
