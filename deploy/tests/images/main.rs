@@ -4,3 +4,4 @@
 mod compose;
 mod confined;
 mod form;
+mod published;
