@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 /// The repository's root.
 pub fn root() -> PathBuf {
@@ -40,18 +40,19 @@ pub fn pinned(name: &str) -> Result<String> {
     line.map(str::to_owned).with_context(|| format!("scripts/versions.env has no {name}"))
 }
 
-/// A release build of one of our programs: in `$DECIMA_PROGRAMS`, or as it is shipped (`make release`), or plain.
+/// A release build of one of our programs: what `$DECIMA_SERVER` or `$DECIMA_TRAINER` says, or as it is shipped (`make
+/// release`), or plain.
 ///
 /// # Errors
 ///
 /// It has not been built.
 pub fn built(name: &str) -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os("DECIMA_PROGRAMS") {
-        let program = PathBuf::from(folder).join(name);
-        return program
-            .exists()
-            .then_some(program)
-            .with_context(|| format!("$DECIMA_PROGRAMS has no {name}"));
+    let variable = name.to_uppercase().replace('-', "_");
+    if let Some(program) = std::env::var_os(&variable).map(PathBuf::from) {
+        // of `make`, from the root
+        let program = root().join(program);
+        ensure!(program.exists(), "${variable}: {} is not there", program.display());
+        return Ok(program);
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let places = ["guided", "release"].map(|folder| target.join(folder).join(name));
