@@ -13,9 +13,9 @@
 # place of a stage: --build-context build=FOLDER with FOLDER/out/decima-trainer, and likewise
 # --build-context shell=FOLDER with FOLDER/bin/busybox.
 
-ARG RUST_IMAGE=rust:1.95-bookworm
+ARG RUST_IMAGE=docker.io/library/rust:1.95-bookworm
 # a shell in one file without libraries
-ARG SHELL_IMAGE=busybox:1.37-musl
+ARG SHELL_IMAGE=docker.io/library/busybox:1.37-musl
 # glibc, libstdc++ and the CA certificates; no shell
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 

@@ -1,7 +1,13 @@
 //! Images, built by Buildah of the release builds that are there: our own by `deploy/docker`, and those that cannot be
 //! pulled here of Debian's packages and of published programs. They stay, so a later run takes seconds.
 
-use std::{fs, path::Path, process::Command, sync::LazyLock};
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+    process::Command,
+    sync::LazyLock,
+};
 
 use anyhow::{Result, anyhow};
 use tempfile::TempDir;
@@ -17,10 +23,17 @@ pub const REVISION: &str = "0123456789abcdef0123456789abcdef01234567";
 pub const SOURCE: &str = "https://example.org/decima";
 
 /// An image that is built where the first test asks for it; its tag.
-type Image = LazyLock<Result<&'static str>>;
+type Image = LazyLock<Result<String>>;
 
 fn tag_of(image: &'static Image) -> Result<&'static str> {
-    image.as_ref().copied().map_err(|error| anyhow!("{error:#}"))
+    image.as_deref().map_err(|error| anyhow!("{error:#}"))
+}
+
+/// The tag of an image: another one in each checkout, so that tests of two do not change each other's.
+fn tag(name: &str) -> Result<String> {
+    let mut hasher = DefaultHasher::new();
+    fs::canonicalize(root())?.hash(&mut hasher);
+    Ok(format!("localhost/decima-test/{name}:{:x}", hasher.finish()))
 }
 
 /// The image of decima-server.
@@ -37,13 +50,7 @@ pub fn server() -> Result<&'static str> {
         fs::create_dir_all(&place)?;
         run(Command::new("cp").arg("--archive").arg(library.join(".")).arg(&place))?;
         let contexts = [("onnxruntime", folder.path())];
-        ours(
-            "decima-server",
-            "deploy/docker/Dockerfile",
-            "runtime",
-            &contexts,
-            "localhost/decima-test/server",
-        )
+        ours("decima-server", "deploy/docker/Dockerfile", "runtime", &contexts, "server")
     });
     tag_of(&IMAGE)
 }
@@ -54,7 +61,7 @@ pub fn server() -> Result<&'static str> {
 ///
 /// A part is missing, or the build fails.
 pub fn trainer() -> Result<&'static str> {
-    static IMAGE: Image = LazyLock::new(|| trainer_target("runtime", "localhost/decima-test/trainer"));
+    static IMAGE: Image = LazyLock::new(|| trainer_target("runtime", "trainer"));
     tag_of(&IMAGE)
 }
 
@@ -64,25 +71,21 @@ pub fn trainer() -> Result<&'static str> {
 ///
 /// A part is missing, or the build fails.
 pub fn trainer_for_katib() -> Result<&'static str> {
-    static IMAGE: Image = LazyLock::new(|| trainer_target("katib", "localhost/decima-test/trainer-katib"));
+    static IMAGE: Image = LazyLock::new(|| trainer_target("katib", "trainer-katib"));
     tag_of(&IMAGE)
 }
 
-fn trainer_target(target: &str, tag: &'static str) -> Result<&'static str> {
+fn trainer_target(target: &str, name: &str) -> Result<String> {
     let shell = cached("base-images", "base-images/busybox")?;
-    ours("decima-trainer", "deploy/docker/trainer.Dockerfile", target, &[("shell", &shell)], tag)
+    ours("decima-trainer", "deploy/docker/trainer.Dockerfile", target, &[("shell", &shell)], name)
 }
 
 /// Builds an image of ours; `contexts` take the place of the container file's stages.
-fn ours(
-    name: &str,
-    file: &str,
-    target: &str,
-    contexts: &[(&str, &Path)],
-    tag: &'static str,
-) -> Result<&'static str> {
+fn ours(program: &str, file: &str, target: &str, contexts: &[(&str, &Path)], name: &str) -> Result<String> {
     let programs = TempDir::new()?;
-    run(Command::new(root().join("scripts/split-debug")).arg(built(name)?).arg(programs.path().join("out")))?;
+    run(Command::new(root().join("scripts/split-debug"))
+        .arg(built(program)?)
+        .arg(programs.path().join("out")))?;
     let base = base()?;
     let mut arguments: Vec<String> = contexts
         .iter()
@@ -95,7 +98,7 @@ fn ours(
     arguments.push(format!("--build-arg=SOURCE={SOURCE}"));
     arguments.push(format!("--target={target}"));
     arguments.push(format!("--file={}", root().join(file).display()));
-    build(&arguments, tag, &root())
+    build(&arguments, name, &root())
 }
 
 /// What our images stand on: glibc, libstdc++ and the CA certificates, as in distroless images.
@@ -108,7 +111,7 @@ pub fn base() -> Result<&'static str> {
         let certificates = "ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt";
         let file = format!("FROM scratch\nCOPY . /\n{PATH}{certificates}\n");
         let folder = cached("base-images", "base-images/runtime")?;
-        stand_in(&file, "localhost/decima-test/base", &folder)
+        stand_in(&file, "base", &folder)
     });
     tag_of(&IMAGE)
 }
@@ -124,7 +127,7 @@ pub fn seaweedfs() -> Result<&'static str> {
             "FROM scratch\nCOPY weed /usr/bin/weed\n{PATH}WORKDIR /data\nWORKDIR /tmp\nENTRYPOINT [\"/usr/bin/weed\"]\n"
         );
         let program = cached("seaweedfs", "seaweedfs/weed")?;
-        stand_in(&file, "localhost/decima-test/seaweedfs", program.parent().unwrap_or(&program))
+        stand_in(&file, "seaweedfs", program.parent().unwrap_or(&program))
     });
     tag_of(&IMAGE)
 }
@@ -143,7 +146,7 @@ pub fn prometheus() -> Result<&'static str> {
             "FROM {base}\nCOPY bin/prometheus /bin/prometheus\nWORKDIR /prometheus\n\
          ENTRYPOINT [\"/bin/prometheus\"]\nCMD {options}\n"
         );
-        stand_in(&file, "localhost/decima-test/prometheus", &cached("base-images", "base-images/prometheus")?)
+        stand_in(&file, "prometheus", &cached("base-images", "base-images/prometheus")?)
     });
     tag_of(&IMAGE)
 }
@@ -151,17 +154,18 @@ pub fn prometheus() -> Result<&'static str> {
 const PATH: &str = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
 
 /// Builds an image that cannot be pulled here.
-fn stand_in(file: &str, tag: &'static str, context: &Path) -> Result<&'static str> {
+fn stand_in(file: &str, name: &str, context: &Path) -> Result<String> {
     let folder = TempDir::new()?;
     let path = folder.path().join("Containerfile");
     fs::write(&path, file)?;
-    build(&[format!("--file={}", path.display())], tag, context)
+    build(&[format!("--file={}", path.display())], name, context)
 }
 
-fn build(arguments: &[String], tag: &'static str, context: &Path) -> Result<&'static str> {
+fn build(arguments: &[String], name: &str, context: &Path) -> Result<String> {
+    let tag = tag(name)?;
     let mut buildah = program("buildah")?;
     // Layers are kept, so that what has not changed is not built again. No RUN of ours needs a network.
-    buildah.args(["bud", "--layers", "--isolation=chroot", "--pull-never", "--format=oci", "--tag", tag]);
+    buildah.args(["bud", "--layers", "--isolation=chroot", "--pull-never", "--format=oci", "--tag", &tag]);
     run(buildah.args(arguments).arg(context))?;
     Ok(tag)
 }

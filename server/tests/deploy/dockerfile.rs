@@ -132,7 +132,8 @@ fn assignments(text: &str) -> Vec<(String, String)> {
 /// The `name="value"` pairs of a `LABEL`, values with spaces in them.
 fn quoted(text: &str) -> Vec<(String, String)> {
     let words: Vec<&str> = text.split('"').collect();
-    let name = |word: &str| word.trim_matches(|c: char| c.is_whitespace() || c == '\\' || c == '=').to_owned();
+    let name =
+        |word: &str| word.trim_matches(|c: char| c.is_whitespace() || c == '\\' || c == '=').to_owned();
     words.chunks_exact(2).map(|pair| (name(pair[0]), pair[1].to_owned())).collect()
 }
 
@@ -141,7 +142,8 @@ fn images_hold_only_what_other_stages_made() {
     for path in [PATH, TRAINER] {
         let image = Image::read_file(path);
         let names: Vec<&str> = image.stages.iter().map(|stage| stage.name.as_str()).collect();
-        for stage in image.stages.iter().filter(|stage| stage.base != "${RUST_IMAGE}" && stage.name != "onnxruntime")
+        for stage in
+            image.stages.iter().filter(|stage| stage.base != "${RUST_IMAGE}" && stage.name != "onnxruntime")
         {
             for copy in &stage.copies {
                 let from = copy.from.as_deref();
@@ -158,7 +160,7 @@ fn images_hold_only_what_other_stages_made() {
         // The compiler that the workspace asks for, on the glibc of the runtime image.
         let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
         let compiler = manifest["workspace"]["package"]["rust-version"].as_str().unwrap();
-        assert_eq!(image.args["RUST_IMAGE"], format!("rust:{compiler}-bookworm"));
+        assert_eq!(image.args["RUST_IMAGE"], format!("docker.io/library/rust:{compiler}-bookworm"));
         assert_eq!(image.args["RUNTIME_IMAGE"], "gcr.io/distroless/cc-debian12:nonroot");
     }
     assert_eq!(Image::read().last().base, "${RUNTIME_IMAGE}");
