@@ -7,7 +7,7 @@
 # Its steps are what the container is given as arguments; Kubeflow Pipelines gives /usr/local/bin/decima-trainer too.
 # There is no shell in it. Katib's collectors wrap a trial's command in `sh -c`, so Katib needs the image with one:
 #
-#   docker build --file deploy/docker/trainer.Dockerfile --target katib --tag decima-trainer:katib .
+#   docker build --file deploy/docker/trainer.Dockerfile --target katib --tag decima-trainer:0.1.0-katib .
 #
 # To take a program that is there already instead of compiling it (the tests and the release do), put a folder in the
 # place of a stage: --build-context build=FOLDER with FOLDER/out/decima-trainer, and likewise
