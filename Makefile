@@ -8,7 +8,7 @@ CARGO ?= cargo
 .PHONY: help build release serve test test-clients test-kubeflow bench bench-serve bench-beside bench-programs e2e stack stack-down fmt lint doc
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build everything in release
 	$(CARGO) build --release --workspace --locked
@@ -73,6 +73,7 @@ lint: ## what CI demands of the code's form
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/furnace/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --package deploy-tests --test '*' --locked -- -D warnings # cargo test leaves them out, and so does the above
 
 doc: ## build the documentation of the code
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
