@@ -5,10 +5,10 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build release serve test test-clients bench bench-serve bench-beside bench-programs e2e fmt lint doc
+.PHONY: help build release serve test test-clients test-kubeflow bench bench-serve bench-beside bench-programs e2e stack stack-down fmt lint doc
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build everything in release
 	$(CARGO) build --release --workspace --locked
@@ -50,8 +50,20 @@ bench-programs:
 
 e2e: ## train, publish to MinIO, serve from it and predict, as a user would
 	@scripts/setup onnxruntime minio
-	$(CARGO) build --release --locked --package decima-server --package decima-trainer
-	@scripts/e2e
+	$(CARGO) build --release --locked --package decima-trainer
+	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server scripts/e2e
+
+test-kubeflow: ## build and run images, pipeline and manifests with the programs of Kubeflow and KServe
+	@scripts/setup onnxruntime podman base-images compose seaweedfs actionlint
+	$(CARGO) build --release --locked --package decima-trainer
+	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server \
+	$(CARGO) test --package deploy-tests --locked --test images --test pipeline --test api_server
+
+stack: ## train and serve on this machine in containers, by Docker or Podman (deploy/compose.yaml)
+	@scripts/stack build up
+
+stack-down: ## remove what `make stack` started, and what it stored
+	@scripts/stack down
 
 fmt: ## format the code
 	$(CARGO) fmt --all
@@ -61,6 +73,7 @@ lint: ## what CI demands of the code's form
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/furnace/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --package deploy-tests --test '*' --locked -- -D warnings # cargo test leaves them out, and so does the above
 
 doc: ## build the documentation of the code
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
