@@ -72,16 +72,16 @@ async fn serve<C: Codec>(in_flight: &InFlight<'_>, codec: C) -> Result<C::Reply,
     } else {
         C::decode(body, model)?
     };
-    let response = match model.pictures.as_ref().filter(|pictures| pictures.are_in(&request)) {
+    let pictures = model.pictures.as_ref().filter(|pictures| pictures.are_in(&request));
+    let response = if let Some(pictures) = pictures {
         // Boxed, so that requests without pictures do not carry this large future.
-        Some(pictures) => Box::pin(predict_pictures(model, pictures, request, deadline, reading)).await?,
-        None => {
-            drop(reading);
-            let _timed = model.metrics.time(Stage::Predict);
-            let (wanted, valid) = check(model, request)?;
-            let answer = model.batcher.submit(valid, deadline).await?;
-            response(model, wanted, answer)?
-        }
+        Box::pin(predict_pictures(model, pictures, request, deadline, reading)).await?
+    } else {
+        drop(reading);
+        let _timed = model.metrics.time(Stage::Predict);
+        let (wanted, valid) = check(model, request)?;
+        let answer = model.batcher.submit(valid, deadline).await?;
+        response(model, wanted, answer)?
     };
     let _writing = model.metrics.time(Stage::Postprocess);
     C::encode(response, form)

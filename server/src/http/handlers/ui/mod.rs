@@ -45,7 +45,7 @@ const FILES: [File; 9] = [
     File { name: "snippets.js", content_type: SCRIPT, content: include_str!("snippets.js") },
 ];
 
-/// The ETag of each file in [`FILES`], a digest of its content.
+/// The `ETag` of each file in [`FILES`], a digest of its content.
 static TAGS: LazyLock<[HeaderValue; FILES.len()]> = LazyLock::new(|| FILES.map(|file| tag(file.content)));
 
 fn tag(content: &str) -> HeaderValue {
@@ -111,7 +111,7 @@ fn sent(index: usize, headers: &HeaderMap) -> Response {
     answer
 }
 
-/// Returns whether the browser sent the ETag, as it is or weakened by a compressing proxy.
+/// Returns whether the browser sent the `ETag`, as it is or weakened by a compressing proxy.
 fn has_already(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     known.flat_map(|value| value.split(',')).any(|known| {
