@@ -1,11 +1,11 @@
-//! Whether a model was exported in training mode.
+//! Detects models that were exported in training mode.
 
 use crate::proto::{GraphProto, ModelProto, NodeProto};
 
-/// Levels of graphs within graphs that are looked into. What lies deeper is not seen.
+/// Deepest nesting of subgraphs that is searched. Nodes below are not found.
 const MOST_DEPTH: usize = 24;
 
-/// Whether a node of the model normalises by statistics of the batch and keeps a running mean, as in training.
+/// Whether a node normalises by statistics of the batch and updates a running mean, as in training.
 pub fn is_in_training_mode(model: &ModelProto) -> bool {
     let functions = model.functions.iter().flat_map(|function| &function.node);
     let main = model.graph.iter().flat_map(|graph| &graph.node);

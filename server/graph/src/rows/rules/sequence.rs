@@ -1,4 +1,4 @@
-//! Sequences of tensors, where their length is known.
+//! Sequences of tensors whose length is known.
 
 use super::{Entry, entry, slice};
 use crate::{
@@ -24,10 +24,10 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     })
 }
 
-/// Longer sequences are not followed.
+/// Longest sequence that the analysis follows.
 const LONGEST: usize = 256;
 
-/// Sequences are of tensors: sequences within would lie as deep as a file likes.
+/// Fails for a sequence of sequences, because a file could nest them to any depth.
 fn only_tensors(values: &[Value]) -> Result<(), Mixes> {
     if values.iter().any(|value| value.elements.is_some()) {
         Err(mixes("puts a sequence into a sequence"))
@@ -36,7 +36,7 @@ fn only_tensors(values: &[Value]) -> Result<(), Mixes> {
     }
 }
 
-/// A sequence has rows where one of its tensors has: each tensor knows its own axis.
+/// A sequence of these tensors. Each tensor has its own state and row axis.
 fn sequence(elements: Vec<Value>) -> Value {
     let state = if elements.iter().any(|value| value.layout().is_some()) {
         State::Rows(Layout::plain(0))
@@ -53,9 +53,9 @@ fn elements(node: &Node<'_>) -> Result<Vec<Value>, Mixes> {
     found.map(<[Value]>::to_vec).ok_or_else(|| mixes("has a sequence of unknown length"))
 }
 
-/// The position that an input gives.
+/// The position in a sequence that an input gives.
 fn position(node: &Node<'_>, input: usize, length: usize) -> Result<usize, Mixes> {
-    let unknown = || mixes("has a position that the graph does not tell");
+    let unknown = || mixes("has a position that the graph does not determine");
     let &[position] = node.contents(input).ok_or_else(unknown)? else { return Err(unknown()) };
     let position = node.sizes.as_constant(position).ok_or_else(unknown)?;
     let length = i64::try_from(length).unwrap_or(i64::MAX);
@@ -117,7 +117,7 @@ fn split(node: &mut Node<'_>) -> Outcome {
         return Err(mixes("splits the rows"));
     }
     let known = |size: Size| node.sizes.as_constant(size);
-    let unknown = || mixes("splits into as many tensors as the graph does not tell");
+    let unknown = || mixes("splits into a number of tensors that the graph does not determine");
     let keeps = node.optional(1).is_some() || node.int("keepdims", 1) != 0;
     let parts: Vec<i64> = if let Some(split) = node.optional(1) {
         let parts: Vec<i64> = split
