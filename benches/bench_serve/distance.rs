@@ -21,8 +21,8 @@ pub(crate) fn round_trip() -> Option<f64> {
     let (here, there) = (cores.next()?, cores.next()?);
     let line = AtomicU32::new(0);
     thread::scope(|scope| {
-        let answers = scope.spawn(|| play(&line, there, 1));
-        let asks = scope.spawn(|| play(&line, here, 0));
+        let answers = scope.spawn(|| take_turns(&line, there, 1));
+        let asks = scope.spawn(|| take_turns(&line, here, 0));
         answers.join().ok()??;
         asks.join().ok()?
     })
@@ -30,7 +30,7 @@ pub(crate) fn round_trip() -> Option<f64> {
 
 /// One of two players, who increment the counter in turn: this one increments it when its parity is `parity`. Returns
 /// the nanoseconds per round trip.
-fn play(line: &AtomicU32, core: usize, parity: u32) -> Option<f64> {
+fn take_turns(line: &AtomicU32, core: usize, parity: u32) -> Option<f64> {
     let mut only = CpuSet::new();
     only.set(core);
     sched_setaffinity(None, &only).ok()?;

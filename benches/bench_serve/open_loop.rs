@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Request rate as a fraction of the rate in a closed loop. It leaves the server a reserve, as in production.
-const SHARE: f64 = 0.5;
+const RATE_FRACTION: f64 = 0.5;
 
 /// Latencies from when each request was due, in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,12 @@ pub(crate) fn run(
     let mut command = Command::new(program);
     command.args(["--url", &format!("http://{}", server.address), "--model", case.model.name()]);
     command.args(["--wire", if case.wire == Wire::Json { "json" } else { "binary" }, "--quiet"]);
-    command.args(["--connections", &case.connections.to_string(), "--rate", &format!("{:.0}", rate * SHARE)]);
+    command.args([
+        "--connections",
+        &case.connections.to_string(),
+        "--rate",
+        &format!("{:.0}", rate * RATE_FRACTION),
+    ]);
     command.args(["--duration", &format!("{seconds}s"), "--distinct", "1", "--json", "-"]);
     let output = command.output().with_context(|| format!("cannot start {}", program.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);

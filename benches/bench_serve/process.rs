@@ -20,7 +20,7 @@ use crate::cases::Wire;
 const TICKS: f64 = 100.0;
 
 /// Longest time to wait until another server listens.
-const PATIENCE: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running server. It is killed when this value is dropped.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Server {
         let start = Instant::now();
         while TcpStream::connect(&running.address).is_err() {
             ensure!(
-                start.elapsed() < PATIENCE,
+                start.elapsed() < START_TIMEOUT,
                 "{} does not listen at {}",
                 program.display(),
                 running.address

@@ -98,13 +98,13 @@ impl<'a> Report<'a> {
     }
 
     /// The rows with one picture per request and 64 connections.
-    fn crowded(&self) -> impl Iterator<Item = &(Case, Row)> {
+    fn single_picture_rows(&self) -> impl Iterator<Item = &(Case, Row)> {
         self.rows.iter().filter(|(case, _)| case.connections == 64)
     }
 
     /// p99 divided by p50 for `small` at 64 connections, for each encoding with a known latency.
     fn tails(&self) -> impl Iterator<Item = (Wire, f64)> {
-        let small = self.crowded().filter(|(case, _)| case.model == Model::Small);
+        let small = self.single_picture_rows().filter(|(case, _)| case.model == Model::Small);
         small.filter_map(|(case, row)| Some((case.wire, row.p99? / row.p50?)))
     }
 
@@ -139,7 +139,7 @@ impl<'a> Report<'a> {
 
     fn facts(&self) -> String {
         let batches = self
-            .crowded()
+            .single_picture_rows()
             .map(|(case, row)| format!("{} {} {:.1}", case.model.name(), case.wire.name(), row.batch_rows));
         let tails = self.tails().map(|(wire, tail)| format!("{} {tail:.2}", wire.name()));
         let computing = |(case, row): &(Case, Row)| {
@@ -152,7 +152,7 @@ impl<'a> Report<'a> {
             let (model, wire) = (case.model.name(), case.wire.name());
             Some(format!("{model} {wire} {requests_per_second:.0}/s {p50:.2} and {p99:.2} ms"))
         };
-        let open_loop: Vec<_> = self.crowded().filter_map(open_loop).collect();
+        let open_loop: Vec<_> = self.single_picture_rows().filter_map(open_loop).collect();
         let distances = self.core_round_trips.iter().map(|distance| format!("{distance:.0}"));
         let crowding = self.rounds.iter().map(|round| format!("{:.2}", round.crowding));
         format!(

@@ -11,7 +11,7 @@ use oip::{Datatype, InferRequest, InputTensor, Nulls, Parameters, Shape, Tensor}
 use crate::metadata::{ModelMetadata, TensorMetadata};
 
 /// Largest request that is generated, in bytes. A wrong `--rows` must not use up the memory.
-const LARGEST: usize = 1 << 30;
+const MAX_REQUEST_BYTES: usize = 1 << 30;
 
 /// A request. If it was read from a file, also the bytes of that file.
 #[derive(Clone, Debug)]
@@ -62,7 +62,8 @@ pub fn read(path: &Path, model: &ModelMetadata) -> Result<Payload> {
 fn make_input(input: &TensorMetadata, rows: usize, rng: &mut Rng) -> Result<InputTensor> {
     let datatype = input.datatype()?;
     let shape = input_shape(input, rows)?;
-    let elements = shape.elements().filter(|&elements| elements * datatype.size().unwrap_or(8) <= LARGEST);
+    let elements =
+        shape.elements().filter(|&elements| elements * datatype.size().unwrap_or(8) <= MAX_REQUEST_BYTES);
     let Some(elements) = elements else {
         bail!("input '{}' of shape {shape} is larger than 1 GiB: send fewer --rows", input.name);
     };

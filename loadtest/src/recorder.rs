@@ -7,10 +7,10 @@ use hdrhistogram::Histogram;
 use crate::failure::{Failure, FailureKind, Failures};
 
 /// Longest time that a histogram can represent. Longer times are recorded as this one.
-const LONGEST: Duration = Duration::from_hours(1);
+const MAX_TIME: Duration = Duration::from_hours(1);
 
 /// Precision of a recorded time, in significant decimal digits.
-const DIGITS: u8 = 3;
+const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// Times of one request that was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Recorder {
 impl Recorder {
     /// An empty recorder.
     pub fn new() -> Self {
-        let empty = Histogram::new_with_bounds(1, LONGEST.as_nanos() as u64, DIGITS)
+        let empty = Histogram::new_with_bounds(1, MAX_TIME.as_nanos() as u64, SIGNIFICANT_DIGITS)
             .expect("the bounds are constants within the histogram's range");
         Self {
             latency: empty.clone(),
@@ -115,7 +115,7 @@ mod tests {
         let mut recorder = Recorder::new();
         recorder.answered(timing(100 * 3_600_000));
         assert_eq!(recorder.succeeded(), 1);
-        assert!(recorder.latency.max() >= LONGEST.as_nanos() as u64);
+        assert!(recorder.latency.max() >= MAX_TIME.as_nanos() as u64);
     }
 
     #[test]

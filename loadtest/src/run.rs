@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Pause after a failed connection, so that a stopped server does not cause a busy loop.
-const RECONNECT_REST: Duration = Duration::from_millis(100);
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A request that is sent repeatedly, and the checker of its responses.
 pub struct Case<R> {
@@ -135,7 +135,7 @@ impl<T: Transport> Run<T> {
             let is_refused = matches!(&outcome, Err(failure) if failure.kind == FailureKind::Connect);
             self.record(&recorder, ticket, sent, outcome);
             if is_refused {
-                alarm.until(Instant::now() + RECONNECT_REST).await?;
+                alarm.until(Instant::now() + RECONNECT_PAUSE).await?;
             }
         }
         Ok(())

@@ -23,7 +23,7 @@ use oip::{
 use prost::Message;
 use tonic::{Code, Status};
 
-use super::{Answer, ServerUrl, Transport, broken, dial, read, refused};
+use super::{Answer, ServerUrl, Transport, broken, open_stream, read, refused};
 use crate::{
     failure::{Failure, FailureKind},
     inputs::Payload,
@@ -114,7 +114,7 @@ impl Transport for Grpc {
     }
 
     async fn connect(&self) -> Result<Self::Connection, Failure> {
-        let stream = dial(&self.server).await?;
+        let stream = open_stream(&self.server).await?;
         let (sender, connection) = http2::handshake(TokioExecutor::new(), stream)
             .await
             .map_err(|error| refused(&self.server, &error))?;

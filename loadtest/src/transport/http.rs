@@ -7,7 +7,7 @@ use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use oip::{InferRequest, InferResponse, Parameter};
 
-use super::{Answer, ServerUrl, Transport, broken, dial, read, refused};
+use super::{Answer, ServerUrl, Transport, broken, open_stream, read, refused};
 use crate::{
     failure::{Failure, FailureKind},
     inputs::Payload,
@@ -112,7 +112,7 @@ impl Transport for Http {
     }
 
     async fn connect(&self) -> Result<Self::Connection, Failure> {
-        let stream = dial(&self.server).await?;
+        let stream = open_stream(&self.server).await?;
         let (sender, connection) =
             http1::handshake(stream).await.map_err(|error| refused(&self.server, &error))?;
         // The task ends when the sender is dropped. Errors of the connection appear in `exchange`.

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Largest response that is read, in bytes.
-const LARGEST_ANSWER: usize = 256 << 20;
+const MAX_RESPONSE_BYTES: usize = 256 << 20;
 
 /// Protocol and encoding of tensors, for requests and responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -99,7 +99,7 @@ pub trait Transport: Clone + Send + Sync + 'static {
 }
 
 /// Connects to the server, with `TCP_NODELAY` set so that small writes are sent at once.
-async fn dial(server: &ServerUrl) -> Result<TokioIo<TcpStream>, Failure> {
+async fn open_stream(server: &ServerUrl) -> Result<TokioIo<TcpStream>, Failure> {
     let stream = TcpStream::connect(&server.authority).await.map_err(|error| refused(server, &error))?;
     stream.set_nodelay(true).map_err(|error| refused(server, &error))?;
     Ok(TokioIo::new(stream))
@@ -115,7 +115,7 @@ fn broken(error: &dyn Error) -> Failure {
 
 /// Reads the body of a response to its end, trailers included.
 async fn read(body: Incoming) -> Result<Collected<Bytes>, Failure> {
-    Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| broken(&*error))
+    Limited::new(body, MAX_RESPONSE_BYTES).collect().await.map_err(|error| broken(&*error))
 }
 
 /// An error and its causes, on one line.

@@ -3,13 +3,13 @@
 use crate::proto::{GraphProto, ModelProto, NodeProto};
 
 /// Deepest nesting of subgraphs that is searched. Nodes below are not found.
-const MOST_DEPTH: usize = 24;
+const MAX_DEPTH: usize = 24;
 
 /// Whether a node normalises by statistics of the batch and updates a running mean, as in training.
 pub fn is_in_training_mode(model: &ModelProto) -> bool {
     let functions = model.functions.iter().flat_map(|function| &function.node);
     let main = model.graph.iter().flat_map(|graph| &graph.node);
-    main.chain(functions).any(|node| trains(node, MOST_DEPTH))
+    main.chain(functions).any(|node| trains(node, MAX_DEPTH))
 }
 
 fn trains(node: &NodeProto, depth: usize) -> bool {

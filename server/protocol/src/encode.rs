@@ -13,7 +13,7 @@ use crate::{
 
 /// Binary data of at least this many bytes becomes a piece of its own. Smaller data is copied: the copy costs less than
 /// one more write to the socket.
-const PIECE_BYTES: usize = 64 << 10;
+const MIN_PIECE_BYTES: usize = 64 << 10;
 
 /// A message ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,7 +178,7 @@ fn capacity<'a>(tensors: impl Iterator<Item = &'a Tensor>, binary: &[bool]) -> u
 fn tensor_capacity(tensor: &Tensor, binary: bool) -> usize {
     let size = tensor.data.len();
     match tensor.datatype {
-        _ if binary && size >= PIECE_BYTES => 0,
+        _ if binary && size >= MIN_PIECE_BYTES => 0,
         _ if binary => size,
         // The longest element is "false,", 6 bytes.
         Datatype::Bool => size * 6,
@@ -200,7 +200,7 @@ fn append_binary<'a>(json: Vec<u8>, tensors: impl Iterator<Item = &'a Tensor>, b
     let json_length = json.len();
     let (mut pieces, mut last) = (SmallVec::new(), json);
     for (_, Tensor { data, .. }) in tensors.enumerate().filter(|(index, _)| is_binary(binary, *index)) {
-        if data.len() < PIECE_BYTES {
+        if data.len() < MIN_PIECE_BYTES {
             last.extend_from_slice(data);
             continue;
         }

@@ -7,7 +7,7 @@ use compact_str::{CompactString, ToCompactString, format_compact};
 use crate::{Datatype, Shape, UnknownDatatype};
 
 /// Names and values quoted in a message are cut to this many characters, because a client chooses their length.
-const EXCERPT: usize = 64;
+const EXCERPT_CHARS: usize = 64;
 
 /// Why a body was refused, and in which tensor the fault lies.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -376,7 +376,7 @@ pub enum EncodeError {
 
 /// The start of `text`, on one line, for use in a message.
 pub(crate) fn excerpt(text: &str) -> CompactString {
-    match text.char_indices().nth(EXCERPT) {
+    match text.char_indices().nth(EXCERPT_CHARS) {
         None => on_one_line(text).to_compact_string(),
         Some((end, _)) => format_compact!("{}…", on_one_line(&text[..end])),
     }

@@ -26,19 +26,19 @@ impl From<&[usize]> for Shape {
 }
 
 /// Highest number of dimensions in a message. A client may send thousands, and an error must fit in a gRPC header.
-const SHOWN: usize = 16;
+const MAX_DIMS_SHOWN: usize = 16;
 
 impl fmt::Display for Shape {
     /// Writes `[2,28,28,1]`, as in JSON. Of a longer shape it writes the first dimensions and their total number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;
-        for (index, dim) in self.0.iter().take(SHOWN).enumerate() {
+        for (index, dim) in self.0.iter().take(MAX_DIMS_SHOWN).enumerate() {
             if index > 0 {
                 f.write_str(",")?;
             }
             write!(f, "{dim}")?;
         }
-        if self.0.len() > SHOWN {
+        if self.0.len() > MAX_DIMS_SHOWN {
             write!(f, ",… of {} dimensions", self.0.len())?;
         }
         f.write_str("]")

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     Result, StorageError, client,
-    fault::{Asked, fault, status},
+    fault::{RequestContext, fault, status},
     location::Bucket,
     object::Object,
     settings::Settings,
@@ -43,8 +43,8 @@ impl BucketClient {
         Bucket { prefix: full_key.to_owned(), ..self.address.clone() }.to_string()
     }
 
-    fn asked(&self, full_key: &str, action: &'static str) -> Asked<'_> {
-        Asked {
+    fn context(&self, full_key: &str, action: &'static str) -> RequestContext<'_> {
+        RequestContext {
             address: self.address_of(full_key),
             bucket: &self.address.name,
             endpoint: &self.endpoint,
@@ -64,7 +64,7 @@ impl BucketClient {
             .send();
         let mut objects = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|e| fault(&e, self.asked(&self.address.prefix, "s3:ListBucket")))?;
+            let page = page.map_err(|e| fault(&e, self.context(&self.address.prefix, "s3:ListBucket")))?;
             objects.extend(page.contents.unwrap_or_default().into_iter().filter_map(|found| {
                 let full_key = found.key?;
                 let key = full_key.strip_prefix(&prefix)?.trim_start_matches('/').to_owned();
@@ -80,13 +80,13 @@ impl BucketClient {
             }));
         }
         if objects.is_empty() {
-            objects.extend(self.itself().await?);
+            objects.extend(self.as_object().await?);
         }
         Ok(objects)
     }
 
     /// The object whose key is the address itself, if there is one.
-    async fn itself(&self) -> Result<Option<Object>> {
+    async fn as_object(&self) -> Result<Option<Object>> {
         let full_key = self.address.prefix.clone();
         let Some(name) = full_key.rsplit('/').next().filter(|name| !name.is_empty()) else { return Ok(None) };
         let key = name.to_owned();
@@ -105,7 +105,7 @@ impl BucketClient {
                 sha256: head.metadata.and_then(|mut fields| fields.remove(SHA256_FIELD)),
             })),
             Err(error) if status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(fault(&error, self.asked(full_key, "s3:GetObject"))),
+            Err(error) => Err(fault(&error, self.context(full_key, "s3:GetObject"))),
         }
     }
 
@@ -122,7 +122,7 @@ impl BucketClient {
             .map_err(|error| match status(&error) {
                 // 416: the object is now shorter than what was already read
                 Some(412 | 416) => StorageError::Changed { address: self.address_of(full_key) },
-                _ => fault(&error, self.asked(full_key, "s3:GetObject")),
+                _ => fault(&error, self.context(full_key, "s3:GetObject")),
             })
     }
 
@@ -130,7 +130,7 @@ impl BucketClient {
     pub(crate) async fn replace(&self, full_key: &str, content: Bytes, sha256: &str) -> Result<()> {
         let put = self.client.put_object().bucket(&self.address.name).key(full_key);
         let put = put.metadata(SHA256_FIELD, sha256).body(ByteStream::from(content)).send();
-        put.await.map(drop).map_err(|error| fault(&error, self.asked(full_key, "s3:PutObject")))
+        put.await.map(drop).map_err(|error| fault(&error, self.context(full_key, "s3:PutObject")))
     }
 
     /// Writes a new object with its SHA-256. It is no error if the object exists with the same content: the client
@@ -153,7 +153,7 @@ impl BucketClient {
                 Some(Object { sha256: Some(present), .. }) if present == sha256 => Ok(()),
                 _ => Err(StorageError::Exists { address: self.address_of(full_key) }),
             },
-            Err(error) => Err(fault(&error, self.asked(full_key, "s3:PutObject"))),
+            Err(error) => Err(fault(&error, self.context(full_key, "s3:PutObject"))),
         }
     }
 }

@@ -16,17 +16,17 @@ use crate::{
 };
 
 /// Prefix of the subfolders' names; 32 hexadecimal digits follow. The sweep removes only subfolders with such names.
-const ENTRY: &str = "model-";
+const ENTRY_PREFIX: &str = "model-";
 const DIGITS: usize = 32;
 
 /// Prefix of a subfolder that is being removed.
-const LEAVING: &str = ".leaving-";
+const REMOVED_PREFIX: &str = ".leaving-";
 
 /// An unfinished download that has not grown for this time is removed: its process has ended.
-const ABANDONED: Duration = Duration::from_hours(24);
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
 /// How many times a download is tried if another process removes the folder while it is in use.
-const TRIES: usize = 3;
+const MAX_TRIES: usize = 3;
 
 /// A folder of downloads, with one subfolder for each set of objects.
 ///
@@ -77,7 +77,7 @@ impl Cache {
             tracing::debug!(location = %store.location(), folder = %held.path.display(), "already downloaded");
             return Ok(held);
         }
-        for _ in 1..TRIES {
+        for _ in 1..MAX_TRIES {
             if let Some(held) = self.download(store, objects).await? {
                 return Ok(held);
             }
@@ -119,7 +119,7 @@ impl Cache {
             let name = name.to_string_lossy();
             if is_entry(&name) {
                 removed += usize::from(self.evict(&path, &name)?);
-            } else if name.starts_with(LEAVING) || (name.starts_with(PART) && is_abandoned(&path)) {
+            } else if name.starts_with(REMOVED_PREFIX) || (name.starts_with(PART) && is_abandoned(&path)) {
                 remove(&path)?;
             }
         }
@@ -135,7 +135,7 @@ impl Cache {
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return Ok(false),
         }
         // The rename is one step, so that no process finds the subfolder half removed.
-        let leaving = self.root.join(format!("{LEAVING}{name}"));
+        let leaving = self.root.join(format!("{REMOVED_PREFIX}{name}"));
         match fs::rename(path, &leaving) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             renamed => renamed.map_err(StorageError::io(path, "remove"))?,
@@ -169,7 +169,7 @@ impl Cache {
     }
 
     fn named(&self, hasher: Sha256) -> PathBuf {
-        self.root.join(format!("{ENTRY}{}", &hex(&hasher.finalize())[..DIGITS]))
+        self.root.join(format!("{ENTRY_PREFIX}{}", &hex(&hasher.finalize())[..DIGITS]))
     }
 }
 
@@ -189,7 +189,7 @@ fn share(path: &Path) -> Option<File> {
 }
 
 fn is_entry(name: &str) -> bool {
-    let digits = name.strip_prefix(ENTRY).unwrap_or_default();
+    let digits = name.strip_prefix(ENTRY_PREFIX).unwrap_or_default();
     digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
@@ -197,7 +197,7 @@ fn is_abandoned(path: &Path) -> bool {
     let changed = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     changed
         .and_then(|changed| SystemTime::now().duration_since(changed).ok())
-        .is_some_and(|age| age > ABANDONED)
+        .is_some_and(|age| age > ABANDONED_AFTER)
 }
 
 fn remove(folder: &Path) -> Result<()> {

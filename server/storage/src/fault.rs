@@ -9,7 +9,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use crate::StorageError;
 
 /// A request and its server, for error messages.
-pub(crate) struct Asked<'a> {
+pub(crate) struct RequestContext<'a> {
     pub(crate) address: String,
     pub(crate) bucket: &'a str,
     pub(crate) endpoint: &'a str,
@@ -22,11 +22,11 @@ pub(crate) fn status<E>(error: &SdkError<E>) -> Option<u16> {
 }
 
 /// Converts the error of a request to a [`StorageError`].
-pub(crate) fn fault<E>(error: &SdkError<E>, asked: Asked<'_>) -> StorageError
+pub(crate) fn fault<E>(error: &SdkError<E>, context: RequestContext<'_>) -> StorageError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let Asked { address, endpoint, bucket, action } = asked;
+    let RequestContext { address, endpoint, bucket, action } = context;
     let endpoint = endpoint.to_owned();
     if chain(error).any(<dyn Error>::is::<CredentialsError>) {
         return StorageError::NoCredentials { address, cause: innermost(error) };

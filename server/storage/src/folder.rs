@@ -24,7 +24,7 @@ use crate::{
 const DEPTH: usize = 16;
 
 /// Bytes read at a time when a file is copied.
-const PIECE: usize = 1 << 20;
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// Lists every file below a folder, except hidden ones. The list is empty if the folder does not exist. If `root` is a
 /// file, the list is that file.
@@ -130,7 +130,7 @@ async fn copy_file(
 ) -> Result<String> {
     let mut source = File::open(from).await.map_err(StorageError::io(from, "read"))?;
     let mut target = File::create(to).await.map_err(StorageError::io(to, "create"))?;
-    let (mut hasher, mut received, mut piece) = (Sha256::new(), 0, vec![0; PIECE]);
+    let (mut hasher, mut received, mut piece) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
     loop {
         let count = source.read(&mut piece).await.map_err(StorageError::io(from, "read"))?;
         if count == 0 {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How often a download is started again because an object changed after it was listed.
-const FRESH_LISTINGS: usize = 3;
+const MAX_LISTINGS: usize = 3;
 
 /// The objects below a [`Location`]. A clone is cheap and shares the connections.
 #[derive(Clone)]
@@ -155,7 +155,7 @@ impl Store {
     ) -> Result<(tempfile::TempDir, Vec<Fetched>)> {
         self.within_deadline(async {
             let mut objects = objects.to_vec();
-            for _ in 1..FRESH_LISTINGS {
+            for _ in 1..MAX_LISTINGS {
                 match self.fetch_listed(&objects, parent, progress).await {
                     Err(StorageError::Changed { address }) => {
                         tracing::warn!(address, "an object changed while it was read; listing again");

@@ -21,7 +21,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// An attempt that received fewer bytes than this counts as one without progress.
-const PROGRESS: u64 = 64 * 1024;
+const MIN_PROGRESS_BYTES: u64 = 64 * 1024;
 
 /// The file that receives a body, and the bytes received so far.
 struct Receiver<'a> {
@@ -52,10 +52,10 @@ pub(crate) async fn receive(
             Ok(()) => break,
             Err(error) => error,
         };
-        failures = if receiver.received >= before + PROGRESS { 1 } else { failures + 1 };
+        failures = if receiver.received >= before + MIN_PROGRESS_BYTES { 1 } else { failures + 1 };
         // without an ETag, the rest may belong to another object
-        let hopeless = object.etag.is_none() || failures >= bucket.settings.attempts;
-        if hopeless || !error.is_transient() || matches!(error, StorageError::Changed { .. }) {
+        let give_up = object.etag.is_none() || failures >= bucket.settings.attempts;
+        if give_up || !error.is_transient() || matches!(error, StorageError::Changed { .. }) {
             return Err(with_attempts(error, failures));
         }
         tracing::warn!(%error, received_bytes = receiver.received, "reading goes on after a pause");
@@ -141,12 +141,12 @@ pub(crate) async fn read(client: &BucketClient, key: &str, limit: u64) -> Result
 }
 
 /// Waits for the next part of a body, and returns why there is none if it fails.
-async fn next(body: &mut ByteStream, patience: Duration) -> std::result::Result<Option<Bytes>, String> {
-    match tokio::time::timeout(patience, body.next()).await {
+async fn next(body: &mut ByteStream, timeout: Duration) -> std::result::Result<Option<Bytes>, String> {
+    match tokio::time::timeout(timeout, body.next()).await {
         Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
         Ok(Some(Err(error))) => Err(innermost(&error)),
         Ok(None) => Ok(None),
-        Err(_) => Err(format!("nothing came for {} s", patience.as_secs())),
+        Err(_) => Err(format!("nothing came for {} s", timeout.as_secs())),
     }
 }
 

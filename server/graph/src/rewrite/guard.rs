@@ -14,7 +14,7 @@ use crate::proto::{
 };
 
 /// Deepest nesting of function calls that is checked. Deeper calls are left to ONNX Runtime.
-const DEEPEST_CALL: usize = 32;
+const MAX_CALL_DEPTH: usize = 32;
 
 /// From this opset version on, `Reshape` takes the shape as an input.
 const OPSET_OF_RESHAPE: i64 = 5;
@@ -88,7 +88,7 @@ impl<'a, 'c> Guard<'a, 'c> {
         if let Some(given) = self.called.get(&key) {
             return given.clone();
         }
-        if self.depth == DEEPEST_CALL {
+        if self.depth == MAX_CALL_DEPTH {
             return Vec::new();
         }
         let mut inside = Scope::default();

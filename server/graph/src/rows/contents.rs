@@ -2,12 +2,12 @@
 
 use super::{
     size::{Size, Sizes},
-    value::{MOST_CONTENTS, Value},
+    value::{MAX_CONTENTS, Value},
 };
 use crate::proto::{TensorProto, data_type};
 
 /// Largest index table, in elements, that is searched for its greatest element.
-const LARGEST_TABLE: usize = 1 << 13;
+const MAX_TABLE_ELEMENTS: usize = 1 << 13;
 
 /// The value of a constant in the file.
 pub(crate) fn literal(tensor: &TensorProto, sizes: &mut Sizes) -> Value {
@@ -16,7 +16,7 @@ pub(crate) fn literal(tensor: &TensorProto, sizes: &mut Sizes) -> Value {
     }
     let shape: Vec<Size> = tensor.dims.iter().map(|&dim| sizes.constant(dim)).collect();
     let count = tensor.dims.iter().try_fold(1_i64, |count, &dim| count.checked_mul(dim));
-    let small = count.and_then(|count| usize::try_from(count).ok()).filter(|&count| count <= MOST_CONTENTS);
+    let small = count.and_then(|count| usize::try_from(count).ok()).filter(|&count| count <= MAX_CONTENTS);
     let contents = small.and_then(|count| elements(tensor, count, sizes));
     let bound = bound(tensor, sizes);
     Value { bound, ..Value::shaped(shape).with_type(tensor.data_type).with_contents(contents) }
@@ -25,7 +25,7 @@ pub(crate) fn literal(tensor: &TensorProto, sizes: &mut Sizes) -> Value {
 /// The greatest element of an index table plus one. `None` if an element is negative.
 fn bound(tensor: &TensorProto, sizes: &mut Sizes) -> Option<Size> {
     let count = tensor.int64_data.len().max(tensor.raw_data.len() / 8);
-    if tensor.data_type != data_type::INT64 || tensor.data_location != 0 || count > LARGEST_TABLE {
+    if tensor.data_type != data_type::INT64 || tensor.data_location != 0 || count > MAX_TABLE_ELEMENTS {
         return None;
     }
     let raw =
@@ -100,7 +100,7 @@ pub(crate) fn small_shape(shape: &[Size], sizes: &Sizes) -> Option<Vec<usize>> {
     let dims: Vec<usize> =
         shape.iter().map(|&dim| usize::try_from(sizes.as_constant(dim)?).ok()).collect::<Option<_>>()?;
     let count = dims.iter().try_fold(1_usize, |count, &dim| count.checked_mul(dim))?;
-    (count <= MOST_CONTENTS).then_some(dims)
+    (count <= MAX_CONTENTS).then_some(dims)
 }
 
 /// The index of each element of a tensor with dimensions `out`, in row-major order.

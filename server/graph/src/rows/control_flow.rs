@@ -14,7 +14,7 @@ use crate::{
 
 /// Highest number of iterations that the walk repeats. If what is known of the values still changes then, the loop
 /// counts as mixing rows.
-const MOST_TURNS: usize = 10;
+const MAX_ITERATIONS: usize = 10;
 /// A constant trip count from here up means that the loop is not bounded.
 const NO_BOUND: i64 = i32::MAX as i64;
 
@@ -135,7 +135,7 @@ impl Body<'_> {
         skip: usize,
     ) -> Option<(Vec<Value>, Vec<Value>)> {
         let mut widened = Vec::new();
-        for _ in 0..MOST_TURNS {
+        for _ in 0..MAX_ITERATIONS {
             let outputs = self.outputs(walk, &carried)?;
             let after = outputs.get(skip..skip + carried.len())?;
             let next: Vec<Value> = carried
@@ -152,7 +152,7 @@ impl Body<'_> {
     }
 }
 
-const UNSETTLED: &str = "carries values whose shapes or rows change from one iteration to the next";
+const CHANGING_VALUES: &str = "carries values whose shapes or rows change from one iteration to the next";
 
 fn repeated(walk: &mut Walk<'_>, node: &NodeProto, inputs: &[Option<Value>]) -> Vec<Value> {
     let Some(graph) = attribute::graph(node, "body") else {
@@ -171,7 +171,7 @@ fn repeated(walk: &mut Walk<'_>, node: &NodeProto, inputs: &[Option<Value>]) -> 
     });
     let Some((carried, outputs)) = settled else {
         note_length(walk, node, !bounded);
-        return walk.mixed(node, UNSETTLED, true);
+        return walk.mixed(node, CHANGING_VALUES, true);
     };
     let condition = outputs[0].clone();
     note_length(walk, node, !bounded && (trips.is_some_and(|trips| trips.from_data) || condition.from_data));
@@ -277,7 +277,7 @@ fn scan(walk: &mut Walk<'_>, node: &NodeProto, inputs: &[Option<Value>]) -> Vec<
     }
     let body = Body { graph, first: Vec::new(), last: steps };
     let Some((carried, outputs)) = body.settled(walk, node, values[..carried].to_vec(), 0) else {
-        return walk.mixed(node, UNSETTLED, true);
+        return walk.mixed(node, CHANGING_VALUES, true);
     };
     let length = length.unwrap_or_else(|| walk.sizes.fresh(true));
     let axes = attribute::ints(node, "scan_output_axes");

@@ -6,12 +6,12 @@ use super::{
     reason::NotProven,
     size::Size,
     value::{Layout, State, Value},
-    walk::{MOST_AXES, Walk},
+    walk::{MAX_AXES, Walk},
 };
 use crate::proto::{DimensionValue, GraphProto, TensorShapeProto, ValueInfoProto};
 
 /// Highest number of combinations (one axis for each input) that are tried.
-const MOST_CANDIDATES: usize = 6;
+const MAX_CANDIDATES: usize = 6;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Dim<'g> {
@@ -58,7 +58,7 @@ impl<'g> Input<'g> {
             data_type: tensor.map_or(0, |tensor| tensor.elem_type),
             dims: tensor
                 .and_then(|tensor| tensor.shape.as_ref())
-                .filter(|s| s.dim.len() <= MOST_AXES)
+                .filter(|s| s.dim.len() <= MAX_AXES)
                 .map(dims),
             is_tensor: tensor.is_some(),
         }
@@ -121,7 +121,7 @@ pub(crate) fn candidates(inputs: &[Input<'_>]) -> Vec<Vec<usize>> {
     candidates.extend(inputs.iter().map(first_dynamic).collect::<Option<Vec<usize>>>());
     let mut tried: Vec<Vec<usize>> = Vec::new();
     for candidate in candidates {
-        if !tried.contains(&candidate) && tried.len() < MOST_CANDIDATES {
+        if !tried.contains(&candidate) && tried.len() < MAX_CANDIDATES {
             tried.push(candidate);
         }
     }

@@ -123,7 +123,7 @@ fn row_axis(walk: &Walk<'_>, value: &Value) -> Result<usize, OutputReason> {
         State::Rows(_) => "has several rows for each row of the inputs",
         State::Padded => "is as wide as the longest text of the batch",
         State::Free => "is the same for all rows",
-        State::Count | State::Numbers(_) | State::Places { .. } => {
+        State::Count | State::Numbers(_) | State::RowIndices { .. } => {
             "does not have a row for each row of the inputs: it depends on their number alone"
         }
     }))

@@ -1,9 +1,9 @@
 //! Polynomials with integer coefficients, as sorted lists of terms.
 
 /// Highest number of terms. A longer polynomial is replaced by a new symbol.
-pub(crate) const MOST_TERMS: usize = 16;
+pub(crate) const MAX_TERMS: usize = 16;
 /// Highest degree of a product. A product of more symbols is replaced by a new symbol.
-const HIGHEST_DEGREE: usize = 12;
+const MAX_DEGREE: usize = 12;
 
 /// Symbols in ascending order. A symbol is repeated as often as its power.
 pub(crate) type Monomial = Vec<u32>;
@@ -42,7 +42,6 @@ pub(crate) fn canonical(mut terms: Polynomial) -> Option<Polynomial> {
         }
     }
     joined.retain(|term| term.1 != 0);
-    let fits =
-        joined.len() <= MOST_TERMS && joined.iter().all(|(monomial, _)| monomial.len() <= HIGHEST_DEGREE);
+    let fits = joined.len() <= MAX_TERMS && joined.iter().all(|(monomial, _)| monomial.len() <= MAX_DEGREE);
     fits.then_some(joined)
 }

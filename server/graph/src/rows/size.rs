@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::polynomial::{MOST_TERMS, Polynomial, canonical, times, without};
+use super::polynomial::{MAX_TERMS, Polynomial, canonical, times, without};
 
 /// A size, or any other number that graphs compute shapes with. It is an index into [`Sizes`], which holds its value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -365,7 +365,7 @@ impl Sizes {
         let mut rest = self.entry(a).polynomial.clone();
         let mut quotient = Vec::new();
         while let Some((monomial, coefficient)) = rest.first() {
-            if coefficient.checked_rem(factor)? != 0 || quotient.len() > MOST_TERMS {
+            if coefficient.checked_rem(factor)? != 0 || quotient.len() > MAX_TERMS {
                 return None;
             }
             let (monomial, coefficient) = (without(monomial, &leading)?, coefficient.checked_div(factor)?);

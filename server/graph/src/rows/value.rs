@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::size::{Size, Sizes};
 
 /// Largest tensor, in elements, whose elements are tracked.
-pub(crate) const MOST_CONTENTS: usize = 64;
+pub(crate) const MAX_CONTENTS: usize = 64;
 
 /// How rows are laid out along an axis. The axis has the size `outer * rows * inner`. Its element `(o * rows + row) *
 /// inner + i` depends on that row only, in the same way for every row.
@@ -82,7 +82,7 @@ pub(crate) enum State {
     Numbers(Numbers),
     /// Indices into the first axes of a tensor, one index vector along the last axis. The first component is the row
     /// number; the others depend on that row only. The axis `axis` has one element per row.
-    Places { axis: usize },
+    RowIndices { axis: usize },
     /// Words, one row per text. All rows have the length of the longest text; [`Value::pad`] fills the shorter ones.
     Padded,
     /// It depends on other rows, or the analysis cannot tell.
@@ -138,7 +138,7 @@ impl Value {
     }
 
     pub(crate) fn with_contents(mut self, contents: Option<Vec<Size>>) -> Self {
-        self.contents = contents.filter(|c| c.len() <= MOST_CONTENTS).map(Into::into);
+        self.contents = contents.filter(|c| c.len() <= MAX_CONTENTS).map(Into::into);
         self
     }
 

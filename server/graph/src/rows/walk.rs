@@ -15,14 +15,14 @@ use super::{
 use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, domain};
 
 /// Deepest nesting of subgraphs and of function calls that is followed.
-const DEEPEST: usize = 24;
+const MAX_NESTING: usize = 24;
 /// Highest number of node visits in one analysis. A node counts each time a loop or a function repeats it.
-const MOST_VISITS: usize = 200_000;
+const MAX_VISITS: usize = 200_000;
 
 /// Highest number of sizes in one analysis, to bound its memory.
-const MOST_SIZES: usize = 400_000;
+const MAX_SIZES: usize = 400_000;
 /// Highest rank of a tensor that is followed. No operator of ONNX Runtime needs more.
-pub(crate) const MOST_AXES: usize = 64;
+pub(crate) const MAX_AXES: usize = 64;
 
 pub(crate) struct Walk<'m> {
     pub(crate) sizes: Sizes,
@@ -166,7 +166,7 @@ impl<'m> Walk<'m> {
 
     fn node(&mut self, node: &NodeProto) -> Vec<Value> {
         self.visits += 1;
-        if self.visits > MOST_VISITS || self.sizes.count() > MOST_SIZES || self.depth > DEEPEST {
+        if self.visits > MAX_VISITS || self.sizes.count() > MAX_SIZES || self.depth > MAX_NESTING {
             return self.mixed(node, "is in a graph that is too large or too deeply nested to analyse", true);
         }
         let mut inputs = Vec::with_capacity(node.input.len());
@@ -226,7 +226,7 @@ impl<'m> Walk<'m> {
         for output in &mut outputs {
             output.from_data = from_data && !shape_only;
             let state = match output.state {
-                State::Rows(_) | State::Numbers(_) | State::Places { .. } => output.state,
+                State::Rows(_) | State::Numbers(_) | State::RowIndices { .. } => output.state,
                 State::Mixed(_) => continue,
                 State::Padded => State::Padded,
                 State::Free | State::Count if any_state => output.state,
@@ -248,7 +248,7 @@ impl<'m> Walk<'m> {
                 Some(State::Rows(_)) if has_bit(rule.sizes, input) => {
                     return Err(mixes("takes a size from values of the rows"));
                 }
-                Some(State::Numbers(_) | State::Places { .. }) if !has_bit(rule.sizes, input) => {
+                Some(State::Numbers(_) | State::RowIndices { .. }) if !has_bit(rule.sizes, input) => {
                     return Err(mixes("computes with the row numbers"));
                 }
                 Some(State::Padded) => return Err(mixes(rules::PADS)),
@@ -272,7 +272,7 @@ impl<'m> Walk<'m> {
         if value.elements.is_some() {
             return;
         }
-        if value.rank().is_some_and(|rank| rank > MOST_AXES) {
+        if value.rank().is_some_and(|rank| rank > MAX_AXES) {
             value.shape = None;
             value.contents = None;
         }
@@ -291,13 +291,13 @@ impl<'m> Walk<'m> {
                         self.blame(node, "has an output whose other axes depend on the number of rows");
                 }
             }
-            State::Numbers(_) | State::Places { .. } => {
+            State::Numbers(_) | State::RowIndices { .. } => {
                 value.contents = None;
                 let (axis, free) = match value.state {
                     State::Numbers(numbers) => {
                         (numbers.axis, self.sizes.is_free(numbers.step) && self.sizes.is_free(numbers.bound))
                     }
-                    State::Places { axis } => (axis, true),
+                    State::RowIndices { axis } => (axis, true),
                     _ => return,
                 };
                 if !(free && self.fits(value, Layout::plain(axis))) {

@@ -231,7 +231,7 @@ fn cast_like(node: &mut Node<'_>) -> Outcome {
     }
     if !holds_numbers(like.data_type) {
         result.bound = None;
-        if matches!(result.state, State::Numbers(_) | State::Places { .. }) {
+        if matches!(result.state, State::Numbers(_) | State::RowIndices { .. }) {
             result.state = State::Count;
         }
     }

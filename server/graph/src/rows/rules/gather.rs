@@ -101,13 +101,15 @@ fn gather_nd(node: &mut Node<'_>) -> Outcome {
     let first = deep.and_then(|deep| deep.checked_add(batch)).filter(|&first| first <= shape.len());
     let first = first.ok_or_else(|| mixes("has indices of unknown length"))?;
     let target = [lead, &shape[first..]].concat();
-    if matches!(data.state, State::Numbers(_) | State::Places { .. } | State::Count) {
+    if matches!(data.state, State::Numbers(_) | State::RowIndices { .. } | State::Count) {
         return Err(mixes("depends on the number of rows"));
     }
     let rows = match (data.layout(), indices.state) {
         // data[arange(rows), …]: each row selects from its own row of the data
-        (Some(rows), State::Places { axis }) if batch == 0 && rows == Layout::plain(0) => Layout::plain(axis),
-        (_, State::Places { .. } | State::Numbers(_) | State::Count) => {
+        (Some(rows), State::RowIndices { axis }) if batch == 0 && rows == Layout::plain(0) => {
+            Layout::plain(axis)
+        }
+        (_, State::RowIndices { .. } | State::Numbers(_) | State::Count) => {
             return Err(mixes("picks rows by their numbers"));
         }
         (Some(rows), State::Rows(of_indices)) if rows == of_indices && rows.axis < batch => rows,

@@ -22,20 +22,20 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     })
 }
 
-const WRITTEN_ONE: &str = "has the batch size 1 written in its shape";
+const FIXED_TO_ONE_ROW: &str = "has the batch size 1 written in its shape";
 
 /// The state of a value after a reshape to `target`.
 fn reshaped(node: &mut Node<'_>, value: &Value, target: &[Size]) -> Result<State, Mixes> {
     let own = match value.state {
         State::Rows(layout) => layout,
         State::Numbers(numbers) => Layout::plain(numbers.axis),
-        State::Places { .. } => return Err(mixes("reshapes the numbers of the rows")),
+        State::RowIndices { .. } => return Err(mixes("reshapes the numbers of the rows")),
         other => return Ok(other),
     };
     let shape = value.shape.as_deref().ok_or_else(|| mixes("has an input of unknown rank"))?;
     let rows = place(node, shape, own, target)?;
     if own.axis == 0 && target.first() == Some(&Size::ONE) && rows.inner != Size::ONE {
-        node.suspicion = Some(WRITTEN_ONE);
+        node.suspicion = Some(FIXED_TO_ONE_ROW);
     }
     match value.state {
         State::Numbers(numbers) if rows.is_plain() => Ok(State::Numbers(numbers.on(rows.axis))),
@@ -86,7 +86,7 @@ pub(crate) fn place(
         before = sizes.mul(before, dim);
     }
     Err(mixes(if target.first() == Some(&Size::ONE) {
-        WRITTEN_ONE
+        FIXED_TO_ONE_ROW
     } else {
         "has a fixed number of rows written in its shape"
     }))
@@ -169,7 +169,7 @@ fn moved(state: State, target: impl Fn(usize) -> Option<usize>) -> Option<State>
         State::Rows(layout) => State::Rows(layout.on(target(layout.axis)?)),
         State::Numbers(numbers) => State::Numbers(numbers.on(target(numbers.axis)?)),
         // a column axis only has a meaning as the last axis
-        State::Places { .. } => State::Count,
+        State::RowIndices { .. } => State::Count,
         other => other,
     })
 }

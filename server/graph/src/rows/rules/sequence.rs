@@ -25,7 +25,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
 }
 
 /// Longest sequence that the analysis follows.
-const LONGEST: usize = 256;
+const MAX_LENGTH: usize = 256;
 
 /// Fails for a sequence of sequences, because a file could nest them to any depth.
 fn only_tensors(values: &[Value]) -> Result<(), Mixes> {
@@ -49,7 +49,7 @@ fn sequence(elements: Vec<Value>) -> Value {
 }
 
 fn elements(node: &Node<'_>) -> Result<Vec<Value>, Mixes> {
-    let found = node.value(0)?.elements.as_deref().filter(|elements| elements.len() <= LONGEST);
+    let found = node.value(0)?.elements.as_deref().filter(|elements| elements.len() <= MAX_LENGTH);
     found.map(<[Value]>::to_vec).ok_or_else(|| mixes("has a sequence of unknown length"))
 }
 
@@ -128,7 +128,7 @@ fn split(node: &mut Node<'_>) -> Outcome {
         match (parts.as_slice(), split.rank()) {
             (&[part], Some(0)) if part > 0 => {
                 let whole = known(shape[axis]).ok_or_else(unknown)?;
-                let count = usize::try_from(whole / part).unwrap_or(LONGEST).min(LONGEST + 1);
+                let count = usize::try_from(whole / part).unwrap_or(MAX_LENGTH).min(MAX_LENGTH + 1);
                 let rest = (whole % part != 0).then_some(whole % part);
                 std::iter::repeat_n(part, count).chain(rest).collect()
             }
@@ -136,9 +136,9 @@ fn split(node: &mut Node<'_>) -> Outcome {
         }
     } else {
         let count = known(shape[axis]).and_then(|dim| usize::try_from(dim).ok()).ok_or_else(unknown)?;
-        vec![1; count.min(LONGEST + 1)]
+        vec![1; count.min(MAX_LENGTH + 1)]
     };
-    if parts.len() > LONGEST {
+    if parts.len() > MAX_LENGTH {
         return Err(unknown());
     }
     let mut outputs = Vec::with_capacity(parts.len());

@@ -151,7 +151,7 @@ fn expand(node: &mut Node<'_>) -> Outcome {
         |dims: &[Size], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(Size::ONE, |i| dims[i]);
     let own = match value.state {
         State::Rows(layout) => Some(layout),
-        State::Numbers(Numbers { axis, .. }) | State::Places { axis } => Some(Layout::plain(axis)),
+        State::Numbers(Numbers { axis, .. }) | State::RowIndices { axis } => Some(Layout::plain(axis)),
         _ => None,
     };
     let mut rows = own.map(|layout| layout.on(layout.axis + rank - shape.len()));
@@ -177,7 +177,7 @@ fn expand(node: &mut Node<'_>) -> Outcome {
     let contents = small.map(|(elements, dims)| vec![elements[0]; dims.iter().product()]);
     let state = match (value.state, rows) {
         (State::Numbers(numbers), Some(rows)) => State::Numbers(numbers.on(rows.axis)),
-        (State::Places { .. }, Some(rows)) => State::Places { axis: rows.axis },
+        (State::RowIndices { .. }, Some(rows)) => State::RowIndices { axis: rows.axis },
         (_, Some(rows)) => State::Rows(rows),
         _ => value.state,
     };

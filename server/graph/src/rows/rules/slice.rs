@@ -20,7 +20,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
 }
 
 /// An end of at least this value means the end of the axis: no batch has so many rows. TensorFlow writes this value.
-const FAR: i64 = 1_000_000_000;
+const END_OF_AXIS: i64 = 1_000_000_000;
 
 #[derive(Clone, Copy)]
 struct Part {
@@ -32,7 +32,9 @@ struct Part {
 /// Whether the slice is the whole axis, in its order.
 fn is_whole(node: &Node<'_>, part: Part, dim: Size) -> bool {
     let end = node.sizes.as_constant(part.end);
-    part.step == 1 && part.start == Size::ZERO && (part.end == dim || end.is_some_and(|end| end >= FAR))
+    part.step == 1
+        && part.start == Size::ZERO
+        && (part.end == dim || end.is_some_and(|end| end >= END_OF_AXIS))
 }
 
 fn length(node: &mut Node<'_>, part: Part, dim: Size) -> Size {
@@ -223,7 +225,7 @@ fn joined_state(node: &mut Node<'_>, values: &[&Value], axis: usize, rank: usize
         && values[0].shape.as_ref().is_some_and(|shape| shape[axis] == Size::ONE)
         && values[1..].iter().all(|value| value.layout() == Some(Layout::plain(rows)))
     {
-        return Ok(State::Places { axis: rows });
+        return Ok(State::RowIndices { axis: rows });
     }
     if !values.iter().any(|value| value.layout().is_some()) {
         let all_free = values.iter().all(|value| value.is_free());
