@@ -1,19 +1,19 @@
-# Everything that a person types. What a target needs besides Rust, Python 3 with pip, and make is set up by
-# scripts/setup into $DECIMA_CACHE (by default ~/.cache/decima), once; a later run needs no network.
+# The commands for developers. scripts/setup installs what a target needs besides Rust, Python 3 with pip, and make. It
+# installs it once, into $DECIMA_CACHE (by default ~/.cache/decima); later runs need no network.
 
 SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build release serve test test-clients bench bench-serve bench-beside bench-programs e2e fmt lint doc
+.PHONY: help build release serve test test-clients test-kubeflow bench bench-serve bench-beside bench-programs e2e stack stack-down fmt lint doc
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build everything in release
+build: ## build all programs in release mode
 	$(CARGO) build --release --workspace --locked
 
-release: ## build the server as it is shipped, guided by a profile of it under load
+release: ## build the server for release, with profile-guided optimisation
 	@scripts/setup onnxruntime
 	@scripts/release
 
@@ -22,23 +22,23 @@ serve: ## serve models/digits on port 8080, with a page to draw on
 	$(CARGO) build --release --locked --package decima-server
 	@exec "$${CARGO_TARGET_DIR:-target}/release/decima-server" --model-repository models
 
-test: ## pass all tests, those against ONNX Runtime, MinIO, published clients and a browser included
+test: ## run all tests, with ONNX Runtime, MinIO, published clients and a browser
 	@scripts/setup onnxruntime minio python clients browser
 	$(CARGO) test --workspace --locked
-	$(CARGO) test --release --package oip --locked # optimisers have faults of their own: the codecs are tested as shipped
+	$(CARGO) test --release --package oip --locked # also in release mode, since an optimiser may have faults
 
-test-clients: ## drive the server with the clients of KServe and Triton, as they are published
+test-clients: ## test the server with the published clients of KServe and Triton
 	@scripts/setup onnxruntime clients
 	$(CARGO) test --package decima-server --test clients --locked
 
-bench: ## measure the parts of a request (criterion)
+bench: ## benchmark the parts of a request (criterion)
 	@scripts/setup onnxruntime
 	$(CARGO) bench --package benches --locked
 
-bench-serve: release bench-programs ## measure the server beside its limit under load (wrk, h2load); ARGS=--check: a short look
+bench-serve: release bench-programs ## compare the server's CPU time with its limit under load (wrk, h2load); ARGS=--check: a quick check
 	@target=$${CARGO_TARGET_DIR:-target} && "$$target/release/bench-serve" --server "$$target/guided/decima-server" $(ARGS)
 
-bench-beside: release bench-programs ## measure it beside furnace-server; FURNACE='--features tuned', ARGS=--check
+bench-beside: release bench-programs ## compare the request rates of the server and of furnace-server; FURNACE='--features tuned', ARGS=--check
 	@target=$${CARGO_TARGET_DIR:-target} && \
 	$(CARGO) build --release --locked --manifest-path benches/furnace/Cargo.toml --target-dir "$$target/furnace" $(FURNACE) && \
 	"$$target/release/bench-serve" --server "$$target/guided/decima-server" \
@@ -48,19 +48,32 @@ bench-programs:
 	$(CARGO) build --release --locked --package benches --bin bench-serve
 	$(CARGO) build --release --locked --package decima-loadtest
 
-e2e: ## train, publish to MinIO, serve from it and predict, as a user would
+e2e: ## train, publish to MinIO, serve from it and predict, as a user does
 	@scripts/setup onnxruntime minio
-	$(CARGO) build --release --locked --package decima-server --package decima-trainer
-	@scripts/e2e
+	$(CARGO) build --release --locked --package decima-trainer
+	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server scripts/e2e
+
+test-kubeflow: ## build and run images, pipeline and manifests with the programs of Kubeflow and KServe
+	@scripts/setup onnxruntime podman base-images compose seaweedfs actionlint
+	$(CARGO) build --release --locked --package decima-trainer
+	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server \
+	$(CARGO) test --package deploy-tests --locked --test images --test pipeline --test api_server
+
+stack: ## train and serve on this machine in containers, by Docker or Podman (deploy/compose.yaml)
+	@scripts/stack build up
+
+stack-down: ## remove what `make stack` started, and what it stored
+	@scripts/stack down
 
 fmt: ## format the code
 	$(CARGO) fmt --all
 	$(CARGO) fmt --manifest-path benches/furnace/Cargo.toml
 
-lint: ## what CI demands of the code's form
+lint: ## check the format and run clippy, as CI does
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/furnace/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --package deploy-tests --test '*' --locked -- -D warnings # cargo test leaves them out, and so does the above
 
-doc: ## build the documentation of the code
+doc: ## build the API documentation (rustdoc)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked

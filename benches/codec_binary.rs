@@ -1,4 +1,4 @@
-//! Binary tensor data: reading requests, writing responses.
+//! Binary tensor data: decoding of requests, encoding of responses.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! JSON: reading requests, writing responses.
+//! JSON: decoding of requests, encoding of responses.
 
 use std::hint::black_box;
 

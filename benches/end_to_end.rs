@@ -1,4 +1,4 @@
-//! A request through the whole server in process: everything but the socket.
+//! A request through the whole server in one process, without a socket.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,12 +23,12 @@ use http_body_util::BodyExt as _;
 use oip::Encoded;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc; // as the server has it
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc; // the same allocator as the server's
 
-/// Requests in flight at once.
+/// Requests in flight at the same time.
 const CONCURRENCY: [usize; 2] = [1, 64];
 
-/// A server of the digits model, ready, without a socket.
+/// A server with the digits model, ready to serve, without a socket.
 fn server() -> HttpService {
     let metrics = Metrics::new().expect("the names are constants");
     let loader = Loader {

@@ -1,4 +1,4 @@
-//! ONNX Runtime alone, on the digits model: the floor under every request.
+//! ONNX Runtime alone with the digits model: the minimum time of a request.
 
 use std::hint::black_box;
 
@@ -19,7 +19,7 @@ fn execute(criterion: &mut Criterion) {
         let inputs = [pictures(rows)];
         group.throughput(Throughput::Elements(rows as u64));
         group.bench_with_input(BenchmarkId::from_parameter(rows), &inputs, |bencher, inputs| {
-            // The executor takes its batches aligned, as gathering leaves them.
+            // The executor needs aligned batches, as the gatherer makes them.
             Gatherer::default().gather(&[RequestInputs::of(inputs)], |batch| {
                 bencher.iter(|| executor.execute(black_box(batch), None).expect("the model takes pictures"));
             });

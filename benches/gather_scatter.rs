@@ -1,4 +1,4 @@
-//! Joining the rows of requests into a batch, and dividing its outputs.
+//! Gathering the inputs of requests into a batch, and scattering its outputs to them.
 
 use std::hint::black_box;
 
@@ -9,7 +9,7 @@ use decima_server::batcher::{
     scatter::scatter,
 };
 
-/// Requests of one row each in a batch.
+/// Requests per batch, with one row each.
 const REQUESTS: [usize; 3] = [1, 16, 32];
 
 fn gather(criterion: &mut Criterion) {

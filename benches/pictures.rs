@@ -1,4 +1,4 @@
-//! Pictures: decoding one, and what a model is shown of it.
+//! Pictures: decoding, and preprocessing for a model.
 
 use std::{hint::black_box, io::Cursor};
 
@@ -10,7 +10,7 @@ use pictures::{
     rgb::{Layout, Rgb},
 };
 
-/// A 7 on a canvas as a page draws it, or on paper that is lit from one side.
+/// A handwritten 7: drawn on the canvas of a page, or photographed on paper that is lit from one side.
 fn seven(width: u32, height: u32, is_photo: bool) -> DynamicImage {
     let pen = width.min(height) as f32 / 30.0;
     let picture = RgbaImage::from_fn(width, height, |x, y| {

@@ -1,4 +1,4 @@
-//! The batcher's queue: arrivals, joining and withdrawal, without any runtime.
+//! The batcher's queue without a runtime: arrivals, batches and withdrawals.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -8,17 +8,17 @@ use decima_server::{
     request::{schedule::Priority, validate::Group},
 };
 
-/// Requests that wait at once.
+/// Requests that wait at the same time.
 const WAITING: [usize; 2] = [64, 1024];
 
-/// Rows of the batches in which they leave.
+/// Rows per batch.
 const BATCH: usize = 32;
 
 fn entry(group: usize) -> Entry<usize> {
     Entry { rows: 1, group: Some(Group::from_slice(&[group])), payload: 0 }
 }
 
-/// Adds `count` requests, of `groups` shapes in turn, behind one that leads.
+/// Adds `count` requests behind one that is running. Their shapes alternate between `groups` different ones.
 fn fill(queue: &mut BatchQueue<usize, ()>, count: usize, groups: usize) -> Vec<Ticket> {
     (0..count)
         .filter_map(|index| match queue.admit(entry(index % groups), Priority::DEFAULT) {

@@ -1,9 +1,8 @@
-//! Fuzz targets: whatever comes, a decoder answers with a tensor that holds together or with an error.
+//! Fuzz targets of the decoders: any input must give an error or a consistent tensor.
 //!
-//! `cargo test -p fuzz` gives each target two seconds; `DECIMA_FUZZ_SECONDS=1800 cargo test --release -p fuzz`
-//! as many as it says. A document that breaks something is shrunk and shown, and its seed is kept in
-//! `decoders.proptest-regressions`, from which every later run starts. There is no such file yet: half an hour of
-//! every target has found nothing.
+//! `cargo test -p fuzz` runs each target for two seconds. `DECIMA_FUZZ_SECONDS=1800 cargo test --release -p fuzz` runs
+//! each for half an hour. A failing input is minimised and printed, and its seed is stored in
+//! `decoders.proptest-regressions`. Later runs start with the seeds in that file.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::{
@@ -26,7 +25,7 @@ use proptest::{
 };
 use prost::Message;
 
-/// Documents from which to start.
+/// Valid documents, which the targets damage.
 const SEEDS: [&[u8]; 6] = [
     br#"{"inputs":[{"name":"x","shape":[2,2],"datatype":"FP32","data":[[0,1.5],[-2e-3,255]]}]}"#,
     br#"{"id":"7","inputs":[{"data":["a","\u00e9\ud83d\ude00"],"name":"s","datatype":"BYTES","shape":[2]}]}"#,
@@ -41,10 +40,10 @@ const SEEDS: [&[u8]; 6] = [
         {\"binary_data_size\":2}}]}\xff\0",
 ];
 
-/// A document of the V1 protocol, and the datatype and dimensions of inputs that it fits.
+/// A V1 document, with the datatype and the dimensions of the inputs that it is for.
 type V1Seed = (&'static [u8], Datatype, &'static [&'static [i64]]);
 
-/// Such documents from which to start.
+/// Valid V1 documents, which the targets damage.
 const V1_SEEDS: [V1Seed; 6] = [
     (br#"{"instances":[[1,0],[1,1]]}"#, Datatype::Int8, &[&[-1, 2]]),
     (
@@ -62,7 +61,7 @@ const V1_SEEDS: [V1Seed; 6] = [
     (br#"{"instances":[{"x":{"b64":"YQ=="},"y":[]},{"x":"","y":[]}]}"#, Datatype::Bytes, &[&[-1], &[-1, 0]]),
 ];
 
-/// Words that mean something to a decoder.
+/// Words that have a meaning for a decoder.
 const WORDS: [&str; 38] = [
     "{",
     "}",
@@ -104,7 +103,7 @@ const WORDS: [&str; 38] = [
     "[[[[[[[[",
 ];
 
-/// A change to a document. Places are taken modulo its length.
+/// A change to a document. Positions are taken modulo its length.
 #[derive(Clone, Debug)]
 enum Edit {
     Set { at: u16, byte: u8 },
@@ -113,7 +112,7 @@ enum Edit {
     Repeat { at: u16, length: u8, times: u8 },
 }
 
-/// A body to decode, and where its JSON is said to end.
+/// A body to decode, and the position at which its JSON ends according to the header.
 #[derive(Clone, Debug)]
 struct Case {
     seed: usize,
@@ -139,7 +138,7 @@ fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
-/// Tries values until the time is over.
+/// Checks random values until the time is over.
 fn fuzz<S: Strategy>(values: S, check: impl Fn(S::Value)) {
     const BATCH: u32 = 2000;
     let seconds = env::var("DECIMA_FUZZ_SECONDS").map_or(2, |seconds| seconds.parse().unwrap());
@@ -192,25 +191,25 @@ impl Case {
         body
     }
 
-    /// Near the end of the JSON, where the body still looks like one.
+    /// A length close to that of the JSON, so that the body is still plausible.
     fn json_length(&self, body: &[u8]) -> usize {
         let end = body.windows(2).rposition(|pair| pair == b"]}").map_or(body.len(), |at| at + 2);
         end.saturating_add_signed(self.header_off_by)
     }
 }
 
-/// Checks what a decoder made of a body of `length` bytes.
+/// Checks the tensors decoded from a body of `length` bytes.
 fn check_tensors<'a>(tensors: impl Iterator<Item = &'a Tensor>, length: usize) {
     let mut size = 0;
     for tensor in tensors {
         tensor.check().expect("a decoded tensor holds together");
         size += tensor.data.len();
     }
-    // "0," is two bytes, and FP64 eight.
+    // The largest expansion: "0," is two bytes, and an FP64 is eight.
     assert!(size <= 4 * length, "{size} bytes of tensors from a body of {length}");
 }
 
-/// Whether a document is JSON, apart from what the protocol has beside it: words for what there are no numbers for.
+/// Whether a document is JSON, with the protocol's additions: words for NaN and infinity.
 fn is_json(document: &[u8]) -> bool {
     let text = String::from_utf8_lossy(document).replace("NaN", "1e0").replace("Infinity", "1e000000");
     let too_large = |error: serde_json::Error| error.to_string().contains("number out of range");
@@ -259,7 +258,7 @@ fn any_bytes() {
     });
 }
 
-/// A message on the wire, damaged. Its tensors hold together, and it comes back as it was understood.
+/// A damaged gRPC message. Its tensors must be consistent, and encoding and decoding must return the same request.
 #[test]
 fn grpc_request() {
     let damaged = (cases(), any::<bool>(), vec(edits(), 0..4));
@@ -284,7 +283,7 @@ fn grpc_request() {
     });
 }
 
-/// Bytes that are hardly ever a message.
+/// Random bytes, which are rarely a message.
 #[test]
 fn grpc_any_bytes() {
     fuzz(any::<Vec<u8>>(), |bytes| {
@@ -293,8 +292,8 @@ fn grpc_any_bytes() {
     });
 }
 
-/// A document of the V1 protocol, damaged. Its tensors are as the model declares them, and an answer that
-/// holds them comes back as the request for them.
+/// A damaged V1 document. Its tensors must match the model's declaration. A response with the same tensors, read as a
+/// request, must give the same tensors.
 #[test]
 fn v1_request() {
     let axis = select(vec![-1_i64, -1, 0, 1, 2]);
@@ -330,7 +329,7 @@ fn check_v1(request: &v1::Request, inputs: &[v1::Input<'_>]) {
     assert_eq!(request.infer.inputs.len(), inputs.len());
     for (got, declared) in request.infer.inputs.iter().zip(inputs) {
         assert_eq!((&*got.name, got.tensor.datatype), (declared.name, declared.datatype));
-        let sizes = got.tensor.shape.0.iter().zip(&declared.dims).skip(1); // the first is the rows'
+        let sizes = got.tensor.shape.0.iter().zip(&declared.dims).skip(1); // the first dimension counts the rows
         assert_eq!(got.tensor.shape.0.len(), declared.dims.len());
         assert!(sizes.into_iter().all(|(&size, &dim)| dim == -1 || size as i64 == dim), "{got:?}");
     }

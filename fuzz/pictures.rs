@@ -1,6 +1,6 @@
-//! Fuzz target of pictures: whatever comes, it is decoded within its limit and shown to a model, or refused.
+//! Fuzz target of the picture decoder: any input must be refused, or decoded within the limits and preprocessed.
 //!
-//! Run as the decoders are: `cargo test -p fuzz` for two seconds, `DECIMA_FUZZ_SECONDS` for longer.
+//! It runs like the decoders' targets: `cargo test -p fuzz` for two seconds, `DECIMA_FUZZ_SECONDS` for longer.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::{
@@ -22,7 +22,7 @@ use proptest::{
     test_runner::{FileFailurePersistence, TestRunner},
 };
 
-/// A change to an encoded picture. Places are taken modulo its length.
+/// A change to an encoded picture. Positions are taken modulo its length.
 #[derive(Clone, Debug)]
 enum Edit {
     Set { at: u16, byte: u8 },
@@ -35,7 +35,7 @@ enum Edit {
 fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         4 => (any::<u16>(), any::<u8>()).prop_map(|(at, byte)| Edit::Set { at, byte }),
-        // heads lie at the start
+        // most headers are at the start
         4 => (0_u16..64, any::<u8>()).prop_map(|(at, byte)| Edit::Set { at, byte }),
         1 => (any::<u16>(), any::<u8>()).prop_map(|(at, length)| Edit::Delete { at, length }),
         1 => (any::<u16>(), any::<u8>(), 1_u8..9)
@@ -76,7 +76,7 @@ impl Edit {
     }
 }
 
-/// A drawing in every format that is read, of several depths, and two frames in one.
+/// A drawing in every supported format and several depths, and one file with two frames.
 fn seeds() -> Vec<Vec<u8>> {
     let drawing = RgbaImage::from_fn(24, 20, |x, y| {
         let is_ink = (3..17).contains(&y) && (8..12).contains(&x);

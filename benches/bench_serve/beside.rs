@@ -1,7 +1,7 @@
-//! The same loads beside another server: who answers more requests a second.
+//! Runs the same loads against another server, and compares the request rates.
 //!
-//! Both are started anew for each load, so that what one process happens to get (where its memory lies, which cores its
-//! threads begin on) counts once, and take turns to be first.
+//! Both servers are restarted for each load, so that the placement of one process (its memory, the cores of its
+//! threads) affects only one load. They take turns to be measured first.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -17,15 +17,15 @@ use crate::{
     verify::{self, Metrics},
 };
 
-/// What a server did under a load.
+/// Figures of one server under one load.
 #[derive(Clone, Copy, Debug)]
 struct Figures {
-    /// CPU time of a request in microseconds.
+    /// CPU time per request, in microseconds.
     micros: f64,
     requests_per_second: f64,
 }
 
-/// Both under one load, right after each other.
+/// Figures of both servers under one load, measured one right after the other.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     other: Figures,
@@ -38,10 +38,10 @@ impl Pair {
     }
 }
 
-/// Loads `decima-server` and the other server, `program`, in turn; gives the table.
+/// Runs the loads against `decima-server` and against the other server, `program`. Returns the table.
 ///
 /// # Errors
-/// Something does not start, fails, or answers wrongly.
+/// A server or load program does not start or fails, or a response is wrong.
 pub(crate) fn run(plan: &Plan, program: &Path) -> anyhow::Result<String> {
     let bench = Bench::prepare(plan)?;
     let mut pairs = vec![Vec::new(); plan.cases.len()];
@@ -77,7 +77,7 @@ fn figures(bench: &Bench<'_>, case: &Case, call: &Call, server: &Server) -> anyh
     Ok(Figures { micros, requests_per_second: load.requests_per_second })
 }
 
-/// Medians of each load's pairs.
+/// The table with the medians of each load.
 fn table(cases: &[Case], pairs: &[Vec<Pair>]) -> String {
     let mut text = "| row | its us | ours | its req/s | ours | ratio of rates | goal | met? |\n".to_owned();
     text.push_str("|---|--:|--:|--:|--:|--:|--:|---|\n");

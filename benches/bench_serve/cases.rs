@@ -1,23 +1,23 @@
-//! What is measured: kinds of requests, and how close to the limit each is meant to be.
+//! The kinds of load that are measured, and the goal of each.
 
 use anyhow::ensure;
 
-/// Pictures of a batch, where raw ONNX Runtime is compared with joined requests, and of a large request.
+/// Pictures in a large request. Also the batch size of raw ONNX Runtime in rows where requests are batched.
 pub(crate) const BATCH: usize = 16;
 
-/// What answers.
+/// A model under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Model {
-    /// A convolutional network: ONNX Runtime is most of the work.
+    /// A convolutional network, for which ONNX Runtime takes most of the time.
     Small,
-    /// One matrix product: everything around ONNX Runtime is most of the work.
+    /// A single matrix product, for which everything but ONNX Runtime takes most of the time.
     Mlp,
 }
 
 impl Model {
     pub(crate) const ALL: [Self; 2] = [Self::Small, Self::Mlp];
 
-    /// Its name in the repository.
+    /// The model's name in the repository.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Small => "small",
@@ -26,14 +26,14 @@ impl Model {
     }
 }
 
-/// How requests travel.
+/// Protocol and encoding of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wire {
-    /// HTTP/1.1 with binary tensors both ways.
+    /// HTTP/1.1 with binary tensors in requests and responses.
     Binary,
-    /// HTTP/1.1 with JSON both ways.
+    /// HTTP/1.1 with JSON in requests and responses.
     Json,
-    /// gRPC over h2c with raw contents, one stream a connection.
+    /// gRPC over HTTP/2 without TLS, with raw contents and one stream per connection.
     Grpc,
 }
 
@@ -47,28 +47,29 @@ impl Wire {
     }
 }
 
-/// What a row is meant to reach.
+/// The goal of a row of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Goal {
-    /// At most this many times the limit.
+    /// The CPU time is at most this multiple of the limit.
     Ratio(f64),
-    /// At most this many microseconds of CPU time a request.
+    /// The CPU time is at most this number of microseconds per request.
     Micros(f64),
 }
 
-/// One kind of load; a row of the table.
+/// A kind of load, which is a row of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
     pub(crate) model: Model,
     pub(crate) wire: Wire,
-    /// Pictures in a request.
+    /// Pictures in each request.
     pub(crate) pictures: usize,
-    /// Connections, with one request in flight on each.
+    /// Number of connections. Each has one request in flight.
     pub(crate) connections: usize,
-    /// Whether the client says that it reads gzip and deflate, as `requests`, `httpx` and browsers do.
+    /// Whether requests have the header `Accept-Encoding: gzip, deflate`, as those of `requests`, `httpx` and browsers
+    /// do.
     pub(crate) accepts_gzip: bool,
     pub(crate) goal: Goal,
-    /// The least rate that it is meant to reach, over that of another server.
+    /// Goal for the comparison with another server: our request rate divided by its rate, at least.
     pub(crate) least_rate: Option<f64>,
 }
 
@@ -85,7 +86,7 @@ impl Case {
         Self { accepts_gzip: true, ..self }
     }
 
-    /// What it is called in the table.
+    /// The name of the row in the table.
     pub(crate) fn name(&self) -> String {
         let pictures =
             if self.pictures == 1 { String::new() } else { format!(", {} pictures", self.pictures) };
@@ -97,16 +98,17 @@ impl Case {
         format!("{} {}{pictures}{gzip}, {connections}", self.model.name(), self.wire.name())
     }
 
-    /// Rows of a run of raw ONNX Runtime that this load is compared with: one where nothing can be joined.
+    /// Batch size of raw ONNX Runtime for the limit of this load; 1 for single pictures over one connection, which are
+    /// never batched.
     pub(crate) fn raw_rows(&self) -> usize {
         if self.connections == 1 && self.pictures == 1 { 1 } else { BATCH }
     }
 }
 
-/// The rows whose name contains one of `texts`, whatever its case; all of them where there are none.
+/// The rows whose name contains one of `texts`, regardless of case. All rows if `texts` is empty.
 ///
 /// # Errors
-/// No row does.
+/// No row's name contains a text.
 pub(crate) fn chosen(texts: &[String]) -> anyhow::Result<Vec<Case>> {
     let texts: Vec<String> = texts.iter().map(|text| text.trim().to_lowercase()).collect();
     let is_chosen = |case: &Case| {

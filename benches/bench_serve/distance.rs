@@ -1,6 +1,6 @@
-//! How far two cores are from each other: what a line of memory takes from one to the other and back. Virtual
-//! machines may have their cores beside each other in one hour and apart in the next, and what a server passes
-//! between its threads costs by that.
+//! Measures how long a cache line takes from one core to another and back. A virtual machine may have cores that share
+//! a cache at one time and cores that do not at another. Costs of communication between the server's threads depend on
+//! this.
 
 use std::{
     hint::spin_loop,
@@ -13,22 +13,24 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 const ROUND_TRIPS: u32 = 100_000;
 
-/// Nanoseconds of a round trip between the first two cores that this process may use; `None` where there is one.
+/// Round trip of a cache line between the first two cores of this process, in nanoseconds. `None` if it has only one
+/// core.
 pub(crate) fn round_trip() -> Option<f64> {
     let allowed = sched_getaffinity(None).ok()?;
     let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
     let (here, there) = (cores.next()?, cores.next()?);
     let line = AtomicU32::new(0);
     thread::scope(|scope| {
-        let answers = scope.spawn(|| play(&line, there, 1));
-        let asks = scope.spawn(|| play(&line, here, 0));
+        let answers = scope.spawn(|| take_turns(&line, there, 1));
+        let asks = scope.spawn(|| take_turns(&line, here, 0));
         answers.join().ok()??;
         asks.join().ok()?
     })
 }
 
-/// Counts the line on whenever its parity is that of this player; gives nanoseconds of a round trip.
-fn play(line: &AtomicU32, core: usize, parity: u32) -> Option<f64> {
+/// One of two players, who increment the counter in turn: this one increments it when its parity is `parity`. Returns
+/// the nanoseconds per round trip.
+fn take_turns(line: &AtomicU32, core: usize, parity: u32) -> Option<f64> {
     let mut only = CpuSet::new();
     only.set(core);
     sched_setaffinity(None, &only).ok()?;

@@ -1,5 +1,5 @@
-//! The floor: a bare axum server that reads a request's body and answers with fixed bytes. No server built on
-//! the same parts can be cheaper.
+//! The floor: a bare axum server that reads the body of a request and sends a fixed response. No server built with axum
+//! and hyper can take less time.
 
 use std::{
     io::Write as _,
@@ -15,18 +15,19 @@ use axum::{
 use benches::response;
 use bytes::Bytes;
 
-/// Serves on a free port of this machine, which it writes to standard output, until it is killed. Before each answer it
-/// keeps its core busy for `work`.
+/// Serves on a free loopback port until the process is killed. Writes its address to standard output. Before each
+/// response it keeps its core busy for `work`.
 ///
 /// # Errors
-/// No runtime or no socket can be had.
+/// The runtime or the socket cannot be created.
 pub(crate) fn serve(threads: usize, work: Duration) -> anyhow::Result<()> {
-    // As `decima-server` makes its runtime.
+    // The same runtime as that of `decima-server`.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         let listener = listener.tap_io(|stream| {
-            // As `decima-server` has it. A stream that has just ended cannot take it, and needs it no more.
+            // The same socket option as in `decima-server`. It fails on a connection that has just ended, which does
+            // not need it.
             let _ended = stream.set_nodelay(true);
         });
         let answer =

@@ -1,4 +1,5 @@
-//! Load: `wrk` over HTTP/1.1, `h2load` over h2c, one thread each. An answer that is no success fails the run.
+//! Runs the load programs: `wrk` for HTTP/1.1 and `h2load` for HTTP/2, with one thread each. A response other than
+//! success is an error.
 
 use std::{
     fmt::Write as _,
@@ -18,21 +19,21 @@ use crate::{
 
 const MISSING: &str = "is missing: apt-get install wrk nghttp2-client";
 
-/// What a load came to.
+/// Figures of a load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Load {
-    /// Requests that were answered with success.
+    /// Requests with a successful response.
     pub(crate) requests: u64,
     pub(crate) requests_per_second: f64,
-    /// Latency in milliseconds; `h2load` does not tell.
+    /// Latency in milliseconds. `None` for `h2load`, which does not report it.
     pub(crate) p50: Option<f64>,
     pub(crate) p99: Option<f64>,
 }
 
-/// Checks that both programs are there.
+/// Checks that both load programs are installed.
 ///
 /// # Errors
-/// One is not; the message says how to get it.
+/// A program is missing. The message says how to install it.
 pub(crate) fn check_programs() -> anyhow::Result<()> {
     for program in ["wrk", "h2load"] {
         output(Command::new(program).arg("--version"))?;
@@ -40,11 +41,11 @@ pub(crate) fn check_programs() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends a kind of request for `seconds` from as many connections as it has, each waiting for its answer.
-/// `folder` takes what the programs read.
+/// Sends requests for `seconds` over the connections of `case`. Each connection waits for a response before its next
+/// request. Files for the load programs are written to `folder`.
 ///
 /// # Errors
-/// A program is missing or fails, or any answer is no success.
+/// A load program is missing or fails, or a response is not a success.
 pub(crate) fn run(
     case: &Case,
     call: &Call,
@@ -92,7 +93,7 @@ fn succeeded(command: &mut Command) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// The request, and a last line of JSON that is easier to read than wrk's report.
+/// A script for wrk: the request, and JSON as the last line of its output, which is easier to parse than the report.
 fn wrk_script(call: &Call, body: &Path) -> String {
     let mut script = format!(
         "wrk.method = \"POST\"\nlocal file = assert(io.open({:?}, \"rb\"))\nwrk.body = file:read(\"*a\")\n\

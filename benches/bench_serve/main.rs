@@ -1,5 +1,5 @@
-//! `bench-serve`: how much CPU time `decima-server` takes for a request beside the least that it could take, raw
-//! ONNX Runtime and a bare axum server. `docs/PERFORMANCE.md` says how and why.
+//! `bench-serve` measures the CPU time that `decima-server` takes for a request, and compares it with the limit: the
+//! CPU time of raw ONNX Runtime plus that of a bare axum server. `docs/PERFORMANCE.md` describes the method.
 
 mod beside;
 mod cases;
@@ -23,48 +23,49 @@ use measure::Plan;
 use table::Report;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc; // as the server has it
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc; // the same allocator as the server's
 
-/// Measures the CPU time of a request beside its limit: raw ONNX Runtime and a bare axum server.
+/// Measures the server's CPU time per request and compares it with the limit: raw ONNX Runtime plus a bare axum server.
 #[derive(Debug, Parser)]
 #[command(name = "bench-serve", args_conflicts_with_subcommands = true)]
 struct Args {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Rounds; the table has their medians.
+    /// Number of rounds. The table has the medians.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Seconds of each load.
+    /// Length of each load in seconds.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
-    /// Worker threads of either server.
+    /// Worker threads of the measured server and of the bare server.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
-    /// Only rows whose name contains this, as in `--only "small gRPC"`; may be given several times.
+    /// Measure only rows whose name contains this text, as in `--only "small gRPC"`. May be repeated.
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
-    /// One round of 1 s loads: does everything run, and is everything answered right?
+    /// Only check that everything runs and that responses are correct: one round of 1 s loads.
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     check: bool,
-    /// Writes the same figures here, with those of each round.
+    /// Write the results to this file as JSON, with the figures of each round.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Another server: compares rates with it, in rows that have such a goal, instead of the time with the limit.
+    /// Compare request rates with this server, instead of CPU time with the limit. Measures only rows that have a goal
+    /// for it.
     #[arg(long, value_name = "PROGRAM", conflicts_with = "json")]
     beside: Option<PathBuf>,
-    /// The server's program [default: the one beside this program].
+    /// Path of decima-server [default: in the same folder as this program].
     #[arg(long, value_name = "PROGRAM")]
     server: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Part {
-    /// Serves fixed bytes: the floor, as a process of its own.
+    /// Serve a fixed response: the bare server, run as a separate process.
     #[command(hide = true)]
     Echo {
         #[arg(long)]
         threads: usize,
-        /// Microseconds of work before each answer.
+        /// Microseconds of busy work before each response.
         #[arg(long, default_value_t = 0)]
         work: u64,
     },
@@ -113,7 +114,7 @@ fn start(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells whoever waits, on standard error.
+/// Writes progress to standard error.
 fn say(text: &str) {
     let _closed = writeln!(std::io::stderr(), "{text}");
 }

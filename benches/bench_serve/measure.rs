@@ -1,5 +1,5 @@
-//! Rounds: in each, every kind of load meets raw ONNX Runtime, the bare server and `decima-server` in turn, one
-//! right after the other, so that a machine that changes its pace changes it for all three.
+//! Runs the measurement in rounds. In each round, every load runs against raw ONNX Runtime, the bare server and
+//! `decima-server`, one right after the other, so that a change in the machine's speed affects all three.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -21,69 +21,70 @@ use crate::{
     verify::{self, Metrics},
 };
 
-/// How long and how often.
+/// What to measure, and for how long.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) rounds: usize,
-    /// Of each load.
+    /// Length of each load, in seconds.
     pub(crate) seconds: u32,
-    /// Worker threads of either server.
+    /// Worker threads of each server.
     pub(crate) threads: usize,
     /// The rows of the table.
     pub(crate) cases: Vec<Case>,
-    /// The program `decima-server`.
+    /// Path of `decima-server`.
     pub(crate) server: PathBuf,
-    /// The program `decima-loadtest`.
+    /// Path of `decima-loadtest`.
     pub(crate) loadtest: PathBuf,
 }
 
-/// What one round found of one kind of load; CPU times in microseconds a request.
+/// Figures of one load in one round. CPU times are in microseconds per request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
-    /// Raw ONNX Runtime's share of the limit.
+    /// CPU time of raw ONNX Runtime, a part of the limit.
     pub(crate) raw: f64,
-    /// The bare server's share of the limit.
+    /// CPU time of the bare server, a part of the limit.
     pub(crate) floor: f64,
     pub(crate) server: f64,
-    /// A bare server that computes for as long as ONNX Runtime before it answers: where client and server take turns,
-    /// how long each sleeps decides what it costs to wake them. At one connection.
+    /// CPU time of a bare server that is busy for as long as ONNX Runtime before each response. Measured at one
+    /// connection: client and server take turns there, and the cost of waking a thread depends on how long it has
+    /// slept.
     pub(crate) computing_floor: Option<f64>,
     pub(crate) load: Load,
-    /// The same kind of request at a fixed rate.
+    /// Figures of the same requests in an open loop, at a fixed rate.
     pub(crate) open_loop: Option<OpenLoop>,
-    /// Mean rows of a batch.
+    /// Mean batch size in rows.
     pub(crate) batch_rows: f64,
 }
 
-/// What one round found.
+/// Figures of one round.
 #[derive(Clone, Debug)]
 pub(crate) struct Round {
-    /// One for each of [`Plan::cases`], in their order.
+    /// One sample for each of [`Plan::cases`], in their order.
     pub(crate) samples: Vec<Sample>,
-    /// Nanoseconds that a line of memory took between two cores and back, where there are two.
+    /// Round trip of a cache line between two cores, in nanoseconds. `None` on one core.
     pub(crate) core_round_trip: Option<f64>,
-    /// What a run of the small model takes while all cores run it, over what it takes alone.
+    /// Time of a run of the small model while all cores run it, divided by its time on one core alone.
     pub(crate) crowding: f64,
-    /// From the server's start until it was ready.
+    /// Time from the server's start until it was ready.
     pub(crate) ready_after: Duration,
-    /// Resident memory of the server after all loads.
+    /// The server's resident memory after all loads, in MiB.
     pub(crate) resident_mib: f64,
 }
 
-/// What loads need.
+/// The programs, files and requests of a measurement.
 pub(crate) struct Bench<'a> {
     plan: &'a Plan,
-    /// Takes the models and what the load programs read.
+    /// Folder for the models and for the files of the load programs.
     folder: TempDir,
     runtime: Runtime,
-    /// One for each of [`Plan::cases`], in their order.
+    /// One request for each of [`Plan::cases`], in their order.
     calls: Vec<Call>,
 }
 
-/// Runs every round. Also gives the version of ONNX Runtime.
+/// Runs all rounds. Returns their figures and the version of ONNX Runtime.
 ///
 /// # Errors
-/// Something does not start, fails, or answers wrongly.
+/// A server or load program does not start or fails, or a response is wrong.
 pub(crate) fn run(plan: &Plan) -> anyhow::Result<(Vec<Round>, String)> {
     let bench = Bench::prepare(plan)?;
     let rounds = (1..=plan.rounds).map(|number| bench.round(number)).collect::<Result<_, _>>()?;
@@ -91,10 +92,10 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<(Vec<Round>, String)> {
 }
 
 impl<'a> Bench<'a> {
-    /// Makes the models and the requests.
+    /// Writes the models and builds the requests.
     ///
     /// # Errors
-    /// A program or ONNX Runtime's library is missing.
+    /// A program or the library of ONNX Runtime is missing.
     pub(crate) fn prepare(plan: &'a Plan) -> anyhow::Result<Self> {
         load::check_programs()?;
         for (program, package) in [(&plan.server, "decima-server"), (&plan.loadtest, "decima-loadtest")] {
@@ -115,17 +116,17 @@ impl<'a> Bench<'a> {
         Ok(bench)
     }
 
-    /// The version of ONNX Runtime.
+    /// The version of ONNX Runtime, from its library.
     pub(crate) fn onnxruntime(&self) -> &str {
         self.runtime.version()
     }
 
-    /// Each kind of load, with its request.
+    /// Each load with its request.
     pub(crate) fn loads(&self) -> impl Iterator<Item = (&Case, &Call)> {
         self.plan.cases.iter().zip(&self.calls)
     }
 
-    /// The model's file.
+    /// Path of the model's file.
     pub(crate) fn model_path(&self, model: Model) -> PathBuf {
         self.repository().join(model.name()).join("1/model.onnx")
     }
@@ -134,34 +135,34 @@ impl<'a> Bench<'a> {
         self.folder.path().join("models")
     }
 
-    /// The model in a session of raw ONNX Runtime.
+    /// Loads the model into a session of raw ONNX Runtime.
     ///
     /// # Errors
-    /// ONNX Runtime refuses it.
+    /// ONNX Runtime cannot load the model.
     pub(crate) fn raw(&self, model: Model) -> anyhow::Result<Raw> {
         Raw::load(&self.runtime, &self.model_path(model))
     }
 
-    /// Starts `decima-server` on the models.
+    /// Starts `decima-server` with the models.
     ///
     /// # Errors
-    /// It does not get ready.
+    /// The server does not become ready.
     pub(crate) fn server(&self) -> anyhow::Result<Server> {
         Server::decima(&self.plan.server, &self.repository(), self.plan.threads)
     }
 
-    /// Sends a second of requests that do not count.
+    /// Sends requests for one second, without measuring.
     ///
     /// # Errors
-    /// A request is not answered with success.
+    /// A response is not a success.
     pub(crate) fn warm_up(&self, case: &Case, call: &Call, server: &Server) -> anyhow::Result<()> {
         load::run(case, call, &server.address, 1, self.folder.path()).map(drop)
     }
 
-    /// Loads a server; gives its CPU time a request in microseconds.
+    /// Runs a load against a server. Returns the server's CPU time per request in microseconds.
     ///
     /// # Errors
-    /// A request is not answered with success.
+    /// A response is not a success.
     pub(crate) fn load(&self, case: &Case, call: &Call, server: &Server) -> anyhow::Result<(f64, Load)> {
         let before = server.cpu_time()?;
         let load = load::run(case, call, &server.address, self.plan.seconds, self.folder.path())?;
@@ -240,7 +241,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// How long raw ONNX Runtime runs for a figure.
+    /// How long raw ONNX Runtime runs for one figure.
     fn raw_wall(&self) -> Duration {
         Duration::from_secs(self.plan.seconds.into()) / 4
     }

@@ -1,4 +1,4 @@
-//! The models that are served, with random weights: the time of a run does not depend on their values.
+//! Builds the models under test. Their weights are random, because the time of a run does not depend on them.
 
 use decima_trainer::onnx::{
     chain::{Chain, IR_VERSION, OPSET, ints, value},
@@ -10,13 +10,13 @@ use prost::Message as _;
 
 use crate::cases::Model;
 
-/// What the input is called: furnace-server knows no other name.
+/// Name of the input, which furnace-server requires.
 pub(crate) const INPUT: &str = "input";
 
 const SIDE: i64 = 28;
 const DIGITS: i64 = 10;
 
-/// The ONNX file of a model: `input` FP32 `[batch, 28, 28, 1]` to `probabilities` FP32 `[batch, 10]`.
+/// The ONNX file of a model. Its input is FP32 `[batch, 28, 28, 1]` and its output `probabilities` FP32 `[batch, 10]`.
 pub(crate) fn encode(model: Model) -> Vec<u8> {
     let layers = Layers { chain: Chain::new(INPUT), random: Rng::with_seed(1) };
     let chain = match model {
@@ -35,7 +35,7 @@ pub(crate) fn encode(model: Model) -> Vec<u8> {
     .encode_to_vec()
 }
 
-/// Two blocks of two convolutions and a pool, then two dense layers.
+/// Two blocks of two convolutions and a pooling layer, then two dense layers.
 fn small(mut layers: Layers) -> Chain {
     layers.reshape("picture", &[0, 1, SIDE, SIDE]);
     layers.convolution("conv1", 1, 16);
@@ -78,7 +78,7 @@ impl Layers {
         self.chain.floats(name, dims, &values);
     }
 
-    /// A convolution of 3x3 that keeps the size, and its rectifier.
+    /// A 3x3 convolution that keeps the size, followed by a ReLU.
     fn convolution(&mut self, name: &str, inputs: i64, outputs: i64) {
         let (weights, bias) = (format!("{name}_weights"), format!("{name}_bias"));
         self.weights(&weights, &[outputs, inputs, 3, 3]);

@@ -1,5 +1,5 @@
-//! What users see at a rate that the server can bear: `decima-loadtest` in an open loop, where a request is due
-//! whatever became of the ones before it.
+//! Measures the latency that users see at a rate below the server's maximum: `decima-loadtest` in an open loop, where
+//! requests are due at fixed times regardless of earlier responses.
 
 use std::{path::Path, process::Command};
 
@@ -11,10 +11,10 @@ use crate::{
     process::Server,
 };
 
-/// Share of the closed loop's rate: a server that has some reserve, as one with users should.
-const SHARE: f64 = 0.5;
+/// Request rate as a fraction of the rate in a closed loop. It leaves the server a reserve, as in production.
+const RATE_FRACTION: f64 = 0.5;
 
-/// Latency from the moment at which each request was due, in milliseconds.
+/// Latencies from when each request was due, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenLoop {
     pub(crate) requests_per_second: f64,
@@ -22,16 +22,16 @@ pub(crate) struct OpenLoop {
     pub(crate) p99: f64,
 }
 
-/// Whether a case is measured so: single pictures over many connections, on a wire that the load tester has, and
-/// at a rate that leaves its one thread some reserve.
+/// Whether to measure this load in an open loop: requests of one picture over many connections, in an encoding that the
+/// load tester supports, at a rate that its one thread can send.
 pub(crate) fn is_measured(case: &Case) -> bool {
     case.model == Model::Small && case.connections > 1 && case.pictures == 1 && case.wire != Wire::Grpc
 }
 
-/// Sends a half of `rate`, which the closed loop reached, for `seconds`. `program` is `decima-loadtest`.
+/// Sends requests for `seconds` at half of `rate`, the rate in the closed loop. `program` is `decima-loadtest`.
 ///
 /// # Errors
-/// The program is missing or fails, or any answer is wrong or none.
+/// The load tester is missing or fails, or a request has no response or a wrong one.
 pub(crate) fn run(
     program: &Path,
     case: &Case,
@@ -42,7 +42,12 @@ pub(crate) fn run(
     let mut command = Command::new(program);
     command.args(["--url", &format!("http://{}", server.address), "--model", case.model.name()]);
     command.args(["--wire", if case.wire == Wire::Json { "json" } else { "binary" }, "--quiet"]);
-    command.args(["--connections", &case.connections.to_string(), "--rate", &format!("{:.0}", rate * SHARE)]);
+    command.args([
+        "--connections",
+        &case.connections.to_string(),
+        "--rate",
+        &format!("{:.0}", rate * RATE_FRACTION),
+    ]);
     command.args(["--duration", &format!("{seconds}s"), "--distinct", "1", "--json", "-"]);
     let output = command.output().with_context(|| format!("cannot start {}", program.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -1,4 +1,4 @@
-//! Servers as processes of their own: started, waited for, accounted for, ended.
+//! Runs servers as child processes, and reads their CPU time and memory.
 
 use std::{
     fs,
@@ -15,28 +15,28 @@ use serde_json::Value;
 
 use crate::cases::Wire;
 
-/// Ticks a second in which Linux tells processes their CPU time (`USER_HZ`, the same on every architecture that
-/// is served).
+/// Ticks per second in which Linux reports the CPU time of a process (`USER_HZ`). It is 100 on every supported
+/// architecture.
 const TICKS: f64 = 100.0;
 
-/// How long another server may take to listen.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time to wait until another server listens.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that runs; it ends with this value.
+/// A running server. It is killed when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Child,
-    /// Where it listens: `127.0.0.1:port`.
+    /// Address on which it listens: `127.0.0.1:port`.
     pub(crate) address: String,
-    /// From its start until it was ready.
+    /// Time from its start until it was ready.
     pub(crate) ready_after: Duration,
 }
 
 impl Server {
-    /// Starts `decima-server` on the models under `repository`, and waits until they are ready.
+    /// Starts `decima-server` with the models below `repository`, and waits until they are ready.
     ///
     /// # Errors
-    /// It does not start, or ends before it is ready; its log says why.
+    /// The server does not start, or ends before it is ready. The message has its log.
     pub(crate) fn decima(program: &Path, repository: &Path, threads: usize) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
         let inherited = ["PATH", "HOME", "DECIMA_CACHE", "ORT_DYLIB_PATH"];
@@ -52,11 +52,11 @@ impl Server {
         Ok(running)
     }
 
-    /// Starts another server on the model at `path`, and waits until it listens. It is given the model's file and name
-    /// and the place of ONNX Runtime's library, and says where it will listen: for HTTP, and for gRPC.
+    /// Starts another server with the model at `path`, and waits until it listens. Its arguments are the model's path
+    /// and name, and the path of ONNX Runtime's library. It must write its HTTP and gRPC addresses to standard output.
     ///
     /// # Errors
-    /// It does not start, or ends at once.
+    /// The server does not start, or ends at once.
     pub(crate) fn other(program: &Path, path: &Path, name: &str, wire: Wire) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
         command.arg(path).arg(name).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -69,7 +69,7 @@ impl Server {
         let start = Instant::now();
         while TcpStream::connect(&running.address).is_err() {
             ensure!(
-                start.elapsed() < PATIENCE,
+                start.elapsed() < START_TIMEOUT,
                 "{} does not listen at {}",
                 program.display(),
                 running.address
@@ -79,10 +79,10 @@ impl Server {
         Ok(running)
     }
 
-    /// Starts this program's own bare server, which works for so many microseconds before each answer.
+    /// Starts this program's own bare server, which is busy for `work` microseconds before each response.
     ///
     /// # Errors
-    /// It does not start, or ends at once.
+    /// The server does not start, or ends at once.
     pub(crate) fn echo(threads: usize, work: u64) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["echo", "--threads", &threads.to_string(), "--work", &work.to_string()]);
@@ -93,7 +93,7 @@ impl Server {
         Ok(running)
     }
 
-    /// What it writes to standard output first; nothing if it ends before that.
+    /// The first line that the server writes to standard output. Empty if it ends before.
     fn first_line(&mut self) -> anyhow::Result<String> {
         let output = self.process.stdout.take().context("standard output is piped")?;
         let mut line = String::new();
@@ -108,20 +108,20 @@ impl Server {
         Ok(Self { process, address: String::new(), ready_after: Duration::ZERO })
     }
 
-    /// CPU time of all its threads since it started, in and for user space and the kernel.
+    /// CPU time of all threads since the start, in user space and in the kernel.
     ///
     /// # Errors
-    /// It has ended.
+    /// The server has ended.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
         let stat = self.proc("stat")?;
         let ticks = cpu_ticks(&stat).with_context(|| format!("/proc has no CPU time: {stat}"))?;
         Ok(Duration::from_secs_f64(ticks as f64 / TICKS))
     }
 
-    /// Its resident memory in MiB.
+    /// Resident memory in MiB.
     ///
     /// # Errors
-    /// It has ended.
+    /// The server has ended.
     pub(crate) fn resident_mib(&self) -> anyhow::Result<f64> {
         let status = self.proc("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -142,7 +142,8 @@ impl Drop for Server {
     }
 }
 
-/// Reads the log until it says that the server is ready, and goes on reading it on a thread; gives the address.
+/// Reads the log until the server is ready, and returns its address. A thread continues to read the log, so that the
+/// server never blocks on writing it.
 fn wait_until_ready(log: impl Read + Send + 'static) -> anyhow::Result<String> {
     let mut lines = BufReader::new(log).lines();
     let (mut address, mut said) = (String::new(), Vec::new());
@@ -162,8 +163,8 @@ fn wait_until_ready(log: impl Read + Send + 'static) -> anyhow::Result<String> {
     bail!("decima-server ended before it was ready:\n{}", said.join("\n"))
 }
 
-/// `utime` and `stime`, the 14th and 15th field of `/proc/PID/stat`; the second is a name in parentheses, which
-/// may hold anything.
+/// The sum of `utime` and `stime`, which are fields 14 and 15 of `/proc/PID/stat`. Field 2 is a name in parentheses
+/// that may contain any character.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = after_name.split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! Raw ONNX Runtime: the model alone, on one thread, with nothing before it and nothing after.
+//! Runs a model directly in ONNX Runtime, on one thread.
 
 use std::{
     iter,
@@ -15,13 +15,13 @@ use decima_server::{
 use oip::Tensor;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Runs before the measurement: ONNX Runtime plans its memory in the first ones.
+/// Runs before the measurement. ONNX Runtime plans its memory in the first ones.
 const WARM_UP_RUNS: u32 = 20;
 
-/// Runs between looks at the clock.
+/// Runs between two readings of the clock.
 const RUNS_AT_ONCE: u32 = 10;
 
-/// A model in a session of its own, with one thread.
+/// A model in its own session, with one thread.
 #[derive(Debug)]
 pub(crate) struct Raw(OnnxExecutor);
 
@@ -36,20 +36,20 @@ impl Raw {
         Ok(Self(executor))
     }
 
-    /// What the model says about these pictures.
+    /// Runs the model on these pictures.
     ///
     /// # Errors
-    /// ONNX Runtime's own.
+    /// An error of ONNX Runtime.
     pub(crate) fn answer(&mut self, pictures: Tensor) -> anyhow::Result<Tensor> {
         let mut outputs = Gatherer::default()
             .gather(&[RequestInputs::of(&[pictures])], |batch| self.0.execute(batch, None))?;
         outputs.pop().context("the model has no output")
     }
 
-    /// CPU time of a run on these pictures, in microseconds, as `wall` of running it over and over has it.
+    /// CPU time of one run on these pictures, in microseconds. The model is run repeatedly for `wall`.
     ///
     /// # Errors
-    /// ONNX Runtime's own.
+    /// An error of ONNX Runtime.
     pub(crate) fn micros(&mut self, pictures: Tensor, wall: Duration) -> anyhow::Result<f64> {
         let executor = &mut self.0;
         Gatherer::default().gather(&[RequestInputs::of(&[pictures])], |batch| {
@@ -69,11 +69,12 @@ impl Raw {
     }
 }
 
-/// What a run takes where all sessions run the same at once, each on a core of its own, over what `one` takes alone: 1 if
-/// cores share nothing that a run needs. A server that is busy on all of them pays that, the limit does not.
+/// Time of a run while all sessions run at once, each on its own core, divided by `one`, the time of a run alone. It is
+/// 1 if the cores do not share anything that a run needs. A server with all cores busy pays this factor, and the limit
+/// does not contain it.
 ///
 /// # Errors
-/// ONNX Runtime's own.
+/// An error of ONNX Runtime.
 pub(crate) fn crowding(
     one: &mut Raw,
     mut others: Vec<Raw>,
@@ -93,7 +94,7 @@ pub(crate) fn crowding(
     Ok(together.iter().sum::<f64>() / together.len() as f64 / alone)
 }
 
-/// CPU time of this thread since it began; with one thread a session, ONNX Runtime works on no other.
+/// CPU time of this thread. A session with one thread computes on the calling thread only.
 fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)

@@ -1,4 +1,4 @@
-//! Requests as they are sent: bodies, paths and headers.
+//! Builds the requests: paths, headers and bodies.
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use crate::{
     models::INPUT,
 };
 
-/// A POST.
+/// A POST request.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) path: String,
@@ -21,10 +21,10 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// The request of a kind of load.
+    /// The request of a load.
     ///
     /// # Errors
-    /// The encoder's own.
+    /// An error of the encoder.
     pub(crate) fn of(case: &Case) -> anyhow::Result<Self> {
         let (encoded, content_type) = match case.wire {
             Wire::Grpc => return Ok(Self::grpc(&grpc_message(case.model, case.pictures))),
@@ -52,12 +52,12 @@ impl Call {
     }
 }
 
-/// A request about `pictures` pictures as gRPC has it, its tensor as packed bytes.
+/// A gRPC request with `pictures` pictures, as raw contents.
 pub(crate) fn grpc_message(model: Model, pictures: usize) -> ModelInferRequest {
     oip::grpc::encode_request(&named(benches::request(pictures)), model.name(), "", TensorForm::Raw)
 }
 
-/// The request with its tensor as the models call it.
+/// Renames the tensor to the name of the models' input.
 fn named(mut request: InferRequest) -> InferRequest {
     request.inputs[0].name = INPUT.into();
     request

@@ -1,4 +1,4 @@
-//! What the rounds came to: medians, beside the goals, as Markdown and as JSON.
+//! Medians of all rounds, with the goals, as Markdown and as JSON.
 
 use std::{fmt::Write as _, fs, process::Command};
 
@@ -10,14 +10,14 @@ use crate::{
     open_loop::OpenLoop,
 };
 
-/// Medians of a row; CPU times in microseconds a request.
+/// Medians of a row. CPU times are in microseconds per request.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     limit: f64,
     server: f64,
     computing_floor: Option<f64>,
     requests_per_second: f64,
-    /// Milliseconds.
+    /// In milliseconds.
     p50: Option<f64>,
     p99: Option<f64>,
     open_loop: Option<OpenLoop>,
@@ -25,7 +25,7 @@ struct Row {
 }
 
 impl Row {
-    /// `raw` is raw ONNX Runtime's share of the limit.
+    /// `raw` is the CPU time of raw ONNX Runtime, a part of the limit.
     fn new(samples: &[Sample], raw: f64) -> Self {
         let each = |of: &dyn Fn(&Sample) -> f64| median(samples.iter().map(of).collect());
         let known = |of: &dyn Fn(&Sample) -> Option<f64>| {
@@ -62,7 +62,7 @@ impl Row {
     }
 }
 
-/// What the rounds came to.
+/// The results of a measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Report<'a> {
     rounds: &'a [Round],
@@ -76,7 +76,7 @@ pub(crate) struct Report<'a> {
 impl<'a> Report<'a> {
     pub(crate) fn new(plan: &Plan, rounds: &'a [Round], onnxruntime: &str) -> Self {
         let samples = |index: usize| rounds.iter().map(|round| round.samples[index]).collect::<Vec<_>>();
-        // One figure for all rows that run the same batch of the same model, each round of which has measured it.
+        // Rows with the same model and batch size share one figure, the median over their measurements in all rounds.
         let raw = |case: &Case| {
             let alike = |other: &Case| (other.model, other.raw_rows()) == (case.model, case.raw_rows());
             let alike = plan.cases.iter().enumerate().filter(|(_, other)| alike(other));
@@ -97,18 +97,18 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The rows of one picture a request at 64 connections.
-    fn crowded(&self) -> impl Iterator<Item = &(Case, Row)> {
+    /// The rows with one picture per request and 64 connections.
+    fn single_picture_rows(&self) -> impl Iterator<Item = &(Case, Row)> {
         self.rows.iter().filter(|(case, _)| case.connections == 64)
     }
 
-    /// p99 over p50 of `small` at 64 connections, by the wires that tell.
+    /// p99 divided by p50 for `small` at 64 connections, for each encoding with a known latency.
     fn tails(&self) -> impl Iterator<Item = (Wire, f64)> {
-        let small = self.crowded().filter(|(case, _)| case.model == Model::Small);
+        let small = self.single_picture_rows().filter(|(case, _)| case.model == Model::Small);
         small.filter_map(|(case, row)| Some((case.wire, row.p99? / row.p50?)))
     }
 
-    /// The table, and what else the run found.
+    /// The results as Markdown: the table and further figures.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!("{}\n\n", self.about);
         text.push_str("| row | limit us | server us | ratio | goal | met? | req/s | p50 ms | p99 ms |\n");
@@ -139,7 +139,7 @@ impl<'a> Report<'a> {
 
     fn facts(&self) -> String {
         let batches = self
-            .crowded()
+            .single_picture_rows()
             .map(|(case, row)| format!("{} {} {:.1}", case.model.name(), case.wire.name(), row.batch_rows));
         let tails = self.tails().map(|(wire, tail)| format!("{} {tail:.2}", wire.name()));
         let computing = |(case, row): &(Case, Row)| {
@@ -152,16 +152,16 @@ impl<'a> Report<'a> {
             let (model, wire) = (case.model.name(), case.wire.name());
             Some(format!("{model} {wire} {requests_per_second:.0}/s {p50:.2} and {p99:.2} ms"))
         };
-        let open_loop: Vec<_> = self.crowded().filter_map(open_loop).collect();
+        let open_loop: Vec<_> = self.single_picture_rows().filter_map(open_loop).collect();
         let distances = self.core_round_trips.iter().map(|distance| format!("{distance:.0}"));
         let crowding = self.rounds.iter().map(|round| format!("{:.2}", round.crowding));
         format!(
             "- Mean rows of a batch at 64 connections: {}\n\
              - p99 / p50 of `small` at 64 connections: {}\n\
-             - p50 and p99 at half the rate (open loop, from when each request was due): {}\n\
-             - A bare server that computes for as long as ONNX Runtime before it answers, 1 connection: {}\n\
-             - A line of memory between two cores and back, ns in each round: {}\n\
-             - ONNX Runtime on all cores at once, over alone, in each round: {}\n\
+             - p50 and p99 at half the rate (open loop, from when a request was due): {}\n\
+             - CPU time of a bare server that is busy for as long as ONNX Runtime before it answers, 1 connection: {}\n\
+             - Round trip of a cache line between two cores, ns in each round: {}\n\
+             - Time of an ONNX Runtime run on all cores at once, relative to one alone, in each round: {}\n\
              - From start to ready: {:.0} ms\n\
              - Resident memory after the loads: {:.0} MiB\n",
             batches.collect::<Vec<_>>().join(", "),
@@ -175,7 +175,7 @@ impl<'a> Report<'a> {
         )
     }
 
-    /// The same for programs, with the figures of each round.
+    /// The results as JSON, with the figures of each round.
     pub(crate) fn json(&self) -> Value {
         let rows = self.rows.iter().enumerate().map(|(index, (case, row))| {
             let (goal_ratio, goal_us) = match case.goal {
@@ -228,7 +228,7 @@ fn round_json(sample: &Sample) -> Value {
     })
 }
 
-/// What was measured, where and how: the line above a table.
+/// What was measured, on which machine and with which versions: the line above a table.
 pub(crate) fn about(plan: &Plan, onnxruntime: &str) -> String {
     format!(
         "{}; commit {}; ONNX Runtime {onnxruntime}; {} worker threads; medians of {} rounds, {} s a load.",
@@ -240,14 +240,14 @@ pub(crate) fn about(plan: &Plan, onnxruntime: &str) -> String {
     )
 }
 
-/// The middle one, or the mean of the middle two.
+/// The median. The mean of the middle two for an even number of values.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let (below, above) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
     f64::midpoint(below, above)
 }
 
-/// The processor and how many there are, as Linux tells.
+/// The processor's name and the number of cores, as Linux reports them.
 fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find(|line| line.starts_with("model name"));
@@ -256,14 +256,14 @@ fn machine() -> String {
     format!("{name}, {cores} cores")
 }
 
-/// The day in UTC, as in `2026-01-31`.
+/// The date in UTC, as in `2026-01-31`.
 fn today() -> Option<String> {
     let output =
         Command::new("date").args(["-u", "+%F"]).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// What was measured, where this is a checkout.
+/// The commit of the working copy. Unknown outside a git checkout.
 fn commit() -> String {
     let described = Command::new("git").args(["describe", "--always", "--dirty"]).output();
     let described = described.ok().filter(|output| output.status.success());

@@ -1,4 +1,4 @@
-//! Whether the server answers right: what raw ONNX Runtime says, by every wire; and what its metrics say.
+//! Checks the server's responses against raw ONNX Runtime in every encoding, and reads the server's metrics.
 
 use anyhow::{Context as _, ensure};
 use benches::pictures;
@@ -12,13 +12,14 @@ use crate::{
     requests::{Call, grpc_message},
 };
 
-/// Batches of other sizes add up in another order.
+/// Largest difference that is allowed. Other batch sizes add up the products in another order, and so round
+/// differently.
 const TOLERANCE: f32 = 1e-4;
 
-/// Sends one request of a kind and compares the answer with that of raw ONNX Runtime.
+/// Sends one request of a load and compares the response with that of raw ONNX Runtime.
 ///
 /// # Errors
-/// It is not answered, or wrongly.
+/// There is no response, or it is wrong.
 pub(crate) fn check(server: &Server, case: &Case, call: &Call, raw: &mut Raw) -> anyhow::Result<()> {
     let response = match case.wire {
         Wire::Grpc => ask_by_grpc(server, case)?,
@@ -57,15 +58,15 @@ fn ask_by_grpc(server: &Server, case: &Case) -> anyhow::Result<InferResponse> {
     Ok(oip::grpc::decode_response(response.into_inner())?)
 }
 
-/// What the server's metrics say so far.
+/// The server's metrics at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics(String);
 
 impl Metrics {
-    /// Asks for them.
+    /// Reads the metrics.
     ///
     /// # Errors
-    /// They cannot be had.
+    /// The server does not return its metrics.
     pub(crate) fn read(server: &Server) -> anyhow::Result<Self> {
         let text =
             ureq::get(format!("http://{}/metrics", server.address)).call()?.body_mut().read_to_string()?;
@@ -82,17 +83,17 @@ impl Metrics {
         self.0.lines().filter_map(value).sum()
     }
 
-    /// `h2load` does not look at gRPC's status.
+    /// Checks that no request failed. `h2load` does not check the gRPC status.
     ///
     /// # Errors
-    /// Requests were not answered with success.
+    /// The server has counted failed requests.
     pub(crate) fn ensure_all_answered(&self) -> anyhow::Result<()> {
         let rejected = self.sum("decima_rejected_total", "");
         ensure!(rejected == 0.0, "the server has counted {rejected} requests that failed");
         Ok(())
     }
 
-    /// Mean rows of the batches that `model` ran since `before`.
+    /// Mean size in rows of the batches that `model` has run since `before`.
     pub(crate) fn mean_batch(&self, before: &Self, model: &str) -> f64 {
         let model = format!("model=\"{model}\"");
         let since = |name: &str| self.sum(name, &model) - before.sum(name, &model);

@@ -1,7 +1,8 @@
-//! Waking at a given moment, to some tens of microseconds.
+//! A timer that is accurate to some tens of microseconds.
 //!
-//! The runtime's own timer counts in milliseconds, which would be most of the latency that an open loop
-//! measures from the intended send time. The kernel's timer wakes through the same reactor as the sockets.
+//! The runtime's own timer counts in milliseconds. An open loop measures latency from the intended send time, so such
+//! an error would be most of a short latency. The kernel's timer (timerfd) wakes the task through the same reactor as
+//! the sockets.
 
 use std::{
     io,
@@ -19,7 +20,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 pub struct Alarm(AsyncFd<OwnedFd>);
 
 impl Alarm {
-    /// A timer that is not set.
+    /// Creates a timer that is not set.
     ///
     /// # Errors
     /// The process has no file descriptor left.
@@ -33,10 +34,10 @@ impl Alarm {
         Ok(Self(AsyncFd::with_interest(timer, Interest::READABLE)?))
     }
 
-    /// Returns at `deadline`, at once where that is past.
+    /// Returns at `deadline`, or at once if it has passed.
     ///
     /// # Errors
-    /// The kernel refuses the timer.
+    /// The kernel does not set the timer.
     pub async fn until(&mut self, deadline: Instant) -> io::Result<()> {
         let wait = deadline.saturating_duration_since(Instant::now());
         if wait.is_zero() {
@@ -51,7 +52,7 @@ impl Alarm {
 }
 
 fn timespec(duration: Duration) -> Timespec {
-    // Nobody waits for 292 billion years.
+    // Saturates: 2^63 seconds are 292 billion years.
     Timespec { tv_sec: duration.as_secs().cast_signed(), tv_nsec: i64::from(duration.subsec_nanos()) }
 }
 

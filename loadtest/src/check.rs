@@ -1,4 +1,5 @@
-//! Whether an answer is right: what the metadata promises, and the same for the same input all run long.
+//! Checks responses: they must match the model's metadata, and the same input must give the same response throughout
+//! the run.
 
 use std::{fmt, sync::OnceLock};
 
@@ -8,20 +9,20 @@ use oip::{Datatype, InferResponse, Tensor};
 
 use crate::{inputs::Payload, metadata::ModelMetadata, transport::Answer};
 
-/// Least tolerance of half-precision floats, which have 8 to 11 bits of mantissa.
+/// Lowest tolerance for FP16 and BF16, which have 8 to 11 significant bits.
 const HALF_TOLERANCE: f64 = 1e-2;
 
-/// Checks the answers to one request, from any number of connections.
+/// Checks the responses to one request. All connections share it.
 #[derive(Debug)]
 pub struct Checker {
     model: String,
     outputs: Vec<ExpectedOutput>,
-    /// Largest difference from the first answer, relative to values above 1.
+    /// Largest difference from the first response that is allowed: absolute for values up to 1, relative above.
     tolerance: f64,
     first: OnceLock<(Answer, InferResponse)>,
 }
 
-/// What the metadata says of an output; `None` for a dimension that varies.
+/// An output according to the metadata. A dimension is `None` if it varies.
 #[derive(Debug)]
 struct ExpectedOutput {
     name: String,
@@ -30,10 +31,10 @@ struct ExpectedOutput {
 }
 
 impl Checker {
-    /// For answers to `payload`: the outputs that it asks for, or all.
+    /// A checker for responses to `payload`. It expects the outputs that the request asks for, or else all.
     ///
     /// # Errors
-    /// The request asks for an output that the model does not have.
+    /// The model does not have an output that the request asks for.
     pub fn new(model: &ModelMetadata, payload: &Payload, tolerance: f64) -> Result<Self> {
         let requested = &payload.request.outputs;
         for output in requested {
@@ -62,10 +63,10 @@ impl Checker {
         Ok(Self { model: model.name.clone(), outputs, tolerance, first: OnceLock::new() })
     }
 
-    /// Checks one answer, decoding it only where its bytes differ from those of the first one.
+    /// Checks one response. It is decoded only if its bytes differ from those of the first one.
     ///
     /// # Errors
-    /// What is wrong with it, in one line.
+    /// One line that says what is wrong with the response.
     pub fn check(
         &self,
         answer: Answer,
@@ -139,7 +140,7 @@ impl ExpectedOutput {
     }
 }
 
-/// Dimensions as the metadata writes them.
+/// Writes dimensions as the metadata does, with -1 for one that varies.
 struct Dims<'a>(&'a [Option<usize>]);
 
 impl fmt::Display for Dims<'_> {
@@ -154,8 +155,8 @@ fn output<'a>(response: &'a InferResponse, name: &str) -> Result<&'a Tensor, Str
     found.map(|(_, tensor)| tensor).ok_or_else(|| format!("output '{name}' is missing"))
 }
 
-/// Where two tensors of one datatype and shape differ by more than `tolerance`; any difference of
-/// integers, truth values and strings counts.
+/// Describes the first element that differs by more than `tolerance` in two tensors of the same datatype and shape.
+/// Elements that are not floats must be equal.
 fn difference(first: &Tensor, tensor: &Tensor, tolerance: f64) -> Option<String> {
     let (Some(firsts), Some(values)) = (floats(first), floats(tensor)) else {
         return (first.data != tensor.data).then(|| "is not what it was in the first answer".to_owned());
@@ -166,7 +167,7 @@ fn difference(first: &Tensor, tensor: &Tensor, tolerance: f64) -> Option<String>
     })
 }
 
-/// The elements of a tensor of floats, `None` of any other datatype.
+/// The elements of a tensor of floats. `None` for other datatypes.
 fn floats(tensor: &Tensor) -> Option<impl Iterator<Item = f64>> {
     let read: fn(&[u8]) -> f64 = match tensor.datatype {
         Datatype::Fp16 => |b| f16::from_le_bytes([b[0], b[1]]).to_f64(),
@@ -214,7 +215,7 @@ mod tests {
         ("digit".into(), Tensor { datatype: Datatype::Int64, shape: [1].as_slice().into(), data })
     }
 
-    /// Checks an answer that stands for `response`; `nonce` makes its bytes differ from others.
+    /// Checks an encoding of `response`. `nonce` makes its bytes unique, so that it is decoded.
     fn check(checker: &Checker, nonce: u8, outputs: Vec<(Name, Tensor)>) -> Result<(), String> {
         let response =
             InferResponse { model_name: "sum".into(), model_version: "1".into(), id: None, outputs };

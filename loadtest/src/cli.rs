@@ -1,4 +1,4 @@
-//! The command line.
+//! The command-line interface.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -11,100 +11,100 @@ use crate::{
     transport::{ServerUrl, Wire},
 };
 
-/// Length of the measured stretch where neither --duration nor --requests is given.
+/// Length of the measurement if neither --duration nor --requests is given.
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 
-/// Sends load to a model of an Open Inference Protocol server, checks every answer, and reports
-/// throughput and latency.
+/// Load tester for servers of the Open Inference Protocol. It sends requests to a model, checks every response, and
+/// reports throughput and latency.
 ///
-/// Exit codes: 0 when requests were answered and none wrongly, 1 when an answer was wrong or nothing
-/// succeeded, 64 for a wrong command line, 130 after Ctrl-C (with a report of what was measured).
+/// Exit codes: 0 if there were responses and all were correct, 1 if a response was wrong or no request succeeded, 64 if
+/// the command line is not valid, 130 after Ctrl-C (the report then covers the time until then).
 #[derive(Clone, Debug, Parser)]
 #[command(name = "decima-loadtest", version)]
 pub struct Args {
-    /// Where the server is
+    /// URL of the server
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub url: ServerUrl,
 
-    /// Model to ask
+    /// Name of the model
     #[arg(long, short, default_value = "digits")]
     pub model: String,
 
-    /// Version of the model; the server chooses where it is left out
+    /// Version of the model [default: the server chooses]
     #[arg(long)]
     pub model_version: Option<String>,
 
-    /// How tensors travel
+    /// Protocol and encoding of tensors
     #[arg(long, value_enum, default_value = "json")]
     pub wire: Wire,
 
-    /// Connections, each with one request at a time
+    /// Number of connections. Each sends one request at a time
     #[arg(long, short, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     pub connections: u16,
 
-    /// Open loop: send so many requests a second, evenly spaced, however slow the answers are, and count
-    /// latency from the moment each was to be sent. --connections is then the most that may be busy
+    /// Open loop: send this number of requests per second at equal intervals, regardless of the responses. Latency
+    /// counts from the intended send time. --connections is the highest number of requests in flight
     #[arg(long, short)]
     pub rate: Option<f64>,
 
-    /// Length of the measured stretch, as 30s or 2m [default: 10s where --requests is not given]
+    /// Length of the measurement, such as 30s or 2m [default: 10s unless --requests is given]
     #[arg(long, short, value_parser = parse_duration)]
     pub duration: Option<Duration>,
 
-    /// Number of measured requests
+    /// Number of requests to measure
     #[arg(long, short = 'n', value_parser = clap::value_parser!(u64).range(1..))]
     pub requests: Option<u64>,
 
-    /// Length of the stretch before it that is left out of the figures
+    /// Length of the warm-up, which the figures do not include
     #[arg(long, default_value = "1s", value_parser = parse_duration)]
     pub warmup: Duration,
 
-    /// Longest that a request may take
+    /// Longest time to wait for a response
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     pub timeout: Duration,
 
-    /// Rows (pictures) in each request
+    /// Rows (for example pictures) in each request
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub rows: u32,
 
-    /// Different requests, made from the model's metadata and sent in turn
+    /// Number of different requests, generated from the model's metadata and sent in turn
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     pub distinct: u16,
 
-    /// Seed of their values
+    /// Seed for the values in generated requests
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 
-    /// Send the JSON request in this file instead, over --wire json as it is
+    /// Send the JSON request in this file instead of generated ones; --wire json sends the file unchanged
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "distinct", "seed"])]
     pub body: Option<PathBuf>,
 
-    /// Header to send with every request, as NAME:VALUE; may be given several times
+    /// Header to send with every request, as NAME:VALUE; may be repeated
     #[arg(long, short = 'H', value_name = "NAME:VALUE", value_parser = parse_header)]
     pub header: Vec<(HeaderName, HeaderValue)>,
 
-    /// Largest difference between two answers to the same request, relative for values above 1
+    /// Largest difference allowed between two responses to the same request, relative for values above 1
     #[arg(long, default_value_t = 1e-4)]
     pub tolerance: f64,
 
-    /// Threads of the load tester itself
+    /// Number of threads of the load tester
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
 
-    /// Write the report as JSON to this file; with -, to standard output, and the table to standard error
+    /// Write the report as JSON to this file. With -, write it to standard output and the table to standard error
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Show no progress
+    /// Do not show progress
     #[arg(long, short)]
     pub quiet: bool,
 }
 
 impl Args {
-    /// The timetable that the flags ask for.
+    /// The schedule that the arguments describe.
     ///
     /// # Errors
-    /// Flags that make no sense, each with what would.
+    /// An argument has a value that is not valid. The message says which values are.
     pub fn schedule(&self) -> Result<Schedule> {
         let pace = match self.rate {
             None => Pace::Closed,
@@ -125,7 +125,7 @@ impl Args {
     }
 }
 
-/// Reads `250ms`, `30s`, `2m`, or plain seconds; a day at most.
+/// Parses a duration of at most a day: `250ms`, `30s`, `2m`, or a number of seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds

@@ -1,4 +1,4 @@
-//! The program, from its arguments to its report.
+//! Runs the program, from its arguments to its report.
 
 use std::{
     io::Write as _,
@@ -27,10 +27,10 @@ use crate::{
     transport::{Grpc, Http, Transport, Wire},
 };
 
-/// Runs the load that `args` ask for. Ctrl-C ends it early, with a report of what was measured.
+/// Runs the load test. Ctrl-C ends it early, with a report of the time until then.
 ///
 /// # Errors
-/// The server or model cannot be reached, or no request can be made for it.
+/// The server or the model cannot be reached, or no request can be generated for the model.
 pub async fn measure(args: &Args, schedule: Schedule) -> Result<Report> {
     let (url, headers) = (args.url.clone(), args.header.clone());
     let (model, version) = (args.model.as_str(), args.model_version.as_deref());
@@ -41,7 +41,7 @@ pub async fn measure(args: &Args, schedule: Schedule) -> Result<Report> {
     }
 }
 
-/// The same, over one wire.
+/// Runs the load test over one transport.
 async fn measure_over<T: Transport>(transport: T, args: &Args, schedule: Schedule) -> Result<Report> {
     let unanswered = || format!("{} does not say what model '{}' is", args.url, args.model);
     let (server, model) = transport.describe().await.with_context(unanswered)?;
@@ -70,10 +70,10 @@ async fn measure_over<T: Transport>(transport: T, args: &Args, schedule: Schedul
     drive(load, shape, target, args.quiet).await
 }
 
-/// Runs the load on its threads, watching progress and Ctrl-C from this one.
+/// Runs the load on its own threads. This task shows progress and waits for Ctrl-C.
 async fn drive<T: Transport>(load: Load<T>, shape: LoadShape, target: Target, quiet: bool) -> Result<Report> {
     let stop = CancellationToken::new();
-    // Listened for before anything is sent, so that no Ctrl-C ends the program without a report.
+    // Installed before the first request, so that Ctrl-C never ends the program without a report.
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let recorders: Vec<SharedRecorder> =
         (0..shape.threads).map(|_| Arc::new(Mutex::new(Recorder::new()))).collect();
@@ -102,10 +102,10 @@ async fn drive<T: Transport>(load: Load<T>, shape: LoadShape, target: Target, qu
     Ok(Report::new(target, shape, Outcome { schedule, recorder, window, interrupted: stop.is_cancelled() }))
 }
 
-/// Writes the table for people and, where asked for, the JSON for programs.
+/// Writes the report as a table, and also as JSON if `json` is given.
 ///
 /// # Errors
-/// The file or the standard output cannot be written.
+/// The file or standard output cannot be written.
 pub fn write(report: &Report, json: Option<&Path>) -> Result<()> {
     let Some(path) = json else {
         return write!(std::io::stdout(), "{report}").context("cannot write to standard output");

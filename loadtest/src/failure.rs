@@ -1,31 +1,31 @@
-//! What can go wrong with a request, and how often it did.
+//! Kinds of failed requests, and how often each occurred.
 
 use std::{collections::BTreeMap, fmt};
 
-/// Characters of a message that are kept.
+/// Longest message that is kept, in characters.
 const MESSAGE_CHARS: usize = 300;
 
-/// Kind of failure: what the figures count by.
+/// The kind of a failure. The report counts failures by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureKind {
-    /// The answer came with status 200, and it is wrong.
+    /// The response has status 200, but its content is wrong.
     Wrong,
-    /// The server answered with this HTTP status.
+    /// The server responded with this HTTP status.
     Status(u16),
     /// The server ended the call with this gRPC status.
     Grpc(i32),
-    /// No answer within the timeout.
+    /// There was no response within the timeout.
     Timeout,
-    /// An open loop's request whose timeout passed while every connection was busy.
+    /// In an open loop, the timeout passed while every connection was busy.
     NotSent,
-    /// The connection broke before the answer was there.
+    /// The connection was lost before the response was complete.
     Disconnected,
     /// No connection could be made.
     Connect,
 }
 
 impl FailureKind {
-    /// Whether the server answered, so that the connection is as good as before.
+    /// Whether the server responded, so that the connection can be used again.
     pub fn is_answer(self) -> bool {
         matches!(self, Self::Status(_) | Self::Grpc(_))
     }
@@ -48,9 +48,9 @@ impl fmt::Display for FailureKind {
 /// A failed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What it is counted as.
+    /// Kind of the failure.
     pub kind: FailureKind,
-    /// What happened, in one line.
+    /// What happened, on one line.
     pub message: String,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 impl Failure {
-    /// A failure of `kind`; long messages are cut.
+    /// A failure of this kind. A long message is cut.
     pub fn new(kind: FailureKind, message: impl fmt::Display) -> Self {
         let message = message.to_string();
         let mut short: String = message.chars().take(MESSAGE_CHARS).collect();
@@ -74,34 +74,34 @@ impl Failure {
     }
 }
 
-/// How often each kind came, and the first message of each.
+/// The number of failures of each kind, and the first message of each.
 #[derive(Clone, Debug, Default)]
 pub struct Failures(BTreeMap<FailureKind, (u64, String)>);
 
 impl Failures {
-    /// Counts one.
+    /// Counts one failure.
     pub fn add(&mut self, failure: Failure) {
         self.0.entry(failure.kind).or_insert((0, failure.message)).0 += 1;
     }
 
-    /// Adds what another thread counted.
+    /// Adds the counts of another thread.
     pub fn merge(&mut self, other: &Self) {
         for (&kind, (count, message)) in &other.0 {
             self.0.entry(kind).or_insert_with(|| (0, message.clone())).0 += count;
         }
     }
 
-    /// How many of `kind`.
+    /// The number of failures of this kind.
     pub fn count(&self, kind: FailureKind) -> u64 {
         self.0.get(&kind).map_or(0, |&(count, _)| count)
     }
 
-    /// How many in all.
+    /// The number of all failures.
     pub fn total(&self) -> u64 {
         self.0.values().map(|(count, _)| count).sum()
     }
 
-    /// Kind, count and first message, in a fixed order of kinds.
+    /// Kind, count and first message, ordered by kind.
     pub fn iter(&self) -> impl Iterator<Item = (FailureKind, u64, &str)> {
         self.0.iter().map(|(&kind, (count, message))| (kind, *count, message.as_str()))
     }

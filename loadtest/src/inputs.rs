@@ -1,4 +1,4 @@
-//! Requests to send: made from the model's metadata, or read from a file.
+//! Generates requests from the model's metadata, or reads one from a file.
 
 use std::path::Path;
 
@@ -10,27 +10,27 @@ use oip::{Datatype, InferRequest, InputTensor, Nulls, Parameters, Shape, Tensor}
 
 use crate::metadata::{ModelMetadata, TensorMetadata};
 
-/// Largest request that is made: a mistyped `--rows` must not eat the machine.
-const LARGEST: usize = 1 << 30;
+/// Largest request that is generated, in bytes. A wrong `--rows` must not use up the memory.
+const MAX_REQUEST_BYTES: usize = 1 << 30;
 
-/// A request, and the very bytes it came as where it was read from a file.
+/// A request. If it was read from a file, also the bytes of that file.
 #[derive(Clone, Debug)]
 pub struct Payload {
     /// The request.
     pub request: InferRequest,
-    /// JSON to send as it is, rather than to write anew.
+    /// JSON to send unchanged, instead of an encoding of `request`.
     pub verbatim: Option<Bytes>,
-    /// Rows (elements of the first axis) in it; 1 where the model has no batch axis.
+    /// Rows of the request (size of the first axis); 1 if the model has no batch axis.
     pub rows: usize,
 }
 
-/// Makes `count` requests of `rows` rows each; the same seed makes the same requests.
+/// Generates `count` requests of `rows` rows each. The same seed gives the same requests.
 ///
-/// Their values are like those of scanned digits: four in five are 0, the rest are `k/255` (or `k`, for
-/// integers), so that JSON costs what it costs in practice.
+/// The values resemble scanned digits, so that the cost of JSON is realistic: four in five are 0, the others are
+/// `k/255`, or `k` for integers.
 ///
 /// # Errors
-/// The model has dimensions other than the first that vary, or no batch axis for several rows.
+/// A dimension other than the first one varies, or the model has no batch axis and `rows` is more than 1.
 pub fn make(model: &ModelMetadata, rows: usize, count: usize, seed: u64) -> Result<Vec<Payload>> {
     if rows != 1 && !model.has_batch_axis() {
         bail!("model '{}' has no batch axis: only --rows 1 can be sent", model.name);
@@ -46,10 +46,10 @@ pub fn make(model: &ModelMetadata, rows: usize, count: usize, seed: u64) -> Resu
         .collect()
 }
 
-/// Reads one request from a file of JSON, as `curl --data-binary @FILE` would send it.
+/// Reads one request from a JSON file, which has the format of a request body.
 ///
 /// # Errors
-/// The file cannot be read, or is no request in the protocol's JSON.
+/// The file cannot be read, or is not a request in the protocol's JSON.
 pub fn read(path: &Path, model: &ModelMetadata) -> Result<Payload> {
     let body = Bytes::from(std::fs::read(path).with_context(|| format!("--body {}", path.display()))?);
     let request = oip::json::decode_request(&body, Nulls::Refuse)
@@ -62,7 +62,8 @@ pub fn read(path: &Path, model: &ModelMetadata) -> Result<Payload> {
 fn make_input(input: &TensorMetadata, rows: usize, rng: &mut Rng) -> Result<InputTensor> {
     let datatype = input.datatype()?;
     let shape = input_shape(input, rows)?;
-    let elements = shape.elements().filter(|&elements| elements * datatype.size().unwrap_or(8) <= LARGEST);
+    let elements =
+        shape.elements().filter(|&elements| elements * datatype.size().unwrap_or(8) <= MAX_REQUEST_BYTES);
     let Some(elements) = elements else {
         bail!("input '{}' of shape {shape} is larger than 1 GiB: send fewer --rows", input.name);
     };
@@ -91,7 +92,7 @@ fn input_shape(input: &TensorMetadata, rows: usize) -> Result<Shape> {
     Ok(Shape(dims))
 }
 
-/// Appends one element of grey level `level`, little-endian as on the wire.
+/// Appends one element with a grey level from 0 to 255, in little-endian order.
 fn push_element(data: &mut Vec<u8>, datatype: Datatype, level: u8) {
     let fraction = f32::from(level) / 255.0;
     match datatype {

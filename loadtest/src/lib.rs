@@ -1,8 +1,8 @@
-//! Load tester for servers of the Open Inference Protocol: closed and open loop, answers checked.
+//! Load tester for servers of the Open Inference Protocol, with a closed or an open loop. It checks every response.
 //!
-//! [`schedule`] says when requests are due, [`run`] sends them over a [`transport`] and [`check`]s the
-//! answers, a [`recorder`] keeps the figures, and [`report`] writes them. It knows the protocol's codecs
-//! and no inference engine.
+//! [`schedule`] determines when requests are due. [`run`] sends them over a [`transport`] and [`check`]s the responses.
+//! A [`recorder`] collects the figures, and [`report`] writes them. The crate uses the protocol's codecs, and no
+//! inference engine.
 
 pub mod alarm;
 pub mod check;

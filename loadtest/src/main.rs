@@ -1,13 +1,13 @@
-//! `decima-loadtest`: see `--help`.
+//! The program `decima-loadtest`.
 
 use std::{io::Write as _, process::ExitCode};
 
 use clap::{Parser as _, error::ErrorKind};
 use decima_loadtest::{cli::Args, command};
 
-/// Wrong command line, as in `sysexits.h`.
+/// Exit code for a command line that is not valid (`EX_USAGE` of `sysexits.h`).
 const USAGE: u8 = 64;
-/// Ended by Ctrl-C, as shells report it.
+/// Exit code after Ctrl-C: 128 plus the number of SIGINT, as shells report it.
 const INTERRUPTED: u8 = 130;
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => {
             let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            // Nothing is left to be said where the terminal is gone.
+            // If the terminal is gone, the message cannot be shown anywhere.
             drop(error.print());
             return if is_help { ExitCode::SUCCESS } else { USAGE.into() };
         }

@@ -1,45 +1,45 @@
-//! What the server says about itself and its model.
+//! Metadata of the server and of its model.
 
 use anyhow::{Context as _, Result, bail};
 use oip::Datatype;
 use serde::Deserialize;
 
-/// The model's inputs and outputs: the body of `GET /v2/models/{model}`.
+/// Metadata of a model: the body of `GET /v2/models/{model}`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ModelMetadata {
-    /// The model's name.
+    /// Name of the model.
     pub name: String,
     /// Inputs that a request must have.
     pub inputs: Vec<TensorMetadata>,
-    /// Outputs that an answer has.
+    /// Outputs of a response.
     pub outputs: Vec<TensorMetadata>,
 }
 
-/// Name, datatype and shape of an input or output.
+/// Metadata of an input or output.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TensorMetadata {
-    /// The tensor's name.
+    /// Name of the tensor.
     pub name: String,
-    /// Its datatype's name on the wire.
+    /// Name of its datatype on the wire.
     pub datatype: String,
-    /// Its dimensions, -1 where they vary.
+    /// Its dimensions; -1 for one that varies.
     pub shape: Vec<i64>,
 }
 
-/// Name and version of the server: the body of `GET /v2`.
+/// Metadata of the server: the body of `GET /v2`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ServerMetadata {
-    /// The server's name.
+    /// Name of the server.
     pub name: String,
-    /// Its version.
+    /// Version of the server.
     pub version: String,
 }
 
 impl ModelMetadata {
-    /// What the server said, where requests can be made and answers checked by it.
+    /// Checks that requests can be generated and responses checked with this metadata.
     ///
     /// # Errors
-    /// A datatype that the protocol does not have, or a dimension that is none.
+    /// The protocol does not define a datatype, or a dimension is below -1.
     pub fn checked(self) -> Result<Self> {
         for tensor in self.inputs.iter().chain(&self.outputs) {
             tensor.datatype()?;
@@ -50,17 +50,17 @@ impl ModelMetadata {
         Ok(self)
     }
 
-    /// Whether every input and output has a first dimension that varies: rows of requests may differ.
+    /// Whether the first dimension of every input and output varies, so that a request may have several rows.
     pub fn has_batch_axis(&self) -> bool {
         self.inputs.iter().chain(&self.outputs).all(|tensor| tensor.shape.first() == Some(&-1))
     }
 }
 
 impl TensorMetadata {
-    /// The datatype.
+    /// The datatype, parsed.
     ///
     /// # Errors
-    /// The protocol has no datatype of that name.
+    /// The protocol does not define a datatype of this name.
     pub fn datatype(&self) -> Result<Datatype> {
         self.datatype.parse().with_context(|| format!("the datatype of '{}'", self.name))
     }

@@ -1,4 +1,4 @@
-//! Progress on standard error: a bar on a terminal, a line now and then elsewhere.
+//! Shows progress on standard error: a bar on a terminal, else a line every few seconds.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -12,13 +12,13 @@ use crate::{
     schedule::{Phase, Schedule},
 };
 
-/// Time between two looks at the figures.
+/// Time between two updates of the figures.
 pub const TICK: Duration = Duration::from_millis(250);
 
-/// Time between two plain lines.
+/// Time between two lines if standard error is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Shows how far a run is.
+/// Shows the progress of a run.
 #[derive(Debug)]
 pub struct Progress {
     schedule: Schedule,
@@ -34,7 +34,7 @@ enum Display {
 }
 
 impl Progress {
-    /// Progress of a run by `schedule`; nothing is shown where `quiet`.
+    /// Progress of a run with this schedule. Shows nothing if `quiet` is true.
     pub fn new(schedule: Schedule, quiet: bool) -> Self {
         let now = Instant::now();
         let display = if quiet {
@@ -48,7 +48,7 @@ impl Progress {
         Self { schedule, display, last: (now, 0) }
     }
 
-    /// Shows the figures as they are `elapsed` after the start.
+    /// Shows the figures at `elapsed` after the start.
     pub fn show(&mut self, elapsed: Duration, recorder: &Recorder) {
         let now = Instant::now();
         match &mut self.display {
@@ -64,12 +64,12 @@ impl Progress {
         let message = message(self.schedule.phase(elapsed), elapsed, rate, recorder);
         match &self.display {
             Display::Bar(bar) => bar.set_message(message),
-            // Nobody reads it if standard error is closed.
+            // If standard error is closed, progress cannot be shown.
             Display::Lines { .. } | Display::Nothing => drop(writeln!(io::stderr(), "{message}")),
         }
     }
 
-    /// Takes the bar away, for the report to follow.
+    /// Removes the bar, before the report is written.
     pub fn finish(self) {
         if let Display::Bar(bar) = self.display {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! The figures of a run as they grow; one recorder a thread, merged at the end.
+//! Collects the figures of a run. Each thread has one recorder; they are merged at the end.
 
 use std::time::Duration;
 
@@ -6,40 +6,40 @@ use hdrhistogram::Histogram;
 
 use crate::failure::{Failure, FailureKind, Failures};
 
-/// Longest time that a histogram tells from longer ones.
-const LONGEST: Duration = Duration::from_hours(1);
+/// Longest time that a histogram can represent. Longer times are recorded as this one.
+const MAX_TIME: Duration = Duration::from_hours(1);
 
-/// Significant decimal digits of a recorded time.
-const DIGITS: u8 = 3;
+/// Precision of a recorded time, in significant decimal digits.
+const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// Times of one answered request.
+/// Times of one request that was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// From the moment the request was due (open loop) or sent (closed loop) to its last byte.
+    /// From when the request was due (open loop) or sent (closed loop) until the last byte of its response.
     pub latency: Duration,
-    /// From the moment it was due to the moment it was sent; zero in a closed loop.
+    /// From when the request was due until it was sent; zero in a closed loop.
     pub send_delay: Duration,
-    /// Whether it was answered within the measured stretch, and not after its end.
+    /// Whether the response came before the end of the measurement.
     pub in_window: bool,
 }
 
-/// Counts and histograms of measured requests.
+/// Counts and histograms of the measured requests.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    /// Latency of right answers, in nanoseconds.
+    /// Latencies of correct responses, in nanoseconds.
     pub latency: Histogram<u64>,
-    /// Delay between due and sent of right answers, in nanoseconds.
+    /// Delays between the due time and the send time of requests with correct responses, in nanoseconds.
     pub send_delay: Histogram<u64>,
-    /// Right answers that came within the measured stretch.
+    /// Number of correct responses before the end of the measurement.
     pub answered_in_window: u64,
-    /// Measured requests that failed, and wrong answers of the warm-up too.
+    /// Failures of measured requests. Wrong responses count during the warm-up too.
     pub failures: Failures,
 }
 
 impl Recorder {
-    /// Nothing recorded yet.
+    /// An empty recorder.
     pub fn new() -> Self {
-        let empty = Histogram::new_with_bounds(1, LONGEST.as_nanos() as u64, DIGITS)
+        let empty = Histogram::new_with_bounds(1, MAX_TIME.as_nanos() as u64, SIGNIFICANT_DIGITS)
             .expect("the bounds are constants within the histogram's range");
         Self {
             latency: empty.clone(),
@@ -49,26 +49,26 @@ impl Recorder {
         }
     }
 
-    /// Counts a right answer.
+    /// Records a correct response.
     pub fn answered(&mut self, timing: Timing) {
         self.latency.saturating_record(nanos(timing.latency));
         self.send_delay.saturating_record(nanos(timing.send_delay));
         self.answered_in_window += u64::from(timing.in_window);
     }
 
-    /// Counts a failure. A wrong answer counts in the warm-up as well: there is no getting used to those.
+    /// Records a failure. A wrong response counts even during the warm-up, because it is never acceptable.
     pub fn failed(&mut self, failure: Failure, measured: bool) {
         if measured || failure.kind == FailureKind::Wrong {
             self.failures.add(failure);
         }
     }
 
-    /// Right answers.
+    /// The number of correct responses.
     pub fn succeeded(&self) -> u64 {
         self.latency.len()
     }
 
-    /// Adds what another thread recorded.
+    /// Adds the figures of another thread.
     pub fn merge(&mut self, other: &Self) {
         self.latency.add(&other.latency).expect("every recorder has the same bounds");
         self.send_delay.add(&other.send_delay).expect("every recorder has the same bounds");
@@ -115,7 +115,7 @@ mod tests {
         let mut recorder = Recorder::new();
         recorder.answered(timing(100 * 3_600_000));
         assert_eq!(recorder.succeeded(), 1);
-        assert!(recorder.latency.max() >= LONGEST.as_nanos() as u64);
+        assert!(recorder.latency.max() >= MAX_TIME.as_nanos() as u64);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The work loop: connections that take requests from one timetable, send them and check the answers.
+//! Runs the load: connections take requests from one schedule, send them and check the responses.
 
 use std::{
     sync::{
@@ -21,85 +21,86 @@ use crate::{
     transport::Transport,
 };
 
-/// Rest between a failed connection and the next request on it, so that a dead server is not spun on.
-const RECONNECT_REST: Duration = Duration::from_millis(100);
+/// Pause after a failed connection, so that a stopped server does not cause a busy loop.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A request that is sent again and again, and what its answers must be.
+/// A request that is sent repeatedly, and the checker of its responses.
 pub struct Case<R> {
     /// The encoded request.
     pub request: R,
-    /// Checks its answers.
+    /// Checks the responses.
     pub checker: Checker,
 }
 
-/// What to run, shared by every connection.
+/// The load to run. All connections share it.
 pub struct Load<T: Transport> {
-    /// How requests travel.
+    /// Sends the requests.
     pub transport: T,
-    /// Requests, sent in turn.
+    /// The requests, sent in turn.
     pub cases: Vec<Case<T::Request>>,
-    /// The timetable.
+    /// When the requests are due.
     pub schedule: Schedule,
-    /// Longest that a request may take, from the moment it is due.
+    /// Longest time for a request, from when it is due.
     pub timeout: Duration,
 }
 
-/// A run under way.
+/// A run in progress.
 pub struct Run<T: Transport> {
     load: Load<T>,
     start: Instant,
-    /// Next request's number, from 0.
+    /// Number of the next request, from 0.
     next: AtomicU64,
-    /// Measured requests begun in a closed loop.
+    /// In a closed loop, the number of measured requests that were started.
     measured: AtomicU64,
     stop: CancellationToken,
 }
 
-/// A request to be sent now or soon.
+/// A request that is due now or soon.
 #[derive(Clone, Copy, Debug)]
 struct Ticket {
     number: u64,
-    /// When latency starts to count.
+    /// The time from which latency counts.
     due: Instant,
     measured: bool,
 }
 
-/// A thread's figures, which others may look at while it works.
+/// The figures of one thread. Other threads may read them during the run.
 pub type SharedRecorder = Arc<Mutex<Recorder>>;
 
 impl<T: Transport> Run<T> {
-    /// A run that starts now and ends by its timetable, or when `stop` is cancelled.
+    /// Creates a run that starts now. It ends by its schedule, or when `stop` is cancelled.
     pub fn new(load: Load<T>, stop: CancellationToken) -> Arc<Self> {
         let (next, measured) = (AtomicU64::new(0), AtomicU64::new(0));
         Arc::new(Self { load, start: Instant::now(), next, measured, stop })
     }
 
-    /// When it started.
+    /// When the run started.
     pub fn start(&self) -> Instant {
         self.start
     }
 
-    /// The timetable.
+    /// The schedule of the run.
     pub fn schedule(&self) -> Schedule {
         self.load.schedule
     }
 
-    /// Length of the measured stretch of a run that ended at `end`.
+    /// Length of the measurement in a run that ended at `end`.
     pub fn window(&self, end: Instant) -> Duration {
         let Schedule { warmup, duration, requests, .. } = self.load.schedule;
         let measured = (end - self.start).saturating_sub(warmup);
         let ended_early = self.stop.is_cancelled() || requests.is_some();
         match duration {
-            // The last answers come after the end, and an open loop's last request is due before it.
+            // The last responses come after the end of the measurement, and the last request of an open loop is due
+            // before it.
             Some(duration) if !ended_early || measured > duration => duration,
             _ => measured,
         }
     }
 
-    /// Works on `connections` connections until the run is over, on this thread alone.
+    /// Runs `connections` connections on this thread until the run ends.
     ///
     /// # Errors
-    /// The process is out of file descriptors or threads.
+    /// The process has no file descriptors or threads left.
     pub fn work(self: Arc<Self>, connections: usize, recorder: &SharedRecorder) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -115,7 +116,7 @@ impl<T: Transport> Run<T> {
         })
     }
 
-    /// One connection's loop.
+    /// The loop of one connection.
     async fn worker(self: Arc<Self>, mut alarm: Alarm, recorder: SharedRecorder) -> Result<()> {
         let mut connection = None;
         while let Some(ticket) = self.ticket() {
@@ -134,13 +135,13 @@ impl<T: Transport> Run<T> {
             let is_refused = matches!(&outcome, Err(failure) if failure.kind == FailureKind::Connect);
             self.record(&recorder, ticket, sent, outcome);
             if is_refused {
-                alarm.until(Instant::now() + RECONNECT_REST).await?;
+                alarm.until(Instant::now() + RECONNECT_PAUSE).await?;
             }
         }
         Ok(())
     }
 
-    /// Takes the next request from the timetable; `None` when the run is over.
+    /// Takes the next request from the schedule. `None` when the run has ended.
     fn ticket(&self) -> Option<Ticket> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let schedule = &self.load.schedule;
@@ -167,7 +168,7 @@ impl<T: Transport> Run<T> {
         Some(Ticket { number, due: now, measured })
     }
 
-    /// Sends one request and checks its answer. `connection` is left empty where it is of no more use.
+    /// Sends one request and checks its response. Sets `connection` to `None` if it cannot be used again.
     async fn attempt(
         &self,
         connection: &mut Option<T::Connection>,
@@ -199,7 +200,7 @@ impl<T: Transport> Run<T> {
             .map_err(|message| Failure::new(FailureKind::Wrong, message))
     }
 
-    /// Records what became of a request that was sent at `sent` and has just ended.
+    /// Records the result of a request that was sent at `sent` and has just ended.
     fn record(&self, recorder: &SharedRecorder, ticket: Ticket, sent: Instant, outcome: Result<(), Failure>) {
         let now = Instant::now();
         let in_window = self.load.schedule.phase(now - self.start) != Phase::Over;
@@ -215,7 +216,7 @@ impl<T: Transport> Run<T> {
     }
 }
 
-/// What every thread has recorded so far.
+/// Merges the figures of all threads so far.
 pub fn merged(recorders: &[SharedRecorder]) -> Recorder {
     let mut all = Recorder::new();
     for recorder in recorders {

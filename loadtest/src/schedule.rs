@@ -1,49 +1,49 @@
-//! When each request is due, as pure arithmetic on the time since the run began.
+//! Computes when each request is due, from the time since the run began.
 //!
-//! A closed loop sends a connection's next request when its last one is answered. An open loop sends
-//! request `n` at `n / rate` seconds whatever the server does, and its latency counts from that moment:
-//! a server that stalls is charged for every request that should have been sent meanwhile.
+//! In a closed loop, a connection sends its next request when it has received a response. In an open loop, request `n`
+//! is due at `n / rate` seconds regardless of the server, and its latency counts from that time. So if a server stalls,
+//! every request that was due meanwhile has a higher latency.
 
 use std::time::Duration;
 
-/// What decides when a request is sent.
+/// What determines when a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// Each connection sends as soon as it has its last answer.
+    /// Each connection sends a request as soon as it has its last response.
     Closed,
-    /// So many requests a second, evenly spaced, over all connections together.
+    /// All connections together send requests at equal intervals.
     Open {
-        /// Requests a second, above 0.
+        /// Requests per second; above 0.
         rate: f64,
     },
 }
 
-/// The run's timetable. Times are since its start, warm-up included.
+/// The schedule of a run. Times count from its start, warm-up included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     /// Closed or open loop.
     pub pace: Pace,
-    /// Requests of this first stretch are sent, and left out of the figures.
+    /// Length of the warm-up. Its requests are sent but not measured.
     pub warmup: Duration,
-    /// Length of the measured stretch after the warm-up, where it is limited.
+    /// Length of the measurement after the warm-up, if it is limited.
     pub duration: Option<Duration>,
-    /// Number of measured requests, where it is limited.
+    /// Number of requests to measure, if it is limited.
     pub requests: Option<u64>,
 }
 
-/// Part of the run that a moment falls in.
+/// A phase of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Left out of the figures.
+    /// Requests are sent but not measured.
     Warmup,
-    /// Counted.
+    /// Requests are sent and measured.
     Measured,
-    /// No request starts any more.
+    /// No more requests are started.
     Over,
 }
 
 impl Schedule {
-    /// The phase at `at`.
+    /// The phase at the time `at`.
     pub fn phase(&self, at: Duration) -> Phase {
         if at < self.warmup {
             Phase::Warmup
@@ -54,9 +54,9 @@ impl Schedule {
         }
     }
 
-    /// When request `number` (from 0, warm-up included) is due in an open loop, and its phase.
+    /// When request `number` is due in an open loop, and its phase. Numbers start at 0 and include the warm-up.
     ///
-    /// `None` in a closed loop, where requests are due when their connection is free.
+    /// `None` in a closed loop, where a request is due when its connection is free.
     pub fn arrival(&self, number: u64) -> Option<(Duration, Phase)> {
         let Pace::Open { rate } = self.pace else { return None };
         let due = Duration::from_secs_f64(number as f64 / rate);
@@ -71,17 +71,18 @@ impl Schedule {
         Some((due, phase))
     }
 
-    /// How much of the run is done, from 0 to 1, at `at` with `answered` measured requests answered.
+    /// The fraction of the run that is done, from 0 to 1, at the time `at` with `answered` responses measured.
     pub fn fraction(&self, at: Duration, answered: u64) -> f64 {
         let by_time = self.duration.map(|duration| at.as_secs_f64() / (self.warmup + duration).as_secs_f64());
         let by_count = self.requests.map(|limit| answered as f64 / limit as f64);
         by_time.unwrap_or(0.0).max(by_count.unwrap_or(0.0)).min(1.0)
     }
 
-    /// How many requests an open loop of `rate` sends in the warm-up: the number of the first measured one.
+    /// The number of requests that an open loop sends in the warm-up. It is also the number of the first measured
+    /// request.
     fn warmup_arrivals(&self, rate: f64) -> u64 {
         let mut number = (self.warmup.as_secs_f64() * rate).ceil() as u64;
-        // The product is rounded: settle on the very number at which the phase changes.
+        // The product is rounded, so search for the exact number at which the phase changes.
         while number > 0 && Duration::from_secs_f64((number - 1) as f64 / rate) >= self.warmup {
             number -= 1;
         }

@@ -1,4 +1,4 @@
-//! The load tester against the real server.
+//! Tests the load tester with the real server.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test can do nothing about errors but stop")]
 
 use std::{
@@ -13,17 +13,17 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A server with models of one operator each, on a free loopback port; it ends with its value.
+/// A server on a free loopback port, with a model for each operator. It stops when this value is dropped.
 struct Server {
     child: Child,
-    /// Kept open, so that the server can go on logging.
+    /// Kept open, because the server writes its log to it.
     _log: BufReader<ChildStderr>,
     address: String,
     folder: TempDir,
 }
 
 impl Server {
-    /// Serves a model for each operator, named after it: from `x` FP32 `[-1, 4]` to `y` of the same shape.
+    /// Starts a server with a model for each operator, named after it. Its input `x` and output `y` are FP32 `[-1, 4]`.
     fn start(operators: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         for operator in operators {
@@ -51,7 +51,7 @@ impl Server {
         Self { child, _log: log, address, folder }
     }
 
-    /// A load test that is not started yet, with its report in [`Server::report`].
+    /// A command for a load test, which is not started yet. Its report is in [`Server::report`].
     fn load_test(&self, model: &str, flags: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_decima-loadtest"));
         command.args(["--url", &format!("http://{}", self.address), "--model", model, "--json"]);
@@ -63,7 +63,7 @@ impl Server {
         self.folder.path().join("report.json")
     }
 
-    /// The last load test's report, which must follow its schema.
+    /// The report of the last load test, checked against its schema.
     fn report(&self) -> Value {
         let report = serde_json::from_str(&fs::read_to_string(self.report_path()).unwrap()).unwrap();
         let schema = serde_json::from_str(include_str!("../report.schema.json")).unwrap();
@@ -71,7 +71,7 @@ impl Server {
         report
     }
 
-    /// Runs a load test that must succeed.
+    /// Runs a load test that must succeed, and returns its report.
     fn succeed(&self, model: &str, flags: &[&str]) -> Value {
         let output = self.load_test(model, flags).output().unwrap();
         assert!(output.status.success(), "{}", shown(&output));
@@ -84,7 +84,7 @@ impl Server {
         report
     }
 
-    /// How many requests to a model the server has answered with 200, by its own count.
+    /// The number of requests to a model that the server answered with 200, from its metrics.
     fn answered(&self, model: &str) -> u64 {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();
@@ -103,7 +103,7 @@ impl Drop for Server {
     }
 }
 
-/// The server of the same build, beside this test's folder.
+/// Path of the server, which must be built in the same profile.
 fn server_program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().and_then(Path::parent).unwrap().join("decima-server");
@@ -111,7 +111,7 @@ fn server_program() -> PathBuf {
     program
 }
 
-/// An ONNX model of one operator.
+/// An ONNX model with one operator.
 fn model(operator: &str) -> Vec<u8> {
     let shape = [bytes(1, &bytes(2, b"rows")), bytes(1, &number(1, 4))].concat();
     let tensor = bytes(1, &[number(1, 1), bytes(2, &shape)].concat());
@@ -121,13 +121,13 @@ fn model(operator: &str) -> Vec<u8> {
     [number(1, 8), bytes(7, &graph), bytes(8, &number(2, 17))].concat()
 }
 
-/// A field of bytes, in protobuf.
+/// A length-delimited field of protocol buffers.
 fn bytes(field: u8, content: &[u8]) -> Vec<u8> {
     let length = u8::try_from(content.len()).ok().filter(|&length| length < 128).unwrap();
     [&[field << 3 | 2, length], content].concat()
 }
 
-/// A field of a small number, in protobuf.
+/// An integer field of protocol buffers.
 fn number(field: u8, value: u8) -> Vec<u8> {
     vec![field << 3, value]
 }
@@ -181,7 +181,7 @@ fn a_request_from_a_file_is_sent() {
 
 #[test]
 fn wrong_answers_are_found_and_end_badly() {
-    // One answers each time with something else, the other with the logarithm of 0.
+    // The first operator gives another result each time; the second one gives the logarithm of 0.
     let server = Server::start(&["RandomUniformLike", "Log"]);
     for (model, complaint) in
         [("RandomUniformLike", "in the first answer"), ("Log", "is not finite at element")]
@@ -220,7 +220,7 @@ fn ctrl_c_reports_what_was_measured() {
     let server = Server::start(&["Abs"]);
     let mut command = server.load_test("Abs", &["--duration", "60s", "--warmup", "0"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    while server.answered("Abs") < 20 {} // the first is asked for the model's answer, before the load
+    while server.answered("Abs") < 20 {} // one request is sent before the load
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -249,7 +249,7 @@ fn what_is_not_there_is_named() {
 
 #[test]
 fn a_port_without_grpc_is_told() {
-    // It answers HTTP/1.1 to whoever comes, whatever they say.
+    // A server that sends an HTTP/1.1 response to any bytes.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {

@@ -31,19 +31,20 @@ use crate::{
     telemetry::{Metrics, Traces},
 };
 
-/// Longest wait for a collector that does not take the last traces.
+/// Longest wait at shutdown for the collector to take the last traces.
 const LONGEST_FLUSH: Duration = Duration::from_secs(5);
 
-/// As long as that it gets even when the drain used up its time: the last traces say why.
+/// Shortest wait for the collector. The last traces get it even after a drain that used up `--drain-timeout`, since
+/// they show why it did.
 const SHORTEST_FLUSH: Duration = Duration::from_millis(500);
 
-/// What ended the server, other than being asked to.
+/// Why the server ended without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// There is no ONNX Runtime library.
     #[error(transparent)]
     NoLibrary(#[from] ort_library::NotFound),
-    /// ONNX Runtime cannot be used.
+    /// ONNX Runtime's library cannot be used.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     /// A model could not be loaded at start-up.
@@ -52,22 +53,23 @@ pub enum AppError {
     /// The socket could not be opened.
     #[error("cannot listen on {address}: {reason}; choose another port with {flag}")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// The flag that says so.
+        /// The flag that sets its port.
         flag: &'static str,
-        /// Why not.
+        /// The system's reason.
         reason: std::io::Error,
     },
-    /// Requests were still being answered when the drain's time was over.
+    /// Requests were still in progress when the drain timeout passed.
     #[error("{0} requests were cut off: they were not answered within --drain-timeout")]
     CutOff(i64),
-    /// The system refused something that it never refuses.
+    /// The system refused something that it normally allows, such as a signal handler or a thread.
     #[error("{0}")]
     System(String),
 }
 
-/// Serves what `config` says on `workers` until SIGTERM or SIGINT, then drains. Requests are exported to `traces`.
+/// Serves the models of `config` on `workers` until SIGTERM or SIGINT arrives, and then drains. With `traces`, each
+/// request is exported as a span.
 ///
 /// # Errors
 /// See [`AppError`].
@@ -86,11 +88,11 @@ pub async fn run(
     let control = Some(control).filter(|_| config.models.control == ModelControl::Explicit);
     let data_plane = DataPlane::new(Arc::clone(&registry), metrics.clone(), config.execution.request_timeout)
         .with_control(control)
-        .with_feedback(take_feedback(&config)?);
+        .with_feedback(start_feedback(&config)?);
     let data_plane = Arc::new(data_plane);
     let server = Server { config: &config, data_plane: Arc::clone(&data_plane), traces, workers };
 
-    // Loading the library is a third of the start: the socket is made ready meanwhile.
+    // Loading the library takes a third of the start, so the socket is opened at the same time.
     let device = config.execution.device;
     let runtime = tokio::task::spawn_blocking(move || Runtime::load(&library, device));
     let early = async {
@@ -116,7 +118,7 @@ pub async fn run(
     let mut repository = Repository::open(&config.models, loader, registry)?;
     tokio::select! {
         biased;
-        () = stop.cancelled() => return Ok(()), // nothing is being served yet that would need a drain
+        () = stop.cancelled() => return Ok(()), // no request is in flight yet, so there is nothing to drain
         loaded = repository.load_all() => loaded?,
     }
     let serving = match serving {
@@ -132,14 +134,14 @@ pub async fn run(
     server.drain(serving, &metrics).await
 }
 
-/// Starts to store corrections, where they are wanted.
-fn take_feedback(config: &Config) -> Result<Option<Feedback>, AppError> {
+/// Starts the task that stores corrections, if `--feedback` names a place for them.
+fn start_feedback(config: &Config) -> Result<Option<Feedback>, AppError> {
     let limits = Limits { max_pixels: config.execution.max_picture_pixels.get() as u64 };
     let opened = feedback::open(&config.feedback, &config.models.store, limits);
     let opened = opened.map_err(|error| AppError::System(format!("--feedback: {error}")))?;
-    Ok(opened.map(|(feedback, keeper)| {
-        tracing::info!(place = %keeper.place(), "corrections are stored");
-        tokio::spawn(keeper.run());
+    Ok(opened.map(|(feedback, writer)| {
+        tracing::info!(place = %writer.place(), "storing corrections");
+        tokio::spawn(writer.run());
         feedback
     }))
 }
@@ -182,7 +184,7 @@ impl Server<'_> {
         tasks.spawn(service.serve(listener, phases.clone(), self.workers.clone()));
         tracing::info!(%address, "listening");
         if let Some(address) = grpc_address {
-            tracing::info!(%address, "listening for gRPC alone");
+            tracing::info!(%address, "listening for gRPC only");
         }
         Ok(Serving { address, grpc_address, phases, tasks })
     }
@@ -198,8 +200,8 @@ impl Server<'_> {
         Ok((listener, address))
     }
 
-    /// Says that it is not ready, goes on serving while the word spreads, then closes the socket and lets
-    /// the requests in flight finish.
+    /// Reports that the server is not ready, and goes on serving for `--drain-delay` until load balancers have noticed.
+    /// Then closes the sockets and lets the requests in flight finish.
     async fn drain(&self, serving: Serving, metrics: &Metrics) -> Result<(), AppError> {
         let drain = &self.config.drain;
         let deadline = Instant::now() + drain.timeout;
@@ -218,14 +220,14 @@ impl Server<'_> {
             return Ok(());
         }
         match metrics.in_flight.get() {
-            0 => Ok(()), // idle connections that their clients keep open
+            0 => Ok(()), // only idle connections are left, which their clients keep open
             cut_off => Err(AppError::CutOff(cut_off)),
         }
     }
 }
 
 impl Serving {
-    /// Tells a person what to do next.
+    /// Logs the address of the server, and an example request for each model that has one.
     fn announce(&self, repository: &Repository, is_ready: bool) {
         let url = format!("http://{}", reachable(self.address));
         let grpc = self.grpc_address.map(reachable);
@@ -240,7 +242,8 @@ impl Serving {
     }
 }
 
-/// An address that a client on this machine can use.
+/// Returns an address that a client on this machine can use: the loopback address where the server listens on all
+/// addresses.
 fn reachable(address: SocketAddr) -> String {
     match address.ip() {
         ip if ip.is_unspecified() => format!("127.0.0.1:{}", address.port()),
@@ -253,13 +256,13 @@ fn stop_signal() -> Result<CancellationToken, AppError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
     let stop = CancellationToken::new();
-    let told = stop.clone();
+    let on_signal = stop.clone();
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        told.cancel();
+        on_signal.cancel();
     });
     Ok(stop)
 }

@@ -1,4 +1,5 @@
-//! The command line, made from the table of settings: what was typed, not yet what it means.
+//! The command line. Its flags come from the table of settings. This module only collects the texts of the flags;
+//! `config` checks and interprets them.
 
 use std::ffi::OsString;
 
@@ -9,8 +10,8 @@ use crate::{
     platform::exit::Exit,
 };
 
-/// Flags that `KServe` and its manifests give to every model server, with or without a value. They tune
-/// Python processes or transformers; a manifest written for those should work here.
+/// Flags that `KServe` and its manifests give to every model server, with or without a value. They tune `KServe`'s own
+/// Python servers, and have no effect here. The server accepts them so that such manifests work unchanged.
 const FOREIGN: [&str; 19] = [
     "access_log_format",
     "configure_logging",
@@ -40,7 +41,7 @@ Examples:
   Serve the folder models on port 8080:   decima-server
   Serve a bucket:                         decima-server --model-repository s3://mlpipeline/models
   Serve one model:                        decima-server --model-name digits --model-dir /mnt/models
-  Show what would be in force, and why:   decima-server --http-port 9000 --print-config
+  Print the effective settings:           decima-server --http-port 9000 --print-config
 
 Settings come from flags, the environment, the file and defaults, in this order. Flags may be written with \
 underscores, as KServe does. Buckets are reached with the variables of the AWS SDK and of KServe, such as \
@@ -48,12 +49,12 @@ AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 
 Exit status: 0 after a drain, 1 when serving failed, 64 for wrong settings, 70 when a model could not be loaded.";
 
-/// What was typed.
+/// The parsed command line.
 #[derive(Debug, Clone, Default)]
 pub struct Args {
-    /// Values by setting.
+    /// Values of the flags, by setting.
     pub flags: Flags,
-    /// Show the configuration instead of serving.
+    /// Whether to print the configuration instead of serving.
     pub print_config: bool,
 }
 
@@ -61,8 +62,8 @@ impl Args {
     /// Reads a command line, the name of the program first.
     ///
     /// # Errors
-    /// When it cannot be understood, and also when it asks for `--help` or `--version`: print the error with
-    /// its own `print`, and leave with [`exit`].
+    /// The command line cannot be parsed, or asks for `--help` or `--version`. Print the error with its own `print`,
+    /// and end the process with [`exit`].
     pub fn parse(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
         let mut matches = command().try_get_matches_from(line)?;
         let foreign = FOREIGN.into_iter().filter(|flag| matches.value_source(flag).is_some()).collect();
@@ -76,7 +77,7 @@ fn texts(matches: &mut ArgMatches, setting: &Setting) -> Option<Vec<String>> {
     matches.remove_many::<String>(setting.key).map(Iterator::collect)
 }
 
-/// The status to leave with after [`Args::parse`] failed.
+/// Returns the exit status after [`Args::parse`] failed.
 pub fn exit(error: &clap::Error) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Drained,
@@ -84,7 +85,7 @@ pub fn exit(error: &clap::Error) -> Exit {
     }
 }
 
-/// The command line as `clap` knows it.
+/// Describes the command line to `clap`.
 pub fn command() -> Command {
     Command::new("decima-server")
         .version(env!("CARGO_PKG_VERSION"))
@@ -99,12 +100,12 @@ pub fn command() -> Command {
                 .alias(PRINT_CONFIG)
                 .action(ArgAction::SetTrue)
                 .help_heading("Configuration")
-                .help("Print the settings in force as a configuration file, each with its origin, and leave"),
+                .help("Print the effective settings as a configuration file, each with its origin, and exit"),
         )
 }
 
-/// Every flag may be repeated: `KServe` appends the arguments of a service to those of its runtime, and the
-/// last one wins.
+/// Describes the flag of a setting. Every flag may be repeated, and the last one wins: `KServe` appends the arguments
+/// of a service to those of its runtime.
 fn flag(setting: &Setting) -> Arg {
     let default = match setting.fallback {
         Fallback::Unset => String::new(),
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_is_sound() {
+    fn clap_accepts_the_description_of_the_command_line() {
         command().debug_assert();
     }
 
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_kserve_are_noted() {
+    fn flags_of_kserve_without_effect_are_recorded() {
         let args = parse(&["--workers=2", "--enable_docs_url", "--nthread", "4", "--host", "::"]).unwrap();
         assert_eq!(args.flags.foreign, ["enable_docs_url", "nthread", "workers"]);
         assert_eq!(args.flags.values["host"], ["::"]);
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn help_and_version_are_no_failures() {
+    fn help_and_version_exit_with_success() {
         for line in [&["--help"][..], &["-h"], &["--version"], &["-V"]] {
             assert_eq!(exit(&parse(line).unwrap_err()), Exit::Drained, "{line:?}");
         }

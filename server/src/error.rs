@@ -1,33 +1,34 @@
-//! Errors as clients see them: one code, one text, both transports.
+//! Errors as clients see them. One code and one text serve HTTP and gRPC alike.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
 use pictures::DecodeError;
 
-/// What kind of fault an error is; carries the status of both transports as plain numbers.
+/// The kind of an error. It maps to an HTTP status and a gRPC status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
     /// The request is malformed or does not fit the model.
     InvalidArgument,
-    /// No such model, version or path.
+    /// There is no such model, version or path.
     NotFound,
-    /// The path exists, the method does not.
+    /// The path exists, but does not take the request's method.
     MethodNotAllowed,
-    /// The client took longer to send its request than it may.
+    /// The client took too long to send its request.
     RequestTimeout,
-    /// The body is larger than the limit.
+    /// The body, or a picture in it, is larger than the limit.
     PayloadTooLarge,
-    /// The body's encoding is not one that the server reads.
+    /// The server cannot read the body's encoding or content type.
     UnsupportedEncoding,
     /// The queue is full.
     Overloaded,
-    /// Loading, unloaded or draining: worth another try elsewhere or later.
+    /// The model is loading or unloaded, or the server is draining. The client may try again later, or on another
+    /// replica.
     Unavailable,
-    /// The request's time ran out.
+    /// The request's timeout passed.
     DeadlineExceeded,
     /// A fault of the server or of ONNX Runtime.
     Internal,
-    /// A part of the protocol that the server does not have.
+    /// The server does not implement this part of the protocol.
     Unimplemented,
 }
 
@@ -77,8 +78,9 @@ impl ErrorCode {
         }
     }
 
-    /// The code for a gRPC status. Where several have it, the most general one; [`Internal`](Self::Internal) for those
-    /// that this server does not give.
+    /// Returns the code for a gRPC status code. Several codes may share one status; then it is the last of
+    /// [`Self::ALL`] with it, which is the most general. A status that this server never sends becomes
+    /// [`Internal`](Self::Internal).
     pub fn of_grpc(status: i32) -> Self {
         let code = Self::ALL.into_iter().rev().find(|code| code.grpc() == status);
         code.unwrap_or(Self::Internal)
@@ -101,7 +103,8 @@ impl ErrorCode {
         }
     }
 
-    /// How long a client should wait before it tries again, where that makes sense.
+    /// How long a client should wait before it tries again (the `Retry-After` header); `None` where another try would
+    /// fail too.
     pub const fn retry_after(self) -> Option<Duration> {
         match self {
             Self::Overloaded | Self::Unavailable => Some(Duration::from_secs(1)),
@@ -118,12 +121,13 @@ impl ErrorCode {
     }
 }
 
-/// An error that a client gets to see.
+/// An error that is sent to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServeError {
     /// Its kind.
     pub code: ErrorCode,
-    /// What went wrong, with what came and what was expected. Never a secret, never a path of the server.
+    /// What went wrong: what the client sent and what was expected. It never has secrets or paths of the server's file
+    /// system.
     pub message: Cow<'static, str>,
 }
 
@@ -139,7 +143,8 @@ impl From<DecodeError> for ServeError {
 }
 
 impl ServeError {
-    /// An error of this kind with this text. It is one line, whatever names of a client's it has in it.
+    /// Makes an error of this kind with this text. Line breaks and control characters are escaped, since the text may
+    /// quote names that the client chose.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
         let line = match oip::on_one_line(&message) {
@@ -177,7 +182,7 @@ impl From<oip::DecodeError> for ServeError {
 impl From<oip::EncodeError> for ServeError {
     fn from(error: oip::EncodeError) -> Self {
         let code = match error {
-            // What the client can ask for otherwise.
+            // The client can avoid these by asking for another form of the output.
             oip::EncodeError::NotUtf8 { .. } | oip::EncodeError::NoRows { .. } => ErrorCode::InvalidArgument,
             oip::EncodeError::Inconsistent { .. } => ErrorCode::Internal,
         };
@@ -196,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_does_not_hold_together_is_the_server_s_fault() {
+    fn an_inconsistent_response_is_a_fault_of_the_server() {
         let response = |tensor| InferResponse {
             model_name: "m".into(),
             model_version: "1".into(),
@@ -231,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_table_is_the_code_s() {
+    fn the_documentation_lists_every_code() {
         let page = include_str!("../../docs/PROTOCOL.md");
         for code in ErrorCode::ALL {
             let row = format!("| {} | {} | {} |", code.label(), code.http(), code.grpc());

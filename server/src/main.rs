@@ -1,4 +1,4 @@
-//! The program `decima-server`: reads what it was told, and serves.
+//! The program `decima-server`: reads the settings, and serves.
 
 use std::{io::Write, path::Path, process::ExitCode};
 
@@ -29,13 +29,13 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "before logging is set up")]
 fn start() -> Exit {
-    let settled = process::settle_libraries(); // first of all: before there are threads
+    let configured = process::configure_libraries(); // first of all, while the process has one thread
     #[cfg(target_os = "linux")]
     process::huge_pages_off();
     let args = match cli::Args::parse(std::env::args_os()) {
         Ok(args) => args,
         Err(error) => {
-            let _nowhere_to_say_so = error.print();
+            let _unwritable = error.print();
             return cli::exit(&error);
         }
     };
@@ -51,23 +51,23 @@ fn start() -> Exit {
         let _closed_pipe = writeln!(std::io::stdout(), "{}", resolved.to_toml());
         return Exit::Drained;
     }
-    serve(resolved, &environment, settled)
+    serve(resolved, &environment, configured)
 }
 
 #[expect(clippy::print_stderr, reason = "before logging is set up")]
-fn serve(resolved: Resolved, environment: &Environment, settled: std::io::Result<()>) -> Exit {
+fn serve(resolved: Resolved, environment: &Environment, configured: std::io::Result<()>) -> Exit {
     if let Err(error) = telemetry::log::init(&resolved.config.log) {
         eprintln!("cannot set up logging: {error}");
         return Exit::Failure;
     }
-    if let Err(error) = settled {
-        tracing::warn!(%error, "ONNX Runtime may report to its makers and take more memory");
+    if let Err(error) = configured {
+        tracing::warn!(%error, "cannot configure libraries: ONNX Runtime may send telemetry and use more memory");
     }
     for warning in &resolved.warnings {
         tracing::warn!("{warning}");
     }
     let threads = resolved.config.execution.threads.get();
-    // Requests are the workers'; this thread accepts connections and keeps the models.
+    // The workers serve requests. This thread accepts connections and watches the model repositories.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = match runtime.and_then(|runtime| Ok((runtime, Workers::start(threads)?))) {
         Ok((runtime, workers)) => {
@@ -78,7 +78,7 @@ fn serve(resolved: Resolved, environment: &Environment, settled: std::io::Result
                 }
                 app::run(resolved.config, environment, traces, workers).await
             });
-            runtime.shutdown_background(); // what the drain left behind is not waited for
+            runtime.shutdown_background(); // does not wait for what outlived the drain
             served
         }
         Err(error) => Err(AppError::System(format!("cannot start threads: {error}"))),

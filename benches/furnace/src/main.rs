@@ -1,7 +1,7 @@
-//! furnace-server, a library for servers of models, with ONNX Runtime behind it: `furnace-peer MODEL.onnx NAME`.
+//! A server built with the library furnace-server and ONNX Runtime, for comparison: `furnace-peer MODEL.onnx NAME`.
 //!
-//! It writes where it will listen, for HTTP and for gRPC, to standard output. Batches have at most 16 rows; all else is
-//! as the library has it, or, with the feature `tuned`, mimalloc and as many passes at once as there are cores.
+//! It writes its HTTP and gRPC addresses to standard output. Batches have at most 16 rows; everything else is the
+//! library's default. The feature `tuned` adds mimalloc and one concurrent pass per core.
 
 use std::{
     io::Write as _,
@@ -23,7 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const MAX_BATCH_SIZE: usize = 16;
 
-/// A model of one FP32 tensor in and one out, in as many sessions as passes may run at once.
+/// A model with one FP32 input and one FP32 output. It has one session for each concurrent pass.
 #[derive(Debug)]
 struct Onnx {
     name: String,
@@ -49,7 +49,7 @@ impl Onnx {
         Ok(Self { name: name.to_owned(), input, output, sessions })
     }
 
-    /// A session that is free. There are as many as passes run at once, so one is.
+    /// A free session. There is always one, because there are as many sessions as concurrent passes.
     fn session(&self) -> MutexGuard<'_, Session> {
         let free = self.sessions.iter().find_map(|session| session.try_lock().ok());
         free.unwrap_or_else(|| self.sessions[0].lock().unwrap_or_else(PoisonError::into_inner))
@@ -66,7 +66,7 @@ impl Onnx {
     }
 }
 
-/// Name and shape of a tensor, without the axis of rows.
+/// Name and shape of a tensor, without its batch axis.
 fn spec(outlet: &Outlet) -> anyhow::Result<IoSpec> {
     let shape = outlet.dtype().tensor_shape().context("only tensors are served")?;
     let row: Vec<usize> = shape.iter().skip(1).map(|&length| length as usize).collect();
@@ -117,7 +117,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(server.serve().await?)
 }
 
-/// An address that nobody has now; the library takes none that is bound.
+/// A free address. The library binds the address itself.
 fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

@@ -1,1 +1,5 @@
-//! What the tests of the deployment share: programs that are started, waited for and ended.
+//! What the tests of the deployment share: programs that are started, waited for and ended, and images that are built.
+
+pub mod images;
+pub mod podman;
+pub mod programs;

@@ -1,4 +1,4 @@
-//! What a run found, as JSON for programs and as a table for people.
+//! The results of a run, as JSON and as a table.
 
 mod table;
 
@@ -13,139 +13,140 @@ use crate::{
     schedule::{Pace, Schedule},
 };
 
-/// Name and version of the JSON's schema, `report.schema.json`: a number up where a reader would break.
+/// Name and version of the JSON schema (`report.schema.json`). The version increases with each change that breaks
+/// readers.
 pub const SCHEMA: &str = "decima-loadtest/1";
 
-/// The whole report. Times are in seconds.
+/// The results of a run. Times are in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// The constant [`SCHEMA`].
     pub schema: &'static str,
-    /// Who was asked.
+    /// The server and model under test.
     pub target: Target,
-    /// What was sent.
+    /// The load that was sent.
     pub load: LoadShape,
-    /// Whether the run was stopped from outside before its end.
+    /// Whether the run was interrupted, for example by Ctrl-C.
     pub interrupted: bool,
-    /// Length of the measured stretch, from the end of the warm-up.
+    /// Length of the measurement, from the end of the warm-up.
     pub measured_seconds: f64,
-    /// Measured requests by their end.
+    /// Number of measured requests, by result.
     pub requests: Requests,
-    /// Right answers within the measured stretch, by its length.
+    /// Correct responses during the measurement, divided by its length.
     pub throughput: Throughput,
-    /// Latency of right answers; absent where there was none.
+    /// Latency of correct responses. Absent if there were none.
     pub latency_seconds: Option<Percentiles>,
-    /// Delay of right answers' requests behind the timetable; absent in a closed loop.
+    /// Delay between the due time and the send time, for correct responses. Absent in a closed loop.
     pub send_delay_seconds: Option<Percentiles>,
-    /// Failures by kind.
+    /// Failures, by kind.
     pub errors: Vec<ErrorCount>,
 }
 
-/// The server and model.
+/// The server and model under test.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Target {
-    /// Where the server is.
+    /// URL of the server.
     pub url: String,
-    /// Name that the server gives itself.
+    /// Name of the server, from its metadata.
     pub server_name: String,
-    /// Its version.
+    /// Version of the server, from its metadata.
     pub server_version: String,
-    /// The model asked.
+    /// Name of the model.
     pub model: String,
-    /// The version asked for; absent where the server chose.
+    /// Version of the model. Absent if the server chose it.
     pub model_version: Option<String>,
 }
 
-/// How requests were made and sent.
+/// The load that was sent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LoadShape {
-    /// `closed` or `open`.
+    /// Kind of loop: `closed` or `open`.
     #[serde(rename = "loop")]
     pub pace: &'static str,
-    /// Requests a second that an open loop was to send.
+    /// Requests per second of an open loop. Absent in a closed loop.
     pub rate_per_second: Option<f64>,
-    /// `json` or `binary`.
+    /// `json`, `binary` or `grpc`.
     pub wire: String,
-    /// Connections, each with one request at a time.
+    /// Number of connections. Each sends one request at a time.
     pub connections: usize,
-    /// Threads that they were spread over.
+    /// Number of threads that serve the connections.
     pub threads: usize,
     /// Rows in each request.
     pub rows_per_request: usize,
-    /// Different requests sent in turn.
+    /// Number of different requests, sent in turn.
     pub distinct_requests: usize,
-    /// Stretch left out of the figures.
+    /// Length of the warm-up, which the figures do not include.
     pub warmup_seconds: f64,
-    /// Longest that a request might take.
+    /// Longest time to wait for a response.
     pub timeout_seconds: f64,
-    /// Seed of the requests.
+    /// Seed of the generated requests.
     pub seed: u64,
 }
 
-/// Counts of requests.
+/// Number of requests, by result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Requests {
-    /// Answered, and rightly.
+    /// Correct responses.
     pub succeeded: u64,
-    /// Answered wrongly; those of the warm-up count too.
+    /// Wrong responses, those during the warm-up included.
     pub wrong: u64,
-    /// Failed in any other way.
+    /// Requests that failed in another way.
     pub failed: u64,
 }
 
-/// Rates over the measured stretch.
+/// Rates during the measurement.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Throughput {
-    /// Right answers a second.
+    /// Correct responses per second.
     pub requests_per_second: f64,
-    /// Their rows a second.
+    /// Rows of correct responses per second.
     pub rows_per_second: f64,
 }
 
 /// A distribution of times.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Percentiles {
-    /// The mean.
+    /// Mean.
     pub mean: f64,
-    /// Half took at most this.
+    /// 50th percentile, the median.
     pub p50: f64,
-    /// Nine in ten.
+    /// 90th percentile.
     pub p90: f64,
-    /// 99 in 100.
+    /// 99th percentile.
     pub p99: f64,
-    /// 999 in 1000.
+    /// 99.9th percentile.
     #[serde(rename = "p99.9")]
     pub p999: f64,
-    /// The longest.
+    /// Maximum.
     pub max: f64,
 }
 
-/// A kind of failure.
+/// The failures of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ErrorCount {
-    /// What it was.
+    /// Name of the kind.
     pub kind: String,
-    /// How often.
+    /// Number of failures.
     pub count: u64,
-    /// The message of the first.
+    /// Message of the first failure.
     pub first_message: String,
 }
 
-/// How a run went.
+/// The figures of a run, from which a report is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome<'a> {
-    /// Its timetable.
+    /// Schedule of the run.
     pub schedule: Schedule,
-    /// Its figures.
+    /// Figures of the run.
     pub recorder: &'a Recorder,
-    /// Length of its measured stretch.
+    /// Length of the measurement.
     pub window: Duration,
-    /// Whether it was stopped from outside.
+    /// Whether the run was interrupted.
     pub interrupted: bool,
 }
 
 impl Report {
-    /// Draws the figures together.
+    /// Makes the report.
     pub fn new(target: Target, load: LoadShape, outcome: Outcome<'_>) -> Self {
         let Outcome { schedule, recorder, window, interrupted } = outcome;
         let wrong = recorder.failures.count(FailureKind::Wrong);
@@ -178,14 +179,14 @@ impl Report {
         }
     }
 
-    /// Whether the server did its work: something was answered, and nothing wrongly.
+    /// Whether there were responses, and none of them was wrong.
     pub fn is_good(&self) -> bool {
         self.requests.succeeded > 0 && self.requests.wrong == 0
     }
 }
 
 impl Percentiles {
-    /// Of a histogram of nanoseconds; `None` where it is empty.
+    /// The percentiles of a histogram of nanoseconds. `None` if it is empty.
     fn of(histogram: &Histogram<u64>) -> Option<Self> {
         let seconds = |nanos: u64| nanos as f64 / 1e9;
         let quantile = |quantile| seconds(histogram.value_at_quantile(quantile));

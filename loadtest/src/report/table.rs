@@ -1,4 +1,4 @@
-//! The report as people read it.
+//! Writes the report as a table.
 
 use std::fmt;
 
@@ -79,7 +79,7 @@ fn write_row(f: &mut fmt::Formatter<'_>, name: &str, times: Option<&Percentiles>
     writeln!(f)
 }
 
-/// A count with a comma between thousands.
+/// A number with commas between thousands.
 fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -92,7 +92,7 @@ fn grouped(count: u64) -> String {
     text
 }
 
-/// A rate, with decimals where it is small.
+/// A rate; a small one is written with decimals.
 fn rate(rate: f64) -> String {
     if rate < 100.0 { format!("{rate:.2}") } else { grouped(rate.round() as u64) }
 }

@@ -74,7 +74,7 @@ fn the_json_follows_its_schema() {
         let json = serde_json::to_value(&report).unwrap();
         let problems: Vec<_> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
         assert!(problems.is_empty(), "{problems:?}");
-        // The schema has teeth: every field is asked for, and no other may come.
+        // The schema is strict: it requires every field and allows no others.
         for field in json.as_object().unwrap().keys() {
             let mut less = json.clone();
             less.as_object_mut().unwrap().remove(field);

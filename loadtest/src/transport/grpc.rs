@@ -1,7 +1,7 @@
-//! gRPC over HTTP/2 without TLS, one call at a time on each connection, tensors as raw contents.
+//! gRPC over HTTP/2 without TLS. Each connection has one call at a time; tensors are raw contents.
 //!
-//! A message is encoded once and sent many times, and the same bytes in an answer are not decoded again; so calls are
-//! framed here rather than by a generated client.
+//! A message is encoded once and sent many times, and a response with known bytes is not decoded again. A generated
+//! client cannot do that, so this module writes the frames itself.
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -23,25 +23,25 @@ use oip::{
 use prost::Message;
 use tonic::{Code, Status};
 
-use super::{Answer, ServerUrl, Transport, broken, dial, read, refused};
+use super::{Answer, ServerUrl, Transport, broken, open_stream, read, refused};
 use crate::{
     failure::{Failure, FailureKind},
     inputs::Payload,
     metadata::{ModelMetadata, ServerMetadata, TensorMetadata},
 };
 
-/// A model at a server.
+/// A model on a server.
 #[derive(Clone, Debug)]
 pub struct Grpc {
     server: ServerUrl,
     headers: Vec<(HeaderName, HeaderValue)>,
     model: String,
-    /// Empty where the server may choose.
+    /// Empty if the server chooses the version.
     version: String,
 }
 
 impl Grpc {
-    /// Speaks to `server` about a model, of one version or of the server's choice, with `headers` on every call.
+    /// A transport for one model. `None` as version lets the server choose. `headers` are sent with every call.
     pub fn new(
         server: ServerUrl,
         headers: Vec<(HeaderName, HeaderValue)>,
@@ -52,7 +52,7 @@ impl Grpc {
         Self { server, headers, model, version }
     }
 
-    /// A call of the service's method `name`.
+    /// A call of the method `name`.
     fn call(&self, name: &str, message: &impl Message) -> Result<Request<Full<Bytes>>> {
         let body = framed(message, None).context("a gRPC message has at most 4 GiB")?;
         let ServerUrl { authority, base_path, .. } = &self.server;
@@ -66,7 +66,7 @@ impl Grpc {
         Ok(request)
     }
 
-    /// Calls a method once, on a connection of its own.
+    /// Calls a method once, on a new connection.
     async fn ask<A: Message + Default>(&self, name: &str, message: &impl Message) -> Result<A> {
         let request = self.call(name, message)?;
         let explained = |failure: Failure| match failure.kind {
@@ -114,11 +114,11 @@ impl Transport for Grpc {
     }
 
     async fn connect(&self) -> Result<Self::Connection, Failure> {
-        let stream = dial(&self.server).await?;
+        let stream = open_stream(&self.server).await?;
         let (sender, connection) = http2::handshake(TokioExecutor::new(), stream)
             .await
             .map_err(|error| refused(&self.server, &error))?;
-        // It ends with the sender; its errors come out of `exchange`.
+        // The task ends when the sender is dropped. Errors of the connection appear in `exchange`.
         tokio::spawn(connection);
         Ok(sender)
     }
@@ -148,7 +148,7 @@ async fn send(
         let text = String::from_utf8_lossy(&body.to_bytes()).trim().to_owned();
         return Err(Failure::new(FailureKind::Status(parts.status.as_u16()), text));
     }
-    // An answer without a message has its status where the headers are.
+    // A response without a message has its status in the headers.
     let status =
         body.trailers().and_then(Status::from_header_map).or_else(|| Status::from_header_map(&parts.headers));
     match status {
@@ -158,7 +158,7 @@ async fn send(
     }
 }
 
-/// The one message of a body.
+/// Reads the only message of a body.
 fn message(mut body: Bytes) -> Result<Answer, Failure> {
     let wrong = |what: &str| Failure::new(FailureKind::Wrong, what);
     let Some(prefix) = body.first_chunk() else { return Err(wrong("the call succeeded without a message")) };

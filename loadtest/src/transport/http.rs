@@ -7,29 +7,29 @@ use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use oip::{InferRequest, InferResponse, Parameter};
 
-use super::{Answer, ServerUrl, Transport, broken, dial, read, refused};
+use super::{Answer, ServerUrl, Transport, broken, open_stream, read, refused};
 use crate::{
     failure::{Failure, FailureKind},
     inputs::Payload,
     metadata::{ModelMetadata, ServerMetadata},
 };
 
-/// Header with the length of the JSON before binary tensors.
+/// Header with the length of the JSON, which binary tensors follow.
 const JSON_LENGTH: HeaderName = HeaderName::from_static(oip::JSON_LENGTH_HEADER);
 
-/// A model at a server.
+/// A model on a server.
 #[derive(Clone, Debug)]
 pub struct Http {
     server: ServerUrl,
-    /// The model's path below `/v2`.
+    /// Path of the model below `/v2`.
     model_path: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     binary: bool,
 }
 
 impl Http {
-    /// Speaks to `server` about a model, of one version or of the server's choice, with `headers` on every request;
-    /// tensors travel as bytes after the JSON where `binary` says so, else as numbers in it.
+    /// A transport for one model. `None` as version lets the server choose. `headers` are sent with every request. If
+    /// `binary` is true, tensors are sent as bytes after the JSON, else as numbers in it.
     pub fn new(
         server: ServerUrl,
         headers: Vec<(HeaderName, HeaderValue)>,
@@ -40,7 +40,7 @@ impl Http {
         Self { server, model_path: model_path(model, version), headers, binary }
     }
 
-    /// The body of a `GET` at `path` below `/v2`.
+    /// Sends `GET` for a path below `/v2`, and returns the body of the response.
     async fn get(&self, path: &str) -> Result<Bytes, Failure> {
         let mut connection = self.connect().await?;
         let parts = self.parts(Method::GET, path);
@@ -112,10 +112,10 @@ impl Transport for Http {
     }
 
     async fn connect(&self) -> Result<Self::Connection, Failure> {
-        let stream = dial(&self.server).await?;
+        let stream = open_stream(&self.server).await?;
         let (sender, connection) =
             http1::handshake(stream).await.map_err(|error| refused(&self.server, &error))?;
-        // It ends with the sender; its errors come out of `exchange`.
+        // The task ends when the sender is dropped. Errors of the connection appear in `exchange`.
         tokio::spawn(connection);
         Ok(sender)
     }
@@ -158,7 +158,7 @@ async fn send(
     Ok(Answer { body, json_length })
 }
 
-/// The text of an error body: `{"error": "…"}` by the protocol, else whatever came.
+/// The text of an error response: the field `error` of its JSON, or else the whole body.
 fn error_text(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct ErrorBody {

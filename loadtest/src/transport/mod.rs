@@ -1,4 +1,4 @@
-//! Ways to carry a request to a server and its answer back; the work loop is generic over them.
+//! Transports, which send a request to a server and receive its response. The rest of the program is generic over them.
 
 mod grpc;
 mod http;
@@ -21,69 +21,69 @@ use crate::{
     metadata::{ModelMetadata, ServerMetadata},
 };
 
-/// Largest answer that is read.
-const LARGEST_ANSWER: usize = 256 << 20;
+/// Largest response that is read, in bytes.
+const MAX_RESPONSE_BYTES: usize = 256 << 20;
 
-/// How tensors travel, in a request and in its answer.
+/// Protocol and encoding of tensors, for requests and responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Wire {
-    /// REST, numbers as JSON.
+    /// REST with tensors as JSON numbers
     Json,
-    /// REST, little-endian bytes after the JSON (the binary tensor extension).
+    /// REST with tensors as little-endian bytes after the JSON (the binary tensor data extension)
     Binary,
-    /// gRPC, tensors as raw contents.
+    /// gRPC with tensors as raw contents
     Grpc,
 }
 
-/// An answer that came with success, still encoded.
+/// A successful response, still encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The whole body.
     pub body: Bytes,
-    /// Bytes of JSON before the binary tensors, where there are any.
+    /// Length of the JSON in bytes, if binary tensors follow it.
     pub json_length: Option<usize>,
 }
 
-/// One protocol on the wire, to one model at one server.
+/// A transport to one model on one server.
 pub trait Transport: Clone + Send + Sync + 'static {
-    /// A request encoded once, to be sent many times.
+    /// An encoded request. It can be sent many times.
     type Request: Send + Sync + 'static;
     /// A connection that carries one request at a time.
     type Connection: Send;
 
-    /// Asks the server what it and its model are.
+    /// Reads the metadata of the server and of the model.
     ///
     /// # Errors
-    /// The server cannot be reached, does not know the model, or answers with something else.
+    /// The server cannot be reached, does not have the model, or its response is not valid.
     fn describe(&self) -> impl Future<Output = Result<(ServerMetadata, ModelMetadata)>> + Send;
 
     /// Encodes a request.
     ///
     /// # Errors
-    /// The wire cannot carry it.
+    /// The transport cannot represent the request.
     fn prepare(&self, payload: &Payload) -> Result<Self::Request>;
 
     /// Opens a connection.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
 
-    /// Waits until the connection takes a request; `false` where it is closed.
+    /// Waits until the connection is ready for a request. Returns `false` if it is closed.
     fn is_open(connection: &mut Self::Connection) -> impl Future<Output = bool> + Send;
 
-    /// Sends a request and reads its answer to the last byte. After a failure that is no answer
-    /// ([`FailureKind::is_answer`]) the connection is of no more use.
+    /// Sends a request and reads the whole response. After a failure without a response (see
+    /// [`FailureKind::is_answer`]), the connection cannot be used again.
     fn send(
         connection: &mut Self::Connection,
         request: &Self::Request,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
 
-    /// [`Self::send`], on a new connection where the server has closed this one.
+    /// Does the same as [`Self::send`], on a new connection if the server has closed this one.
     fn exchange(
         &self,
         connection: &mut Self::Connection,
         request: &Self::Request,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send {
         async move {
-            // A server may close a connection that was idle, or after an error: that is no failure of this request.
+            // A server may close a connection that is idle or had an error. That is not a failure of this request.
             if !Self::is_open(connection).await {
                 *connection = self.connect().await?;
             }
@@ -91,15 +91,15 @@ pub trait Transport: Clone + Send + Sync + 'static {
         }
     }
 
-    /// Decodes an answer, or says in one line what is malformed.
+    /// Decodes a response. The error is one line that says what is malformed.
     ///
     /// # Errors
-    /// The answer is not what the protocol says.
+    /// The response violates the protocol.
     fn decode(&self, answer: &Answer) -> Result<InferResponse, String>;
 }
 
-/// A stream to the server on which small writes are not held back.
-async fn dial(server: &ServerUrl) -> Result<TokioIo<TcpStream>, Failure> {
+/// Connects to the server, with `TCP_NODELAY` set so that small writes are sent at once.
+async fn open_stream(server: &ServerUrl) -> Result<TokioIo<TcpStream>, Failure> {
     let stream = TcpStream::connect(&server.authority).await.map_err(|error| refused(server, &error))?;
     stream.set_nodelay(true).map_err(|error| refused(server, &error))?;
     Ok(TokioIo::new(stream))
@@ -113,12 +113,12 @@ fn broken(error: &dyn Error) -> Failure {
     Failure::new(FailureKind::Disconnected, chain(error))
 }
 
-/// An answer's body to its end, trailers included.
+/// Reads the body of a response to its end, trailers included.
 async fn read(body: Incoming) -> Result<Collected<Bytes>, Failure> {
-    Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| broken(&*error))
+    Limited::new(body, MAX_RESPONSE_BYTES).collect().await.map_err(|error| broken(&*error))
 }
 
-/// An error and what caused it, in one line.
+/// An error and its causes, on one line.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

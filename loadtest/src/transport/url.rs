@@ -1,17 +1,17 @@
-//! Where a server is.
+//! The address of a server.
 
 use std::{fmt, str::FromStr};
 
 use http::Uri;
 
-/// Where a server is.
+/// The URL of a server.
 #[derive(Clone, Debug)]
 pub struct ServerUrl {
-    /// As it was written.
+    /// The URL as given.
     text: String,
     /// Host and port.
     pub(super) authority: String,
-    /// What comes before `/v2`, without a slash at its end.
+    /// The path before `/v2`, without a trailing slash.
     pub(super) base_path: String,
 }
 

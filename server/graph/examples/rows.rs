@@ -1,4 +1,4 @@
-//! Prints what each ONNX file says of its rows, one line a file.
+//! Prints the result of the row analysis of each ONNX file, one line per file.
 #![allow(clippy::print_stdout, reason = "a program that prints")]
 
 use std::{env, fs, time::Instant};

@@ -1,17 +1,17 @@
-//! What a model takes and gives, as its file declares it: which shapes it leaves open, and which inputs have a default.
+//! The inputs and outputs that a model's file declares: their shapes, and which inputs have a default.
 
 use std::collections::HashSet;
 
 use crate::proto::{DimensionValue, GraphProto, ModelProto, TypeProto, ValueInfoProto};
 
-/// From this version of the format on an initializer of an input's name is that input's default. Before it, every
-/// initializer had to be listed among the inputs, and was a constant nevertheless.
+/// From this IR version on, an initializer with the name of an input is the default of that input. In older files,
+/// every initializer had to be listed among the inputs but was a constant.
 pub(crate) const IR_VERSION_OF_DEFAULTS: i64 = 4;
 
 /// The inputs and outputs of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
-    /// Inputs in the file's order, those with a default among them.
+    /// Inputs in the file's order, including those with a default.
     pub inputs: Vec<Declared>,
     /// Outputs in the file's order.
     pub outputs: Vec<Declared>,
@@ -22,23 +22,23 @@ pub struct Interface {
 pub struct Declared {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
-    /// Its dimensions; `None` where the file says nothing of its shape, so that any number of dimensions fits, and for
-    /// what is no tensor.
+    /// Its dimensions. `None` if the file does not declare a shape, so that the tensor may have any number of
+    /// dimensions, or if it is not a tensor.
     pub shape: Option<Vec<Dim>>,
-    /// Whether a run without it computes with a value that the file has.
+    /// Whether a request may omit it because the file has a default for it.
     pub has_default: bool,
 }
 
-/// What an input or output is.
+/// The type of an input or output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A tensor with elements of this type, one of [`data_type`](crate::proto::data_type).
     Tensor(i32),
-    /// A sequence of whatever.
+    /// A sequence of elements of any type.
     Sequence,
-    /// A map, an optional, a sparse tensor, or a type that the file leaves out.
+    /// A map, an optional, a sparse tensor, or a type that the file does not give.
     Other,
 }
 
@@ -47,7 +47,7 @@ pub enum Kind {
 pub enum Dim {
     /// Always this size.
     Fixed(usize),
-    /// Any size, the same wherever the name is.
+    /// Any size. All dimensions with this name have the same size.
     Symbol(String),
     /// Any size.
     Unknown,
@@ -65,7 +65,7 @@ impl Interface {
     }
 }
 
-/// What the file declares. Inputs that are constants by the rules of its version of the format are left out.
+/// Reads what the file declares. Inputs that are constants, according to the file's IR version, are left out.
 pub fn interface(model: &ModelProto) -> Interface {
     let Some(graph) = &model.graph else { return Interface::default() };
     let initialized = initialized(graph);

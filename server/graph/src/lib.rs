@@ -1,4 +1,5 @@
-//! ONNX graphs: the messages of the file format, what a model declares, and what a graph says of the rows of its batch.
+//! ONNX graphs: the messages of the file format, the inputs and outputs that a model declares, rewriting of nodes, and
+//! the proof that the rows of a batch are independent.
 
 mod interface;
 pub mod proto;

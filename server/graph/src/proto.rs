@@ -1,11 +1,11 @@
-//! The messages of `onnx.proto`: numbers and names are the format's. What neither the server nor the trainer looks at is
-//! left out, and passed over where a file has it.
+//! The messages of `onnx.proto`, with its names and field numbers. Fields that neither the server nor the trainer uses
+//! are left out; the decoder skips them.
 #![expect(missing_docs, reason = "the fields are those of the ONNX specification, described there")]
 
 use bytes::Bytes;
 use prost::{Message, Oneof};
 
-/// A domain of operators under one name: that of the standard has two.
+/// The name of an operator domain in one form: the standard domain can be written in two ways.
 pub(crate) fn domain(name: &str) -> &str {
     if name == "ai.onnx" { "" } else { name }
 }
@@ -92,7 +92,7 @@ pub struct FunctionProto {
     pub opset_import: Vec<OperatorSetIdProto>,
     #[prost(string, tag = "10")]
     pub domain: String,
-    /// Attributes with a default.
+    /// The attributes that have a default value.
     #[prost(message, repeated, tag = "11")]
     pub attribute_proto: Vec<AttributeProto>,
 }
@@ -159,7 +159,7 @@ pub struct AttributeProto {
     pub ref_attr_name: String,
 }
 
-/// Elements lie in `raw_data`, or in the field for their type, or in another file (`data_location` 1).
+/// The elements are in `raw_data`, in the field for their type, or in another file (`data_location` 1).
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorProto {
     #[prost(int64, repeated, tag = "1")]
@@ -204,7 +204,7 @@ pub struct ValueInfoProto {
     pub doc_string: String,
 }
 
-/// A tensor, or a sequence, map or optional, which have a field of their own.
+/// The type of a tensor. Sequences, maps and optionals have a field each.
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeProto {
     #[prost(message, optional, tag = "1")]

@@ -1,15 +1,15 @@
-//! Whether a model was exported in training mode.
+//! Detects models that were exported in training mode.
 
 use crate::proto::{GraphProto, ModelProto, NodeProto};
 
-/// Levels of graphs within graphs that are looked into. What lies deeper is not seen.
-const MOST_DEPTH: usize = 24;
+/// Deepest nesting of subgraphs that is searched. Nodes below are not found.
+const MAX_DEPTH: usize = 24;
 
-/// Whether a node of the model normalises by statistics of the batch and keeps a running mean, as in training.
+/// Whether a node normalises by statistics of the batch and updates a running mean, as in training.
 pub fn is_in_training_mode(model: &ModelProto) -> bool {
     let functions = model.functions.iter().flat_map(|function| &function.node);
     let main = model.graph.iter().flat_map(|graph| &graph.node);
-    main.chain(functions).any(|node| trains(node, MOST_DEPTH))
+    main.chain(functions).any(|node| trains(node, MAX_DEPTH))
 }
 
 fn trains(node: &NodeProto, depth: usize) -> bool {

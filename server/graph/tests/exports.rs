@@ -1,11 +1,11 @@
-//! Graphs as frameworks export them (see `exports/README.md`), each with what is right to say of its rows.
+//! Graphs exported by frameworks (see `exports/README.md`), each with the expected result of the row analysis.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use onnx_graph::{Analysis, RowAxes, analyse, read};
 
-/// Name, axes of the inputs, axes of the outputs.
+/// Name of the file, row axes of the inputs, row axes of the outputs.
 type Proven = (&'static str, &'static [usize], &'static [usize]);
 
 const INDEPENDENT: &[Proven] = &[
@@ -74,7 +74,7 @@ const INDEPENDENT: &[Proven] = &[
     ("yolo_v8_dynamo", &[0], &[0]),
 ];
 
-/// Name, and a part of the reason.
+/// Name of the file, and a part of the expected reason.
 const NOT_INDEPENDENT: &[(&str, &str)] = &[
     ("batch_mean", "(ReduceMean) reduces over the rows"),
     ("batch_statistics", "(ReduceMean) reduces over the rows"),

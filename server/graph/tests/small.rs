@@ -1,4 +1,4 @@
-//! Small graphs that mix rows in all kinds of ways, and their harmless twins (see `small/README.md`).
+//! Small graphs that mix rows in many ways, and similar ones that do not (see `small/README.md`).
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{fs, path::PathBuf};
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use onnx_graph::{analyse, proto::ModelProto};
 use prost::Message;
 
-/// Headings and models.
+/// The name and the model of each graph.
 fn graphs() -> Vec<(String, ModelProto)> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/small/graphs.bin");
     let mut bytes = Bytes::from(fs::read(path).unwrap());
@@ -19,7 +19,7 @@ fn graphs() -> Vec<(String, ModelProto)> {
     graphs
 }
 
-/// What the analysis says, in the words of the headings.
+/// The result of the analysis, in the words of the headings.
 fn said(model: &ModelProto) -> Result<String, String> {
     match analyse(model).rows {
         Ok(axes) => Ok(format!("independent {:?} -> {:?}", axes.inputs, axes.outputs)),

@@ -1,4 +1,5 @@
-//! Binary tensor data: JSON, whose length a header gives, followed by the tensors' packed bytes.
+//! The binary tensor data extension: a body starts with JSON, whose length a header gives, and continues with the
+//! packed bytes of the tensors.
 
 use bytes::Bytes;
 use compact_str::CompactString;
@@ -10,24 +11,25 @@ use crate::{
     push_bytes_element,
 };
 
-/// The header that gives the bytes of JSON before the tensors; without it a body is all JSON.
+/// HTTP header that gives the length of the JSON at the start of a body, in bytes. A body without this header is all
+/// JSON.
 pub const JSON_LENGTH_HEADER: &str = "inference-header-content-length";
 
-/// Reads a request of `json_length` bytes of JSON and then the bytes of the inputs that carry the parameter
-/// `binary_data_size`, in their order. These inputs share the body's memory. `nulls` says what `null` means as an element
-/// of the other inputs.
+/// Reads a request whose first `json_length` bytes are JSON. After the JSON come the bytes of each input that has the
+/// parameter `binary_data_size`, in the order of the inputs; these inputs share the memory of `body`. `nulls` says what
+/// `null` means in the `data` of the other inputs.
 ///
 /// # Errors
-/// Whatever is wrong with the body, by tensor and byte.
+/// [`DecodeError`] names the tensor and the byte offset of the first fault.
 pub fn decode_request(body: &Bytes, json_length: usize, nulls: Nulls) -> Result<InferRequest, DecodeError> {
     let (json, tail) = split(body, json_length)?;
     json::decode(&json, tail, nulls)
 }
 
-/// Reads a response; `json_length` is `None` where it is all JSON. `null` for a float is NaN.
+/// Reads a response. `json_length` is `None` if the body is all JSON. `null` in floating-point data is read as NaN.
 ///
 /// # Errors
-/// Whatever is wrong with the body, by tensor and byte.
+/// [`DecodeError`] names the tensor and the byte offset of the first fault.
 pub fn decode_response(body: &Bytes, json_length: Option<usize>) -> Result<InferResponse, DecodeError> {
     let (json, tail) = split(body, json_length.unwrap_or(body.len()))?;
     json::decode_response(&json, tail)
@@ -40,14 +42,16 @@ fn split(body: &Bytes, json_length: usize) -> Result<(Bytes, Bytes), Problem> {
     Ok((body.slice(..json_length), body.slice(json_length..)))
 }
 
-/// Makes a request of a body without JSON (`Inference-Header-Content-Length: 0`): all of it is the only
-/// input's data. Every output goes out as binary data.
+/// Reads a body without JSON (`Inference-Header-Content-Length: 0`): the whole body is the data of the model's only
+/// input, called `name`. The request asks for every output as binary data.
 ///
-/// `dims` are the declared dimensions with the batch axis, where there is one, set to 1; one of them may be
-/// -1 and follows from the body's size. BYTES must have a single element, whose length prefix is not sent.
+/// `dims` are the declared dimensions of the input. The caller sets the batch axis, if there is one, to 1. One
+/// dimension may be -1; its size follows from the size of the body. A BYTES input must have exactly one element, and
+/// the body is that element without its length prefix.
 ///
 /// # Errors
-/// [`Problem::Raw`] where the body cannot fill that shape, [`Problem::ByteCount`] where it has another size.
+/// [`Problem::Raw`] if the body cannot fill the shape, [`Problem::ByteCount`] if the body has another size than the
+/// shape.
 pub fn decode_raw(
     body: &Bytes,
     name: &str,

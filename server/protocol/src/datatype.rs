@@ -9,7 +9,7 @@ use crate::error::excerpt;
 /// Datatype of a tensor's elements, as the Open Inference Protocol names them (BF16 as Triton does).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Datatype {
-    /// One byte an element, 0 or 1.
+    /// One byte per element, 0 or 1.
     Bool,
     /// Unsigned, 8 bits.
     Uint8,
@@ -35,7 +35,7 @@ pub enum Datatype {
     Fp32,
     /// IEEE 754 double precision.
     Fp64,
-    /// A string of bytes of any length an element.
+    /// A byte string of any length per element.
     Bytes,
 }
 
@@ -58,7 +58,7 @@ impl Datatype {
         Self::Bytes,
     ];
 
-    /// The name on the wire.
+    /// The name in requests and responses, as in `FP32`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bool => "BOOL",
@@ -78,7 +78,7 @@ impl Datatype {
         }
     }
 
-    /// Bytes of one element, `None` for [`Datatype::Bytes`], whose elements have a length each.
+    /// Size of one element in bytes. `None` for [`Datatype::Bytes`], where each element has its own length.
     pub const fn size(self) -> Option<usize> {
         match self {
             Self::Bool | Self::Uint8 | Self::Int8 => Some(1),
@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for Datatype {
     }
 }
 
-/// A datatype name that the protocol does not have.
+/// A datatype name that the protocol does not define.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown datatype '{0}': expected one of BOOL, UINT8, UINT16, UINT32, UINT64, INT8, INT16, INT32, INT64, \
@@ -119,11 +119,11 @@ pub struct UnknownDatatype(pub String);
 impl FromStr for Datatype {
     type Err = UnknownDatatype;
 
-    /// Reads a name in any case: `KServe` upper-cases what clients send.
+    /// Reads a name in any case, as `KServe` does: it upper-cases the names that clients send.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let all = || Self::ALL.into_iter();
         all()
-            .find(|datatype| datatype.as_str() == name) // as nearly everybody writes them
+            .find(|datatype| datatype.as_str() == name) // the usual spelling, and the fastest comparison
             .or_else(|| all().find(|datatype| datatype.as_str().eq_ignore_ascii_case(name)))
             .ok_or_else(|| UnknownDatatype(excerpt(name).into()))
     }

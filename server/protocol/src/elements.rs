@@ -1,11 +1,11 @@
-//! Elements of BYTES tensors: a little-endian `u32` length and that many bytes each.
+//! Elements of BYTES tensors. Each element is a little-endian `u32` length, followed by that number of bytes.
 
-/// Iterates over the elements packed in `data`; ends early where a length runs beyond the data.
+/// Iterates over the elements packed in `data`. The iterator ends early if a length runs beyond the end of `data`.
 pub fn bytes_elements(data: &[u8]) -> BytesElements<'_> {
     BytesElements { rest: data }
 }
 
-/// Appends one element. Its length must fit 32 bits, as the wire format has no more.
+/// Appends one element to `data`. Panics if the element is 4 GiB or longer, because the length prefix has 32 bits.
 pub fn push_bytes_element(data: &mut Vec<u8>, element: &[u8]) {
     let length = u32::try_from(element.len()).expect("an element of a BYTES tensor is shorter than 4 GiB");
     data.extend_from_slice(&length.to_le_bytes());
@@ -19,7 +19,7 @@ pub struct BytesElements<'a> {
 }
 
 impl<'a> BytesElements<'a> {
-    /// The bytes after the elements already given.
+    /// The bytes that the iterator has not read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }

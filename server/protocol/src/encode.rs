@@ -1,4 +1,4 @@
-//! Writing of requests and responses: JSON, followed by the tensors that go out as binary data.
+//! Writes requests and responses: JSON, followed by the tensors that are sent as binary data.
 
 use std::mem;
 
@@ -11,31 +11,34 @@ use crate::{
     json::{write_elements, write_parameter, write_string},
 };
 
-/// Bytes from which on binary data is sent from where it is: copies of less are cheaper than another piece.
-const PIECE_BYTES: usize = 64 << 10;
+/// Binary data of at least this many bytes becomes a piece of its own. Smaller data is copied: the copy costs less than
+/// one more write to the socket.
+const MIN_PIECE_BYTES: usize = 64 << 10;
 
 /// A message ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// The JSON and what follows it, one piece after the other: one piece, unless there are large tensors, which are
-    /// pieces of their own and not copied.
+    /// The JSON and the binary data after it, in the order in which they are sent. There is one piece, unless a tensor
+    /// is so large that it is sent without a copy, as a piece of its own.
     pub pieces: SmallVec<[Bytes; 1]>,
-    /// Length of the JSON, for the header `Inference-Header-Content-Length`; `None` where nothing follows it.
+    /// Length of the JSON in bytes, for the header `Inference-Header-Content-Length`. `None` if no binary data follows
+    /// the JSON.
     pub json_length: Option<usize>,
 }
 
 impl Encoded {
-    /// The JSON and what follows it in one piece; several are copied.
+    /// The whole message as one piece. Copies if there are several pieces.
     pub fn body(&self) -> Bytes {
         if let [body] = &self.pieces[..] { body.clone() } else { self.pieces.concat().into() }
     }
 }
 
-/// Writes a response. Output `i` goes out as binary data where `binary[i]` is true, else as JSON, as it does
-/// beyond the end of `binary`.
+/// Writes a response. Output `i` is sent as binary data if `binary[i]` is true. All other outputs, also those beyond
+/// the end of `binary`, are sent as JSON.
 ///
 /// # Errors
-/// [`EncodeError`] where a tensor has strings that JSON cannot carry, or is not consistent.
+/// [`EncodeError`] if a string in a tensor sent as JSON is not UTF-8, or if a tensor's data does not match its datatype
+/// and shape.
 pub fn encode_response(response: &InferResponse, binary: &[bool]) -> Result<Encoded, EncodeError> {
     let mut out = Vec::with_capacity(capacity(response.outputs.iter().map(|(_, tensor)| tensor), binary));
     out.extend_from_slice(b"{\"model_name\":");
@@ -56,11 +59,12 @@ pub fn encode_response(response: &InferResponse, binary: &[bool]) -> Result<Enco
     Ok(append_binary(out, response.outputs.iter().map(|(_, tensor)| tensor), binary))
 }
 
-/// Writes a request. Input `i` goes out as binary data where `binary[i]` is true, else as JSON, as it does
-/// beyond the end of `binary`.
+/// Writes a request. Input `i` is sent as binary data if `binary[i]` is true. All other inputs, also those beyond the
+/// end of `binary`, are sent as JSON.
 ///
 /// # Errors
-/// [`EncodeError`] where a tensor has strings that JSON cannot carry, or is not consistent.
+/// [`EncodeError`] if a string in a tensor sent as JSON is not UTF-8, or if a tensor's data does not match its datatype
+/// and shape.
 pub fn encode_request(request: &InferRequest, binary: &[bool]) -> Result<Encoded, EncodeError> {
     let mut out = Vec::with_capacity(capacity(request.inputs.iter().map(|input| &input.tensor), binary));
     out.push(b'{');
@@ -136,7 +140,7 @@ fn write_tensor(
     Ok(())
 }
 
-/// Appends the field `parameters`, with `binary_data_size` first where there is one.
+/// Appends the field `parameters`. `binary_size` is written first, as `binary_data_size`, if the tensor is binary.
 fn write_parameters(parameters: &Parameters, binary_size: Option<usize>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"parameters\":{");
     if let Some(size) = binary_size {
@@ -162,7 +166,7 @@ fn is_binary(binary: &[bool], index: usize) -> bool {
     binary.get(index).copied().unwrap_or(false)
 }
 
-/// Bytes that a message with these tensors rarely goes beyond, so that its buffer is allocated once.
+/// Estimates the size of a message in bytes, generously, so that its buffer is usually allocated only once.
 fn capacity<'a>(tensors: impl Iterator<Item = &'a Tensor>, binary: &[bool]) -> usize {
     const ENVELOPE: usize = 256;
     const TENSOR: usize = 128;
@@ -174,29 +178,29 @@ fn capacity<'a>(tensors: impl Iterator<Item = &'a Tensor>, binary: &[bool]) -> u
 fn tensor_capacity(tensor: &Tensor, binary: bool) -> usize {
     let size = tensor.data.len();
     match tensor.datatype {
-        _ if binary && size >= PIECE_BYTES => 0,
+        _ if binary && size >= MIN_PIECE_BYTES => 0,
         _ if binary => size,
-        // "false,"
+        // The longest element is "false,", 6 bytes.
         Datatype::Bool => size * 6,
-        // At most 2.5 digits a byte, a sign and a comma.
+        // An integer takes at most 2.5 digits per byte of its size, and a sign and a comma.
         Datatype::Uint8 | Datatype::Int8 => size * 5,
         Datatype::Uint16 | Datatype::Int16 | Datatype::Uint32 | Datatype::Int32 => size * 7 / 2,
         Datatype::Uint64 | Datatype::Int64 => size * 11 / 4,
-        // "-1.2345678e-38,"
+        // The longest element is about "-1.2345678e-38,".
         Datatype::Fp16 | Datatype::Bf16 => size * 8,
         Datatype::Fp32 => size * 4,
         Datatype::Fp64 => size * 13 / 4,
-        // The length's four bytes outweigh quotes and comma.
+        // The 4-byte length prefix is larger than the quotes and the comma, so an eighth more is enough for escapes.
         Datatype::Bytes => size + size / 8,
     }
 }
 
-/// Appends the tensors that go out as binary data.
+/// Appends the data of the tensors that are sent as binary data.
 fn append_binary<'a>(json: Vec<u8>, tensors: impl Iterator<Item = &'a Tensor>, binary: &[bool]) -> Encoded {
     let json_length = json.len();
     let (mut pieces, mut last) = (SmallVec::new(), json);
     for (_, Tensor { data, .. }) in tensors.enumerate().filter(|(index, _)| is_binary(binary, *index)) {
-        if data.len() < PIECE_BYTES {
+        if data.len() < MIN_PIECE_BYTES {
             last.extend_from_slice(data);
             continue;
         }

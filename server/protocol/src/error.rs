@@ -1,4 +1,4 @@
-//! What can be wrong with a body, told to the one who sent it.
+//! Errors in request and response bodies. Their texts are sent to the client.
 
 use std::{borrow::Cow, fmt};
 
@@ -6,14 +6,14 @@ use compact_str::{CompactString, ToCompactString, format_compact};
 
 use crate::{Datatype, Shape, UnknownDatatype};
 
-/// Names and values quoted in a message are cut to this many characters.
-const EXCERPT: usize = 64;
+/// Names and values quoted in a message are cut to this many characters, because a client chooses their length.
+const EXCERPT_CHARS: usize = 64;
 
-/// Why a body was refused.
+/// Why a body was refused, and in which tensor the fault lies.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}{problem}", Prefix(place.as_deref()))]
 pub struct DecodeError {
-    /// The tensor concerned (`input 'image'`), where there is one.
+    /// The tensor with the fault, as in `input 'image'`. `None` if the fault is not in one tensor.
     pub place: Option<CompactString>,
     /// What is wrong.
     pub problem: Problem,
@@ -37,7 +37,7 @@ impl From<Problem> for DecodeError {
     }
 }
 
-/// Writes `input 'image': ` before the problem.
+/// Writes `input 'image': ` before the problem, or nothing if the error is not about one tensor.
 struct Prefix<'a>(Option<&'a str>);
 
 impl fmt::Display for Prefix<'_> {
@@ -46,134 +46,135 @@ impl fmt::Display for Prefix<'_> {
     }
 }
 
-/// What is wrong with a body. Offsets count bytes from the start of the body.
+/// What is wrong with a body. Offsets are in bytes, from the start of the body.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Problem {
-    /// The JSON breaks the grammar, or has another kind of value than the protocol.
+    /// The text is not valid JSON, or a value has another type than the protocol requires.
     #[error("at byte {offset}: expected {expected}, found {found}")]
     Unexpected {
-        /// Where.
+        /// Where the unexpected byte is.
         offset: usize,
-        /// What the protocol has there.
+        /// What the protocol requires there.
         expected: &'static str,
-        /// What stands there.
+        /// What the body has there.
         found: Found,
     },
-    /// Arrays and objects within each other beyond [`MAX_DEPTH`](crate::json::MAX_DEPTH).
+    /// Arrays and objects are nested deeper than [`MAX_DEPTH`](crate::json::MAX_DEPTH).
     #[error("at byte {offset}: JSON nested more than {limit} levels deep")]
     TooDeep {
-        /// Where the level too many opens.
+        /// Where the first bracket beyond the limit opens.
         offset: usize,
-        /// How many levels there may be.
+        /// The highest depth allowed.
         limit: usize,
     },
-    /// A field of the protocol comes twice in one object.
+    /// A field of the protocol appears twice in one object.
     #[error("at byte {offset}: '{key}' comes twice")]
     Duplicate {
-        /// Where the second one ends.
+        /// Where the second occurrence ends.
         offset: usize,
-        /// The field.
+        /// Name of the field.
         key: &'static str,
     },
-    /// A field that the protocol requires is not there.
+    /// A required field is missing.
     #[error("'{0}' is missing")]
     Missing(&'static str),
-    /// The datatype is none of the protocol's.
+    /// The protocol does not define this datatype.
     #[error(transparent)]
     Datatype(#[from] UnknownDatatype),
-    /// The shape asks for more elements than memory can address.
+    /// The number of elements that the shape gives does not fit `usize`.
     #[error("shape {0} has too many elements")]
     TooManyElements(Shape),
-    /// The data has more or fewer elements than the shape asks for.
+    /// The number of elements in the data is not the number that the shape gives.
     #[error("shape {shape} asks for {expected} elements, but '{list}' has {got}")]
     ElementCount {
-        /// The field that has the data.
+        /// Name of the field with the data.
         list: &'static str,
-        /// The shape given.
+        /// The tensor's shape.
         shape: Shape,
-        /// Product of its dimensions.
+        /// Number of elements that the shape gives.
         expected: usize,
-        /// Elements there are.
+        /// Number of elements in the data.
         got: usize,
     },
-    /// A number is beyond its datatype.
+    /// A number is outside the range of its datatype.
     #[error("at byte {offset}: {value} is beyond {datatype}")]
     OutOfRange {
         /// Where the number starts.
         offset: usize,
-        /// The number as written.
+        /// The number as the client wrote it.
         value: CompactString,
         /// The tensor's datatype.
         datatype: Datatype,
     },
-    /// A number has a fraction or exponent, but its datatype is an integer.
+    /// A number has a fraction or an exponent, but its datatype is an integer.
     #[error("at byte {offset}: {value} is not an integer, but the datatype is {datatype}")]
     NotInteger {
         /// Where the number starts.
         offset: usize,
-        /// The number as written.
+        /// The number as the client wrote it.
         value: CompactString,
         /// The tensor's datatype.
         datatype: Datatype,
     },
-    /// `null` in a tensor whose datatype has nothing like it.
+    /// The data has `null`, and the tensor's datatype has no value for it.
     #[error("at byte {offset}: null is no element of {datatype}")]
     Null {
-        /// Where it stands.
+        /// Where the `null` is.
         offset: usize,
         /// The tensor's datatype.
         datatype: Datatype,
     },
-    /// `null` in a floating point tensor, of which nobody has said that it is NaN.
+    /// The data of a floating-point tensor has `null`, and the model's configuration does not say that `null` means
+    /// NaN.
     #[error(
         "at byte {offset}: null is no number: send NaN, or set nulls = \"nan\" in the model's config.toml to have \
          null read as NaN"
     )]
     NullFloat {
-        /// Where it stands.
+        /// Where the `null` is.
         offset: usize,
     },
-    /// A tensor with neither `data` nor `binary_data_size`.
+    /// The tensor has neither `data` nor `binary_data_size`.
     #[error("has no data: give 'data' or the parameter 'binary_data_size'")]
     NoData,
-    /// A tensor with both `data` and `binary_data_size`.
+    /// The tensor has both `data` and `binary_data_size`.
     #[error("has both 'data' and the parameter 'binary_data_size': give one")]
     TwoData,
-    /// A tensor in shared memory.
+    /// The client wants to pass the tensor in shared memory.
     #[error("shared memory is not supported: send 'data' or binary data")]
     SharedMemory,
-    /// A parameter of the protocol with a value of the wrong kind.
+    /// A parameter of the protocol has a value of the wrong type.
     #[error("parameter '{key}' must be {expected}")]
     Parameter {
-        /// The parameter.
+        /// Name of the parameter.
         key: &'static str,
-        /// The kind of value it takes.
+        /// The type of value that the parameter takes.
         expected: &'static str,
     },
-    /// Fewer bytes follow the JSON than the tensor says it has.
+    /// Fewer bytes follow the JSON than the tensor's `binary_data_size`.
     #[error(
         "binary_data_size is {size}, but {left} bytes are left after the JSON (whose length the header \
          Inference-Header-Content-Length gives)"
     )]
     BinaryMissing {
-        /// The size that the tensor claims.
+        /// The tensor's `binary_data_size`.
         size: usize,
-        /// Bytes not yet taken by other tensors.
+        /// Bytes after the JSON that no earlier tensor has used.
         left: usize,
     },
-    /// The tensor's bytes are more or fewer than its datatype and shape ask for.
+    /// The size of the tensor's data does not match its datatype and shape.
     #[error("{datatype} of shape {shape} takes {expected} bytes, not {got}")]
     ByteCount {
         /// The tensor's datatype.
         datatype: Datatype,
         /// The tensor's shape.
         shape: Shape,
-        /// Elements times bytes an element.
+        /// Number of elements times the size of one element.
         expected: usize,
-        /// Bytes sent.
+        /// Bytes in the data.
         got: usize,
     },
-    /// BYTES whose length prefixes do not make up the elements that the shape asks for.
+    /// The length prefixes of a BYTES tensor do not add up to the number of elements that its shape gives.
     #[error(
         "BYTES of shape {shape} takes {expected} elements, each a 4-byte little-endian length and its bytes; \
          the {size} bytes hold {got}"
@@ -181,151 +182,151 @@ pub enum Problem {
     Prefixes {
         /// The tensor's shape.
         shape: Shape,
-        /// Product of its dimensions.
+        /// Number of elements that the shape gives.
         expected: usize,
-        /// Whole elements found.
+        /// Number of complete elements in the data.
         got: usize,
-        /// Bytes sent.
+        /// Bytes in the data.
         size: usize,
     },
-    /// A byte of a BOOL tensor that is neither false nor true.
+    /// A byte of a BOOL tensor is neither 0 nor 1.
     #[error("element {index} is {value}, but BOOL has only 0 and 1")]
     NotBool {
-        /// Which element, in row-major order.
+        /// Index of the element, in row-major order.
         index: usize,
-        /// Its byte.
+        /// Value of the byte.
         value: u8,
     },
-    /// Bytes after the last tensor.
+    /// Bytes are left after the data of the last tensor.
     #[error("{0} bytes are left after the last binary tensor")]
     Leftover(usize),
-    /// The JSON is said to be longer than the body.
+    /// The header gives a length of the JSON beyond the end of the body.
     #[error("Inference-Header-Content-Length is {json_length}, but the body has {body} bytes")]
     HeaderTooLong {
-        /// Length of the JSON according to the header.
+        /// Length of the JSON according to the header, in bytes.
         json_length: usize,
-        /// Length of the body.
+        /// Length of the body, in bytes.
         body: usize,
     },
-    /// Neither form of the V1 protocol.
+    /// A V1 request has neither `instances` nor `inputs`.
     #[error("'instances' (rows) or 'inputs' (columns) is missing")]
     NoForm,
-    /// Both forms of the V1 protocol.
+    /// A V1 request has both `instances` and `inputs`.
     #[error("both 'instances' (rows) and 'inputs' (columns) are given: give one")]
     TwoForms,
     /// `instances` is an empty array.
     #[error("'instances' is empty: give at least one")]
     NoInstances,
-    /// An input without dimensions cannot come in rows.
+    /// The input is a scalar, so it has no axis for the rows of `instances`.
     #[error("the model takes a single value, not one for each instance: send it as 'inputs'")]
     NoRows,
-    /// A name that is no input of the model.
+    /// The model has no input of this name.
     #[error("unknown: the model has {known}")]
     UnknownInput {
-        /// The inputs that it has.
+        /// The names of the model's inputs.
         known: CompactString,
     },
-    /// An input that comes twice.
+    /// An input is given twice.
     #[error("given twice")]
     Twice,
-    /// An input that does not come.
+    /// An input is not given.
     #[error("missing")]
     NotGiven,
-    /// More or fewer values within each other than the model's shape has, or than the values before.
+    /// An array has another length than the model's shape or the arrays before it require.
     #[error("at byte {offset}: {got} values along axis {axis} of the shape, expected {expected}")]
     Ragged {
         /// Where the array starts.
         offset: usize,
-        /// Which axis, the one of the rows counted as 0.
+        /// The axis, counted from 0; the axis of the rows is 0.
         axis: usize,
-        /// As many as the model or the values before it have.
+        /// Number of values required.
         expected: usize,
-        /// As many as there are.
+        /// Number of values in the array.
         got: usize,
     },
-    /// Arrays nested in more or fewer levels than the model's shape.
+    /// The arrays are nested deeper or less deep than the model's shape.
     #[error("at byte {offset}: nested in {levels} levels than the model's shape {dims:?} has")]
     Depth {
-        /// Where.
+        /// Where the depth is wrong.
         offset: usize,
-        /// "more" or "fewer".
+        /// "more" or "fewer", for the message.
         levels: &'static str,
-        /// The declared dimensions.
+        /// The input's declared dimensions.
         dims: Vec<i64>,
     },
-    /// Rows of numbers beside encoded pictures; from this byte on.
+    /// Some rows are numbers and others are encoded pictures. The offset is where the type changes.
     #[error("at byte {0}: numbers and encoded pictures in one request: send them apart")]
     Mixed(usize),
-    /// What is not base64.
+    /// A string is not valid base64 with padding.
     #[error("at byte {offset}: '{value}' is not base64 with padding")]
     Base64 {
         /// Where the string starts.
         offset: usize,
-        /// The start of it.
+        /// The start of the string.
         value: CompactString,
     },
-    /// An element that is said to be base64 and is not.
+    /// The tensor's `content_type` is `base64`, but an element is not valid base64 with padding.
     #[error("element {index} is '{value}', which is not base64 with padding (content_type is base64)")]
     Base64Element {
-        /// Which element, in row-major order.
+        /// Index of the element, in row-major order.
         index: usize,
-        /// The start of it.
+        /// The start of the element.
         value: CompactString,
     },
-    /// A negative size along an axis.
+    /// A dimension of the shape is negative.
     #[error("dimension {0} of the shape is negative")]
     NegativeDim(i64),
-    /// Raw contents for some of the tensors only.
+    /// `raw_input_contents` (or `raw_output_contents`) must have one entry per tensor, or none.
     #[error(
         "raw contents for {raw} of {inputs} tensors: there must be one entry for each, in their order, or none"
     )]
     RawCount {
-        /// Entries of raw contents.
+        /// Number of raw entries.
         raw: usize,
-        /// Tensors.
+        /// Number of tensors.
         inputs: usize,
     },
-    /// Both raw and typed contents.
+    /// The tensor has typed contents although the message has raw contents.
     #[error("has 'contents' beside raw contents: give one")]
     RawAndContents,
-    /// Elements in a list that is another datatype's.
+    /// The elements are in the list of another datatype.
     #[error("datatype {datatype} takes its elements from '{expected}', but they are in '{found}'")]
     WrongContents {
         /// The tensor's datatype.
         datatype: Datatype,
-        /// Where its elements belong.
+        /// Name of the list for this datatype.
         expected: &'static str,
-        /// Where some are.
+        /// Name of the list that has elements.
         found: &'static str,
     },
-    /// An element that its datatype cannot hold.
+    /// The tensor's datatype cannot represent an element.
     #[error("element {index} is {value}, which is beyond {datatype}")]
     BeyondDatatype {
-        /// Which element, in row-major order.
+        /// Index of the element, in row-major order.
         index: usize,
-        /// Its value.
+        /// Value of the element.
         value: CompactString,
         /// The tensor's datatype.
         datatype: Datatype,
     },
-    /// A raw body for an input whose shape it cannot settle.
+    /// A body without JSON cannot give the input a definite shape.
     #[error("a body without JSON cannot fill {datatype} {dims:?}: {reason}")]
     Raw {
         /// The input's datatype.
         datatype: Datatype,
         /// The input's declared dimensions.
         dims: Vec<i64>,
-        /// Why not.
+        /// Why the shape is not definite.
         reason: &'static str,
     },
 }
 
-/// What stands where something else was expected.
+/// What a body has where something else was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// The body ends there.
+    /// The body ends.
     End,
-    /// The byte that stands there.
+    /// This byte.
     Byte(u8),
 }
 
@@ -339,49 +340,50 @@ impl fmt::Display for Found {
     }
 }
 
-/// Why a message could not be written.
+/// Why a message could not be encoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
-    /// BYTES that JSON cannot carry.
+    /// A BYTES element is not UTF-8, so JSON cannot represent it.
     #[error(
         "tensor '{name}': element {index} is not UTF-8, which JSON cannot carry: ask for it as binary data"
     )]
     NotUtf8 {
-        /// The tensor.
+        /// Name of the tensor.
         name: CompactString,
-        /// The first such element, in row-major order.
+        /// Index of the first such element, in row-major order.
         index: usize,
     },
-    /// An output that has not one row for each instance of a V1 request.
+    /// An output does not have one row per instance of the V1 request.
     #[error(
         "output '{name}' has shape {shape}, not a row for each of {rows} instances: send 'inputs' instead of \
          'instances'"
     )]
     NoRows {
-        /// The output.
+        /// Name of the output.
         name: CompactString,
         /// Its shape.
         shape: Shape,
-        /// How many instances came.
+        /// Number of instances in the request.
         rows: usize,
     },
-    /// A tensor whose bytes are not what its datatype and shape ask for.
+    /// The tensor's data does not match its datatype and shape.
     #[error("tensor '{name}': its bytes do not match its datatype and shape")]
     Inconsistent {
-        /// The tensor.
+        /// Name of the tensor.
         name: CompactString,
     },
 }
 
-/// The start of `text`, for a message.
+/// The start of `text`, on one line, for use in a message.
 pub(crate) fn excerpt(text: &str) -> CompactString {
-    match text.char_indices().nth(EXCERPT) {
+    match text.char_indices().nth(EXCERPT_CHARS) {
         None => on_one_line(text).to_compact_string(),
         Some((end, _)) => format_compact!("{}…", on_one_line(&text[..end])),
     }
 }
 
-/// Writes a client's text for a message: with escapes where it would end the line, or steer a terminal that shows it.
+/// Makes a client's text safe for a message or log line: control characters are escaped, because they could break the
+/// line or control a terminal.
 pub fn on_one_line(text: &str) -> Cow<'_, str> {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     if !text.contains(breaks) {

@@ -1,5 +1,5 @@
-//! Answers of the protocol's extensions that Triton has: the index of the model repository, statistics and
-//! the configuration of models. Keys and their values are Triton's, so that its clients can read them.
+//! Response bodies of the protocol extensions that Triton defines: the repository index, statistics, and the model
+//! configuration. Keys and values are the same as Triton's, so that its clients can read them.
 
 use std::collections::BTreeMap;
 
@@ -7,33 +7,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Datatype, metadata::is_false};
 
-/// One version of a model in the answer of `POST /v2/repository/index`.
+/// One version of a model in the response to `POST /v2/repository/index`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexEntry {
     /// Name of the model.
     pub name: String,
     /// The version.
     pub version: String,
-    /// How far it is.
+    /// The state of this version.
     pub state: ModelState,
-    /// Why it does not answer; where it does, why its requests are not joined; else empty.
+    /// Why the version is not ready. For a version that is ready: why its requests are not batched, or empty if they
+    /// are.
     pub reason: String,
 }
 
-/// How far a version of a model is.
+/// The state of one version of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ModelState {
-    /// Answers.
+    /// It serves requests.
     Ready,
-    /// Is being downloaded, loaded or warmed.
+    /// It is being downloaded, loaded or warmed up.
     Loading,
-    /// Could not be loaded, or was unloaded.
+    /// It could not be loaded, or it was unloaded.
     Unavailable,
 }
 
 impl ModelState {
-    /// The state's name, as in `READY`.
+    /// The state's name on the wire, as in `READY`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "READY",
@@ -43,112 +44,113 @@ impl ModelState {
     }
 }
 
-/// How often something happened, and how long it took in all.
+/// How often something happened, and the total time that it took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Durations {
-    /// How often.
+    /// Number of occurrences.
     pub count: u64,
-    /// Nanoseconds in all.
+    /// Total time in nanoseconds.
     pub ns: u64,
 }
 
-/// What a version of a model has done: an entry of `model_stats`.
+/// Statistics of one version of a model: an entry of `model_stats`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelStatistics {
     /// Name of the model.
     pub name: String,
     /// The version.
     pub version: String,
-    /// When its last run began, in milliseconds since 1970; 0 before the first.
+    /// When the last execution began, in milliseconds since 1970 (UTC); 0 if there was none.
     pub last_inference: u64,
-    /// Rows that it has answered.
+    /// Number of rows answered.
     pub inference_count: u64,
-    /// Runs that it took: fewer than rows where requests were joined or brought several.
+    /// Number of executions. It is smaller than `inference_count` if requests were batched or had several rows.
     pub execution_count: u64,
-    /// By request.
+    /// Times per request.
     pub inference_stats: InferenceStatistics,
-    /// Of models that answer one request several times: none here.
+    /// For models that send several responses to one request. Always empty, because no model here does.
     pub response_stats: BTreeMap<String, Durations>,
-    /// By the size of the batch, smallest first.
+    /// Times per batch size, smallest size first.
     pub batch_stats: Vec<BatchStatistics>,
-    /// Memory of its instances, where it is known.
+    /// Memory of the instances, as far as it is known.
     pub memory_usage: Vec<MemoryUsage>,
 }
 
-/// Where the time of requests went. A request counts with the whole time of the batch that it was part of.
+/// Times per request. Each request counts the full time of the batch that it was part of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InferenceStatistics {
-    /// Requests that were answered: all of their time.
+    /// Successful requests: total time in the server.
     pub success: Durations,
-    /// Requests that were not: all of their time.
+    /// Failed requests: total time in the server.
     pub fail: Durations,
-    /// Waiting for the batch to begin.
+    /// Time before the batch began to execute.
     pub queue: Durations,
-    /// Joining the inputs of a batch.
+    /// Time to gather the inputs of the batch.
     pub compute_input: Durations,
-    /// Running the model.
+    /// Time to execute the model.
     pub compute_infer: Durations,
-    /// Dividing the outputs of a batch.
+    /// Time to divide the outputs of the batch among the requests.
     pub compute_output: Durations,
-    /// Answers from a cache: there is none here.
+    /// Responses from a cache. Always 0: there is no cache.
     pub cache_hit: Durations,
-    /// Requests that a cache could not answer: there is none here.
+    /// Cache misses. Always 0: there is no cache.
     pub cache_miss: Durations,
 }
 
-/// Batches of one size.
+/// Times of all batches of one size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchStatistics {
-    /// Rows of the batch.
+    /// Batch size in rows.
     pub batch_size: u64,
-    /// Joining the inputs.
+    /// Time to gather the inputs.
     pub compute_input: Durations,
-    /// Running the model.
+    /// Time to execute the model.
     pub compute_infer: Durations,
-    /// Dividing the outputs.
+    /// Time to divide the outputs.
     pub compute_output: Durations,
 }
 
-/// Memory that a model takes in one place.
+/// Memory that a model uses on one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryUsage {
-    /// Kind of memory, such as `CPU` or `GPU`.
+    /// Type of memory: `CPU` or `GPU`.
     pub r#type: String,
     /// Number of the device.
     pub id: i64,
-    /// Bytes.
+    /// Size in bytes.
     pub byte_size: u64,
 }
 
-/// Answer of `GET /v2/models/{model}/config`.
+/// Response to `GET /v2/models/{model}/config`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelConfiguration {
     /// Name of the model.
     pub name: String,
     /// Framework and format, such as `onnxruntime_onnx`.
     pub platform: String,
-    /// What runs it, such as `onnxruntime`.
+    /// The backend that executes the model, such as `onnxruntime`.
     pub backend: String,
-    /// Which versions are served.
+    /// Which versions of the model are served.
     pub version_policy: VersionPolicyConfiguration,
-    /// Most rows of one request. 0: requests are not joined along the first axis of every input and output, and `dims`
-    /// are whole shapes; else `dims` leave that axis out.
+    /// Highest number of rows in one request. 0 means that requests are not batched along the first axis of every input
+    /// and output; then `dims` are whole shapes. Otherwise `dims` leave out the first axis.
     pub max_batch_size: u32,
     /// Inputs, in the model's order.
     pub input: Vec<TensorConfiguration>,
     /// Outputs, in the model's order.
     pub output: Vec<TensorConfiguration>,
-    /// What it runs on.
+    /// The devices that execute the model.
     pub instance_group: Vec<InstanceGroupConfiguration>,
-    /// How batches are formed, where they are.
+    /// How batches are formed. Absent if requests are not batched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dynamic_batching: Option<DynamicBatchingConfiguration>,
-    /// What was decided at load, by name: whether requests are joined and why, and what was measured.
+    /// What the server decided when it loaded the model, by name: whether requests are batched and why, and what it
+    /// measured.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, ParameterConfiguration>,
 }
 
-/// A value of a model's configuration that has no field of its own.
+/// A value in a model's configuration that has no field of its own in Triton's format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParameterConfiguration {
     /// The value, as text.
@@ -159,16 +161,16 @@ pub struct ParameterConfiguration {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VersionPolicyConfiguration {
-    /// The newest so many.
+    /// The newest versions.
     Latest {
-        /// How many.
+        /// How many of them.
         num_versions: u32,
     },
-    /// Every one.
+    /// All versions.
     All {},
-    /// These.
+    /// Only the listed versions.
     Specific {
-        /// Their numbers.
+        /// The version numbers.
         versions: Vec<i64>,
     },
 }
@@ -178,48 +180,48 @@ pub enum VersionPolicyConfiguration {
 pub struct TensorConfiguration {
     /// Its name.
     pub name: String,
-    /// Its datatype, as [`Datatype::config_name`] writes it.
+    /// Datatype as [`Datatype::config_name`] writes it, such as `TYPE_FP32`.
     pub data_type: String,
-    /// Size along each axis, without the first where `max_batch_size` is not 0; -1 where it varies. `[1]` for a
-    /// tensor that has no other axis: Triton knows no empty `dims`.
+    /// Size along each axis, -1 if it varies, without the first axis if `max_batch_size` is not 0. A tensor with no
+    /// other axis has `[1]`, because Triton does not allow empty `dims`.
     pub dims: Vec<i64>,
-    /// The shape that `dims` stands for, where that is another one.
+    /// The real shape, if `dims` had to be written differently from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reshape: Option<ReshapeConfiguration>,
-    /// Whether an input may be left out, since the model has a default for it. Written where it is so.
+    /// Whether a request may omit the input because the model has a default for it. Written only if true.
     #[serde(default, skip_serializing_if = "is_false")]
     pub optional: bool,
 }
 
-/// A shape behind the `dims` of an input or output.
+/// The real shape of a tensor whose `dims` differ from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReshapeConfiguration {
     /// Size along each axis.
     pub shape: Vec<i64>,
 }
 
-/// What a model runs on.
+/// A group of instances on one type of device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceGroupConfiguration {
     /// Name of the group.
     pub name: String,
     /// `KIND_CPU` or `KIND_GPU`.
     pub kind: String,
-    /// Batches that it runs at once.
+    /// Number of batches that the group executes at the same time.
     pub count: u32,
 }
 
 /// How batches are formed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DynamicBatchingConfiguration {
-    /// Sizes, in rows, at which a batch goes at once while it waits for others.
+    /// Batch sizes, in rows, at which a waiting batch is executed at once.
     pub preferred_batch_size: Vec<u32>,
-    /// How long a request may wait for others, in microseconds.
+    /// Longest time that a request waits for other requests, in microseconds.
     pub max_queue_delay_microseconds: u64,
 }
 
 impl Datatype {
-    /// The name in a model's configuration, as in `TYPE_FP32`; BYTES are `TYPE_STRING` there.
+    /// The name in a model configuration, as in `TYPE_FP32`. BYTES is called `TYPE_STRING` there.
     pub fn config_name(self) -> String {
         match self {
             Self::Bytes => "TYPE_STRING".to_owned(),

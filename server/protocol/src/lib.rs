@@ -1,11 +1,10 @@
 //! Open Inference Protocol: tensors, datatypes and their wire formats.
 //!
-//! This crate knows the protocol and nothing else: no web framework, no inference engine. A tensor's
-//! elements stay in one [`bytes::Bytes`], little-endian and packed, from the wire to the batch.
+//! This crate contains the protocol only, and no web framework or inference engine. The elements of a tensor stay in
+//! one [`bytes::Bytes`], little-endian and packed, from the connection to the batch.
 //!
-//! Requests are read by [`json::decode_request`] and, where the header `Inference-Header-Content-Length`
-//! says so, by [`binary::decode_request`]; responses are written by [`encode_response`]. [`v1`] has the older
-//! protocol.
+//! [`json::decode_request`] reads requests. [`binary::decode_request`] reads those with the header
+//! `Inference-Header-Content-Length`. [`encode_response`] writes responses. [`v1`] has the older V1 protocol.
 
 pub mod binary;
 pub mod grpc;

@@ -1,22 +1,22 @@
-//! Answers other than inference: metadata of the server and of its models, and errors.
+//! Responses other than inference: metadata of the server and its models, and errors.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::Datatype;
 
-/// Answer of `GET /v2`.
+/// Response to `GET /v2`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerMetadata {
     /// Name of the server.
     pub name: String,
     /// Version of the server.
     pub version: String,
-    /// Names of the protocol extensions that it has.
+    /// Names of the protocol extensions that the server supports.
     pub extensions: Vec<String>,
 }
 
-/// Answer of `GET /v2/models/{model}`.
+/// Response to `GET /v2/models/{model}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelMetadata {
     /// Name of the model.
@@ -31,7 +31,7 @@ pub struct ModelMetadata {
     pub outputs: Vec<TensorMetadata>,
 }
 
-/// What a model says about an input or output.
+/// Metadata of an input or output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorMetadata {
     /// Name of the input or output.
@@ -40,7 +40,7 @@ pub struct TensorMetadata {
     pub datatype: Datatype,
     /// Size along each axis; -1 where it varies.
     pub shape: Vec<i64>,
-    /// Whether an input may be left out, since the model has a default for it. Written where it is so.
+    /// Whether a request may omit the input because the model has a default for it. Written only if true.
     #[serde(default, skip_serializing_if = "is_false")]
     pub optional: bool,
 }
@@ -50,7 +50,7 @@ pub(crate) fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// The body of an answer that is an error: `{"error": "…"}`.
+/// The body of an error response: `{"error": "…"}`.
 pub fn error_body(message: &str) -> Bytes {
     #[derive(Serialize)]
     struct Body<'a> {

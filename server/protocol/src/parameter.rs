@@ -2,10 +2,10 @@
 
 use compact_str::CompactString;
 
-/// Value of a parameter; the kinds are those of `InferParameter` in the protocol's gRPC form.
+/// Value of a parameter. The types are those of `InferParameter` in the gRPC protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Parameter {
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// An integer that fits in 64 signed bits.
     Int64(i64),
@@ -17,17 +17,17 @@ pub enum Parameter {
     String(CompactString),
 }
 
-/// Parameters in the order in which they came: there are rarely more than two.
+/// Parameters in the order in which they came. A list is fast enough, because there are rarely more than two.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parameters(pub Vec<(CompactString, Parameter)>);
 
 impl Parameters {
-    /// The value of `name`; the last one where it came twice, as JSON readers do.
+    /// The value of `name`. If the name appears twice, the last value counts, as in other JSON readers.
     pub fn get(&self, name: &str) -> Option<&Parameter> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// Whether there is none.
+    /// Whether there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

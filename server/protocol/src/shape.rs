@@ -4,14 +4,14 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-/// Dimensions of a tensor; few enough to need no allocation.
+/// The dimensions of a tensor. Up to four are stored without an allocation.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Shape(pub SmallVec<[usize; 4]>);
 
 impl Shape {
-    /// The number of elements (1 for a scalar), `None` where it is beyond `usize`.
+    /// The number of elements (1 for a scalar). `None` if it does not fit `usize`.
     pub fn elements(&self) -> Option<usize> {
-        // A dimension of 0 makes the product 0 however large the others are.
+        // A dimension of 0 makes the product 0, even if the product of the others does not fit.
         if self.0.contains(&0) {
             return Some(0);
         }
@@ -25,20 +25,20 @@ impl From<&[usize]> for Shape {
     }
 }
 
-/// Dimensions that a message shows. A client may send thousands, and an error must fit into a gRPC header.
-const SHOWN: usize = 16;
+/// Highest number of dimensions in a message. A client may send thousands, and an error must fit in a gRPC header.
+const MAX_DIMS_SHOWN: usize = 16;
 
 impl fmt::Display for Shape {
-    /// Writes `[2,28,28,1]`, as in JSON; of a longer shape the first dimensions and how many there are.
+    /// Writes `[2,28,28,1]`, as in JSON. Of a longer shape it writes the first dimensions and their total number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;
-        for (index, dim) in self.0.iter().take(SHOWN).enumerate() {
+        for (index, dim) in self.0.iter().take(MAX_DIMS_SHOWN).enumerate() {
             if index > 0 {
                 f.write_str(",")?;
             }
             write!(f, "{dim}")?;
         }
-        if self.0.len() > SHOWN {
+        if self.0.len() > MAX_DIMS_SHOWN {
             write!(f, ",… of {} dimensions", self.0.len())?;
         }
         f.write_str("]")

@@ -6,20 +6,20 @@ use crate::{Datatype, Problem, Shape, bytes_elements};
 
 /// A tensor's datatype, shape and elements.
 ///
-/// `data` holds the elements row-major, little-endian and packed, as the binary tensor extension sends
-/// them: BOOL as one byte each, BYTES as a `u32` length and that many bytes each.
+/// `data` holds the elements in row-major order, little-endian and packed, as in the binary tensor data extension: a
+/// BOOL is one byte, an element of BYTES is a `u32` length followed by that number of bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// What each element is.
+    /// Datatype of the elements.
     pub datatype: Datatype,
     /// Size along each axis.
     pub shape: Shape,
-    /// The elements; not aligned.
+    /// The elements. Their address need not be aligned.
     pub data: Bytes,
 }
 
 impl Tensor {
-    /// A tensor whose data is known to have the bytes that `datatype` and `shape` ask for.
+    /// Makes a tensor, after checking that the size of `data` matches `datatype` and `shape`.
     ///
     /// # Errors
     /// [`Problem::TooManyElements`], [`Problem::ByteCount`], [`Problem::Prefixes`] for BYTES, or
@@ -30,10 +30,10 @@ impl Tensor {
         Ok(tensor)
     }
 
-    /// Checks that the data has exactly the bytes that datatype and shape ask for.
+    /// Checks that the size of the data matches the datatype and shape, and that its values are valid.
     ///
     /// # Errors
-    /// As [`Tensor::new`].
+    /// The same as those of [`Tensor::new`].
     pub fn check(&self) -> Result<(), Problem> {
         let too_many = || Problem::TooManyElements(self.shape.clone());
         let expected = self.shape.elements().ok_or_else(too_many)?;
@@ -48,7 +48,7 @@ impl Tensor {
         Err(Problem::ByteCount { datatype, shape, expected, got })
     }
 
-    /// Checks the elements of the one datatype that does not use all values of its bytes.
+    /// Checks that the elements of a BOOL tensor are 0 or 1. All other datatypes accept any bytes.
     fn check_values(&self) -> Result<(), Problem> {
         if self.datatype != Datatype::Bool {
             return Ok(());
@@ -68,14 +68,14 @@ impl Tensor {
         Err(Problem::Prefixes { shape: self.shape.clone(), expected, got, size: self.data.len() })
     }
 
-    /// Size along the first axis, `None` for a scalar.
+    /// Size of the first axis. `None` for a scalar.
     pub fn rows(&self) -> Option<usize> {
         self.shape.0.first().copied()
     }
 
-    /// Rows `start..start + count` as a tensor of their own, sharing this one's memory.
+    /// Rows `start..start + count` as a tensor that shares this one's memory.
     ///
-    /// `None` where the tensor has no such rows. BYTES are walked from the first element on.
+    /// `None` if the tensor does not have these rows. For BYTES, this scans the elements from the first one on.
     pub fn slice_rows(&self, start: usize, count: usize) -> Option<Self> {
         let rows = self.rows()?;
         let end = start.checked_add(count).filter(|&end| end <= rows)?;
@@ -89,10 +89,10 @@ impl Tensor {
         Some(Self { datatype: self.datatype, shape, data: self.data.slice(range) })
     }
 
-    /// The part `start..start + count` along `axis` as a tensor of its own: of the first axis it shares this one's
-    /// memory, of others it is a copy.
+    /// The slice `start..start + count` along `axis` as a tensor. A slice along the first axis shares this tensor's
+    /// memory; a slice along another axis is a copy.
     ///
-    /// `None` where the tensor has no such part, or has BYTES and the axis is not the first.
+    /// `None` if the tensor does not have this slice, or if it has BYTES and the axis is not the first.
     pub fn slice_along(&self, axis: usize, start: usize, count: usize) -> Option<Self> {
         if axis == 0 {
             return self.slice_rows(start, count);
@@ -109,7 +109,7 @@ impl Tensor {
         Some(Self { datatype: self.datatype, shape, data: data.into() })
     }
 
-    /// Where the BYTES element at `index` starts.
+    /// Byte offset of the BYTES element at `index`.
     fn offset_of(&self, index: usize) -> usize {
         let mut elements = bytes_elements(&self.data);
         elements.by_ref().take(index).for_each(drop);

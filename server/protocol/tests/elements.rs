@@ -1,4 +1,4 @@
-//! Elements that JSON itself has no way to write: NaN and infinity, and bytes that are no text.
+//! Elements that JSON cannot represent itself: NaN, infinity, and bytes that are not text.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -6,7 +6,7 @@ use half::{bf16, f16};
 use oip::{Datatype, Nulls, Tensor, bytes_elements, json, v1};
 use proptest::{collection::vec, prelude::*, sample::select};
 
-/// What an element is as FP64.
+/// Reads an element's bytes as FP64.
 type AsFp64 = fn(&[u8]) -> f64;
 
 /// The floating point datatypes.
@@ -17,7 +17,7 @@ const FLOATS: [(Datatype, AsFp64); 4] = [
     (Datatype::Fp64, |bytes| f64::from_le_bytes(bytes.try_into().unwrap())),
 ];
 
-/// An element as text, and what it is.
+/// Elements as JSON text, and their values.
 const ELEMENTS: [(&str, f64); 6] = [
     ("NaN", f64::NAN),
     ("Infinity", f64::INFINITY),
@@ -39,7 +39,7 @@ fn v1(datatype: Datatype, body: &str, nulls: Nulls) -> Result<Tensor, String> {
     Ok(request.infer.inputs[0].tensor.clone())
 }
 
-/// The same elements in every form that there is.
+/// Decodes the same elements in every form that the protocols allow.
 fn decoded(datatype: Datatype, list: &str, count: usize, nulls: Nulls) -> Vec<Result<Tensor, String>> {
     vec![
         v2(&format!(r#""datatype":"{datatype}","shape":[{count}],"data":[{list}]"#), nulls),
@@ -183,7 +183,7 @@ fn bad_base64_is_named_and_other_content_types_say_nothing() {
     assert_eq!(v2(numbers, Nulls::Refuse).unwrap().data[..], [7]);
 }
 
-/// What was read is all that counts: an element that was decoded is not said to be base64 any more.
+/// Decoding removes `content_type`: a decoded element is no longer base64.
 #[test]
 fn what_was_decoded_can_be_sent_on() {
     let body = r#"{"inputs":[{"name":"x","shape":[1],"datatype":"BYTES","data":["YQ=="],

@@ -1,4 +1,4 @@
-//! What is refused, and the words in which.
+//! Which bodies are refused, and with which message.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use bytes::Bytes;
@@ -8,7 +8,7 @@ fn json_error(body: &str) -> String {
     json::decode_request(&Bytes::copy_from_slice(body.as_bytes()), Nulls::Refuse).unwrap_err().to_string()
 }
 
-/// The complaint about an input `x` whose object continues with `fields`.
+/// The error about an input `x` whose object has `fields` after its name.
 fn input_error(fields: &str) -> String {
     json_error(&format!(r#"{{"inputs":[{{"name":"x",{fields}}}]}}"#))
 }
@@ -180,7 +180,7 @@ fn deep_nesting_is_refused_wherever_it_is() {
             assert!(json::decode_request(&body.into(), Nulls::Refuse).is_err());
         }
     }
-    // Levels that have been left do not count.
+    // Levels that were closed do not count.
     let pairs = ["[[1],", &"[[1]],[1],".repeat(500), "[]]"].concat();
     let body = format!(
         r#"{{"x":{pairs},"inputs":[{{"name":"x","shape":[1001],"datatype":"FP32","data":{pairs}}}]}}"#

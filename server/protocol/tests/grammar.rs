@@ -1,22 +1,21 @@
-//! The reader takes the documents that `serde_json` takes, and no others.
+//! The reader accepts exactly the documents that `serde_json` accepts.
 //!
-//! It is stricter in two things that the crate documents: nesting beyond `MAX_DEPTH`, and fields of the
-//! protocol that come twice. Numbers too large for FP64 are a matter of the tensor, not of the grammar.
+//! It is stricter in two documented points: nesting beyond `MAX_DEPTH`, and protocol fields that appear twice. Numbers
+//! too large for FP64 are checked with the tensor, not with the grammar.
 
 use bytes::Bytes;
 use oip::{InferRequest, Nulls, json};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde::{Deserialize, de::IgnoredAny};
 
-/// A request with a document as the value of an unknown field, which is skipped.
+/// A request in which the document is the value of an unknown field, which the reader skips.
 fn around(document: &[u8]) -> Vec<u8> {
     [br#"{"inputs":[],"unknown":"#, document, b"}"].concat()
 }
 
-/// Whether `serde_json` accepts a document, text included; `None` where a number too large for it keeps it
-/// from reading on to the end.
+/// Whether `serde_json` accepts a document, its text included. `None` if it stops at a number that is too large for it.
 fn oracle(document: &[u8]) -> Option<bool> {
-    // One reader checks the numbers' form but not the text, the other one the reverse.
+    // One call checks the form of numbers but not the text, the other one the reverse.
     let form = serde_json::from_slice::<IgnoredAny>(document).is_ok();
     match serde_json::from_slice::<serde_json::Value>(document) {
         Err(error) if form && error.to_string().contains("number out of range") => None,
@@ -24,7 +23,8 @@ fn oracle(document: &[u8]) -> Option<bool> {
     }
 }
 
-/// Fails where the reader and `serde_json` disagree about a document, or what it makes of the request around it.
+/// Fails if the reader and `serde_json` disagree about a document, or if the reader reads the request around it
+/// wrongly.
 fn compare(document: &[u8]) {
     let body = around(document);
     if let Some(expected) = oracle(&body) {
@@ -32,7 +32,7 @@ fn compare(document: &[u8]) {
     }
 }
 
-/// Pieces of which documents and wrecks of documents are made.
+/// Fragments of valid and invalid documents.
 const PIECES: [&str; 46] = [
     "{",
     "}",
@@ -103,7 +103,7 @@ const REQUEST: &str = r#"{"id":"a\u00e9","parameters":{"p":1,"q":"x","r":true,"s
     "shape":[2,2],"datatype":"FP32","parameters":{"t":0},"data":[[0,1.5],[-2e-3, 40]]},{"data":["\n"],"name":"s",
     "datatype":"BYTES","shape":[1]}],"outputs":[{"name":"y","parameters":{"binary_data":false}}]}"#;
 
-/// A byte of a document put elsewhere, changed, left out or doubled.
+/// Moves, changes, removes or doubles bytes of a document.
 fn mutate(document: &[u8], changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
     let mut bytes = document.to_vec();
     for (index, kind, byte) in changes {
@@ -121,7 +121,7 @@ fn mutate(document: &[u8], changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8>
     bytes
 }
 
-/// What the protocol has, for a reader that knows only the form.
+/// The fields of the protocol, for `serde_json`.
 #[derive(Deserialize)]
 struct Form {
     #[expect(dead_code, reason = "read only to see that it is there")]
@@ -158,7 +158,7 @@ proptest! {
         if decode(text.clone()).is_some() {
             prop_assert!(oracle(&text) != Some(false) && serde_json::from_slice::<Form>(&text).is_ok());
         }
-        // What was read is all that counts: written again, it reads the same.
+        // Encoding the request and decoding it again gives the same request.
         if let Some(request) = decode(text) {
             let encoded = oip::encode_request(&request, &[]).expect("its tensors came as JSON");
             prop_assert_eq!(decode(encoded.body().to_vec()), Some(request));
@@ -194,7 +194,7 @@ fn every_byte_everywhere_in_a_string() {
     }
 }
 
-/// The number of numbers in nested arrays, `None` where there is anything else; a string stands for a bare word.
+/// The number of numbers in nested arrays. `None` if they have anything else. Strings stand for bare words.
 fn count(value: &serde_json::Value) -> Option<usize> {
     match value {
         serde_json::Value::Number(_) | serde_json::Value::String(_) => Some(1),

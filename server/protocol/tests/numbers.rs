@@ -1,10 +1,10 @@
-//! Numbers in JSON data mean exactly what the standard library's parsers say.
+//! Numbers in JSON data have exactly the value that the standard library's parser gives them.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use oip::{Datatype, Nulls, Tensor, json};
 use proptest::prelude::*;
 
-/// The tensor that a request with these elements holds.
+/// Decodes a request with these elements.
 fn decode(datatype: Datatype, elements: &[String]) -> Result<Tensor, oip::DecodeError> {
     let body = format!(
         r#"{{"inputs":[{{"name":"x","datatype":"{datatype}","shape":[{}],"data":[{}]}}]}}"#,
@@ -14,7 +14,7 @@ fn decode(datatype: Datatype, elements: &[String]) -> Result<Tensor, oip::Decode
     Ok(json::decode_request(&body.into(), Nulls::Refuse)?.inputs.remove(0).tensor)
 }
 
-/// Checks a list of decimals as FP32 and as FP64, to the bit.
+/// Checks decimals as FP32 and as FP64, bit by bit.
 fn check_floats(elements: &[String]) {
     let tensor = decode(Datatype::Fp32, elements).unwrap();
     for (text, bytes) in elements.iter().zip(tensor.data.as_chunks::<4>().0) {
@@ -32,7 +32,7 @@ fn pixels_as_every_client_writes_them() {
     for value in 0..=255_u8 {
         let (single, double) = (f32::from(value) / 255.0, f64::from(value) / 255.0);
         elements.extend([format!("{single}"), format!("{single:?}"), format!("{double}")]);
-        // A double that has been through single precision, as NumPy widens it.
+        // A double that was rounded to single precision, as NumPy widens it.
         elements.extend([format!("{}", f64::from(single)), format!("{single:e}"), format!("{value}")]);
     }
     check_floats(&elements);
@@ -56,12 +56,12 @@ fn every_fraction_of_up_to_five_digits() {
     }
 }
 
-/// The value half way between `value` and the next FP32, written in full.
+/// The value halfway between `value` and the next FP32, with all its digits.
 fn halfway(value: f32) -> String {
     format!("{}", f64::midpoint(f64::from(value), f64::from(f32::from_bits(value.to_bits() + 1))))
 }
 
-/// An element as clients write it, a zero as a rule.
+/// An element in a spelling that clients use; most are zeros.
 fn common_element() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => Just("0".to_owned()),
@@ -97,7 +97,7 @@ proptest! {
         }
     }
 
-    /// Runs of zeros and common spellings are read many at a time: they mean the same wherever they stand.
+    /// Runs of zeros and usual spellings are read many at a time. Their value must not depend on their position.
     #[test]
     fn lists_as_many_writers_write_them(
         elements in prop::collection::vec(common_element(), 1..200),
@@ -122,7 +122,7 @@ proptest! {
         prop_assert_eq!(tensor.ok().map(Vec::from), expected);
     }
 
-    /// What is no JSON is refused wherever it stands.
+    /// Text that is not JSON is refused at any position.
     #[test]
     fn malformed_elements_among_common_ones(
         before in prop::collection::vec(common_element(), 0..60),
@@ -130,7 +130,7 @@ proptest! {
         after in prop::collection::vec(common_element(), 0..60),
     ) {
         let elements = [before, vec![malformed.to_owned()], after].concat();
-        // Alone, the empty element makes an empty list: the number of elements is wrong.
+        // A single empty element makes an empty list, so the number of elements is wrong.
         prop_assert!(decode(Datatype::Fp32, &elements).is_err());
     }
 

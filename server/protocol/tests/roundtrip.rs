@@ -1,4 +1,4 @@
-//! Any tensor of any datatype survives each wire, floats to the bit.
+//! Any tensor of any datatype survives each wire format, floats bit by bit.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use bytes::Bytes;
@@ -171,7 +171,7 @@ proptest! {
     }
 }
 
-/// A message has its parameters in a map, and no id that is empty.
+/// The request as a gRPC message returns it: parameters in a map, without their order, and no empty id.
 fn without_order(mut request: InferRequest) -> InferRequest {
     let sort = |parameters: &mut Parameters| {
         let mut unique: Vec<_> = parameters.0.iter().map(|(name, _)| name.clone()).collect();

@@ -1,4 +1,5 @@
-//! The V1 protocol: what is nested as the model's shape survives, and everything else is named.
+//! The V1 protocol: values nested as the model's shape are read and written without loss, and every other body gets a
+//! precise error.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use bytes::Bytes;
@@ -36,7 +37,7 @@ fn push_element(datatype: Datatype, bits: u64, blob: &[u8], data: &mut Vec<u8>) 
     }
 }
 
-/// The declaration of an input that takes `tensor`; the sizes along the axes in `open` are left open.
+/// The declaration of an input that takes `tensor`. The sizes of the axes in `open` vary.
 fn input<'a>(name: &'a str, tensor: &Tensor, open: u8) -> Input<'a> {
     let dim = |(axis, &size): (usize, &usize)| if open >> axis & 1 == 1 { -1 } else { size as i64 };
     Input {
@@ -56,7 +57,7 @@ fn response(outputs: Vec<(&str, Tensor)>) -> InferResponse {
     }
 }
 
-/// An answer as the request that would ask for it.
+/// The response, rewritten as a request with the same values.
 fn as_request(answer: &Bytes) -> Vec<u8> {
     let text = str::from_utf8(answer).unwrap();
     serde_json::from_str::<serde_json::Value>(text).unwrap();
@@ -163,7 +164,7 @@ fn several_outputs_are_objects_and_what_has_no_number_is_null() {
     assert!(error.contains("'a'") && error.contains("3 instances"), "{error}");
 }
 
-/// A body for `x` FP32 `[-1,2]`, and words that the error must have.
+/// A body for an input `x`, FP32 `[-1,2]`, and words that its error must contain.
 const REFUSED: [(&str, &[&str]); 24] = [
     ("", &["JSON object"]),
     ("[]", &["JSON object"]),

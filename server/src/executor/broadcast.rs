@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_of_nothing_and_sizes_that_differ_are_an_error() {
+    fn empty_shapes_give_empty_outputs_and_sizes_that_differ_are_an_error() {
         assert_eq!(pairs(&[0, 3], &[3]), (vec![0, 3], vec![]));
         assert_eq!(pairs(&[3, 0], &[1]), (vec![3, 0], vec![]));
         assert!(Broadcast::new(&[2, 3], &[2]).unwrap_err().contains("[2, 3] and [2]"));

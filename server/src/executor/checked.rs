@@ -1,8 +1,7 @@
-//! Operators that replace ONNX Runtime's own where those can end the process. `onnx_graph::rewrite` puts them into
-//! models.
+//! Operators that replace those of ONNX Runtime which can end the process. `onnx_graph::rewrite` puts them into models.
 //!
-//! ONNX Runtime's integer division raises a signal if the quotient does not fit its type, and in older versions if
-//! the divisor is zero. Some other operators do so if a tensor has no elements.
+//! ONNX Runtime's integer division raises a signal if the quotient does not fit its type, and in older versions if the
+//! divisor is zero. Some other operators raise one if a tensor has no elements.
 
 use std::marker::PhantomData;
 
@@ -183,7 +182,7 @@ impl Operator for NotEmpty {
 fn not_empty(shape: &[i64], axis: Option<usize>) -> Result<(), String> {
     let is_empty = |(at, size): (usize, &i64)| *size == 0 && axis.is_none_or(|axis| at == axis);
     if shape.iter().enumerate().any(is_empty) {
-        return Err(format!("an input of shape {shape:?} has nothing in it"));
+        return Err(format!("an input of shape {shape:?} has no elements"));
     }
     Ok(())
 }
@@ -219,7 +218,7 @@ impl<T: Number + Into<i64>> Operator for Positive<T> {
 
 fn positive<T: Copy + Into<i64>>(values: &[T]) -> Result<(), String> {
     match values.iter().map(|value| (*value).into()).find(|value| *value < 1) {
-        Some(value) => Err(format!("{value} is no length")),
+        Some(value) => Err(format!("a length is {value}, but must be at least 1")),
         None => Ok(()),
     }
 }
@@ -240,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_wraps_and_zero_divides_nothing() {
+    fn results_that_do_not_fit_wrap_and_division_by_zero_is_refused() {
         let div = |a, b| i64::checked(Operation::Div, a, b);
         assert_eq!(div(i64::MIN, -1), Some(i64::MIN));
         assert_eq!((div(7, 2), div(-7, 2), div(7, -2)), (Some(3), Some(-3), Some(-3)));
@@ -264,12 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn shapes_without_elements_and_lengths_below_one_do_not_pass() {
+    fn shapes_without_elements_and_lengths_below_one_are_refused() {
         assert!(not_empty(&[2, 3], None).is_ok() && not_empty(&[], None).is_ok());
         assert!(not_empty(&[2, 0], None).unwrap_err().contains("[2, 0]"));
         assert!(not_empty(&[0, 2], Some(1)).is_ok() && not_empty(&[2, 0], Some(1)).is_err());
         assert!(positive(&[1_i64, 7]).is_ok() && positive::<i32>(&[]).is_ok());
-        assert!(positive(&[3, 0]).unwrap_err().contains("0 is no length"));
+        assert!(positive(&[3, 0]).unwrap_err().contains("a length is 0"));
         assert!(positive(&[i64::MIN]).is_err());
     }
 }

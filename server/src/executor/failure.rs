@@ -208,7 +208,7 @@ mod tests {
 
     /// Messages of ONNX Runtime 1.32.
     #[test]
-    fn faults_of_the_request_are_named_without_places_in_the_engine_s_code() {
+    fn faults_of_the_request_are_named_without_locations_in_the_source_code() {
         use ErrorCode::{GenericFailure, InvalidArgument, RuntimeException};
         check(&[
             (
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn other_faults_are_the_server_s() {
+    fn other_faults_are_faults_of_the_server() {
         use ErrorCode::{ExecutionProviderFailure, GenericFailure, NotImplemented, RuntimeException};
         check(&[
             (

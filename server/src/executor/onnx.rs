@@ -143,8 +143,8 @@ fn stoppable(stop: &Stop, frees_memory: bool) -> Result<Arc<RunOptions>, Execute
     Ok(options)
 }
 
-/// Returns the inputs that have a default. Old exporters list weights among them; if there is one, no input is
-/// optional.
+/// Returns the inputs that have a default. Old exporters list weights among them. If one of them is a weight, no input
+/// counts as optional.
 fn optional_inputs(initializers: &[OverridableInitializer]) -> Vec<TensorSpec> {
     let spec = |initializer: &OverridableInitializer| {
         let spec = spec_of(initializer.name(), initializer.dtype()).ok()?;

@@ -1,4 +1,4 @@
-//! What the runs of a model cost.
+//! How long the runs of a model take.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use std::time::Duration;
 pub struct RunCost {
     /// Time of a run of one row.
     pub first_row: Duration,
-    /// What each further row adds.
+    /// Time that each further row adds.
     pub further_row: Duration,
 }
 
 impl RunCost {
-    /// Returns the cost of a model whose rows take the same time, in one run or in several.
+    /// Returns the cost of a model whose rows take the same time whether they run together or one by one.
     pub fn of_rows(row: Duration) -> Self {
         Self { first_row: row, further_row: row }
     }

@@ -40,7 +40,7 @@ pub enum RuntimeError {
     /// The library has a CUDA provider that cannot start.
     #[error("--device {device}: ONNX Runtime could not start its CUDA provider: {reason}")]
     CudaFailed {
-        /// The device that was asked for.
+        /// The requested device.
         device: Device,
         /// ONNX Runtime's message, such as a missing libcudnn, no GPU, or an old driver.
         reason: String,
@@ -48,7 +48,7 @@ pub enum RuntimeError {
     /// ONNX Runtime refuses the model.
     #[error("{0}")]
     Model(String),
-    /// An input or output has a type that requests and answers cannot carry.
+    /// An input or output has a type that requests and responses cannot carry.
     #[error("'{name}' is {what}, which the protocol cannot carry")]
     NotCarried {
         /// Its name.

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Tells ONNX Runtime to end the run. It returns at once.
+/// Tells ONNX Runtime to end the run, and returns at once.
 type End = Box<dyn Fn() + Send>;
 
 /// Stops one run from another thread. A run that is told to stop before it starts does not start.
@@ -56,7 +56,7 @@ impl Stop {
     }
 }
 
-/// Running runs that can be stopped, of all models.
+/// Number of runs in progress that can be stopped, of all models.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 /// Returns whether any model has a run that can be stopped, at warm-up or for a client. A run that cannot be stopped
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_run_is_ended_whether_the_order_comes_before_or_after_its_start() {
+    fn a_stop_ends_the_run_whether_it_comes_before_or_after_its_start() {
         for asked_before in [false, true] {
             let (stop, ends) = (Stop::default(), Arc::new(AtomicUsize::new(0)));
             if asked_before {

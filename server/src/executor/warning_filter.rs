@@ -26,9 +26,9 @@ pub(super) struct WarningFilter {
 /// What is known about one kind of warning.
 #[derive(Debug)]
 struct Seen {
-    /// When one was last logged.
+    /// When a warning of this kind was last logged.
     logged: Instant,
-    /// Warnings since then that were not logged.
+    /// How many were held back since then.
     held_back: u64,
 }
 

@@ -1,4 +1,5 @@
-//! How many corrections are taken: so many in any minute, and so many bytes in all.
+//! Limits on corrections, for all clients together: a number per minute (`--feedback-rate`), and a number of bytes
+//! since the server's start (`--feedback-size`).
 
 use std::{
     collections::VecDeque,
@@ -14,10 +15,10 @@ use crate::error::{ErrorCode, ServeError};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Where the bytes are used up, somebody must act before another try can succeed.
-const LONG: Duration = Duration::from_hours(1);
+/// `Retry-After` once the bytes are used up: another try can only succeed after an operator has acted.
+const BYTES_USED_UP_WAIT: Duration = Duration::from_hours(1);
 
-/// What may still be taken, from all clients together.
+/// Decides whether another correction is accepted.
 #[derive(Debug)]
 pub(super) struct Budget {
     per_minute: usize,
@@ -27,7 +28,7 @@ pub(super) struct Budget {
 
 #[derive(Debug, Default)]
 struct Spent {
-    /// When those of the last minute were taken, oldest first: at most as many as a minute may have.
+    /// When the corrections of the last minute were accepted, oldest first. It has at most `per_minute` entries.
     times: VecDeque<Instant>,
     bytes: u64,
 }
@@ -37,7 +38,7 @@ impl Budget {
         Self { per_minute: per_minute.get(), max_bytes, spent: Mutex::default() }
     }
 
-    /// Takes one of so many bytes out of the budget.
+    /// Takes a correction of `bytes` bytes out of the budget, or refuses it.
     pub(super) fn take(&self, now: Instant, bytes: u64) -> Result<(), Refusal> {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         while spent.times.front().is_some_and(|&time| now.saturating_duration_since(time) >= MINUTE) {
@@ -52,7 +53,7 @@ impl Budget {
                  (--feedback-size): ask its operator",
                 spent.bytes, self.max_bytes
             );
-            return refuse(message, LONG);
+            return refuse(message, BYTES_USED_UP_WAIT);
         }
         if spent.times.len() >= self.per_minute {
             let message = format!(
@@ -68,7 +69,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Puts bytes back that were not stored. The try itself stays counted: it cost something.
+    /// Returns the bytes of a correction that was not stored. It still counts for its minute, since it cost work.
     pub(super) fn give_back(&self, bytes: u64) {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         spent.bytes = spent.bytes.saturating_sub(bytes);
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn any_minute_has_at_most_so_many() {
+    fn no_minute_has_more_corrections_than_the_limit() {
         let (budget, start) = (budget(3, 1000), Instant::now());
         let at = |seconds| budget.take(start + Duration::from_secs(seconds), 1);
         for seconds in [0, 50, 50] {
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bounded_and_come_back_where_nothing_was_stored() {
+    fn bytes_are_bounded_and_returned_where_nothing_was_stored() {
         let (budget, now) = (budget(100, 10), Instant::now());
         budget.take(now, 6).unwrap();
         let refusal = budget.take(now, 5).unwrap_err();

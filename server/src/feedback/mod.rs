@@ -1,12 +1,12 @@
-//! Corrections: a picture with its right answer, from somebody who knows better than the model. They are stored where a
+//! Corrections: pictures with their right labels, from users who saw the model err. The server stores them where a
 //! later training reads them.
 //!
-//! Anybody who reaches the server may send one, so everything is bounded: pictures a minute and bytes in all (`Budget`),
-//! the size of a picture, and how many wait for the one task that decodes and stores them ([`Keeper`]).
+//! Any client may send corrections, so everything is bounded: corrections per minute and bytes in all (`Budget`), the
+//! size of a picture, and how many corrections wait for the one task that decodes and stores them ([`Writer`]).
 
 mod budget;
-mod keeper;
 mod names;
+mod writer;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,44 +19,44 @@ use tokio::{
 };
 
 use self::budget::Budget;
-pub use self::keeper::Keeper;
+pub use self::writer::Writer;
 use crate::{
     config,
     error::{ErrorCode, ServeError},
 };
 
-/// Largest picture. A photograph of a phone fits when it was scaled down, and a drawing has a few kilobytes.
+/// Largest encoded picture, in bytes. A phone's photograph fits after scaling down, and a drawing has a few kilobytes.
 pub const MAX_PICTURE_BYTES: usize = 1 << 20;
 
-/// Corrections that may wait for their turn; each holds its picture.
+/// Most corrections that wait to be stored. Each keeps its picture in memory.
 const MOST_WAITING: usize = 16;
 
-/// How long a correction may wait for its turn, and then how long the store may take for it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait of a correction for its turn, and then longest time to store it.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What somebody says is right.
+/// The right class of a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Label {
-    /// A class by its name, or else by its index in digits.
+    /// A class by its name. If no class has this name, digits count as an index.
     Name(String),
     /// A class by its index.
     Index(u64),
 }
 
-/// A picture with its right answer.
+/// A picture with its right label.
 #[derive(Clone, Debug)]
 pub struct Correction {
-    /// Which model was wrong, or right.
+    /// Name of the model that answered.
     pub model: String,
-    /// Which version of it; `None` for the newest that is ready.
+    /// Version of the model; `None` for the newest that is ready.
     pub version: Option<String>,
-    /// The right answer.
+    /// The right class.
     pub label: Label,
-    /// The picture, encoded, as it came.
+    /// The encoded picture, as the client sent it.
     pub picture: Bytes,
 }
 
-/// The model that is corrected.
+/// The model that a correction is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Corrected<'a> {
     /// Its name.
@@ -72,7 +72,7 @@ pub struct Corrected<'a> {
 pub struct Refusal {
     /// The error.
     pub error: ServeError,
-    /// How long to wait before another try, where that is known better than the error's kind has it.
+    /// How long to wait before another try; `None` for the usual time of the error's kind.
     pub wait: Option<Duration>,
 }
 
@@ -95,38 +95,38 @@ struct Job {
     done: oneshot::Sender<Result<String, ServeError>>,
 }
 
-/// Takes corrections.
+/// Accepts corrections and hands them to the [`Writer`].
 #[derive(Debug)]
 pub struct Feedback {
     jobs: mpsc::Sender<Job>,
     budget: Arc<Budget>,
 }
 
-/// The taker of corrections and the task that stores them, which must run for it; `None` where they are not wanted. A
-/// picture beyond `limits` is refused.
+/// Opens the place for corrections. Returns the half that accepts them and the half that stores them, whose
+/// [`Writer::run`] must run as a task; `None` if `--feedback` names no place. Pictures beyond `limits` are refused.
 ///
 /// # Errors
-/// Settings of the store that cannot be used.
+/// The settings of the store are wrong.
 pub fn open(
     config: &config::Feedback,
     store: &Settings,
     limits: Limits,
-) -> Result<Option<(Feedback, Keeper)>, StorageError> {
+) -> Result<Option<(Feedback, Writer)>, StorageError> {
     let Some(place) = &config.place else { return Ok(None) };
-    let store = Store::open(place, &Settings { deadline: PATIENCE, ..store.clone() })?;
+    let store = Store::open(place, &Settings { deadline: STORE_TIMEOUT, ..store.clone() })?;
     let budget = Arc::new(Budget::new(config.per_minute, config.max_bytes as u64));
     let (sender, receiver) = mpsc::channel(MOST_WAITING);
-    let keeper = Keeper::new(receiver, store, Arc::clone(&budget), limits);
-    Ok(Some((Feedback { jobs: sender, budget }, keeper)))
+    let writer = Writer::new(receiver, store, Arc::clone(&budget), limits);
+    Ok(Some((Feedback { jobs: sender, budget }, writer)))
 }
 
 impl Feedback {
-    /// Stores a correction, and returns the name under which it lies. It is stored whole or not at all, also when nobody
-    /// waits for it any more.
+    /// Stores a correction, and returns its name in the store. It is stored as a whole or not at all, even if the
+    /// caller stops waiting.
     ///
     /// # Errors
-    /// A label that is none of the model's, what is no picture, or one that is too large; too many; or a store that does
-    /// not take it.
+    /// The label is none of the model's; the body is no picture, or too large a one; there are too many corrections; or
+    /// the store fails.
     pub async fn store(&self, corrected: Corrected<'_>, correction: Correction) -> Result<String, Refusal> {
         let Corrected { model, version, labels } = corrected;
         let Correction { label, picture, .. } = correction;

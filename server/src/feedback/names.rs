@@ -1,21 +1,21 @@
-//! Which class a label means, and what its folder is called.
+//! Which class a label means, and the name of the folder for its pictures.
 
 use std::{borrow::Cow, fmt::Write};
 
 use super::Label;
 use crate::error::ServeError;
 
-/// Most labels that an error names.
-const NAMED: usize = 20;
+/// Most labels that an error lists.
+const MOST_LISTED: usize = 20;
 
-/// Longest name of a folder in bytes: file systems take 255.
-const LONGEST: usize = 200;
+/// Longest name of a folder, in bytes. File systems accept 255.
+const LONGEST_FOLDER: usize = 200;
 
-/// The index of the class that a label means: one by its name goes before one by its index.
+/// Returns the index of the class that a label means. A name takes precedence over an index.
 pub(super) fn class(label: &Label, labels: &[String], model: &str) -> Result<usize, ServeError> {
     if labels.is_empty() {
         return Err(ServeError::invalid(format!(
-            "model '{model}' has no labels, so no answer of it can be corrected: its config.toml must have them"
+            "model '{model}' has no labels, so that it cannot be corrected: add labels to its config.toml"
         )));
     }
     let by_index = |index: u64| usize::try_from(index).ok().filter(|&index| index < labels.len());
@@ -28,14 +28,14 @@ pub(super) fn class(label: &Label, labels: &[String], model: &str) -> Result<usi
         Label::Index(index) => (by_index(*index), index.to_string()),
     };
     found.ok_or_else(|| {
-        let more = if labels.len() > NAMED { ", and more" } else { "" };
-        let known = labels[..labels.len().min(NAMED)].join(", ");
+        let more = if labels.len() > MOST_LISTED { ", and more" } else { "" };
+        let known = labels[..labels.len().min(MOST_LISTED)].join(", ");
         ServeError::invalid(format!("model '{model}' has no label '{shown}': expected one of {known}{more}"))
     })
 }
 
-/// The folder of a label: its name, with every byte that a path or an address would take for something else as `%` and
-/// two hexadecimal digits. No two labels have the same folder, and none leads anywhere else.
+/// Returns the folder of a label: its name, in which each byte with a meaning in paths or URLs is written as `%` and
+/// two hexadecimal digits. No two labels share a folder, and no folder leads out of the place for corrections.
 pub(super) fn folder(label: &str, class: usize) -> String {
     let is_plain = |index: usize, byte: u8| {
         byte.is_ascii_alphanumeric() || b"_-".contains(&byte) || (index > 0 && b". ".contains(&byte))
@@ -48,8 +48,8 @@ pub(super) fn folder(label: &str, class: usize) -> String {
         }
         coded
     });
-    let name = if coded.is_empty() || coded.len() > LONGEST {
-        Cow::Owned(format!("%class-{class}")) // no coding of a label begins like this
+    let name = if coded.is_empty() || coded.len() > LONGEST_FOLDER {
+        Cow::Owned(format!("%class-{class}")) // no encoded label begins like this
     } else {
         Cow::Borrowed(&coded)
     };
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_different_and_stay_where_they_are() {
+    fn folders_differ_and_stay_below_their_place() {
         let long = "x".repeat(300);
         let labels = [
             "7",
@@ -105,7 +105,10 @@ mod tests {
             labels.iter().enumerate().map(|(class, label)| folder(label, class)).collect();
         assert_eq!(folders.len(), labels.len(), "{folders:?}");
         for folder in &folders {
-            assert!(!folder.is_empty() && folder.len() <= LONGEST && !folder.starts_with('.'), "{folder}");
+            assert!(
+                !folder.is_empty() && folder.len() <= LONGEST_FOLDER && !folder.starts_with('.'),
+                "{folder}"
+            );
             assert!(!folder.contains(['/', '\\', '\0', '\n']), "{folder}");
         }
         assert_eq!((folder("7", 7).as_str(), folder("Egyptian cat", 0).as_str()), ("7", "Egyptian cat"));

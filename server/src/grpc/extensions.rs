@@ -1,4 +1,4 @@
-//! Metadata, configuration, statistics and the repository as messages.
+//! Conversion of metadata, configuration, statistics and the repository index to gRPC messages.
 
 use oip::{
     BatchStatistics, Durations, IndexEntry, InferenceStatistics, InstanceGroupConfiguration,
@@ -40,13 +40,13 @@ pub(super) fn model_config(config: ModelConfiguration) -> ModelConfig {
         name: config.name,
         platform: config.platform,
         version_policy: Some(version_policy(config.version_policy)),
-        max_batch_size: narrow(config.max_batch_size),
+        max_batch_size: to_i32(config.max_batch_size),
         input: config.input.into_iter().map(input).collect(),
         output: config.output.into_iter().map(output).collect(),
         instance_group: config.instance_group.into_iter().map(instance_group).collect(),
         default_model_filename: "model.onnx".to_owned(),
         dynamic_batching: config.dynamic_batching.map(|batching| ModelDynamicBatching {
-            preferred_batch_size: batching.preferred_batch_size.into_iter().map(narrow).collect(),
+            preferred_batch_size: batching.preferred_batch_size.into_iter().map(to_i32).collect(),
             max_queue_delay_microseconds: batching.max_queue_delay_microseconds,
         }),
         backend: config.backend,
@@ -88,14 +88,14 @@ fn reshape(shape: Option<ReshapeConfiguration>) -> Option<ModelTensorReshape> {
 fn instance_group(group: InstanceGroupConfiguration) -> ModelInstanceGroup {
     ModelInstanceGroup {
         name: group.name,
-        count: narrow(group.count),
+        count: to_i32(group.count),
         gpus: Vec::new(),
         kind: Kind::from_str_name(&group.kind).unwrap_or(Kind::Auto).into(),
     }
 }
 
-/// A size as the message has it.
-fn narrow(size: u32) -> i32 {
+/// Converts a size to the type in the message.
+fn to_i32(size: u32) -> i32 {
     i32::try_from(size).unwrap_or(i32::MAX)
 }
 
@@ -149,11 +149,11 @@ pub(super) fn index_entry(entry: IndexEntry) -> ModelIndex {
     ModelIndex { name, version, state: state.as_str().to_owned(), reason }
 }
 
-/// The model that a request to load or unload names: Triton's clients put it in `model_name`, KServe's in the field
-/// that is Triton's `repository_name`.
+/// Returns the model that a request to load or unload names. Triton's clients put the name in `model_name`; KServe's
+/// clients put it in the field that is `repository_name` in Triton's protocol.
 ///
 /// # Errors
-/// No name, or Triton's name of a repository: this server's repositories have none.
+/// There is no name, or the request names a repository in Triton's way, and this server's repositories have no names.
 pub(super) fn model_named_in(repository_name: String, model_name: String) -> Result<String, ServeError> {
     match (repository_name.is_empty(), model_name.is_empty()) {
         (true, false) => Ok(model_name),
@@ -163,7 +163,7 @@ pub(super) fn model_named_in(repository_name: String, model_name: String) -> Res
     }
 }
 
-/// Refuses the name of a repository: this server's have none.
+/// Refuses a request that names a repository, since this server's repositories have no names.
 pub(super) fn refuse_repository(name: &str) -> Result<(), ServeError> {
     if name.is_empty() { Ok(()) } else { Err(named_repository(name)) }
 }

@@ -1,4 +1,4 @@
-//! `grpc.health.v1`: whether the server is ready, asked once or watched.
+//! The service `grpc.health.v1`: `Check` tells whether the server is ready, and `Watch` streams each change of that.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tonic_health::pb::{
 use super::SERVICE;
 use crate::inference::DataPlane;
 
-/// Answers for the server as a whole and for the protocol's service, which are ready together.
+/// Reports on the server as a whole (the empty name) and on the protocol's service. Both have the same status.
 #[derive(Clone, Debug)]
 pub struct Health {
     pub(super) data_plane: Arc<DataPlane>,
@@ -29,7 +29,7 @@ fn is_known(request: &HealthCheckRequest) -> bool {
     ["", SERVICE].contains(&request.service.as_str())
 }
 
-/// The server's status, and each change of it. Ends when the server is about to stop.
+/// Streams the server's status and each change of it, until the server is draining.
 fn changes(data_plane: Arc<DataPlane>) -> impl Stream<Item = Result<HealthCheckResponse, Status>> {
     data_plane.readiness().map(|ready| Ok(response(status(ready))))
 }
@@ -56,7 +56,8 @@ impl health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         if !is_known(request.get_ref()) {
-            // The specification wants a status here, and the stream kept open: no service ever comes later.
+            // The specification requires this status and an open stream. The stream stays silent, since services are
+            // never added.
             let unknown = futures_util::stream::iter([Ok(response(ServingStatus::ServiceUnknown))]);
             return Ok(Response::new(unknown.chain(futures_util::stream::pending()).boxed()));
         }

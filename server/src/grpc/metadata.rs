@@ -1,12 +1,12 @@
-//! What a call says beside its message.
+//! Metadata of gRPC calls: timeouts and compression.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use tonic::{Response, metadata::MetadataMap};
 
-/// How long the client waits for the answer, as `grpc-timeout` says: at most eight digits and a unit
-/// (gRPC over HTTP/2, "Requests"). A value that cannot be read counts as none, as in other servers.
+/// Reads how long the client waits for the response, from `grpc-timeout`: at most eight digits and a unit (gRPC over
+/// HTTP/2, "Requests"). An unreadable value counts as no timeout, as in other servers.
 pub(super) fn timeout(head: &HeaderMap) -> Option<Duration> {
     let text = head.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -25,13 +25,13 @@ pub(super) fn timeout(head: &HeaderMap) -> Option<Duration> {
     }
 }
 
-/// Whether the client compresses its messages. Answers are compressed then and only then: most clients say of
-/// themselves that they read gzip, few gain from it.
+/// Returns whether the client compresses its messages. Only then are responses compressed too: most clients announce
+/// that they accept gzip, but few gain from it.
 pub(super) fn is_compressed(metadata: &MetadataMap) -> bool {
     metadata.get("grpc-encoding").is_some_and(|encoding| encoding != "identity")
 }
 
-/// An answer, compressed or not.
+/// Makes a response, compressed or not.
 pub(super) fn reply<T>(message: T, compressed: bool) -> Response<T> {
     let mut response = Response::new(message);
     if !compressed {

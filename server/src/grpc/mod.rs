@@ -1,4 +1,4 @@
-//! The protocol over gRPC: services, and what every call passes through. Translates, and nothing else.
+//! The protocol over gRPC. This module only translates between messages and calls of the data plane.
 
 mod extensions;
 mod health;
@@ -20,12 +20,12 @@ use health::Health;
 
 pub use model_infer::{ModelInfer, Reply};
 pub use service::Service;
-pub use status::{is_grpc, late_message, log_and_shape, panicked, unknown_call};
+pub use status::{is_grpc, log_and_shape, message_timeout, panicked, unknown_call};
 
-/// Name of the protocol's service.
+/// Full name of the protocol's gRPC service.
 const SERVICE: &str = "inference.GRPCInferenceService";
 
-/// The protocol's service but for [`ModelInfer`]. A message may have `max_message_bytes`, after decompression.
+/// Makes the protocol's service, except for [`ModelInfer`]. A message may have `max_message_bytes` after decompression.
 pub fn inference(
     data_plane: Arc<DataPlane>,
     max_message_bytes: usize,
@@ -39,27 +39,27 @@ pub fn inference(
     server
 }
 
-/// The protocol's call for inference. A message may have `max_message_bytes`, after decompression.
+/// Makes the service for the call `ModelInfer`. A message may have `max_message_bytes` after decompression.
 pub fn model_infer(data_plane: Arc<DataPlane>, max_message_bytes: usize) -> ModelInfer {
     ModelInfer { service: Service { data_plane }, max_message_bytes }
 }
 
-/// `grpc.health.v1`, which Kubernetes and load balancers ask.
+/// Makes the service `grpc.health.v1`, which Kubernetes and load balancers use.
 pub fn health(data_plane: Arc<DataPlane>) -> HealthServer<Health> {
     HealthServer::new(Health { data_plane })
 }
 
-/// Reflection, in the version that newer clients ask for.
+/// Makes the reflection service in version `v1`, which newer clients use.
 pub fn reflection() -> v1::ServerReflectionServer<impl v1::ServerReflection> {
-    reflected().build_v1().expect("the committed descriptors hold together")
+    reflection_builder().build_v1().expect("the committed descriptors are consistent")
 }
 
-/// Reflection, in the version that older clients ask for.
+/// Makes the reflection service in version `v1alpha`, which older clients use.
 pub fn reflection_alpha() -> v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection> {
-    reflected().build_v1alpha().expect("the committed descriptors hold together")
+    reflection_builder().build_v1alpha().expect("the committed descriptors are consistent")
 }
 
-fn reflected() -> tonic_reflection::server::Builder<'static> {
+fn reflection_builder() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

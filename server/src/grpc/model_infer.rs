@@ -1,5 +1,5 @@
-//! `ModelInfer` from body to body. Its message is read where it arrived and its answer is written once, without the
-//! copies and boxes of a call that `tonic` serves.
+//! The call `ModelInfer`, served without `tonic`. It decodes the message in the buffer in which it arrived and writes
+//! the response once, which saves the copies and allocations of `tonic`.
 
 use std::{
     convert::Infallible,
@@ -21,14 +21,14 @@ use tonic::{Status, codegen::StdError};
 use super::{Service, metadata::timeout, status::error_of};
 use crate::error::{ErrorCode, ServeError};
 
-/// What is left of an answer's body. Its length is told to nobody: no client of gRPC asks for it.
+/// The rest of a response's body. It has no `content-length`, which gRPC clients do not use.
 #[derive(Debug)]
 pub enum Reply {
-    /// A message, and that all went well.
+    /// The message is still to be sent, and after it the status OK.
     Message(Bytes),
-    /// That all went well.
+    /// The status OK is still to be sent, as a trailer.
     Status,
-    /// Nothing, as where the status is in the head.
+    /// Nothing is left. This is also the body of an error, whose status is in the headers.
     End,
 }
 
@@ -61,16 +61,16 @@ impl Body for Reply {
 const ENCODING: &str = "grpc-encoding";
 const ACCEPTED: &str = "grpc-accept-encoding";
 
-/// The call, for any number of clients.
+/// Serves the call `ModelInfer`.
 #[derive(Clone, Debug)]
 pub struct ModelInfer {
     pub(super) service: Service,
-    /// Bytes that a message may have, also after decompression.
+    /// Largest message in bytes, also after decompression.
     pub(super) max_message_bytes: usize,
 }
 
 impl ModelInfer {
-    /// Serves a call, whatever becomes of it.
+    /// Serves a call. An error becomes a response with its status.
     pub async fn serve<B>(&self, head: &HeaderMap, body: B) -> Response<Reply>
     where
         B: Body<Data = Bytes>,
@@ -91,13 +91,14 @@ impl ModelInfer {
         let message = self.read(body, encoding).await?;
         let mut message = decode_message(message).map_err(|status| error_of(&status))?;
         let answer = self.service.infer(&mut message, timeout(head)).await?;
-        // Most clients say of themselves that they read gzip, few gain from it.
+        // A client that does not compress its request gets no compressed response: most announce that they accept gzip,
+        // but few gain from it.
         let encoding = encoding.and_then(|_| accepted(head));
-        let too_large = || ServeError::internal("the answer is larger than a message can be");
+        let too_large = || ServeError::internal("the response is larger than a gRPC message can be");
         Ok(reply(framed(&answer, encoding).ok_or_else(too_large)?, encoding))
     }
 
-    /// Reads the call's only message. One that arrived in one piece stays where it is.
+    /// Reads the only message of the call. A message that arrived in one chunk is not copied.
     async fn read<B>(&self, body: B, encoding: Option<Encoding>) -> Result<Bytes, ServeError>
     where
         B: Body<Data = Bytes>,
@@ -134,11 +135,11 @@ impl ModelInfer {
             return Err(ServeError::invalid("the call ends before its message does"));
         };
         let message = whole.split_off(PREFIX_BYTES);
-        if prefix.is_compressed { self.unpack(&message, encoding) } else { Ok(message) }
+        if prefix.is_compressed { self.decompress(&message, encoding) } else { Ok(message) }
     }
 
     fn prefix(&self, bytes: [u8; PREFIX_BYTES]) -> Result<Prefix, ServeError> {
-        let unreadable = || ServeError::invalid("the flag before the message is neither 0 nor 1");
+        let unreadable = || ServeError::invalid("the compression flag before the message is neither 0 nor 1");
         let prefix = Prefix::read(bytes).ok_or_else(unreadable)?;
         if prefix.length > self.max_message_bytes {
             return Err(self.too_large(&format!("has {} bytes", prefix.length)));
@@ -146,7 +147,7 @@ impl ModelInfer {
         Ok(prefix)
     }
 
-    fn unpack(&self, message: &[u8], encoding: Option<Encoding>) -> Result<Bytes, ServeError> {
+    fn decompress(&self, message: &[u8], encoding: Option<Encoding>) -> Result<Bytes, ServeError> {
         let unnamed = || ServeError::invalid("the message is compressed, and grpc-encoding does not say how");
         let encoding = encoding.ok_or_else(unnamed)?;
         let unreadable = |error| {
@@ -163,7 +164,7 @@ impl ModelInfer {
     }
 }
 
-/// How the call's message is compressed, if it is.
+/// Returns how the call's message is compressed; `None` if it is not.
 fn encoding(head: &HeaderMap) -> Result<Option<Encoding>, ServeError> {
     let Some(name) = head.get(ENCODING).filter(|name| *name != "identity") else { return Ok(None) };
     let known = name.to_str().ok().and_then(Encoding::named);
@@ -174,7 +175,7 @@ fn encoding(head: &HeaderMap) -> Result<Option<Encoding>, ServeError> {
     })
 }
 
-/// The answer to a call that failed: no message, and the status in its head.
+/// Makes the response of a call that failed: no message, and the status in the headers.
 fn refusal(error: ServeError) -> Response<Reply> {
     let is_encoding = error.code == ErrorCode::UnsupportedEncoding;
     let mut response = Status::from(error).into_http::<()>().map(|()| Reply::End);
@@ -184,7 +185,7 @@ fn refusal(error: ServeError) -> Response<Reply> {
     response
 }
 
-/// The first encoding that the client reads and this server writes.
+/// Returns the first encoding that the client accepts and this server writes.
 fn accepted(head: &HeaderMap) -> Option<Encoding> {
     let names = head.get(ACCEPTED)?.to_str().ok()?;
     names.split(',').find_map(|name| Encoding::named(name.trim()))
@@ -215,7 +216,7 @@ mod tests {
 
     const MOST: usize = 100;
 
-    /// What is read of a body that comes in pieces of so many bytes.
+    /// Reads a body that arrives in chunks of `piece` bytes.
     fn read(body: &[u8], piece: usize, encoding: Option<Encoding>) -> Result<Bytes, ServeError> {
         let (registry, second) = (Arc::new(Registry::default()), Duration::from_secs(1));
         let data_plane = Arc::new(DataPlane::new(registry, Metrics::new().unwrap(), second));
@@ -231,7 +232,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_message_is_read_however_it_is_cut(id in "[a-z]{0,98}", piece in 1..120_usize, encoding in 0..3_usize) {
+        fn a_message_is_read_in_chunks_of_any_size(id in "[a-z]{0,98}", piece in 1..120_usize, encoding in 0..3_usize) {
             let encoding = Encoding::ALL.get(encoding).copied();
             let body = framed(&request(&id), encoding).unwrap();
             prop_assert_eq!(read(&body, piece, encoding).unwrap(), request(&id).encode_to_vec());
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_message_is_said() {
+    fn errors_say_what_is_wrong_with_a_message() {
         let long = request(&"a".repeat(MOST));
         let (gzip, deflate) = (Some(Encoding::Gzip), Some(Encoding::Deflate));
         let framed = |encoding| framed(&long, encoding).unwrap();
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn encodings_are_those_of_both_sides() {
+    fn responses_use_an_encoding_that_both_sides_know() {
         let head = |name, value| HeaderMap::from_iter([(http::HeaderName::from_static(name), value)]);
         let of = |name| encoding(&head(ENCODING, HeaderValue::from_static(name)));
         assert_eq!(of("deflate").unwrap(), Some(Encoding::Deflate));

@@ -1,4 +1,4 @@
-//! The protocol's service: each call becomes one of the data plane's.
+//! The protocol's gRPC service. Each call becomes a call of the data plane.
 
 use std::{mem, sync::Arc, time::Duration};
 
@@ -31,19 +31,20 @@ use crate::{
     telemetry::Protocol,
 };
 
-/// The protocol's service over the data plane.
+/// The protocol's gRPC service.
 #[derive(Clone, Debug)]
 pub struct Service {
     pub(super) data_plane: Arc<DataPlane>,
 }
 
-/// An empty version asks for the newest.
+/// Reads a version. An empty text stands for the newest version.
 fn version(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
 impl Service {
-    /// Answers a request within `timeout` or the server's own, whichever is shorter. The message is taken.
+    /// Serves an inference request within `timeout` or the server's own timeout, whichever is shorter. Empties the
+    /// message.
     pub(super) async fn infer(
         &self,
         message: &mut ModelInferRequest,
@@ -55,7 +56,7 @@ impl Service {
     }
 }
 
-/// The codec of gRPC: from message to message.
+/// The codec for gRPC messages.
 struct Message<'a>(&'a mut ModelInferRequest);
 
 impl Codec for Message<'_> {
@@ -125,7 +126,8 @@ impl GrpcInferenceService for Service {
         Ok(reply(extensions::model_metadata(metadata), false))
     }
 
-    // A single call comes by `ModelInfer`, which reads its message in place; this serves what reaches the service itself.
+    // The router hands this call to `super::ModelInfer`, which reads the message in place. This method serves callers
+    // of the trait.
     async fn model_infer(
         &self,
         request: Request<ModelInferRequest>,

@@ -1,4 +1,4 @@
-//! Errors as gRPC: statuses, and what becomes of those that `tonic` makes itself.
+//! Conversion between errors and gRPC statuses, including the statuses that `tonic` makes itself.
 
 use std::{any::Any, error::Error, sync::Arc, time::Duration};
 
@@ -15,46 +15,46 @@ impl From<ServeError> for Status {
     }
 }
 
-/// The error that a status was made of, or for those of `tonic` the one that has its code.
+/// Returns the error that a status was made from. For a status that `tonic` made, makes an error from its code.
 pub(super) fn error_of(status: &Status) -> ServeError {
-    if let Some(own) = status.source().and_then(|source| source.downcast_ref::<ServeError>()) {
-        return own.clone();
+    if let Some(error) = status.source().and_then(|source| source.downcast_ref::<ServeError>()) {
+        return error.clone();
     }
     let code = match status.code() {
-        Code::OutOfRange => ErrorCode::PayloadTooLarge, // what tonic says of a message over the limit
+        Code::OutOfRange => ErrorCode::PayloadTooLarge, // tonic's status for a message over the limit
         Code::Cancelled => ErrorCode::DeadlineExceeded,
         code => ErrorCode::of_grpc(code as i32),
     };
     ServeError::new(code, status.message().to_owned())
 }
 
-/// Whether a request is a gRPC call.
+/// Returns whether a request is a gRPC call.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// The answer to a call of a service or method that there is not.
+/// Makes the response to a call of an unknown service or method.
 pub fn unknown_call(path: &str) -> Response<Body> {
     let path: String = path.chars().take(128).collect();
     Status::unimplemented(format!("unknown call '{path}'")).into_http()
 }
 
-/// The answer to a call on which the server panicked.
+/// Makes the response to a call on which the server panicked.
 pub fn panicked(_panic: Box<dyn Any + Send>) -> Response<Body> {
     Status::internal("the server failed on this call").into_http()
 }
 
-/// The error of a body whose message does not come, with its status inside.
-pub fn late_message(patience: Duration) -> Box<dyn Error + Send + Sync> {
+/// Makes the error of a body whose message did not arrive within `limit`. It carries the gRPC status.
+pub fn message_timeout(limit: Duration) -> Box<dyn Error + Send + Sync> {
     let message =
-        format!("the message did not arrive within {} s (--body-read-timeout)", patience.as_secs_f64());
+        format!("the message did not arrive within {} s (--body-read-timeout)", limit.as_secs_f64());
     Status::from(ServeError::new(ErrorCode::RequestTimeout, message)).into()
 }
 
-/// Leaves an answer's error where the log finds it, and calls a message over the limit what it is: `tonic` says
-/// `OUT_OF_RANGE`, gRPC's own servers say `RESOURCE_EXHAUSTED`.
+/// Completes a response: stores its error among the extensions, where the log finds it, and corrects the status of a
+/// message over the limit. `tonic` reports `OUT_OF_RANGE` for it; other gRPC servers report `RESOURCE_EXHAUSTED`.
 ///
-/// Calls that the service does not have are answered by generated code, without a word: they get one.
+/// For a method that the service does not have, generated code sends a status without a message. This adds one.
 pub fn log_and_shape<B>(mut response: Response<B>) -> Response<B> {
     let Some(status) = response.extensions().get::<Status>() else {
         if response.headers().get(Status::GRPC_STATUS).is_some_and(|code| code == "12") {

@@ -1,4 +1,4 @@
-//! Many requests over one stream.
+//! The call `ModelStreamInfer`: many requests and responses over one stream.
 
 use std::{
     collections::HashMap,
@@ -15,22 +15,23 @@ use tonic::{Status, Streaming, metadata::MetadataMap};
 
 use crate::{error::ServeError, inference::DataPlane};
 
-/// Requests of one stream that are answered at the same time; the next ones wait on the client's side.
+/// Most requests of one stream that run at the same time. Further ones are not read yet, so that flow control makes the
+/// client wait.
 const STREAM_REQUESTS: usize = 64;
 
-/// Answers in the order of the requests.
+/// Responses in the order of the requests.
 pub(super) type Replies = BoxStream<'static, Result<ModelStreamInferResponse, Status>>;
 
-/// How a stream's errors are told.
+/// How a stream reports errors.
 #[derive(Clone, Copy, Debug)]
 enum Errors {
-    /// As an answer with a message; the stream goes on.
+    /// As a response with an error message. The stream goes on.
     Message,
     /// As the stream's status, which ends it.
     Status,
 }
 
-/// Answers a stream's requests, each by `infer`, until it ends or the server is about to stop.
+/// Serves a stream's requests, each by `infer`, until the stream ends or the server is draining.
 pub(super) fn replies<A>(
     data_plane: Arc<DataPlane>,
     infer: impl Fn(ModelInferRequest) -> A + Clone + Send + 'static,
@@ -50,11 +51,11 @@ where
             async move { reply_to(infer, request?, errors).await }
         })
         .buffered(STREAM_REQUESTS);
-    // A client that still has requests learns that it must take them elsewhere.
-    let farewell = stream::once(async move { stopped.is_draining() })
+    // Tells a client with further requests that it must open another stream.
+    let stop_notice = stream::once(async move { stopped.is_draining() })
         .filter(|draining| ready(*draining))
         .map(|_| Err(Status::unavailable("the server is stopping: open the stream anew")));
-    answers.chain(farewell).boxed()
+    answers.chain(stop_notice).boxed()
 }
 
 async fn reply_to<A>(
@@ -85,7 +86,7 @@ where
     }
 }
 
-/// Whether the client wants to be told which answer to a request is the last: here it is the only one.
+/// Returns whether the client wants the last response to each request to be marked. Here each request has one response.
 fn wants_final_mark(parameters: &HashMap<String, InferParameter>) -> bool {
     let parameter = parameters.get("triton_enable_empty_final_response");
     matches!(

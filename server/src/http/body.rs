@@ -1,4 +1,4 @@
-//! Reading a body: bounded in bytes, counted as they stream and after decompression, and in time.
+//! Reading request bodies within limits of size and time. Bytes are counted as they arrive, after decompression.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -9,19 +9,19 @@ use tokio::time::timeout;
 use super::AppState;
 use crate::error::{ErrorCode, ServeError};
 
-/// Grain of the memory for a body that does not say how long it is.
+/// Size of the memory blocks for a body of unknown length, in bytes.
 const BLOCK_BYTES: usize = 256 << 10;
 
-/// Where a tensor begins in memory that is read by whole lines of the cache.
+/// Alignment of tensors in bytes: the length of a cache line.
 const ALIGNMENT: usize = 64;
 
-/// Reads the whole body. A body that arrives in one piece is not copied; of any other the byte at `tensors` is put where
-/// the elements of a tensor may begin, so that they need not be copied again.
+/// Reads the whole body. A body that arrives in one chunk is not copied. Any other is collected so that the byte at
+/// index `tensors` is aligned for tensors, whose elements then need not be copied again.
 pub(super) async fn read(body: Body, tensors: usize, state: &AppState) -> Result<Bytes, ServeError> {
     read_at_most(body, tensors, state.max_body_bytes, "--max-body-size", state).await
 }
 
-/// Reads the whole body within a limit of its own, whose name is for the client.
+/// Reads the whole body within `limit` bytes. Errors for the client call the limit `name`.
 pub(super) async fn read_at_most(
     body: Body,
     tensors: usize,
@@ -64,21 +64,21 @@ async fn collect(mut body: Body, tensors: usize, limit: usize, name: &str) -> Re
     Ok(blocks.join())
 }
 
-/// A body of unknown length, collected without ever moving what is there: memory stays within a block of
-/// what was received, however the client cuts its body up.
+/// Collects a body in blocks, without moving the bytes that have arrived. The memory exceeds the received bytes by one
+/// block at most, whatever the sizes of the client's chunks.
 struct Blocks {
     parts: Vec<Vec<u8>>,
-    /// Bytes of the first block that are none of the body's.
+    /// Bytes of the first block before the body, for alignment.
     padding: usize,
     length: usize,
 }
 
 impl Blocks {
-    /// `announced` bytes follow `first`, where the client said so.
+    /// Starts with the first chunk. `announced` is the length of the rest, if the client sent a length.
     fn new(first: &[u8], announced: Option<usize>, tensors: usize) -> Self {
         let room = first.len() + announced.unwrap_or(BLOCK_BYTES);
         let mut block: Vec<u8> = Vec::with_capacity(ALIGNMENT + room);
-        let begin = block.as_ptr().addr().wrapping_add(tensors); // the client says where that is
+        let begin = block.as_ptr().addr().wrapping_add(tensors); // wraps, since the client chose `tensors`
         let padding = begin.wrapping_neg() % ALIGNMENT;
         block.resize(padding, 0);
         block.extend_from_slice(first);
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tensors_begin_where_their_elements_may_and_nothing_is_added() {
+    fn tensors_are_aligned_and_the_body_is_unchanged() {
         let body: Vec<u8> = (0..2000).map(|index| index as u8).collect();
         for tensors in [0, 1, 149, 1999, usize::MAX] {
             let mut blocks = Blocks::new(&body[..100], Some(1900), tensors);

@@ -1,4 +1,4 @@
-//! The protocol over HTTP: routes, and what every request passes through; gRPC calls among them.
+//! The HTTP server: connections, routes, middleware and handlers. gRPC calls arrive here too, and go to `grpc`.
 
 mod body;
 mod connection;
@@ -17,7 +17,7 @@ pub use service::HttpService;
 
 use crate::{config::CorsOrigins, inference::DataPlane, telemetry::Traces};
 
-/// How a request is written: what its errors look like, and what it is called in traces.
+/// The format of a request. It decides the form of error responses and the names in traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
     /// JSON, binary tensors, pictures, pages.
@@ -26,27 +26,27 @@ enum Wire {
     Grpc,
 }
 
-/// What handlers share.
+/// The state that all handlers share.
 #[derive(Clone, Debug)]
 pub struct AppState {
-    /// What the server does.
+    /// The operations that handlers call.
     pub data_plane: Arc<DataPlane>,
     /// Largest body in bytes, after decompression.
     pub max_body_bytes: usize,
     /// How long a body may take to arrive.
     pub body_read_timeout: Duration,
-    /// Where requests are exported as traces, if anywhere.
+    /// Exports a span for each request; `None` if traces are off.
     pub traces: Option<Traces>,
-    /// Whether browsers get the page to draw on.
+    /// Whether browsers get the web page for drawing at `/`.
     pub ui: bool,
 }
 
-/// Every path of the server, and every gRPC call; pages of `cors` may ask from a browser.
+/// Makes the service with every path and every gRPC call. Web pages of the origins in `cors` may send requests.
 pub fn service(state: AppState, cors: Option<&CorsOrigins>) -> HttpService {
     HttpService::new(Routes::all(state), cors)
 }
 
-/// gRPC calls and nothing else.
+/// Makes the service with gRPC calls only.
 pub fn grpc_service(state: AppState) -> HttpService {
     HttpService::new(Routes::calls(state), None)
 }

@@ -1,4 +1,4 @@
-//! A body that is there already, in pieces.
+//! A response body of several buffers that are complete already.
 
 use std::{
     convert::Infallible,
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use smallvec::SmallVec;
 
-/// Sends its pieces as they are, without putting them together first.
+/// Sends the buffers one after another, without joining them.
 pub(super) struct Pieces {
     pieces: smallvec::IntoIter<[Bytes; 1]>,
     /// Bytes that are still to be sent.

@@ -1,4 +1,4 @@
-//! Answers as HTTP: errors in the protocol's shape, JSON bodies.
+//! Making HTTP responses: errors in the protocol's form, and JSON bodies.
 
 use axum::{
     Json,
@@ -22,12 +22,12 @@ impl IntoResponse for ServeError {
     }
 }
 
-/// A JSON body, 200.
+/// Makes a response with status 200 and a JSON body.
 pub(super) fn json(body: impl Serialize) -> Response {
     Json(body).into_response()
 }
 
-/// For a head of HTTP/2 over the limit.
+/// Makes the response to an HTTP/2 request whose headers are too large.
 pub(super) fn head_too_large() -> Response {
     let error = ServeError::new(ErrorCode::InvalidArgument, "the request has more than 64 KiB of headers");
     let mut response = error.into_response();
@@ -35,8 +35,8 @@ pub(super) fn head_too_large() -> Response {
     response
 }
 
-/// Gives errors of the framework's own (a wrong method, an encoding that no layer reads, a path that is
-/// not UTF-8) the protocol's shape; their headers, such as `Allow`, stay.
+/// Gives errors that axum makes itself (a wrong method, an unknown encoding, a path that is not UTF-8) the protocol's
+/// form. Their headers, such as `Allow`, stay.
 pub(super) fn shape_error(response: Response) -> Response {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error())

@@ -1,5 +1,5 @@
-//! Which handler a path has. The two paths of inference are matched here: what the router does for a path costs more
-//! than the rest of a short request.
+//! The routes: which handler serves which path. The paths of inference are matched here, before the router, since
+//! routing would cost more than the rest of a short request.
 
 use std::{mem, sync::Arc};
 
@@ -29,27 +29,27 @@ use crate::{
     grpc,
 };
 
-/// The call for inference.
+/// Path of the gRPC call for inference.
 const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 
-/// Every path, and what serves it.
+/// Serves requests by their paths.
 #[derive(Clone, Debug)]
 pub(super) struct Routes {
     pub(super) state: AppState,
     model_infer: grpc::ModelInfer,
-    /// Whether there are more than gRPC calls.
+    /// Whether HTTP paths are served too, and not only gRPC calls.
     has_rest: bool,
     pub(super) router: Router,
 }
 
 impl Routes {
-    /// Every path of the server, and every gRPC call.
+    /// Makes the routes of every HTTP path and every gRPC call.
     pub(super) fn all(state: AppState) -> Self {
         let router = rest(state.clone()).merge(grpc_calls(&state));
         Self::new(state, true, router)
     }
 
-    /// gRPC calls and nothing else.
+    /// Makes the routes of gRPC calls only.
     pub(super) fn calls(state: AppState) -> Self {
         let router = grpc_calls(&state).fallback(unknown_path);
         Self::new(state, false, router)
@@ -57,13 +57,13 @@ impl Routes {
 
     fn new(state: AppState, has_rest: bool, router: Router) -> Self {
         let model_infer = grpc::model_infer(Arc::clone(&state.data_plane), state.max_body_bytes);
-        // The route names the span of a request that is traced.
+        // With traces, the route becomes the name of the request's span.
         let router = if state.traces.is_some() { router.route_layer(from_fn(keep_route)) } else { router };
         Self { state, model_infer, has_rest, router }
     }
 
-    /// Has a request served by what its path says. Its body is taken, or all of it: what is only lent takes no room in
-    /// the futures on its way.
+    /// Serves a request by its path. Takes the body, or the whole request, out of `request`. The reference keeps the
+    /// futures on the way small.
     pub(super) async fn serve(&self, wire: Wire, request: &mut Request<Body>) -> Response {
         let body = mem::take(request.body_mut());
         if *request.method() == Method::POST {
@@ -84,7 +84,7 @@ impl Routes {
         response
     }
 
-    /// The route of a request that was served, given its path before; `None` where there is no such path.
+    /// Returns the route of a request that was served, by its path and its response; `None` if the path is unknown.
     pub(super) fn route<'a>(path: &'a str, response: &'a Response) -> Option<&'a str> {
         let routed = || response.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         if path == MODEL_INFER {
@@ -104,7 +104,7 @@ async fn keep_route(route: MatchedPath, request: Request<Body>, next: Next) -> R
 fn grpc_calls(state: &AppState) -> Router {
     let inference = grpc::inference(Arc::clone(&state.data_plane), state.max_body_bytes);
     let plane = || Arc::clone(&state.data_plane);
-    // A stream may be idle for as long as it likes; a single message must arrive.
+    // A stream may stay idle without a limit. A single message must arrive in time.
     let limit = state.body_read_timeout;
     let limited = MapRequestLayer::new(move |request: Request<Body>| {
         request.map(|body| Body::new(BodyTimeout::new(body, limit)))
@@ -119,20 +119,20 @@ fn grpc_calls(state: &AppState) -> Router {
 }
 
 fn rest(state: AppState) -> Router {
-    // Only inference takes content coding off and puts it on (handlers::infer): clients are known that decode no other
-    // answers.
+    // Only inference compresses its responses (`handlers::infer`): some clients cannot decode other compressed
+    // responses.
     let inference = Router::new()
         .route(infer::ROUTE, post(infer::routed))
         .route(infer::VERSION_ROUTE, post(infer::routed))
-        .route("/v1/models/{model}", post(v1::act)) // "{model}:predict" is one segment
-        .route("/v1/models/{model}/versions/{version}", post(v1::act));
+        .route("/v1/models/{model}", post(v1::post)) // "{model}:predict" is one segment
+        .route("/v1/models/{model}/versions/{version}", post(v1::post));
     let repository = Router::new()
         .route("/v2/repository/index", post(repository::index))
         .route("/v2/repository/models/{model}/load", post(repository::load))
         .route("/v2/repository/models/{model}/unload", post(repository::unload))
-        .route("/v2/repository/{repository}/index", post(repository::named))
-        .route("/v2/repository/{repository}/models/{model}/load", post(repository::named))
-        .route("/v2/repository/{repository}/models/{model}/unload", post(repository::named))
+        .route("/v2/repository/{repository}/index", post(repository::refuse_named))
+        .route("/v2/repository/{repository}/models/{model}/load", post(repository::refuse_named))
+        .route("/v2/repository/{repository}/models/{model}/unload", post(repository::refuse_named))
         .route("/feedback", get(feedback::state).post(feedback::store))
         .layer(RequestDecompressionLayer::new());
     Router::new()

@@ -1,5 +1,6 @@
-//! What every request passes through, once and around all routes: other origins, its id, its span, the line for its
-//! failure, traces, the shape of errors. As layers around each route they would cost boxes, copies and locks a request.
+//! The steps that every request passes through, around all routes: CORS, request id, span, log line, traces, form of
+//! errors. They are plain functions, since tower layers around each route would cost allocations, copies and locks per
+//! request.
 
 use std::{convert::Infallible, pin::pin, sync::Arc};
 
@@ -21,7 +22,7 @@ use crate::{
         middleware::{
             cors,
             error_shape::shaped,
-            trace::{self, Line, NumberedRequests, REQUEST_ID},
+            trace::{self, NumberedRequests, REQUEST_ID, RequestLog},
         },
         reply,
         routes::Routes,
@@ -29,7 +30,7 @@ use crate::{
     platform::workers::Workers,
 };
 
-/// Routes, and around them what every request passes through.
+/// The routes, with the steps that every request passes through.
 #[derive(Clone, Debug)]
 pub struct HttpService(Arc<Inner>);
 
@@ -37,7 +38,7 @@ pub struct HttpService(Arc<Inner>);
 struct Inner {
     routes: Routes,
     numbers: NumberedRequests,
-    /// Where pages of other origins may ask.
+    /// Set if web pages of other origins may send requests.
     cors: Option<CorsLayer>,
 }
 
@@ -47,17 +48,17 @@ impl HttpService {
         Self(Arc::new(Inner { routes, numbers: NumberedRequests::default(), cors }))
     }
 
-    /// Serves what comes to `listener`, as [`Listener::serve`] has it.
+    /// Serves the connections of `listener`; see [`Listener::serve`].
     pub async fn serve(self, listener: Listener, phases: Phases, workers: Workers) {
         listener.serve(move |request| self.clone().respond(request), phases, workers).await;
     }
 
-    /// Responds to a request, whatever becomes of it.
+    /// Responds to a request. Errors and panics become responses too.
     pub async fn respond(self, mut request: Request<Body>) -> Response {
         if let Some(cors) = &self.0.cors
-            && cors::is_question_or_request(&request)
+            && cors::is_for_layer(&request)
         {
-            // In a box, so that a request takes no room for it where it is not set.
+            // Boxed, so that requests do not carry this large future if CORS is not set.
             return Box::pin(self.respond_across_origins(cors, request)).await;
         }
         self.respond_and_log(&mut request).await
@@ -72,36 +73,37 @@ impl HttpService {
 
     async fn respond_and_log(&self, request: &mut Request<Body>) -> Response {
         let Inner { routes, numbers, .. } = &*self.0;
-        let line = Line::of(request, numbers);
+        let log = RequestLog::of(request, numbers);
         let is_traced = routes.state.traces.is_some();
-        // Where nothing is said on the way, a span around it would be made for nothing.
-        let is_followed = is_traced || tracing::enabled!(tracing::Level::DEBUG);
-        let span = if is_followed { line.span() } else { Span::none() };
+        // If nothing is logged or traced before the response, the request needs no span.
+        let needs_span = is_traced || tracing::enabled!(tracing::Level::DEBUG);
+        let span = if needs_span { log.span() } else { Span::none() };
         let mut response = {
-            let response = pin!(respond_within_limits(routes, request, &line));
+            let response = pin!(respond_within_limits(routes, request, &log));
             response.instrument(span.clone()).await
         };
-        line.log(&response, span);
-        response.headers_mut().entry(REQUEST_ID).or_insert(line.into_id());
+        log.log(&response, span);
+        response.headers_mut().entry(REQUEST_ID).or_insert(log.into_id());
         response
     }
 }
 
-async fn respond_within_limits(routes: &Routes, request: &mut Request<Body>, line: &Line) -> Response {
+async fn respond_within_limits(routes: &Routes, request: &mut Request<Body>, log: &RequestLog) -> Response {
     if request.version() == Version::HTTP_2 && head_bytes(request) > MAX_HEAD_BYTES {
         return reply::head_too_large();
     }
     let wire = if grpc::is_grpc(request.headers()) { Wire::Grpc } else { Wire::Rest };
     if let Some(traces) = &routes.state.traces {
-        // In a box, so that a request takes no room for it where nothing is traced.
-        return Box::pin(trace::export(traces, routes, wire, request, line)).await;
+        // Boxed, so that requests do not carry this large future if traces are off.
+        return Box::pin(trace::export(traces, routes, wire, request, log)).await;
     }
-    // A future that is given to another one takes its room twice, in what is copied for each request.
+    // Pinned here: passing it by value would store the future twice, and it is copied for each request.
     let response = pin!(routes.serve(wire, request));
     shaped(wire, response).await
 }
 
-/// The size of a head as HTTP/2 counts it (RFC 9113, 6.5.2). Heads of HTTP/1.1 are measured where they are parsed.
+/// Returns the size of a request's headers as HTTP/2 counts it (RFC 9113, 6.5.2). hyper checks the size for HTTP/1.1
+/// itself.
 fn head_bytes(request: &Request<Body>) -> usize {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
     fields.sum::<usize>() + request.uri().path_and_query().map_or(0, |path| path.as_str().len())

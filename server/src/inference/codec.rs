@@ -1,4 +1,5 @@
-//! What a wire (JSON, binary tensors, a picture, V1, gRPC) has of its own: how requests are read and answers written.
+//! The part of inference that differs between wire formats (JSON, binary tensors, pictures, V1, gRPC): reading requests
+//! and writing responses.
 
 use std::future::Future;
 
@@ -6,42 +7,42 @@ use oip::{InferRequest, InferResponse};
 
 use crate::{error::ServeError, loading::ServedModel};
 
-/// How one wire reads a request for inference and writes its answer. The value is the request as it arrives.
+/// Reads inference requests of one wire format and writes their responses. A value is one request as it arrives.
 pub trait Codec: Send {
-    /// The request's body, whole and not yet decoded.
+    /// The complete body of the request, not yet decoded.
     type Body: Send + 'static;
-    /// What the request says of how its answer is to be written.
+    /// How the request wants its response to be written.
     type Form: Send + 'static;
-    /// The answer as it is sent.
+    /// The encoded response.
     type Reply;
 
-    /// Receives the body, within the limits of bytes and time.
+    /// Receives the body, within the limits of size and time.
     ///
     /// # Errors
-    /// The body is too large or too late, cannot be read, or is of a kind that the model does not take.
+    /// The body is too large or too late, cannot be read, or is of a kind that the model does not accept.
     fn receive(self, model: &ServedModel) -> impl Future<Output = Result<Self::Body, ServeError>> + Send;
 
-    /// How many bytes there are to decode.
+    /// Returns how many bytes there are to decode.
     fn size(body: &Self::Body) -> EncodedSize;
 
-    /// Decodes the body. It runs apart from the connection's thread where there is much to decode.
+    /// Decodes the body. A large one is decoded on a thread for blocking work.
     ///
     /// # Errors
-    /// The body is not what the wire prescribes.
+    /// The body does not follow the wire format.
     fn decode(body: Self::Body, model: &ServedModel) -> Result<(InferRequest, Self::Form), ServeError>;
 
-    /// Writes the answer.
+    /// Encodes the response.
     ///
     /// # Errors
-    /// The outputs cannot be written in the form that was asked for.
+    /// The outputs cannot be written in the requested form.
     fn encode(response: InferResponse, form: Self::Form) -> Result<Self::Reply, ServeError>;
 }
 
-/// What there is to decode, in bytes.
+/// The size of a body, by how long its bytes take to decode.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EncodedSize {
-    /// Text, which is read byte by byte.
+    /// Bytes of text, which are parsed one by one.
     pub text: usize,
-    /// Tensors and pictures, which are copied or looked at.
+    /// Bytes of tensors and pictures, which are copied or checked.
     pub tensors: usize,
 }

@@ -1,4 +1,4 @@
-//! The verbs of the protocol but inference: health, metadata, statistics, the repository, corrections.
+//! The operations of the protocol except inference: health, metadata, statistics, the model repository, corrections.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,73 +24,74 @@ const EXTENSIONS: [&str; 6] = [
     "statistics",
 ];
 
-/// And these where models are loaded and unloaded by request: Triton's name and `KServe`'s.
+/// Further extensions with `--model-control explicit`: Triton's name for the same extension, and `KServe`'s.
 const CONTROL_EXTENSIONS: [&str; 2] = ["model_repository", "model_repository_extension"];
 
-/// The one implementation of every verb of the protocol.
+/// Implements every operation of the protocol, for all transports.
 #[derive(Debug)]
 pub struct DataPlane {
     registry: Arc<Registry>,
     pub(super) metrics: Metrics,
     pub(super) request_timeout: Duration,
     draining: watch::Sender<bool>,
-    /// `None` where models are not loaded and unloaded by request.
+    /// `None` if clients may not load and unload models.
     control: Option<Control>,
-    /// `None` where corrections are not taken.
+    /// `None` if corrections are not accepted.
     feedback: Option<Feedback>,
 }
 
 impl DataPlane {
-    /// A data plane over the models of `registry`; a request may take `request_timeout` in all.
+    /// Makes a data plane for the models of `registry`. A request may take `request_timeout` in all.
     pub fn new(registry: Arc<Registry>, metrics: Metrics, request_timeout: Duration) -> Self {
         let draining = watch::Sender::new(false);
         Self { registry, metrics, request_timeout, draining, control: None, feedback: None }
     }
 
-    /// With `control`, models can be loaded and unloaded by request.
+    /// With `control`, clients can load and unload models.
     #[must_use]
     pub fn with_control(mut self, control: Option<Control>) -> Self {
         self.control = control;
         self
     }
 
-    /// With `feedback`, corrections of what models answer are stored.
+    /// With `feedback`, clients can send corrections.
     #[must_use]
     pub fn with_feedback(mut self, feedback: Option<Feedback>) -> Self {
         self.feedback = feedback;
         self
     }
 
-    /// Whether every model of the start has been loaded and the server is not about to stop.
+    /// Returns whether every model of the start is loaded and the server is not draining.
     pub fn is_ready(&self) -> bool {
         !self.is_draining() && self.registry.is_ready()
     }
 
-    /// From now on the server is not ready: its orchestrator should send new requests elsewhere. Those
-    /// that come nevertheless are answered until the sockets close.
+    /// Makes the server report that it is not ready, so that load balancers send new requests elsewhere. Requests that
+    /// still arrive are served until the sockets close.
     pub fn start_draining(&self) {
         self.draining.send_replace(true);
     }
 
-    /// Whether the server is about to stop.
+    /// Returns whether the server is draining.
     pub fn is_draining(&self) -> bool {
         *self.draining.borrow()
     }
 
-    /// Waits until the server is about to stop.
+    /// Waits until the server is draining.
     pub async fn draining(&self) {
         let mut draining = self.draining.subscribe();
-        // It fails only where the sender is gone, and `self` has it.
+        // Waiting fails only without a sender, and `self` owns the sender.
         let _draining = draining.wait_for(|&draining| draining).await;
     }
 
-    /// Whether the server is ready: now, and whenever that changes. Ends when it is about to stop.
+    /// Streams whether the server is ready: the current state, and then each change. The stream ends when the server is
+    /// draining.
     pub fn readiness(self: Arc<Self>) -> impl Stream<Item = bool> + Send {
         let (models, draining) = (self.registry.changes(), self.draining.subscribe());
-        stream::unfold((self, models, draining, None), |(plane, mut models, mut draining, told)| async move {
+        stream::unfold((self, models, draining, None), |(plane, mut models, mut draining, last)| async move {
             loop {
                 let ready = plane.is_ready();
-                if told != Some(ready) {
+                if last != Some(ready) {
                     return Some((ready, (plane, models, draining, Some(ready))));
                 }
                 if plane.is_draining() {
@@ -104,7 +105,7 @@ impl DataPlane {
         })
     }
 
-    /// Name, version and extensions of the server.
+    /// Returns the name, version and extensions of the server.
     pub fn server_metadata(&self) -> ServerMetadata {
         let control: &[&str] = if self.control.is_some() { &CONTROL_EXTENSIONS } else { &[] };
         ServerMetadata {
@@ -114,12 +115,12 @@ impl DataPlane {
         }
     }
 
-    /// Names of all models, ready or not.
+    /// Returns the names of all models, ready or not.
     pub fn model_names(&self) -> Vec<String> {
         self.registry.names()
     }
 
-    /// A model that is ready.
+    /// Returns a model that is ready.
     ///
     /// # Errors
     /// [`NotFound`](crate::error::ErrorCode::NotFound) or [`Unavailable`](crate::error::ErrorCode::Unavailable).
@@ -127,7 +128,7 @@ impl DataPlane {
         self.registry.get(name, version)
     }
 
-    /// Inputs, outputs and versions of a model.
+    /// Returns the inputs, outputs and versions of a model.
     ///
     /// # Errors
     /// As [`DataPlane::model`].
@@ -136,7 +137,7 @@ impl DataPlane {
         Ok(model.metadata(self.registry.ready_versions(name)))
     }
 
-    /// The configuration of a model, in Triton's terms.
+    /// Returns the configuration of a model, in Triton's terms.
     ///
     /// # Errors
     /// As [`DataPlane::model`].
@@ -148,10 +149,10 @@ impl DataPlane {
         Ok(self.model(name, version)?.configuration.clone())
     }
 
-    /// What versions that are ready have done: the one asked for, all of a model, or all of every model.
+    /// Returns the statistics of loaded versions: of one version, of all versions of a model, or of all models.
     ///
     /// # Errors
-    /// As [`DataPlane::model`], where there is a name.
+    /// As [`DataPlane::model`], if `name` is given.
     pub fn model_statistics(
         &self,
         name: Option<&str>,
@@ -161,22 +162,22 @@ impl DataPlane {
         Ok(self.registry.ready(name, version)?.into_iter().map(report).collect())
     }
 
-    /// Every version of every model that the server knows, with its state; or those that are ready.
+    /// Returns every known version of every model, with its state. With `only_ready`, returns the ready ones only.
     pub fn repository_index(&self, only_ready: bool) -> Vec<IndexEntry> {
         let mut index = self.registry.index();
         index.retain(|entry| !only_ready || entry.state == ModelState::Ready);
         index
     }
 
-    /// Loads what the repositories hold of a model: new versions, changed files, what was unloaded or
-    /// failed before. What answers goes on answering until that is ready. `parameters` are the names of
-    /// those that came with the request.
+    /// Loads a model from the repositories: new versions, changed files, and versions that were unloaded or failed
+    /// before. Versions that are replaced serve requests until the new ones are ready. `parameters` are the names of
+    /// the request's parameters.
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument) for a parameter that would override the
-    /// repository, [`NotFound`](crate::error::ErrorCode::NotFound) where no repository has the model,
-    /// [`Unavailable`](crate::error::ErrorCode::Unavailable) while the server starts or stops or the store
-    /// does not answer, [`Internal`](crate::error::ErrorCode::Internal) where the model cannot be loaded.
+    /// repository; [`NotFound`](crate::error::ErrorCode::NotFound) if no repository has the model;
+    /// [`Unavailable`](crate::error::ErrorCode::Unavailable) while the server starts or stops, or if the store does not
+    /// respond; [`Internal`](crate::error::ErrorCode::Internal) if the model cannot be loaded.
     pub async fn load_model(&self, name: &str, parameters: &[&str]) -> Result<(), ServeError> {
         let overrides = |parameter: &&&str| **parameter == "config" || parameter.starts_with("file:");
         if let Some(parameter) = parameters.iter().find(overrides) {
@@ -188,11 +189,11 @@ impl DataPlane {
         self.control()?.load(name).await
     }
 
-    /// Takes every version of a model out of service until it is loaded again. Requests that it has taken up
-    /// are answered.
+    /// Takes every version of a model out of service until it is loaded again. Requests that it has accepted are
+    /// finished.
     ///
     /// # Errors
-    /// [`NotFound`](crate::error::ErrorCode::NotFound) for a model that there is not,
+    /// [`NotFound`](crate::error::ErrorCode::NotFound) for an unknown model;
     /// [`Unavailable`](crate::error::ErrorCode::Unavailable) while the server starts or stops.
     pub async fn unload_model(&self, name: &str) -> Result<(), ServeError> {
         self.control()?.unload(name).await
@@ -207,38 +208,38 @@ impl DataPlane {
         Err(ServeError::new(ErrorCode::Unavailable, message))
     }
 
-    /// Whether corrections are taken.
+    /// Returns what stores corrections.
     ///
     /// # Errors
-    /// [`NotFound`](crate::error::ErrorCode::NotFound) where they are not.
-    pub fn takes_feedback(&self) -> Result<&Feedback, ServeError> {
+    /// [`NotFound`](crate::error::ErrorCode::NotFound) if this server stores none.
+    pub fn feedback(&self) -> Result<&Feedback, ServeError> {
         let off = || ServeError::new(ErrorCode::NotFound, "this server stores no corrections (--feedback)");
         self.feedback.as_ref().ok_or_else(off)
     }
 
-    /// Stores a correction of what a model answered, and returns the name under which it lies.
+    /// Stores a correction for a model, and returns its name in the store.
     ///
     /// # Errors
-    /// As [`DataPlane::model`] and [`Feedback::store`], and where they are not taken.
+    /// As [`DataPlane::feedback`], [`DataPlane::model`] and [`Feedback::store`].
     pub async fn store_feedback(&self, correction: Correction) -> Result<String, Refusal> {
-        let feedback = self.takes_feedback()?;
+        let feedback = self.feedback()?;
         let model = self.model(&correction.model, correction.version.as_deref());
-        let model = model.inspect_err(|error| self.refused_feedback(error.code))?;
+        let model = model.inspect_err(|error| self.count_refused_feedback(error.code))?;
         let corrected = Corrected { model: &model.name, version: &model.version, labels: &model.labels };
         let stored = feedback.store(corrected, correction).await;
         self.metrics.correction(&model.name, stored.as_ref().err().map(|refusal| refusal.error.code));
         stored
     }
 
-    /// Counts a correction that was refused before its model was looked for.
-    pub fn refused_feedback(&self, code: ErrorCode) {
+    /// Counts a correction that was refused before its model was known.
+    pub fn count_refused_feedback(&self, code: ErrorCode) {
         self.metrics.correction("", Some(code));
     }
 
-    /// All metrics as Prometheus' text.
+    /// Renders all metrics in Prometheus' text format.
     ///
     /// # Errors
-    /// [`Internal`](crate::error::ErrorCode::Internal) where the encoder fails.
+    /// [`Internal`](crate::error::ErrorCode::Internal) if the encoder fails.
     pub fn render_metrics(&self) -> Result<String, ServeError> {
         let counts = |model: Arc<ServedModel>| ModelCounts {
             statistics: model.metrics.statistics.report(&model.name, &model.version),

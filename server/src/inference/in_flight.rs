@@ -1,4 +1,4 @@
-//! A request for inference while it is answered: counted, and given up when its client is.
+//! Counts of inference requests in progress, and how they end.
 
 use std::{sync::Arc, thread};
 
@@ -13,12 +13,13 @@ use crate::{
 /// Status recorded when the client disconnects before the response (nginx's 499).
 const CLIENT_CLOSED: u16 = 499;
 
-/// A request that is being answered. However it ends, it is counted once, and no longer in flight.
+/// A request in progress. It is counted once, however it ends: with a response, an error, a panic, or a client that
+/// disconnects.
 #[derive(Debug)]
 pub(super) struct InFlight<'a> {
-    /// The model that answers.
+    /// The model that computes the response.
     pub(super) model: Arc<ServedModel>,
-    /// By when it must.
+    /// When the request's timeout passes.
     pub(super) deadline: Instant,
     started: Instant,
     protocol: Protocol,
@@ -37,7 +38,7 @@ impl<'a> InFlight<'a> {
         Self { model, deadline, started, protocol, metrics, is_counted: false }
     }
 
-    /// Counts how the request was answered, and hands that on.
+    /// Counts the result of the request and returns it.
     pub(super) fn finish<T>(mut self, answer: Result<T, ServeError>) -> Result<T, ServeError> {
         self.count(answer.as_ref().err().map_or(200, |error| error.code.http()));
         answer.inspect_err(|error| self.metrics.rejected(error.code))

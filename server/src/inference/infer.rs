@@ -1,4 +1,4 @@
-//! The road of a request for inference, from a body to a reply: the same for every wire.
+//! The path of an inference request from its body to its response, the same for every wire format.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,41 +27,41 @@ use crate::{
 pub struct Call<'a> {
     /// Name of the model.
     pub model: &'a str,
-    /// Version asked for; `None` for the newest that is ready.
+    /// The requested version; `None` for the newest that is ready.
     pub version: Option<&'a str>,
-    /// By which protocol it came.
+    /// The protocol of the request.
     pub protocol: Protocol,
-    /// How long the client waits, where the head of the request says so.
+    /// How long the client waits, if the request's headers say so.
     pub timeout: Option<Duration>,
 }
 
-/// What a request wants of its answer.
+/// What a request wants in its response.
 struct Wanted {
     id: Option<CompactString>,
     outputs: SmallVec<[Selected; 2]>,
 }
 
 impl DataPlane {
-    /// Answers a request for inference: finds the model, receives and decodes the body, checks the request, has it run
-    /// with others, and encodes what the model gave.
+    /// Serves an inference request: finds the model, receives and decodes the body, validates the request, submits it
+    /// to the batcher, and encodes the outputs.
     ///
     /// # Errors
-    /// There is no such model or it is not ready; the body cannot be read or decoded; the request does not fit the
-    /// model; the queue is full; time runs out; ONNX Runtime fails; the answer cannot be written.
+    /// There is no such model, or it is not ready; the body cannot be read or decoded; the request does not fit the
+    /// model; the queue is full; the timeout passes; ONNX Runtime fails; or the response cannot be encoded.
     pub async fn infer<C: Codec>(&self, call: Call<'_>, codec: C) -> Result<C::Reply, ServeError> {
         let started = Instant::now();
         let model =
             self.model(call.model, call.version).inspect_err(|error| self.metrics.rejected(error.code))?;
         traces::note("decima.model.name", &model.name);
         traces::note("decima.model.version", &model.version);
-        let timeout = call.timeout.map_or(self.request_timeout, |own| own.min(self.request_timeout));
+        let timeout = call.timeout.map_or(self.request_timeout, |timeout| timeout.min(self.request_timeout));
         let in_flight = InFlight::new(model, call.protocol, (started, started + timeout), &self.metrics);
-        let answer = answer(&in_flight, codec).await;
-        in_flight.finish(answer)
+        let response = serve(&in_flight, codec).await;
+        in_flight.finish(response)
     }
 }
 
-async fn answer<C: Codec>(in_flight: &InFlight<'_>, codec: C) -> Result<C::Reply, ServeError> {
+async fn serve<C: Codec>(in_flight: &InFlight<'_>, codec: C) -> Result<C::Reply, ServeError> {
     let (model, deadline) = (&in_flight.model, in_flight.deadline);
     let body = codec.receive(model).await?;
     let reading = model.metrics.time(Stage::Preprocess);
@@ -72,22 +72,22 @@ async fn answer<C: Codec>(in_flight: &InFlight<'_>, codec: C) -> Result<C::Reply
     } else {
         C::decode(body, model)?
     };
-    let response = match model.pictures.as_ref().filter(|pictures| pictures.are_in(&request)) {
-        // In a box of its own: there is no room for it in the future of every request.
-        Some(pictures) => Box::pin(predict_pictures(model, pictures, request, deadline, reading)).await?,
-        None => {
-            drop(reading);
-            let _timed = model.metrics.time(Stage::Predict);
-            let (wanted, valid) = check(model, request)?;
-            let answer = model.batcher.submit(valid, deadline).await?;
-            response(model, wanted, answer)?
-        }
+    let pictures = model.pictures.as_ref().filter(|pictures| pictures.are_in(&request));
+    let response = if let Some(pictures) = pictures {
+        // Boxed, so that requests without pictures do not carry this large future.
+        Box::pin(predict_pictures(model, pictures, request, deadline, reading)).await?
+    } else {
+        drop(reading);
+        let _timed = model.metrics.time(Stage::Predict);
+        let (wanted, valid) = check(model, request)?;
+        let answer = model.batcher.submit(valid, deadline).await?;
+        response(model, wanted, answer)?
     };
     let _writing = model.metrics.time(Stage::Postprocess);
     C::encode(response, form)
 }
 
-/// Answers a request with pictures. `reading` ends when they are tensors as the model takes them.
+/// Serves a request with pictures. `reading` ends when the pictures have become the model's input tensor.
 async fn predict_pictures(
     model: &ServedModel,
     pictures: &Pictures,
@@ -95,19 +95,19 @@ async fn predict_pictures(
     deadline: Instant,
     reading: Timed,
 ) -> Result<InferResponse, ServeError> {
-    let wishes = pictures.wishes(&mut request)?;
-    // What is wrong beside the pictures is said before they are decoded.
+    let options = pictures.options(&mut request)?;
+    // Checks everything else before it decodes the pictures, which takes long.
     select_outputs(&request.outputs, &model.rules.signature)?;
-    let own = Schedule::of(&request.parameters)?.timeout;
-    let own = own.and_then(|timeout| Instant::now().checked_add(timeout));
-    let deadline = own.map_or(deadline, |own| own.min(deadline));
-    let added = pictures.prepare(&mut request, &wishes, deadline).await?;
+    let timeout = Schedule::of(&request.parameters)?.timeout;
+    let timeout = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let deadline = timeout.map_or(deadline, |timeout| timeout.min(deadline));
+    let added = pictures.prepare(&mut request, &options, deadline).await?;
     drop(reading);
     let _timed = model.metrics.time(Stage::Predict);
     let (wanted, valid) = check(model, request)?;
     let answer = model.batcher.submit(valid, deadline).await?;
     let mut response = response(model, wanted, answer)?;
-    wishes.add(&mut response.outputs, added, pictures.input());
+    options.add(&mut response.outputs, added, pictures.input());
     Ok(response)
 }
 
@@ -117,7 +117,7 @@ fn check(model: &ServedModel, mut request: InferRequest) -> Result<(Wanted, Vali
     Ok((Wanted { id, outputs }, validate(request, &model.rules)?))
 }
 
-/// Picks the outputs that the request asks for, as classes where it wants those.
+/// Selects the requested outputs, and turns them into classes where the request asks for that.
 fn response(model: &ServedModel, wanted: Wanted, answer: Answer) -> Result<InferResponse, ServeError> {
     let mut answer: Vec<_> = answer.into_iter().map(Some).collect();
     let outputs = wanted
@@ -125,7 +125,7 @@ fn response(model: &ServedModel, wanted: Wanted, answer: Answer) -> Result<Infer
         .into_iter()
         .map(|Selected { index, classes }| {
             let tensor = answer.get_mut(index).and_then(Option::take);
-            let missing = || ServeError::internal(format!("the model gave no output {index}"));
+            let missing = || ServeError::internal(format!("the model returned no output {index}"));
             let mut tensor = tensor.ok_or_else(missing)?;
             if let Some(count) = classes {
                 let has_rows = model.rules.output_rows(index) == Some(0);

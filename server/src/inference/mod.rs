@@ -1,4 +1,5 @@
-//! What the server does, whatever protocol asks for it. Transports translate and call this.
+//! The operations of the server, independent of protocols. HTTP and gRPC translate their requests into calls of this
+//! module.
 
 mod codec;
 mod data_plane;

@@ -1,4 +1,4 @@
-//! Whether rows of different requests are joined into one batch, along which axes, and why.
+//! Decides whether the rows of different requests are joined into one batch, along which axes, and why.
 
 use std::fmt;
 
@@ -7,25 +7,25 @@ use onnx_graph::{NotProven, RowAxes};
 
 use super::Signature;
 
-/// What an operator can do where a proof fails.
+/// What an operator can do if the graph does not prove that rows are independent.
 const WAY_OUT: &str = "set max_batch_size in config.toml if its rows are independent all the same";
 
-/// Whether requests are joined.
+/// Whether requests are joined into batches, and along which axes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Batching {
-    /// The graph keeps rows apart.
+    /// The graph proves that rows are independent.
     Proven(RowAxes),
     /// The model's `max_batch_size` says that rows are independent.
     Asserted(RowAxes),
-    /// Not joined, and why.
+    /// Requests are not joined, for this reason.
     Off(String),
 }
 
 impl Batching {
-    /// Decides by what the model's configuration says and what its graph shows.
+    /// Decides by the model's `max_batch_size` and by the proof from its graph.
     ///
     /// # Errors
-    /// `max_batch_size` asks for batches of a model that has an input or output without a first axis of any size.
+    /// `max_batch_size` asks for batches, but an input or output has a first axis of fixed size.
     pub fn decide(
         signature: &Signature,
         max_batch_size: Option<usize>,
@@ -44,7 +44,7 @@ impl Batching {
         }
     }
 
-    /// The axes that requests are joined along, where they are.
+    /// Returns the axes along which requests are joined; `None` if they are not joined.
     pub fn axes(&self) -> Option<&RowAxes> {
         match self {
             Self::Proven(axes) | Self::Asserted(axes) => Some(axes),
@@ -52,13 +52,13 @@ impl Batching {
         }
     }
 
-    /// Whether requests are joined along the first axis of every input and output.
+    /// Returns whether requests are joined along the first axis of every input and output.
     pub fn is_along_first_axes(&self) -> bool {
         self.axes().is_some_and(|axes| axes.inputs.iter().chain(&axes.outputs).all(|&axis| axis == 0))
     }
 }
 
-/// As the log and the model's configuration say it.
+/// Writes the decision for the log and the model's configuration.
 impl fmt::Display for Batching {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -84,7 +84,8 @@ fn first_axes(signature: &Signature) -> RowAxes {
     RowAxes { inputs: vec![0; signature.required().len()], outputs: vec![0; signature.outputs.len()] }
 }
 
-/// Strings have no fixed size: they are joined along the first axis alone.
+/// Refuses axes along which strings cannot be joined. Strings have no fixed size, so that only the first axis works for
+/// them.
 fn joinable(axes: RowAxes, signature: &Signature) -> Result<RowAxes, String> {
     let specs =
         signature.required().iter().zip(&axes.inputs).chain(signature.outputs.iter().zip(&axes.outputs));
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_joined_is_no_way_out() {
+    fn max_batch_size_is_not_suggested_where_it_cannot_help() {
         let fixed = signature(&[Dimension::Fixed(1), any()]);
         let off = Batching::decide(&fixed, None, Err(mixing())).unwrap().to_string();
         assert!(!off.contains("max_batch_size"), "{off}");
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_joined_along_the_first_axis_alone() {
+    fn strings_are_joined_along_the_first_axis_only() {
         let mut words = signature(&[any(), any()]);
         words.inputs[0].datatype = Datatype::Bytes;
         assert!(Batching::decide(&words, None, Ok(along(0))).unwrap().axes().is_some());

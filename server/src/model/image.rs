@@ -1,4 +1,4 @@
-//! `[image]` of a model's `config.toml`: which input takes encoded pictures, and what the model is shown of them.
+//! The section `[image]` of a model's `config.toml`: which input takes encoded pictures, and how they are preprocessed.
 
 use compact_str::CompactString;
 use oip::Datatype;
@@ -7,16 +7,16 @@ use serde::Deserialize;
 
 use super::{Dimension, Signature, TensorSpec};
 
-/// Largest height and width of what a model is shown, and of a picture's shorter side before the crop.
+/// Largest height and width of a model's input, and of a picture's shorter side before the crop, in pixels.
 const LARGEST_SIDE: usize = 4096;
 
-/// Rows and columns of MNIST's pictures.
+/// Height and width of MNIST's pictures, in pixels.
 const MNIST_SIDE: usize = 28;
 
-/// The output of a request for all digits of its pictures: where each of them lies.
+/// Name of the output with the position of each digit, in responses to requests for all digits of a picture.
 pub const BOXES: &str = "boxes";
 
-/// Shapes of a row that `mnist` fills.
+/// Shapes of one row that `preprocess = "mnist"` can fill.
 const MNIST_ROWS: [&[usize]; 4] = [
     &[MNIST_SIDE, MNIST_SIDE, 1],
     &[1, MNIST_SIDE, MNIST_SIDE],
@@ -24,36 +24,36 @@ const MNIST_ROWS: [&[usize]; 4] = [
     &[MNIST_SIDE * MNIST_SIDE],
 ];
 
-/// What `[image]` says.
+/// The keys of `[image]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageConfig {
-    /// The input that takes pictures; `None`: the model has one.
+    /// Name of the input that takes pictures. `None` is enough for a model with one input.
     pub input: Option<String>,
-    /// What is made of them.
+    /// How pictures are preprocessed.
     pub preprocess: Preprocess,
-    /// Height and width, where the file leaves them open.
+    /// Height and width in pixels, if the ONNX file leaves them open.
     pub size: Option<[usize; 2]>,
-    /// Pixels of the shorter side before the crop.
+    /// Length of the shorter side before the crop, in pixels.
     pub resize: Option<usize>,
-    /// Subtracted from red, green and blue, which are 0 to 1.
+    /// Values that are subtracted from red, green and blue, which range from 0 to 1.
     pub mean: Option<[f32; 3]>,
-    /// Red, green and blue are divided by it then.
+    /// Values by which red, green and blue are divided afterwards.
     pub deviation: Option<[f32; 3]>,
 }
 
-/// What is made of a picture.
+/// How pictures are preprocessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preprocess {
-    /// A digit as the makers of MNIST would have shown it: 28 x 28, bright on dark.
+    /// A digit as in the MNIST data set: 28 x 28 pixels, bright on dark.
     Mnist,
-    /// Resized, cropped and normalised colours.
+    /// Colours, resized, cropped and normalised.
     Rgb,
 }
 
 impl Preprocess {
-    /// Its name, as it is configured.
+    /// Returns its name in `config.toml`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mnist => "mnist",
@@ -62,22 +62,22 @@ impl Preprocess {
     }
 }
 
-/// An input that takes pictures, and how it is filled.
+/// An input that takes pictures, and how pictures fill it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageInput {
     /// Its name.
     pub name: CompactString,
     /// FP32 or UINT8.
     pub datatype: Datatype,
-    /// Size along each axis but the first, which counts pictures.
+    /// Size along each axis except the first, which counts pictures.
     pub row: Vec<usize>,
-    /// How many pictures there must be, where the file says so.
+    /// The number of pictures that each request must have, if the ONNX file fixes it.
     pub rows: Option<usize>,
-    /// What is made of a picture.
+    /// How pictures are preprocessed.
     pub steps: Steps,
 }
 
-/// What is made of a picture, with all that it takes.
+/// The preprocessing steps of a picture, with their parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Steps {
     /// See [`Preprocess::Mnist`].
@@ -87,7 +87,7 @@ pub enum Steps {
 }
 
 impl ImageInput {
-    /// What it is called in a model's configuration.
+    /// Returns the name of the steps in a model's configuration.
     pub fn preprocess(&self) -> Preprocess {
         match self.steps {
             Steps::Mnist => Preprocess::Mnist,
@@ -95,22 +95,22 @@ impl ImageInput {
         }
     }
 
-    /// Elements of a row.
+    /// Returns the number of elements of a row.
     pub fn row_elements(&self) -> usize {
         self.row.iter().product()
     }
 
-    /// Bytes of a row.
+    /// Returns the number of bytes of a row.
     pub fn row_bytes(&self) -> usize {
         self.row_elements() * self.datatype.size().unwrap_or(1)
     }
 }
 
 impl ImageConfig {
-    /// Checks what can be checked without the model.
+    /// Checks the keys, as far as that is possible without the model.
     ///
     /// # Errors
-    /// Says which key is wrong, and what it takes.
+    /// A key is wrong. The text names it and what it takes.
     pub(super) fn check(&self) -> Result<(), String> {
         let of_rgb = [
             ("size", self.size.is_some()),
@@ -142,10 +142,10 @@ impl ImageConfig {
         Ok(())
     }
 
-    /// The input of the model that it is about.
+    /// Finds the input of the model that takes pictures.
     ///
     /// # Errors
-    /// The model has no such input, or needs others, or no picture can fill it.
+    /// The model has no such input, or needs other inputs too, or no picture can fill the input.
     pub fn resolve(&self, signature: &Signature) -> Result<ImageInput, String> {
         let spec = self.find(signature)?;
         let name = &spec.name;
@@ -158,7 +158,7 @@ impl ImageConfig {
         let added = [name.as_str(), BOXES];
         if let Some(output) = signature.outputs.iter().find(|output| added.contains(&output.name.as_str())) {
             return Err(format!(
-                "[image]: the model's own output '{}' has a name that answers to pictures use",
+                "[image]: the model's own output '{}' has the name of an output that is added for pictures: rename it in the ONNX file",
                 output.name
             ));
         }
@@ -254,7 +254,7 @@ impl ImageConfig {
     }
 }
 
-/// The one shape that a row of MNIST's fits.
+/// Returns the only shape of MNIST's that fits a row of the input.
 fn mnist_row(spec: &TensorSpec) -> Result<Vec<usize>, String> {
     let fits = |row: &&&[usize]| spec.dims.is_some() && spec.accepts(&[&[first(spec)], **row].concat());
     let mut fitting = MNIST_ROWS.iter().filter(fits);
@@ -268,7 +268,7 @@ fn mnist_row(spec: &TensorSpec) -> Result<Vec<usize>, String> {
     }
 }
 
-/// A size along the first axis that the input takes.
+/// Returns a size along the first axis that the input accepts.
 fn first(spec: &TensorSpec) -> usize {
     match spec.dims.as_ref().and_then(|dims| dims.first()) {
         Some(Dimension::Fixed(rows)) => *rows,

@@ -48,7 +48,7 @@ fn colours_come_in_both_layouts_and_as_bytes() {
 }
 
 #[test]
-fn what_does_not_fit_is_named() {
+fn errors_name_what_does_not_fit() {
     let x = |dims: &[&str]| vec![spec("x", Datatype::Fp32, dims)];
     let rgb = |more: &str| format!("preprocess = \"rgb\"\n{more}");
     let mnist = || "preprocess = \"mnist\"".to_owned();

@@ -1,4 +1,4 @@
-//! What a model is: its signature, its configuration, its place in the repository.
+//! The description of a model: its inputs and outputs, its `config.toml`, and whether its requests can be batched.
 
 mod batching;
 mod config;

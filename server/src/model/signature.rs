@@ -10,7 +10,7 @@ use oip::Datatype;
 pub enum Dimension {
     /// Always this size.
     Fixed(usize),
-    /// Any size; the name is the ONNX file's `dim_param`, empty where it has none.
+    /// Any size. The name is the ONNX file's `dim_param`, which may be empty.
     Dynamic(CompactString),
 }
 
@@ -21,19 +21,19 @@ pub struct TensorSpec {
     pub name: CompactString,
     /// Its elements' datatype.
     pub datatype: Datatype,
-    /// Its dimensions, the rows included; `None` where the file declares no shape, and any will do.
+    /// Its dimensions, including the one that counts rows. `None` if the file declares no shape; then any shape fits.
     pub dims: Option<Vec<Dimension>>,
-    /// Whether an input may be left out, since the file has a default for it.
+    /// Whether requests may leave the input out, since the file has a default for it.
     pub optional: bool,
 }
 
 impl TensorSpec {
-    /// A tensor that is not optional, with this declared shape.
+    /// Makes the description of a required tensor with this shape.
     pub fn new(name: impl Into<CompactString>, datatype: Datatype, dims: Vec<Dimension>) -> Self {
         Self { name: name.into(), datatype, dims: Some(dims), optional: false }
     }
 
-    /// The shape as the protocol writes it: -1 for a dynamic dimension, and `[-1]` where no shape is declared.
+    /// Returns the shape as the protocol writes it: -1 for a dynamic dimension, and `[-1]` if no shape is declared.
     pub fn shape(&self) -> Vec<i64> {
         let size = |dim: &Dimension| match dim {
             Dimension::Fixed(size) => i64::try_from(*size).unwrap_or(i64::MAX),
@@ -42,7 +42,7 @@ impl TensorSpec {
         self.dims.as_ref().map_or_else(|| vec![-1], |dims| dims.iter().map(size).collect())
     }
 
-    /// Whether `shape` fits the declared one.
+    /// Returns whether `shape` fits the declared shape.
     pub fn accepts(&self, shape: &[usize]) -> bool {
         let Some(dims) = &self.dims else { return true };
         shape.len() == dims.len()
@@ -52,7 +52,7 @@ impl TensorSpec {
             })
     }
 
-    /// The dimension along `axis`, where it is declared and may have any size.
+    /// Returns the name of the dimension along `axis`, if it is dynamic. The name may be empty.
     pub fn dynamic(&self, axis: usize) -> Option<&str> {
         match self.dims.as_ref()?.get(axis)? {
             Dimension::Dynamic(symbol) => Some(symbol),
@@ -72,7 +72,7 @@ impl fmt::Display for TensorSpec {
     }
 }
 
-/// Two axes of inputs that the file gives one name: requests must give them one size.
+/// Two axes of inputs that have the same name in the file. A request must give them the same size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedSize {
     /// The name, such as `seq`.
@@ -83,37 +83,38 @@ pub struct SharedSize {
     pub other: (usize, usize),
 }
 
-/// Everything that a model takes and gives.
+/// The inputs and outputs of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// Inputs in the graph's order, those that are optional last.
+    /// Inputs in the graph's order, the optional ones last.
     pub inputs: Vec<TensorSpec>,
     /// Outputs in the graph's order.
     pub outputs: Vec<TensorSpec>,
 }
 
 impl Signature {
-    /// The inputs that every request must give.
+    /// Returns the inputs that every request must have.
     pub fn required(&self) -> &[TensorSpec] {
         let optional = self.inputs.iter().position(|spec| spec.optional);
         &self.inputs[..optional.unwrap_or(self.inputs.len())]
     }
 
-    /// Whether the first dimension of every input and every output is the same named symbol, as exporters call
-    /// the batch. That says which axis counts rows, not that they are independent.
+    /// Returns whether the first dimension of every input and output has the same name, as exporters name the batch
+    /// axis. This tells which axis counts rows, but not that rows are independent.
     pub fn names_rows(&self) -> bool {
         let mut symbols = self.required().iter().chain(&self.outputs).map(|spec| spec.dynamic(0));
         let Some(Some(first)) = symbols.next() else { return false };
         !self.required().is_empty() && !first.is_empty() && symbols.all(|symbol| symbol == Some(first))
     }
 
-    /// Whether every first dimension is dynamic, whatever its name: what a configured `max_batch_size` needs.
+    /// Returns whether the first dimension of every input and output is dynamic, whatever its name. A configured
+    /// `max_batch_size` requires this.
     pub fn could_batch(&self) -> bool {
         let mut tensors = self.required().iter().chain(&self.outputs);
         !self.required().is_empty() && tensors.all(|tensor| tensor.dynamic(0).is_some())
     }
 
-    /// The sizes that the inputs of a request must agree on.
+    /// Returns the pairs of axes that must have the same size in each request.
     pub fn shared_sizes(&self) -> Vec<SharedSize> {
         let mut first: Vec<(&str, (usize, usize))> = Vec::new();
         let mut shared = Vec::new();

@@ -1,24 +1,24 @@
-//! How many processors this process may really use. A container sees every core of its host, while its
-//! quota lets it run on few: threads beyond the quota only get each other throttled.
+//! How many CPU cores this process may use. A container sees every core of its host, but its cgroup quota may allow
+//! only a few of them. With more threads than the quota allows, the kernel throttles all of them.
 
 use std::{fs, path::Path};
 
-/// A number of threads, and which limit gave it.
+/// How many threads to use, and which limit decided it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuBudget {
-    /// Threads that can run at once, at least 1.
+    /// Threads that can run at the same time, at least 1.
     pub threads: usize,
-    /// For the log and for `--print-config`, such as `cgroup quota 1.5 of 16 cores`.
+    /// The limit, for the log and `--print-config`, such as `cgroup quota 1.5 of 16 cores`.
     pub reason: String,
 }
 
-/// The budget of this process.
+/// Detects the budget of this process.
 pub fn detect() -> CpuBudget {
     let fallback = std::thread::available_parallelism().map_or(1, usize::from);
     detect_in(Path::new("/"), fallback)
 }
 
-/// The budget as the files under `root` tell it; `cores` where they do not tell the number of cores, as
+/// Computes the budget from the files under `root`. Uses `cores` if the files do not give the number of cores, as
 /// outside Linux.
 fn detect_in(root: &Path, cores: usize) -> CpuBudget {
     let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
@@ -43,13 +43,13 @@ fn budget(cores: usize, affinity: usize, quota: Option<f64>) -> CpuBudget {
     }
 }
 
-/// The processors that the scheduler may choose for us, in `/proc/self/status`. A container without a cpuset
-/// may list more than there are.
+/// Counts the cores that the process may run on (its affinity), from `/proc/self/status`. In a container without a
+/// cpuset, the list may have more cores than the machine.
 fn allowed(status: &str) -> Option<usize> {
     count_list(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)
 }
 
-/// Members of a list such as `0-3,8`.
+/// Counts the members of a list such as `0-3,8`.
 fn count_list(list: &str) -> Option<usize> {
     let count = |range: &str| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
@@ -59,10 +59,10 @@ fn count_list(list: &str) -> Option<usize> {
     list.trim().split(',').map(count).sum()
 }
 
-/// The smallest quota, in cores, on the way from our control group up to the root, in either version of
-/// cgroups. `groups` is `/proc/self/cgroup`: lines of `id:controllers:path`, no controllers in version 2.
-/// In a container the path may be the host's, with only our own group mounted, as the root: the way up ends
-/// there in any case.
+/// Finds the smallest quota, in cores, among our control group and its ancestors, for cgroups version 1 and 2. `groups`
+/// is the text of `/proc/self/cgroup`: lines of `id:controllers:path`, where version 2 has no controllers. In a
+/// container, the path may be that of the host although only our own group is mounted, as the root. The search ends at
+/// the root, so it finds that group too.
 fn quota(mount: &Path, groups: &str) -> Option<f64> {
     groups.lines().filter_map(|line| quota_in_hierarchy(mount, line)).reduce(f64::min)
 }
@@ -82,14 +82,14 @@ fn quota_in_hierarchy(mount: &Path, line: &str) -> Option<f64> {
         .reduce(f64::min)
 }
 
-/// `cpu.max`: quota and period in microseconds, the quota `max` where there is none.
+/// Reads `cpu.max`: the quota and the period, in microseconds. The quota is `max` if there is no limit.
 fn quota_v2(group: &Path) -> Option<f64> {
     let text = fs::read_to_string(group.join("cpu.max")).ok()?;
     let (quota, period) = text.trim().split_once(' ')?;
     ratio(quota, period)
 }
 
-/// Quota and period in microseconds, the quota -1 where there is none.
+/// Reads the quota and the period, in microseconds. The quota is -1 if there is no limit.
 fn quota_v1(group: &Path) -> Option<f64> {
     let read = |name| fs::read_to_string(group.join(name)).ok();
     ratio(read("cpu.cfs_quota_us")?.trim(), read("cpu.cfs_period_us")?.trim())
@@ -104,7 +104,7 @@ fn ratio(quota: &str, period: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// The budget on a machine with these files.
+    /// Returns the budget on a machine with these files.
     fn on(files: &[(&str, &str)]) -> (usize, String) {
         let root = tempfile::tempdir().unwrap();
         for (path, text) in files {
@@ -122,7 +122,7 @@ mod tests {
     fn without_limits_every_core_counts() {
         assert_eq!(on(&[SIXTEEN]), (16, "all of 16 cores".into()));
         assert_eq!(on(&[]), (4, "all of 4 cores".into()));
-        // no cpuset, and more possible processors than there are
+        // A container without a cpuset lists more cores than there are.
         assert_eq!(on(&[SIXTEEN, ("proc/self/status", "Cpus_allowed_list:\t0-127\n")]).0, 16);
     }
 
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_with_the_path_of_the_host() {
+    fn version_1_is_found_where_the_path_is_that_of_the_host() {
         let files = [
             SIXTEEN,
             ("proc/self/cgroup", "9:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n0::/\n"),

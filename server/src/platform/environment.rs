@@ -1,4 +1,5 @@
-//! The environment variables of the process, read once, so that what depends on them can be tested with others.
+//! The environment variables of the process, read once at the start. Code takes them as a value, so that tests can pass
+//! others.
 
 use std::collections::HashMap;
 
@@ -7,7 +8,7 @@ use std::collections::HashMap;
 pub struct Environment(HashMap<String, String>);
 
 impl Environment {
-    /// The variables of this process. Those that are not UTF-8 are left out.
+    /// Reads the variables of this process, except those that are not UTF-8.
     pub fn of_process() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -15,7 +16,7 @@ impl Environment {
         Self(std::env::vars_os().filter_map(text).collect())
     }
 
-    /// The value of a variable; an empty one is a value too.
+    /// Returns the value of a variable. It may be empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }

@@ -2,10 +2,10 @@
 
 use std::{fs::OpenOptions, io::Write, path::Path, process::ExitCode};
 
-/// Where Kubernetes reads a container's last words; it is there in pods and nowhere else.
+/// The file that Kubernetes reads after a container ended, to show why. It exists only in pods.
 pub const TERMINATION_LOG: &str = "/dev/termination-log";
 
-/// What Kubernetes keeps of them.
+/// Longest message that Kubernetes keeps, in bytes.
 const LONGEST_MESSAGE_BYTES: usize = 4096;
 
 /// Exit status of `decima-server`; the numbers 64 and 70 are those of BSD's `sysexits.h`.
@@ -14,11 +14,12 @@ const LONGEST_MESSAGE_BYTES: usize = 4096;
 pub enum Exit {
     /// Served, drained and stopped as asked; also after `--help`, `--version` and `--print-config`.
     Drained = 0,
-    /// Nothing wrong with settings or models: the port is taken, or requests were cut off by the drain timeout.
+    /// Serving failed for a reason other than settings and models: for example the port is taken, or the drain timeout
+    /// cut off requests.
     Failure = 1,
     /// A flag, an environment variable or the configuration file is wrong.
     Usage = 64,
-    /// A model could not be loaded at start-up, or ONNX Runtime could not.
+    /// A model, or ONNX Runtime, could not be loaded at start-up.
     Load = 70,
 }
 
@@ -28,11 +29,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Writes the reason of a fatal error, as one line, into the file at `path` where that file exists
-/// ([`TERMINATION_LOG`]): `KServe` shows it as the cause in the status of the inference service.
+/// Writes the reason of a fatal error, as one line, to the file at `path` ([`TERMINATION_LOG`]) if that file exists.
+/// `KServe` shows the line in the status of the inference service.
 ///
 /// # Errors
-/// When the file exists and cannot be written; the caller has the reason in its log anyway.
+/// The file exists and cannot be written.
 pub fn report_fatal(path: &Path, reason: &str) -> std::io::Result<()> {
     let mut line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     line.truncate(line.floor_char_boundary(LONGEST_MESSAGE_BYTES - 1));

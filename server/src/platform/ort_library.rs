@@ -1,5 +1,5 @@
-//! Where the ONNX Runtime library is. It is loaded when the server starts, so that one binary serves with
-//! the library for CPUs and with that for CUDA; users should not have to say where it lies.
+//! Finds the ONNX Runtime library. The server loads it at start-up, so that one binary works with the library for CPUs
+//! and with the one for CUDA. The usual places are searched, so that users need not name the file.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 use super::environment::Environment;
 
-/// The release that Decima is built and tested with.
+/// The release of ONNX Runtime that Decima is built and tested with.
 pub const VERSION: &str = "1.32.0";
 
 /// Folders of the system that hold shared libraries.
@@ -23,16 +23,16 @@ const SYSTEM_FOLDERS: [&str; 8] = [
     "/opt/homebrew/lib",
 ];
 
-/// There is no library.
+/// No library was found.
 #[derive(Debug, thiserror::Error)]
 pub enum NotFound {
-    /// `ORT_DYLIB_PATH` says where, and there is nothing.
+    /// `ORT_DYLIB_PATH` names a place without a library.
     #[error(
         "ORT_DYLIB_PATH names {0}, where there is no ONNX Runtime library: correct it, or unset it to have the \
          usual places searched"
     )]
     Named(PathBuf),
-    /// It is in none of the usual places.
+    /// None of these folders, the usual places, has it.
     #[error(
         "no ONNX Runtime library found ({} places searched, the first {}): run `scripts/setup onnxruntime` in a \
          clone of Decima, or `pip install onnxruntime=={VERSION}` and set ORT_DYLIB_PATH to the file \
@@ -43,16 +43,16 @@ pub enum NotFound {
     Anywhere(Vec<PathBuf>),
 }
 
-/// Finds the library: at `ORT_DYLIB_PATH` where that is set, else beside the executable and in the `lib`
-/// folder next to it, in the cache that `make` fills, and in the system's folders.
+/// Finds the library. If `ORT_DYLIB_PATH` is set, only that place counts. Otherwise the search goes through the folder
+/// of the executable, the `lib` folder next to that, the cache that `make` fills, and the system's folders.
 ///
 /// # Errors
-/// When it is in none of them, or not where `ORT_DYLIB_PATH` says.
+/// The library is in none of these places.
 pub fn find(environment: &Environment) -> Result<PathBuf, NotFound> {
     let get = |name: &str| environment.get(name).filter(|text| !text.is_empty());
     if let Some(named) = get("ORT_DYLIB_PATH") {
         let named = PathBuf::from(named);
-        // the file itself, or the folder that holds it
+        // The variable may name the file itself or the folder that holds it.
         return if named.is_file() { Some(named.clone()) } else { library_in(&named) }
             .ok_or(NotFound::Named(named));
     }
@@ -64,7 +64,7 @@ pub fn find(environment: &Environment) -> Result<PathBuf, NotFound> {
     folders.iter().find_map(|folder| library_in(folder)).ok_or(NotFound::Anywhere(folders))
 }
 
-/// Folders to look into, in this order.
+/// Returns the folders to search, in this order.
 fn folders(executable: Option<&Path>, cache: Option<&Path>) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     if let Some(beside) = executable.and_then(Path::parent) {
@@ -79,7 +79,7 @@ fn folders(executable: Option<&Path>, cache: Option<&Path>) -> Vec<PathBuf> {
     folders
 }
 
-/// The library in a folder: the plain name, else the newest of those with a version.
+/// Finds the library in a folder: the file without a version in its name, else the newest with one.
 fn library_in(folder: &Path) -> Option<PathBuf> {
     let plain = ["libonnxruntime.so", "libonnxruntime.dylib"].map(|name| folder.join(name));
     plain
@@ -89,7 +89,7 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Entries of a folder whose name is the prefix and a version, the newest version first.
+/// Returns the entries of a folder whose name is the prefix and a version, the newest version first.
 fn newest_first(folder: &Path, prefix: &str) -> Vec<PathBuf> {
     let mut found: Vec<(Vec<u64>, PathBuf)> = fs::read_dir(folder)
         .into_iter()
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_that_is_named_is_the_only_one() {
+    fn the_path_in_the_environment_is_the_only_one_searched() {
         let root = tempfile::tempdir().unwrap();
         let library = root.path().join("capi/libonnxruntime.so.1.32.0");
         touch(&library);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_says_both_ways_to_get_it() {
+    fn the_error_names_both_ways_to_get_the_library() {
         let error = NotFound::Anywhere(vec!["/opt/decima/bin".into()]).to_string();
         for part in [
             "scripts/setup onnxruntime",

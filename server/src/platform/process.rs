@@ -1,4 +1,4 @@
-//! The process itself: what it asks of the system and of its libraries.
+//! Settings of the process itself: for its libraries, its memory, and how it ends.
 
 use std::{env, io, path::Path};
 
@@ -9,98 +9,108 @@ use {
     std::{fs, ops::Range, path::PathBuf},
 };
 
-/// ONNX Runtime's builds for Linux report to their makers otherwise: a thread, a database in the home directory and 2 MiB
-/// of memory, which are there before a program can tell it not to.
+/// The variable that switches off ONNX Runtime's telemetry. Its builds for Linux start telemetry while they are loaded,
+/// before a program can call an option to prevent it. It costs a thread, a database in the home directory and 2 MiB of
+/// memory.
 #[cfg(target_os = "linux")]
-const NO_REPORTS: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
+const NO_TELEMETRY: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
 
-/// What glibc's `malloc`, which ONNX Runtime alone uses, is told, and the variables that say otherwise.
+/// Options of glibc's `malloc`: the environment variable that overrides the option, the option, its value. Only ONNX
+/// Runtime uses this allocator; Decima itself uses mimalloc.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MALLOC: [(&str, libc::c_int, libc::c_int); 2] = [
-    // It keeps 2 MiB that loading a model has freed.
+    // By default, malloc keeps about 2 MiB that loading a model has freed.
     ("MALLOC_TRIM_THRESHOLD_", libc::M_TRIM_THRESHOLD, 128 << 10),
-    // The memory of all threads but the first grows by a page at a time, with a system call for each, 2,200 of them for a
-    // small model. What a run needs comes from the caches of its thread.
+    // By default, each thread has an arena of its own. All but the first grow by one page per system call, which takes
+    // thousands of calls to load even a small model. Runs do not need the arenas, since each thread caches its small
+    // blocks.
     ("MALLOC_ARENA_MAX", libc::M_ARENA_MAX, 1),
 ];
 
-/// Settles how libraries behave that do not ask the program. What the environment says of it holds.
+/// Configures libraries that read environment variables or global options when they are loaded. A variable that is set
+/// already keeps its value.
 ///
 /// # Errors
-/// The process has a second thread already, which might read what is settled here, or the system does not say.
+/// The process has more than one thread, so that changing the environment is not safe, or the system does not say how
+/// many it has.
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, clippy::disallowed_methods, reason = "nobody else is there, and a library reads it")]
-pub fn settle_libraries() -> io::Result<()> {
+#[expect(
+    unsafe_code,
+    clippy::disallowed_methods,
+    reason = "the process has one thread, and a library reads it"
+)]
+pub fn configure_libraries() -> io::Result<()> {
     if fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(io::Error::other("threads have been started"));
     }
-    let (name, value) = NO_REPORTS;
+    let (name, value) = NO_TELEMETRY;
     if env::var_os(name).is_none() {
-        // SAFETY: no other thread reads it meanwhile, since there is none.
+        // SAFETY: no other thread can read the environment meanwhile, since there is none.
         unsafe { env::set_var(name, value) };
     }
     #[cfg(target_env = "gnu")]
     for (_, parameter, value) in MALLOC.iter().filter(|(name, ..)| env::var_os(name).is_none()) {
-        // SAFETY: it takes two numbers, and there is no thread that allocates meanwhile.
-        let _otherwise_as_it_was = unsafe { libc::mallopt(*parameter, *value) };
+        // SAFETY: the function takes two numbers, and no other thread allocates meanwhile.
+        let _refused = unsafe { libc::mallopt(*parameter, *value) };
     }
     Ok(())
 }
 
-/// Elsewhere libraries stay as they are.
+/// On other systems, libraries keep their defaults.
 #[cfg(not(target_os = "linux"))]
-pub fn settle_libraries() -> io::Result<()> {
+pub fn configure_libraries() -> io::Result<()> {
     Ok(())
 }
 
-/// Ends the process without the destructors of libraries, where that is possible: ONNX Runtime's would free what a run
-/// on another thread still uses.
+/// Ends the process at once, without running the destructors of libraries. ONNX Runtime's destructors would free memory
+/// that a run on another thread still uses.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "the library has no safe form of it")]
 pub fn end_at_once(status: u8) {
-    // SAFETY: it takes a number, and nothing of the process is used any more.
+    // SAFETY: the function takes a number, and nothing runs after it.
     unsafe { libc::_exit(status.into()) }
 }
 
-/// Elsewhere it ends as usual.
+/// On other systems, the process ends as usual.
 #[cfg(not(target_os = "linux"))]
 pub fn end_at_once(_status: u8) {}
 
-/// A page of 2 MiB for a few small buffers of each thread is most of what an idle server would occupy.
+/// Switches off transparent huge pages. With them, a few small buffers per thread occupy a page of 2 MiB each, which
+/// would be most of an idle server's memory.
 #[cfg(target_os = "linux")]
 pub fn huge_pages_off() {
-    let _kernel_without_them = rustix::thread::disable_transparent_huge_pages(true);
+    let _unsupported = rustix::thread::disable_transparent_huge_pages(true);
 }
 
-/// Takes the pages of this program and of `library` that are as they are in their files out of the process: most of
-/// them are code that served to start, and would stay for as long as the process does. What is needed again comes
-/// back from the system's cache of files, 16 pages for a fault of a microsecond or two.
+/// Releases the memory pages of this program and of `library` that are unchanged copies of their files. Most of them
+/// are code that only starting needs, and would otherwise count as the process's memory until it ends. A page that is
+/// needed again comes back from the system's file cache with a cheap page fault.
 ///
-/// `library` is the file itself, not a link to it, and stays loaded.
+/// `library` must be the path of the file itself, not of a link to it, and must stay loaded.
 ///
 /// # Errors
-/// The system does not say what is mapped where, or refuses; all pages stay in place then, or some.
+/// The system does not list the memory maps, or refuses. Then all pages, or some, stay in memory.
 #[cfg(target_os = "linux")]
 pub fn release_code(library: &Path) -> io::Result<()> {
     let files = [env::current_exe()?, library.to_owned()];
     let maps = Process::myself().and_then(|process| process.smaps()).map_err(io::Error::other)?;
     for Range { start, end } in maps.iter().filter_map(|map| unchanged(map, &files)) {
-        // SAFETY: the pages are a file's, may not be written to, and none has been: whoever reads them next finds the
-        // same bytes. They are still those of that file, since neither it nor the program is ever unloaded.
-        #[expect(unsafe_code, reason = "advice that loses what was written, where nothing was")]
+        // SAFETY: the pages belong to a file, are read-only and were never written to, so that the next read finds the
+        // same bytes. They still belong to that file, since neither the library nor the program is ever unloaded.
+        #[expect(unsafe_code, reason = "the advice discards written data, and these pages have none")]
         unsafe { madvise(start as *mut _, end - start, Advice::LinuxDontNeed) }?;
     }
     Ok(())
 }
 
-/// Elsewhere code stays where it is.
+/// On other systems, code stays in memory.
 #[cfg(not(target_os = "linux"))]
 pub fn release_code(_library: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Addresses of a part of one of the `files` that nobody may write to, nor has (as the loader does, which moves what
-/// points elsewhere, and protects it then).
+/// Returns the addresses of a map of one of the `files`, if it is read-only and was never written to. A map without
+/// write permission may still have been written to: the loader relocates pointers in it and protects it afterwards.
 #[cfg(target_os = "linux")]
 fn unchanged(map: &MemoryMap, files: &[PathBuf]) -> Option<Range<usize>> {
     let MMapPath::Path(path) = &map.pathname else { return None };
@@ -134,12 +144,12 @@ Anonymous: 0 kB
 ";
 
     #[test]
-    fn nothing_is_settled_beside_other_threads() {
-        assert!(std::thread::spawn(settle_libraries).join().unwrap().is_err());
+    fn libraries_are_not_configured_beside_other_threads() {
+        assert!(std::thread::spawn(configure_libraries).join().unwrap().is_err());
     }
 
     #[test]
-    fn only_what_nobody_has_written_or_may_write_is_unchanged() {
+    fn only_read_only_maps_that_were_never_written_to_are_unchanged() {
         let maps = MemoryMaps::from_read(MAPS.as_bytes()).unwrap();
         let found: Vec<_> = maps.iter().filter_map(|map| unchanged(map, &["/lib/a.so".into()])).collect();
         assert_eq!(found, [0x10000..0x20000, 0x20000..0x30000]);

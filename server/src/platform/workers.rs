@@ -1,8 +1,9 @@
-//! Threads that serve, each with a runtime of its own: a connection stays on the one that it was given to.
+//! The threads that serve requests, each with a tokio runtime of its own. A connection stays on the thread that it was
+//! given to.
 //!
-//! On a runtime that all threads share, a connection moves to whichever thread looks at the sockets next, and with
-//! it everything that its requests touch. Between cores that do not share a cache that cost half as much again as
-//! the work itself.
+//! On a runtime that all threads share, a connection moves to whichever thread polls the sockets next. All memory that
+//! its requests touch moves with it, from the cache of one core to that of another, which is a large part of the cost
+//! of a short request.
 
 use std::{
     cell::OnceCell,
@@ -23,15 +24,15 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// Period of the timer that each worker keeps armed. It is shorter than the usual timeout of a request, and long enough
-/// that an idle server takes no CPU time.
+/// Period of the timer that each worker keeps armed. It is shorter than the default timeout of a request, and long
+/// enough that an idle server takes no noticeable CPU time.
 const TICK: Duration = Duration::from_secs(5);
 
 thread_local! {
     static CURRENT: OnceCell<CurrentWorker> = const { OnceCell::new() };
 }
 
-/// The worker whose thread this is.
+/// The worker that owns the current thread.
 #[derive(Clone, Debug)]
 pub struct CurrentWorker {
     /// Its index, from 0.
@@ -40,7 +41,7 @@ pub struct CurrentWorker {
     pub workers: Workers,
 }
 
-/// Every worker.
+/// Handles of all workers.
 #[derive(Clone, Default)]
 pub struct Workers(Arc<[Worker]>);
 
@@ -49,12 +50,12 @@ struct Worker {
     state: Arc<State>,
 }
 
-/// What others may know of a worker.
+/// The state of a worker that other threads read.
 #[derive(Debug, Default)]
 struct State {
-    /// Whether it waits for something to do.
+    /// Whether its thread waits for work.
     idle: AtomicBool,
-    /// Tasks that it was given, and has not finished.
+    /// Tasks that were given to it and have not finished.
     tasks: AtomicUsize,
 }
 
@@ -88,13 +89,13 @@ impl Workers {
             let current = CurrentWorker { index, workers: workers.clone() };
             thread::Builder::new().name(format!("decima-{index}")).spawn(move || {
                 CURRENT.with(|cell| cell.set(current)).expect("the thread is new");
-                runtime.block_on(keep_a_timer());
+                runtime.block_on(keep_timer_armed());
             })?;
         }
         Ok(workers)
     }
 
-    /// Gives a task to the worker that has the fewest, or to the runtime of this thread where there are no workers.
+    /// Gives a task to the worker with the fewest tasks. If there are no workers, the runtime of this thread takes it.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let tasks = |worker: &&Worker| worker.state.tasks.load(Ordering::Relaxed);
         let Some(worker) = self.0.iter().min_by_key(tasks) else {
@@ -108,19 +109,19 @@ impl Workers {
         });
     }
 
-    /// Gives a task to a worker, however much that has to do.
+    /// Gives a task to the worker with this index, however busy it is.
     pub fn spawn_on(&self, index: usize, task: impl Future<Output = ()> + Send + 'static) {
         self.0[index].runtime.spawn(task);
     }
 
-    /// The workers that wait for something to do.
+    /// Returns the indices of the workers that wait for work.
     pub fn idle(&self) -> impl Iterator<Item = usize> {
         let workers = self.0.iter().enumerate();
         workers.filter(|(_, worker)| worker.state.idle.load(Ordering::Relaxed)).map(|(index, _)| index)
     }
 }
 
-/// A task that a worker has not finished.
+/// Counts a task of a worker until it is dropped.
 struct Counted(Arc<State>);
 
 impl Counted {
@@ -136,9 +137,10 @@ impl Drop for Counted {
     }
 }
 
-/// Keeps a timer armed that is due before those of requests. Where none is, the runtime wakes itself, by a system call
-/// and a round of every socket, each time that a request arms one.
-async fn keep_a_timer() {
+/// Keeps a timer armed that is due before the timers of requests. Whenever a request arms the earliest timer of the
+/// runtime, tokio wakes its own thread, with a system call and a poll of all sockets. With this timer, a request's
+/// timer is hardly ever the earliest.
+async fn keep_timer_armed() {
     loop {
         tokio::time::sleep(TICK).await;
     }
@@ -149,13 +151,13 @@ pub fn with_current<T>(action: impl FnOnce(Option<&CurrentWorker>) -> T) -> T {
     CURRENT.with(|cell| action(cell.get()))
 }
 
-/// Whether to decode so many bytes of text, which are read one by one, and so many of tensors, which are looked at at
-/// most, would keep a worker's other connections waiting: some 2 ms.
+/// Whether decoding would keep a worker's other connections waiting for longer than about 2 ms. `text` bytes are parsed
+/// one by one. `tensors` bytes are copied or checked at most, so eight of them count as one.
 pub fn is_long_to_decode(text: usize, tensors: usize) -> bool {
     text + tensors / 8 > 512 << 10
 }
 
-/// Runs work on a thread for blocking work, so that it does not delay the worker's other connections.
+/// Runs `work` on a thread for blocking work, so that it does not delay the worker's other connections.
 ///
 /// # Panics
 /// The work panics.
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_shared_out_and_stay_where_they_are() {
+    fn tasks_are_spread_evenly_and_stay_on_their_worker() {
         let workers = Workers::start(3).unwrap();
         let (sender, receiver) = mpsc::channel();
         for _ in 0..9 {
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_something_to_do_is_not_idle() {
+    fn a_busy_worker_is_not_idle() {
         let workers = Workers::start(2).unwrap();
         let ((begin, begun), (end, ended)) = (mpsc::channel(), mpsc::channel::<()>());
         workers.spawn_on(1, async move {

@@ -1,21 +1,21 @@
-//! Asking for a model to be loaded or unloaded: questions to the one task that owns the repository, which
-//! takes them one after the other, and never while it looks for changes by itself.
+//! Requests to load and unload models. They go to the task that owns the repository, which executes them one after
+//! another, and never while it polls for changes.
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{ErrorCode, ServeError};
 
-/// Questions that may wait for their turn.
+/// Most commands that wait for their turn.
 const MOST_WAITING: usize = 64;
 
-/// What is asked of the repository.
+/// The operation of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     Load,
     Unload,
 }
 
-/// A question with the way back to who asked.
+/// A command to the repository, and the channel for its result.
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) verb: Verb,
@@ -23,42 +23,41 @@ pub(super) struct Command {
     pub(super) done: oneshot::Sender<Result<(), ServeError>>,
 }
 
-/// Where the repository takes its questions from.
+/// The end of the channel from which the repository receives commands.
 #[derive(Debug)]
 pub struct Commands(pub(super) mpsc::Receiver<Command>);
 
-/// Loads and unloads models by name.
+/// Sends commands to the repository: loads and unloads models by name.
 #[derive(Clone, Debug)]
 pub struct Control(mpsc::Sender<Command>);
 
-/// The two ends of the questions to a repository.
+/// Makes a channel for commands to a repository.
 pub fn control() -> (Control, Commands) {
     let (sender, receiver) = mpsc::channel(MOST_WAITING);
     (Control(sender), Commands(receiver))
 }
 
 impl Control {
-    /// Loads what the repositories hold of this model, and returns when it answers. It goes on even when
-    /// nobody waits for it any more.
+    /// Loads this model from the repositories, and returns when it is ready. The load goes on even if the caller stops
+    /// waiting.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`], [`ErrorCode::Unavailable`] where a store does not answer or the server is
-    /// stopping, [`ErrorCode::Internal`] where the model cannot be loaded, [`ErrorCode::Overloaded`] where too
-    /// many such questions wait.
+    /// [`ErrorCode::NotFound`]; [`ErrorCode::Unavailable`] if a store does not respond or the server is stopping;
+    /// [`ErrorCode::Internal`] if the model cannot be loaded; [`ErrorCode::Overloaded`] if too many commands wait.
     pub async fn load(&self, model: &str) -> Result<(), ServeError> {
         self.ask(Verb::Load, model).await
     }
 
-    /// Takes this model out of service.
+    /// Unloads this model.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`], [`ErrorCode::Unavailable`], [`ErrorCode::Overloaded`] as [`Control::load`].
+    /// [`ErrorCode::NotFound`], [`ErrorCode::Unavailable`] and [`ErrorCode::Overloaded`], as for [`Control::load`].
     pub async fn unload(&self, model: &str) -> Result<(), ServeError> {
         self.ask(Verb::Unload, model).await
     }
 
     async fn ask(&self, verb: Verb, model: &str) -> Result<(), ServeError> {
-        let (done, answer) = oneshot::channel();
+        let (done, result) = oneshot::channel();
         let command = Command { verb, model: model.to_owned(), done };
         self.0.try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ServeError::new(
@@ -67,7 +66,7 @@ impl Control {
             ),
             mpsc::error::TrySendError::Closed(_) => stopping(),
         })?;
-        answer.await.unwrap_or_else(|_| Err(stopping()))
+        result.await.unwrap_or_else(|_| Err(stopping()))
     }
 }
 

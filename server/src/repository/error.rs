@@ -1,4 +1,4 @@
-//! What can be wrong with a model repository: one line each, with the model and the mend.
+//! Errors of model repositories. Each is one line that names the model or the place, and what to do.
 
 use storage::StorageError;
 
@@ -11,13 +11,13 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
     /// The place cannot be read.
-    #[error("{error}{}", mend(error))]
+    #[error("{error}{}", setting_for(error))]
     Storage {
         /// Why not.
         #[from]
         error: StorageError,
     },
-    /// There is no model in it.
+    /// The place has no model.
     #[error(
         "{location}: no model found: expected <model>/<version>/model.onnx, or one model as <version>/model.onnx, \
          model.onnx or a single .onnx file{}", skipped.iter().map(|line| format!("; {line}")).collect::<Vec<_>>().concat()
@@ -25,27 +25,30 @@ pub enum RepositoryError {
     Empty {
         /// The place.
         location: String,
-        /// What looks like a model in it, and why it is none.
+        /// The folders that look like models, and why they are none.
         skipped: Vec<String>,
     },
     /// `--model-dir` has more than one model.
-    #[error("{location}: there are several models ({found}), none can be '{name}': use --model-repository")]
+    #[error(
+        "{location}: there are several models ({found}), and --model-dir takes one, to be called '{name}': use \
+         --model-repository"
+    )]
     SeveralModels {
         /// The place.
         location: String,
-        /// The name that was asked for.
+        /// The configured name of the model.
         name: String,
-        /// What is there.
+        /// The models that were found.
         found: String,
     },
-    /// Two places have a model of one name.
+    /// Two folders have a model of the same name.
     #[error("model '{name}' is in {first} and in {second}: rename one")]
-    Twice {
+    DuplicateModel {
         /// The name.
         name: String,
-        /// The place that has it.
+        /// The first folder.
         first: String,
-        /// The other one.
+        /// The other folder.
         second: String,
     },
     /// A `config.toml` is wrong.
@@ -63,7 +66,7 @@ pub enum RepositoryError {
         model: String,
         /// Its version.
         version: String,
-        /// Where its file is.
+        /// The address of its ONNX file.
         address: String,
         /// Why not.
         reason: Box<LoadError>,
@@ -71,19 +74,19 @@ pub enum RepositoryError {
 }
 
 impl RepositoryError {
-    /// Whether waiting can help: the store is down or starting.
+    /// Returns whether waiting can help, as when the store is down or starting.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Storage { error } => error.is_transient(),
             Self::Empty { .. }
             | Self::SeveralModels { .. }
-            | Self::Twice { .. }
+            | Self::DuplicateModel { .. }
             | Self::Config { .. }
             | Self::Load { .. } => false,
         }
     }
 
-    /// The same for a client, who is told neither addresses nor paths.
+    /// Converts it to an error for clients, without addresses and paths.
     pub(super) fn for_clients(&self) -> ServeError {
         ServeError::internal(match self {
             Self::Storage { error } if error.is_transient() => {
@@ -97,7 +100,7 @@ impl RepositoryError {
             Self::SeveralModels { name, .. } => {
                 format!("there are several models where '{name}' should be alone")
             }
-            Self::Twice { name, .. } => format!("model '{name}' is in two repositories"),
+            Self::DuplicateModel { name, .. } => format!("model '{name}' is in two repositories"),
             Self::Config { model, reason } => format!("model '{model}': config.toml: {reason}"),
             Self::Load { model, version, reason, .. } => {
                 format!("model '{model}' version '{version}' cannot be loaded: {reason}")
@@ -105,32 +108,32 @@ impl RepositoryError {
         })
     }
 
-    /// Whether there is nothing yet where something is to come.
+    /// Returns whether the place is missing or empty, so that a model may still arrive.
     pub(super) fn is_absent(&self) -> bool {
         matches!(self, Self::Empty { .. } | Self::Storage { error: StorageError::NotFound { .. } })
     }
 }
 
-/// The setting that mends it, where there is one.
-fn mend(error: &StorageError) -> &'static str {
+/// Returns the setting that can mend the error, if there is one.
+fn setting_for(error: &StorageError) -> &'static str {
     match error {
         StorageError::Deadline { .. } => " (--download-timeout)",
         _ => "",
     }
 }
 
-/// What went wrong while the models were looked for and loaded.
+/// The errors of a scan of the places and of the loads after it.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    /// Places that could not be looked through.
+    /// Places that could not be read.
     pub(super) places: Vec<RepositoryError>,
     /// Models that could not be loaded.
     pub(super) models: Vec<RepositoryError>,
 }
 
 impl Faults {
-    /// Whether all is well.
-    pub(super) fn are_none(&self) -> bool {
+    /// Returns whether there are no errors.
+    pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty() && self.models.is_empty()
     }
 }

@@ -1,47 +1,47 @@
-//! Finding models among the objects of a place: names and versions from keys alone. Pure.
+//! Finds models and versions among the keys (relative paths) of a place's files. Does no input or output.
 
 use std::{collections::BTreeMap, path::Path};
 
 use super::skipped::{self, Skipped};
 
-/// Version of a model that has no version folder.
+/// Version of a model without version folders.
 const ONLY_VERSION: &str = "1";
 
-/// A model's own configuration, beside its versions.
+/// Name of a model's configuration file, beside its versions.
 pub(super) const CONFIG_FILE: &str = "config.toml";
 
-/// What Triton reads in its place.
+/// Name of Triton's configuration file.
 pub(super) const TRITON_CONFIG_FILE: &str = "config.pbtxt";
 
-/// A request that the model answers, for people to try.
+/// Name of a file with an example request for the model.
 pub(super) const EXAMPLE_FILE: &str = "example.json";
 
-/// The ONNX file of a version where the model's configuration names none.
+/// Name of a version's ONNX file, unless the model's configuration names another.
 pub(super) const MODEL_FILE: &str = "model.onnx";
 
-/// The ONNX files that models' configurations name, by the model's folder; empty for the place itself.
+/// Names of ONNX files in models' configurations, by the model's folder, which is empty for the place itself.
 pub(super) type FileNames = BTreeMap<String, String>;
 
-/// What a place holds.
+/// The models in a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
     /// The models.
     pub(super) models: Vec<FoundModel>,
-    /// What looks like a model and is none, ordered by folder.
+    /// Folders that look like models and are none, ordered by name.
     pub(super) skipped: Vec<Skipped>,
 }
 
-/// A model as its files lie in a place.
+/// A model, as found in a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FoundModel {
-    /// Name of its folder; `None` where the place itself is the model.
+    /// Name of its folder; `None` if the place itself is the model.
     pub(super) name: Option<String>,
     /// Its versions by name; at least one.
     pub(super) versions: BTreeMap<String, FoundVersion>,
 }
 
 impl FoundModel {
-    /// Its folder below the place; empty where the place itself is the model.
+    /// Returns its folder below the place; empty if the place itself is the model.
     pub(super) fn folder(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
     }
@@ -52,21 +52,22 @@ impl FoundModel {
 pub(super) struct FoundVersion {
     /// Key of the ONNX file.
     pub(super) model: String,
-    /// Keys of all files of the version's folder: the ONNX file and what it refers to.
+    /// Keys of all files in the version's folder: the ONNX file and the files that it refers to.
     pub(super) files: Vec<String>,
 }
 
-/// The key of a file in a folder of the place; the place itself is the folder without a name.
+/// Returns the key of a file in a folder of the place. An empty folder stands for the place itself.
 pub(super) fn key_in(folder: &str, file: &str) -> String {
     if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") }
 }
 
-/// Finds the models among `keys`, which are relative to the place. In this order:
-/// `model.onnx` or one other `.onnx` file at the top: the place is a model of one version;
-/// `<version>/model.onnx` with a number (`7`, `v7`) for the version: the place is a model;
-/// `<model>/<version>/model.onnx` and `<model>/model.onnx`: the place is a model repository.
-/// Where a model's configuration names its ONNX file, no other file is taken for it. Hidden files and folders are passed
-/// over.
+/// Finds the models among `keys`, which are relative to the place. The first layout that fits counts:
+///
+/// 1. `model.onnx` or one other `.onnx` file at the top: the place is a model with one version.
+/// 2. `<version>/model.onnx`, where the version is a number (`7`, `v7`): the place is a model.
+/// 3. `<model>/<version>/model.onnx` and `<model>/model.onnx`: the place is a model repository.
+///
+/// If a model's configuration names its ONNX file, no other file counts. Hidden files and folders are ignored.
 pub(super) fn discover(keys: &[&str], names: &FileNames) -> Layout {
     let tree = Tree::of(keys, names);
     let versions: Vec<(Vec<&str>, FoundVersion)> =
@@ -100,11 +101,11 @@ fn models(versions: Vec<(Vec<&str>, FoundVersion)>) -> Vec<FoundModel> {
     models.into_values().collect()
 }
 
-/// The keys of a place by folder.
+/// The keys of a place, by folder.
 pub(super) struct Tree<'a> {
-    /// Files of the folders that may be a version, by the parts of the folder's path: none, one or two.
+    /// Files in folders that may be versions, by the parts of the folder's path, of which there are at most two.
     pub(super) folders: BTreeMap<Vec<&'a str>, Vec<&'a str>>,
-    /// Files further down.
+    /// Files in deeper folders.
     pub(super) deep: Vec<&'a str>,
     names: &'a FileNames,
 }
@@ -127,7 +128,7 @@ impl<'a> Tree<'a> {
         tree
     }
 
-    /// The name that the configuration of the model of this version's folder gives its ONNX file.
+    /// Returns the name of the ONNX file that the model's configuration gives for this version's folder.
     pub(super) fn file_name(&self, path: &[&str]) -> Option<&str> {
         let model = match path {
             [model, _] => model,
@@ -137,7 +138,7 @@ impl<'a> Tree<'a> {
         self.names.get(model).map(String::as_str)
     }
 
-    /// The version that a folder's files make: the file that the configuration names, else `model.onnx`, else the
+    /// Finds a version in a folder. Its ONNX file is the one that the configuration names, else `model.onnx`, else the
     /// only `.onnx` file.
     pub(super) fn version_in(&self, path: &[&str]) -> Option<FoundVersion> {
         let files = self.folders.get(path)?;
@@ -159,17 +160,17 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// The last part of a key.
+/// Returns the last part of a key.
 pub(super) fn file_name(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }
 
-/// Whether it is called as an ONNX file is.
+/// Returns whether the name ends in `.onnx`.
 pub(super) fn is_onnx(key: &str) -> bool {
     Path::new(key).extension().is_some_and(|extension| extension == "onnx")
 }
 
-/// Whether a folder of this name is a version wherever it lies.
+/// Returns whether a folder of this name is a version at any level: a number, or `v` and a number.
 pub(super) fn is_number(name: &str) -> bool {
     let digits = name.strip_prefix('v').unwrap_or(name);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_model_is_passed_over() {
+    fn folders_without_a_model_are_skipped() {
         assert!(found(&[]).is_empty());
         assert!(found(&["readme.md", "digits/1/weights.bin"]).is_empty());
         assert!(found(&["a.onnx", "b.onnx"]).is_empty(), "two files, and neither is model.onnx");
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_brings_its_companions() {
+    fn a_version_has_all_files_of_its_folder() {
         let keys = ["config.toml", "config.pbtxt", "example.json", "model.onnx", "weights.bin"];
         let model = discover(&keys, &FileNames::new()).models.remove(0);
         assert_eq!(model.versions["1"].files, ["model.onnx", "weights.bin"]);

@@ -1,10 +1,10 @@
-//! What the log says of models that are not served: once, and again when it changes.
+//! Logs what is wrong with models and places once, and again when it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{error::RepositoryError, scan::Key};
 
-/// What was said already.
+/// What was logged already.
 #[derive(Debug, Default)]
 pub(super) struct LoggedOnce {
     errors: BTreeMap<Key, String>,
@@ -13,7 +13,7 @@ pub(super) struct LoggedOnce {
 }
 
 impl LoggedOnce {
-    /// Says what is wrong with a version, unless that was the last thing said of it.
+    /// Logs the error of a version, unless it was logged last for this version.
     pub(super) fn error(&mut self, key: &Key, error: &RepositoryError) {
         let text = error.to_string();
         if self.errors.get(key) != Some(&text) {
@@ -22,21 +22,24 @@ impl LoggedOnce {
         }
     }
 
-    /// Says which places cannot be looked through now, where that is new.
+    /// Logs the places that cannot be read, unless they were logged last time.
     pub(super) fn places(&mut self, errors: &[RepositoryError]) {
         let texts: BTreeSet<String> = errors.iter().map(ToString::to_string).collect();
         for error in texts.difference(&self.places) {
-            tracing::warn!(error, "cannot look for changes of the models");
+            tracing::warn!(
+                error,
+                "cannot read a model repository: changes are not noticed until it responds"
+            );
         }
         self.places = texts;
     }
 
-    /// A version has no fault any more.
-    pub(super) fn mended(&mut self, key: &Key) {
+    /// Forgets the error of a version, which is mended.
+    pub(super) fn clear_error(&mut self, key: &Key) {
         self.errors.remove(key);
     }
 
-    /// Says what is new among the warnings that hold now.
+    /// Logs the warnings that did not hold last time.
     pub(super) fn warnings(&mut self, warnings: Vec<String>) {
         for warning in warnings.iter().filter(|&warning| !self.warnings.contains(warning)) {
             tracing::warn!("{warning}");

@@ -1,4 +1,4 @@
-//! The model repository: finding models, bringing them here, and which of them answer.
+//! The model repositories: finding models, downloading and loading them, and the registry of models that are ready.
 
 mod cache_holds;
 mod control;

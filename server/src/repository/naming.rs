@@ -1,35 +1,36 @@
-//! What the models of a place are called: after their folders, or as the server was told.
+//! The names of the models in a place: those of their folders, or the configured one (`--model-name`).
 
 use storage::Location;
 
 use super::layout::FoundModel;
 use crate::config::Place;
 
-/// What `KServe`'s agent leaves in each folder that it has filled: the folders are named after models.
+/// Beginning of the name of a file that `KServe`'s agent writes into each model folder that it has filled. Such folders
+/// have the names of their models.
 const AGENT_MARK: &str = "SUCCESS.";
 
-/// Which model the name that was given belongs to.
+/// The model to which the configured name belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Owner {
-    /// It is not decided: no model has been seen yet.
-    Open,
-    /// The model in this folder, the only one when it was first seen.
+    /// Undecided, since no model was found yet.
+    Undecided,
+    /// The model in this folder, which was the only one when it was first found.
     Folder(String),
-    /// None: there are several models, or a client asks for them by their folders.
-    Nobody,
+    /// No model: there are several, or clients use the names of the folders.
+    NoModel,
 }
 
-/// How the models of one place are called.
+/// Names the models of one place.
 ///
-/// A name that was given belongs to the only model of the place, and stays with it when others come: what clients
-/// use does not change under them. It is given anew when that model has gone.
+/// The configured name belongs to the only model of the place. It stays with this model when others arrive, so that
+/// names do not change under clients. When the model is removed, the name becomes free again.
 #[derive(Debug)]
 pub(super) struct Naming {
-    /// The name that the server was told.
+    /// The configured name (`--model-name`).
     given: Option<String>,
-    /// Whether it holds whatever there is: the place is to hold one model.
+    /// Whether the name holds for any folder, since the place must have exactly one model (`--model-dir`).
     is_strict: bool,
-    /// What a model without a folder of its own is called where no name was given.
+    /// The name of a model that is the place itself, if no name is configured.
     place: String,
     location: String,
     owner: Owner,
@@ -47,13 +48,13 @@ impl Naming {
             is_strict,
             place: last_segment(location),
             location: location.to_string(),
-            owner: Owner::Open,
+            owner: Owner::Undecided,
         }
     }
 
-    /// Decides which model has the name, by the models that there are; `only` is the one that a client asks for. Returns a
-    /// warning, where the name that was given is not used.
-    pub(super) fn settle(
+    /// Decides which of the models gets the configured name. `only` is the model that a client asked to load. Returns a
+    /// warning if no model gets the name.
+    pub(super) fn assign_name(
         &mut self,
         models: &[FoundModel],
         keys: &[&str],
@@ -65,36 +66,36 @@ impl Naming {
             && !models.is_empty()
             && !has(folder)
         {
-            self.owner = Owner::Open;
+            self.owner = Owner::Undecided;
         }
         let is_filled_by_agent = || {
             keys.iter()
                 .any(|key| matches!(key.split_once('/'), Some((_, file)) if file.starts_with(AGENT_MARK)))
         };
-        if self.owner == Owner::Open {
+        if self.owner == Owner::Undecided {
             self.owner = match models {
-                [] | [FoundModel { name: None, .. }] => Owner::Open,
-                _ if is_filled_by_agent() => Owner::Nobody,
+                [] | [FoundModel { name: None, .. }] => Owner::Undecided,
+                _ if is_filled_by_agent() => Owner::NoModel,
                 [FoundModel { name: Some(folder), .. }] if only == Some(folder) && folder != given => {
-                    Owner::Nobody
+                    Owner::NoModel
                 }
                 [FoundModel { name: Some(folder), .. }] => Owner::Folder(folder.clone()),
-                _ => Owner::Nobody,
+                _ => Owner::NoModel,
             };
         }
-        if self.owner != Owner::Nobody || models.len() < 2 || has(given) || is_filled_by_agent() {
+        if self.owner != Owner::NoModel || models.len() < 2 || has(given) || is_filled_by_agent() {
             return None;
         }
         let folders: Vec<&str> = models.iter().map(FoundModel::folder).collect();
         Some(format!(
-            "{}: there are several models, which are called after their folders ({}): the name '{given}' \
-             (--model-name or INFERENCE_SERVICE_NAME) is for a model that is alone",
+            "{}: there are several models, which have the names of their folders ({}): the name '{given}' \
+             (--model-name or INFERENCE_SERVICE_NAME) is not used, since it is for a place with one model",
             self.location,
             folders.join(", ")
         ))
     }
 
-    /// What the model in this folder is called; `None` is the place itself.
+    /// Returns the name of the model in this folder; `None` stands for the place itself.
     pub(super) fn name_of(&self, folder: Option<&str>) -> String {
         match (&self.given, folder) {
             (Some(given), _) if self.is_strict => given.clone(),
@@ -105,7 +106,7 @@ impl Naming {
         }
     }
 
-    /// The folder of the model of this name, where it has one of its own.
+    /// Returns the folder of the model with this name; `None` if it is the place itself or unknown.
     pub(super) fn folder_of<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         match &self.owner {
             Owner::Folder(folder) if self.given.as_deref() == Some(name) => Some(folder),
@@ -114,19 +115,19 @@ impl Naming {
         }
     }
 
-    /// Whether the model in this folder, empty for the place itself, may be the one of this name.
-    pub(super) fn may_be(&self, folder: &str, name: &str) -> bool {
-        let is_undecided = self.given.is_some() && (self.is_strict || self.owner == Owner::Open);
+    /// Returns whether the model in this folder may have this name. An empty folder stands for the place itself.
+    pub(super) fn may_have_name(&self, folder: &str, name: &str) -> bool {
+        let is_undecided = self.given.is_some() && (self.is_strict || self.owner == Owner::Undecided);
         is_undecided || folder.is_empty() || self.folder_of(name) == Some(folder)
     }
 
-    /// The name that the server was told.
+    /// The configured name (`--model-name`).
     pub(super) fn given(&self) -> Option<&str> {
         self.given.as_deref()
     }
 }
 
-/// The last part of an address that says something: `digits` of `s3://bucket/digits/`.
+/// Returns the last meaningful part of an address, such as `digits` of `s3://bucket/digits/`.
 fn last_segment(location: &Location) -> String {
     let written = match location {
         Location::Folder(path) => path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string(),
@@ -148,15 +149,15 @@ mod tests {
         Naming::new(&Place::Repository { location, single_model_name: given.map(str::to_owned) })
     }
 
-    /// The names of what is there, and whether a warning came.
+    /// Returns the names of the models, and whether there was a warning.
     fn names(naming: &mut Naming, keys: &[&str], only: Option<&str>) -> (Vec<String>, bool) {
         let models = discover(keys, &FileNames::new()).models;
-        let warned = naming.settle(&models, keys, only).is_some();
+        let warned = naming.assign_name(&models, keys, only).is_some();
         (models.iter().map(|model| naming.name_of(model.name.as_deref())).collect(), warned)
     }
 
     #[test]
-    fn the_only_model_answers_to_the_name_that_was_given_in_every_layout() {
+    fn the_only_model_gets_the_configured_name_in_every_layout() {
         for key in ["model.onnx", "3/model.onnx", "onnx/model.onnx", "onnx/3/model.onnx"] {
             let (found, warned) = names(&mut naming(Some("minilm")), &["config.json", key], None);
             assert_eq!((found, warned), (vec!["minilm".to_owned()], false), "{key}");
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn several_models_are_called_after_their_folders() {
+    fn several_models_have_the_names_of_their_folders() {
         let keys = ["a/model.onnx", "b/model.onnx"];
         let mut naming = naming(Some("minilm"));
         assert_eq!(names(&mut naming, &keys, None), (vec!["a".into(), "b".into()], true));
@@ -176,19 +177,19 @@ mod tests {
     }
 
     #[test]
-    fn the_name_stays_with_its_model_until_that_has_gone() {
+    fn the_name_stays_with_its_model_until_the_model_is_removed() {
         let mut naming = naming(Some("minilm"));
         assert!(names(&mut naming, &[], None).0.is_empty());
         assert_eq!(names(&mut naming, &["onnx/model.onnx"], None).0, ["minilm"]);
         let both = ["onnx/model.onnx", "other/model.onnx"];
         assert_eq!(names(&mut naming, &both, None), (vec!["minilm".into(), "other".into()], false));
         assert_eq!(naming.folder_of("minilm"), Some("onnx"));
-        assert!(naming.may_be("onnx", "minilm") && !naming.may_be("other", "minilm"));
+        assert!(naming.may_have_name("onnx", "minilm") && !naming.may_have_name("other", "minilm"));
         assert_eq!(names(&mut naming, &both[1..], None).0, ["minilm"], "the only one left");
     }
 
     #[test]
-    fn a_place_that_kserve_s_agent_fills_has_models_after_their_folders() {
+    fn models_from_kserve_s_agent_have_the_names_of_their_folders() {
         let mut asked = naming(Some("service"));
         assert_eq!(names(&mut asked, &["iris/model.onnx"], Some("iris")).0, ["iris"]);
         assert_eq!(names(&mut asked, &["iris/model.onnx"], None).0, ["iris"]);

@@ -1,4 +1,5 @@
-//! Which models there are and which of them answer. Readers see one snapshot; a change replaces it whole.
+//! The registry of models and versions, and which of them are ready. Readers get an immutable snapshot; each change
+//! replaces it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,39 +14,39 @@ use super::version;
 use crate::error::{ErrorCode, ServeError};
 use crate::loading::ServedModel;
 
-/// How far a version of a model is.
+/// The state of a version of a model.
 #[derive(Clone, Debug)]
 pub enum State {
-    /// Being downloaded, loaded or warmed.
+    /// It is being downloaded, loaded or warmed up.
     Loading,
-    /// Answers.
+    /// It serves requests.
     Ready(Arc<ServedModel>),
-    /// Could not be loaded, and why.
+    /// It could not be loaded, for this reason.
     Failed(String),
-    /// Taken out of service by a client.
+    /// A client has unloaded it.
     Unloaded,
 }
 
-/// How far the start is.
+/// The progress of the server's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Progress {
-    /// The repositories are being read: no name is known to be wrong.
+    /// The repositories are being read, so that an unknown name may still turn out to be a model.
     #[default]
     Reading,
-    /// They have been looked through.
+    /// All names are known.
     Listed,
-    /// Every model has been tried.
+    /// The server has tried to load every model.
     Started,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Snapshot {
     progress: Progress,
-    /// Versions of the start that could not be loaded. While there are any, the server is not ready.
-    owed: BTreeSet<(String, String)>,
-    /// Whether there are places that could not be looked through at the start. Until they are, the server is not ready.
-    owes_places: bool,
-    /// Whether the server is ready although models of the start could not be loaded.
+    /// Versions that were there at the start and are not loaded yet. While there are any, the server is not ready.
+    missing: BTreeSet<(String, String)>,
+    /// Whether places could not be read at the start. Until they are read, the server is not ready.
+    has_unread_places: bool,
+    /// Whether the server is ready even if models of the start could not be loaded (`--strict-readiness` is off).
     is_lenient: bool,
     /// Versions of each model, oldest first.
     models: BTreeMap<String, Vec<(String, State)>>,
@@ -60,11 +61,10 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The version of `name` that answers: the one asked for, or the newest that is ready.
+    /// Returns a version of the model `name` that is ready: the requested one, or the newest.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`] for a name or version that there is not, [`ErrorCode::Unavailable`] for
-    /// one that is not ready.
+    /// [`ErrorCode::NotFound`] for an unknown name or version; [`ErrorCode::Unavailable`] for one that is not ready.
     pub fn get(&self, name: &str, wanted: Option<&str>) -> Result<Arc<ServedModel>, ServeError> {
         let model = self.loaded(name, wanted)?;
         match model.stuck() {
@@ -76,10 +76,10 @@ impl Registry {
         }
     }
 
-    /// The same, also one whose runs do not stop.
+    /// Returns a loaded version, even if some of its runs do not stop; otherwise like [`Registry::get`].
     ///
     /// # Errors
-    /// As [`Registry::get`], but for that.
+    /// As [`Registry::get`].
     pub(super) fn loaded(&self, name: &str, wanted: Option<&str>) -> Result<Arc<ServedModel>, ServeError> {
         let snapshot = self.snapshot.load();
         let Some(versions) = snapshot.models.get(name) else {
@@ -92,18 +92,18 @@ impl Registry {
         let Some(found) = versions.iter().find(|(version, _)| version == wanted) else {
             let known: Vec<&str> = versions.iter().map(|(version, _)| version.as_str()).collect();
             let known = known.join(", ");
-            let message = format!("model '{name}' has no version '{}': there are {known}", shown(wanted));
+            let message = format!("model '{name}' has no version '{}': there are {known}", shortened(wanted));
             return Err(ServeError::new(ErrorCode::NotFound, message));
         };
         ready(&found.1).ok_or_else(|| not_ready(name, Some(found)))
     }
 
-    /// The names of all models, ready or not.
+    /// Returns the names of all models, ready or not.
     pub fn names(&self) -> Vec<String> {
         self.snapshot.load().models.keys().cloned().collect()
     }
 
-    /// The versions of `name` that are ready, oldest first.
+    /// Returns the versions of `name` that are ready, oldest first.
     pub fn ready_versions(&self, name: &str) -> Vec<String> {
         let snapshot = self.snapshot.load();
         let versions = snapshot.models.get(name).into_iter().flatten();
@@ -111,11 +111,11 @@ impl Registry {
         versions.filter(|(_, state)| answers(state)).map(|(version, _)| version.clone()).collect()
     }
 
-    /// The versions of `name` that are loaded, oldest first: the one asked for, or all of them; without a
-    /// name, those of every model.
+    /// Returns loaded versions, oldest first: the requested version of `name`, all versions of `name`, or without a
+    /// name those of every model.
     ///
     /// # Errors
-    /// As [`Registry::get`], where there is a name.
+    /// As [`Registry::get`], if `name` is given.
     pub fn ready(
         &self,
         name: Option<&str>,
@@ -132,7 +132,7 @@ impl Registry {
         Ok(models.flat_map(|(_, versions)| versions).filter_map(|(_, state)| ready(state)).collect())
     }
 
-    /// Every version of every model, and how far it is.
+    /// Returns every version of every model, with its state.
     pub fn index(&self) -> Vec<IndexEntry> {
         let snapshot = self.snapshot.load();
         let entry = |name: &str, version: &str, state: &State| {
@@ -153,32 +153,33 @@ impl Registry {
         versions.collect()
     }
 
-    /// Whether every model of the start has been loaded, and there is still a model. What is loaded, fails to
-    /// load or is unloaded later leaves the server ready: the other models go on answering. Where readiness is not
-    /// strict, whether every model of the start has been tried.
+    /// Returns whether the server is ready: every model of the start was loaded, and there is at least one model.
+    /// Models that fail to load or are unloaded later do not change this, since the other models still serve requests.
+    /// If readiness is not strict, it is enough that the server has tried to load every model.
     pub fn is_ready(&self) -> bool {
         let snapshot = self.snapshot.load();
-        let is_whole = snapshot.owed.is_empty() && !snapshot.owes_places && !snapshot.models.is_empty();
+        let is_whole =
+            snapshot.missing.is_empty() && !snapshot.has_unread_places && !snapshot.models.is_empty();
         snapshot.progress == Progress::Started && (snapshot.is_lenient || is_whole)
     }
 
-    /// Every version of `name`, oldest first, in whatever state it is.
+    /// Returns every version of `name` in any state, oldest first.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`] for a name that there is not.
+    /// [`ErrorCode::NotFound`] for an unknown name.
     pub fn versions(&self, name: &str) -> Result<Vec<String>, ServeError> {
         let snapshot = self.snapshot.load();
         let versions = snapshot.models.get(name).ok_or_else(|| unknown(&snapshot, name))?;
         Ok(versions.iter().map(|(version, _)| version.clone()).collect())
     }
 
-    /// The error for a model that no repository has.
+    /// Makes the error for a model that no repository has.
     pub(super) fn not_in_repository(name: &str) -> ServeError {
-        let message = format!("no repository has a model '{}'", shown(name));
+        let message = format!("no repository has a model '{}'", shortened(name));
         ServeError::new(ErrorCode::NotFound, message)
     }
 
-    /// Puts a version in its place, in whatever state it is.
+    /// Sets the state of a version, and adds the version if it is new.
     pub fn set(&self, name: &str, version: &str, state: State) {
         self.change(|snapshot| {
             let versions = snapshot.models.entry(name.to_owned()).or_default();
@@ -190,7 +191,7 @@ impl Registry {
         });
     }
 
-    /// Takes a version away; a model whose last one it was goes with it.
+    /// Removes a version. A model without versions is removed too.
     pub fn remove(&self, name: &str, version: &str) {
         self.change(|snapshot| {
             if let Some(versions) = snapshot.models.get_mut(name) {
@@ -202,38 +203,38 @@ impl Registry {
         });
     }
 
-    /// From now on a name that is not here is a wrong one.
+    /// Records that all names are known, so that any other name is wrong.
     pub fn set_listed(&self) {
         self.change(|snapshot| snapshot.progress = snapshot.progress.max(Progress::Listed));
     }
 
-    /// Whether every model of the start has been tried.
+    /// Returns whether the server has tried to load every model of the start.
     pub fn is_started(&self) -> bool {
         self.snapshot.load().progress == Progress::Started
     }
 
-    /// From now on every model of the start has been tried. Where readiness is strict, what could not be loaded, and
-    /// places that could not be read (`owes_places`), keep the server from being ready until they can, or are gone.
-    pub fn set_started(&self, is_strict: bool, owes_places: bool) {
+    /// Records that the server has tried to load every model of the start. If readiness is strict, the server is not
+    /// ready while one of these models is not loaded and still there, or while places are unread (`has_unread_places`).
+    pub fn set_started(&self, is_strict: bool, has_unread_places: bool) {
         self.change(|snapshot| {
             let versions = |(name, versions): (&String, &Vec<(String, State)>)| {
                 versions.iter().map(|(version, _)| (name.clone(), version.clone())).collect::<Vec<_>>()
             };
             snapshot.progress = Progress::Started;
             snapshot.is_lenient = !is_strict;
-            snapshot.owes_places = owes_places;
-            snapshot.owed = snapshot.models.iter().flat_map(versions).collect();
+            snapshot.has_unread_places = has_unread_places;
+            snapshot.missing = snapshot.models.iter().flat_map(versions).collect();
         });
     }
 
-    /// From now on every place has been looked through.
+    /// Records that every place has been read.
     pub fn set_places_read(&self) {
-        if self.snapshot.load().owes_places {
-            self.change(|snapshot| snapshot.owes_places = false);
+        if self.snapshot.load().has_unread_places {
+            self.change(|snapshot| snapshot.has_unread_places = false);
         }
     }
 
-    /// Tells of every change from now on.
+    /// Returns a receiver that is notified of every later change.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
@@ -242,15 +243,15 @@ impl Registry {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.snapshot.load());
         edit(&mut next);
-        let Snapshot { owed, models, .. } = &mut next;
-        owed.retain(|(name, version)| is_owed(models, name, version));
+        let Snapshot { missing, models, .. } = &mut next;
+        missing.retain(|(name, version)| is_missing(models, name, version));
         self.snapshot.store(Arc::new(next));
         self.changes.send_replace(());
     }
 }
 
-/// Whether a version is still to be loaded; one that has gone or that a client has unloaded is not.
-fn is_owed(models: &BTreeMap<String, Vec<(String, State)>>, name: &str, version: &str) -> bool {
+/// Returns whether a version is still missing: neither loaded, nor unloaded by a client, nor removed.
+fn is_missing(models: &BTreeMap<String, Vec<(String, State)>>, name: &str, version: &str) -> bool {
     let known = models.get(name).and_then(|versions| versions.iter().find(|(known, _)| known == version));
     matches!(known, Some((_, State::Loading | State::Failed(_))))
 }
@@ -263,7 +264,7 @@ fn ready(state: &State) -> Option<Arc<ServedModel>> {
 }
 
 fn runs_do_not_stop(runs: usize) -> String {
-    format!("{runs} of its runs do not stop, though nobody waits for them any more")
+    format!("{runs} of its runs do not stop, although no request waits for their outputs any more")
 }
 
 fn unknown(snapshot: &Snapshot, name: &str) -> ServeError {
@@ -271,7 +272,7 @@ fn unknown(snapshot: &Snapshot, name: &str) -> ServeError {
         return ServeError::new(ErrorCode::Unavailable, "the model repositories are still being read");
     }
     let known: Vec<&str> = snapshot.models.keys().map(String::as_str).take(16).collect();
-    let message = format!("unknown model '{}': there are {}", shown(name), known.join(", "));
+    let message = format!("unknown model '{}': there are {}", shortened(name), known.join(", "));
     ServeError::new(ErrorCode::NotFound, message)
 }
 
@@ -281,7 +282,7 @@ fn not_ready(name: &str, version: Option<&(String, State)>) -> ServeError {
             format!("model '{name}' version '{version}' could not be loaded")
         }
         Some((version, State::Unloaded)) => {
-            format!("model '{name}' version '{version}' is unloaded until it is asked to load")
+            format!("model '{name}' version '{version}' is unloaded: send a request to load it")
         }
         Some((version, State::Loading | State::Ready(_))) => {
             format!("model '{name}' version '{version}' is still loading")
@@ -291,7 +292,7 @@ fn not_ready(name: &str, version: Option<&(String, State)>) -> ServeError {
     ServeError::new(ErrorCode::Unavailable, message)
 }
 
-/// What a client sent, short enough to send back.
-fn shown(name: &str) -> String {
+/// Shortens a name that a client sent, for an error text.
+fn shortened(name: &str) -> String {
     name.chars().take(64).collect()
 }

@@ -1,4 +1,4 @@
-//! One look at all places that hold models: what is to be served, what is broken, and which places could not be read.
+//! A scan of all places with models: the versions to serve, the broken models, and the places that could not be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,42 +7,42 @@ use super::{
     source::{Broken, Candidate, Found, Source},
 };
 
-/// Model and version.
+/// Names of a model and a version.
 pub(super) type Key = (String, String);
 
-/// What all places hold together.
+/// The combined contents of all places.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     pub(super) candidates: BTreeMap<Key, Candidate>,
-    /// By the model's name: none of its versions is a candidate.
+    /// Broken models by name. None of their versions is a candidate.
     pub(super) broken: BTreeMap<String, Broken>,
-    /// Models whose folders may not be read: whether they are still there is not known.
+    /// Models whose folders cannot be read, so that it is unknown whether they still exist.
     pub(super) hidden: BTreeSet<String>,
-    /// Places that could not be looked through.
-    pub(super) unread: Vec<RepositoryError>,
-    /// What people should know, a line each.
+    /// Errors of the places that could not be read.
+    pub(super) unread_places: Vec<RepositoryError>,
+    /// Warnings for the log, one line each.
     pub(super) warnings: Vec<String>,
-    /// Why the folder of the model that was asked for is not served, where there is such a folder.
+    /// Why the requested model is not served, if its folder exists.
     pub(super) reason: Option<String>,
 }
 
 impl Scan {
-    /// Looks through the places, for every model or for one.
+    /// Scans the places for every model, or for the model `only`.
     pub(super) async fn of(sources: &mut [Source], only: Option<&str>) -> Self {
-        let mut sight = Self::default();
-        // Where each model lies.
-        let mut homes: BTreeMap<String, String> = BTreeMap::new();
+        let mut scan = Self::default();
+        // The location of each model.
+        let mut locations: BTreeMap<String, String> = BTreeMap::new();
         for source in sources {
-            match source.look(only).await {
-                Ok(found) => sight.add(source, found, only, &mut homes),
+            match source.find(only).await {
+                Ok(found) => scan.add(source, found, only, &mut locations),
                 Err(error) if only.is_some() && error.is_absent() => {}
-                Err(error) => sight.unread.push(error),
+                Err(error) => scan.unread_places.push(error),
             }
         }
-        sight
+        scan
     }
 
-    /// Whether the places have a model of this name.
+    /// Returns whether the places may have a model of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.candidates.keys().any(|(known, _)| known == name)
             || self.broken.contains_key(name)
@@ -54,20 +54,20 @@ impl Scan {
         source: &Source,
         found: Found,
         only: Option<&str>,
-        homes: &mut BTreeMap<String, String>,
+        locations: &mut BTreeMap<String, String>,
     ) {
         if let Some(name) = only {
-            self.reason = self.reason.take().or_else(|| source.reason_against(name, &found));
+            self.reason = self.reason.take().or_else(|| source.reason_not_served(name, &found));
         }
         let skipped: Vec<String> = found.skipped.iter().map(ToString::to_string).collect();
         let is_empty = !found.has_models && found.broken.is_empty();
         if is_empty && only.is_none() {
             let location = source.location().to_string();
-            self.unread.push(RepositoryError::Empty { location, skipped });
+            self.unread_places.push(RepositoryError::Empty { location, skipped });
             return;
         }
         let place = source.location();
-        self.warnings.extend(skipped.iter().map(|passed| format!("passed over in {place}: {passed}")));
+        self.warnings.extend(skipped.iter().map(|passed| format!("skipped in {place}: {passed}")));
         self.warnings.extend(found.warnings);
         self.hidden.extend(
             found
@@ -76,36 +76,38 @@ impl Scan {
                 .filter(|passed| passed.is_hidden())
                 .map(|passed| source.name_of(passed.model())),
         );
-        // A model is the versions of one folder, in one place.
-        let mut here: BTreeMap<String, String> = BTreeMap::new();
+        // All versions of a model must be in one folder of one place.
+        let mut in_this_place: BTreeMap<String, String> = BTreeMap::new();
         for candidate in found.candidates {
             let Candidate { name, version, .. } = &candidate;
-            let home = source.home(&candidate);
-            let own = here.entry(name.clone()).or_insert_with(|| home.clone());
-            if let Some(first) = homes.get(name).or(Some(&*own).filter(|own| **own != home)) {
-                let broken = twice(name, version, first, &home);
+            let location = source.model_location(&candidate);
+            let first_here = in_this_place.entry(name.clone()).or_insert_with(|| location.clone());
+            if let Some(first) =
+                locations.get(name).or(Some(&*first_here).filter(|first_here| **first_here != location))
+            {
+                let broken = duplicate(name, version, first, &location);
                 self.broken.entry(name.clone()).or_insert(broken);
                 continue;
             }
             self.candidates.insert((name.clone(), version.clone()), candidate);
         }
         for broken in found.broken {
-            let home = place.to_string();
-            if let Some(first) = homes.get(&broken.name) {
-                let twice = twice(&broken.name, &broken.version, first, &home);
-                self.broken.entry(broken.name).or_insert(twice);
+            let location = place.to_string();
+            if let Some(first) = locations.get(&broken.name) {
+                let duplicate = duplicate(&broken.name, &broken.version, first, &location);
+                self.broken.entry(broken.name).or_insert(duplicate);
             } else {
-                here.insert(broken.name.clone(), home);
+                in_this_place.insert(broken.name.clone(), location);
                 self.broken.insert(broken.name.clone(), broken);
             }
         }
-        homes.extend(here);
+        locations.extend(in_this_place);
         self.candidates.retain(|(name, _), _| !self.broken.contains_key(name));
     }
 }
 
-fn twice(name: &str, version: &str, first: &str, second: &str) -> Broken {
+fn duplicate(name: &str, version: &str, first: &str, second: &str) -> Broken {
     let (name, first, second) = (name.to_owned(), first.to_owned(), second.to_owned());
-    let error = RepositoryError::Twice { name: name.clone(), first, second };
+    let error = RepositoryError::DuplicateModel { name: name.clone(), first, second };
     Broken { name, version: version.to_owned(), error }
 }

@@ -1,4 +1,4 @@
-//! Folders that look like models and are none: which, and why. Pure.
+//! Finds folders that look like models and are none, and explains why. Does no input or output.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,8 +9,8 @@ use super::layout::{
     CONFIG_FILE, FoundModel, MODEL_FILE, TRITON_CONFIG_FILE, Tree, file_name, is_number, is_onnx,
 };
 
-/// Files of other formats than ONNX, by name or by the end of it, and what they are.
-const FOREIGN: [(&str, &str); 17] = [
+/// Names, or endings of names, of model files in other formats than ONNX, with their formats.
+const OTHER_FORMATS: [(&str, &str); 17] = [
     ("model.py", "a program in Python"),
     ("saved_model.pb", "TensorFlow"),
     ("pytorch_model.bin", "PyTorch weights"),
@@ -30,7 +30,7 @@ const FOREIGN: [(&str, &str); 17] = [
     (".gguf", "GGUF"),
 ];
 
-/// Files that a line names before it counts the rest.
+/// Most files that a line names before it only counts the rest.
 const MOST_NAMED: usize = 3;
 
 /// A folder that looks like a model, or a version of one, and is not served.
@@ -38,17 +38,17 @@ const MOST_NAMED: usize = 3;
 pub(super) struct Skipped {
     /// The folder below the place; empty for the place itself.
     pub(super) folder: String,
-    /// Why not.
+    /// Why it is not served.
     pub(super) reason: Reason,
 }
 
 impl Skipped {
-    /// The folder of the model that it would be, or be a version of.
+    /// Returns the folder of the model that this folder is, or is a version of.
     pub(super) fn model(&self) -> &str {
         self.folder.split('/').next().unwrap_or_default()
     }
 
-    /// Whether it is not known what is in the folder, since it may not be read.
+    /// Returns whether the content of the folder is unknown, since it cannot be read.
     pub(super) fn is_hidden(&self) -> bool {
         matches!(self.reason, Reason::Unreadable(_))
     }
@@ -63,31 +63,31 @@ impl fmt::Display for Skipped {
     }
 }
 
-/// Why a folder is no model. Where several reasons hold, the first in this order is told.
+/// Why a folder is no model. If several reasons apply, the first in this order is reported.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
-    /// It cannot be read.
+    /// The folder cannot be read.
     Unreadable(String),
-    /// The file that its configuration names is not there.
+    /// The file that its configuration names does not exist.
     NamedFileMissing(String),
-    /// Several ONNX files, and nothing says which of them is the model.
+    /// It has several ONNX files, and no configuration names one of them.
     SeveralFiles(Vec<String>),
-    /// An ONNX file whose name does not end in small letters, such as `.ONNX`.
+    /// It has an ONNX file whose ending is not in lower case, such as `.ONNX`.
     WrongCase(String),
-    /// An ONNX file below the folders that are looked into.
+    /// It has an ONNX file in a folder that is too deep.
     TooDeep(String),
-    /// A whole model below a place that is itself one.
-    InsideOfModel(String),
-    /// ONNX Runtime's own format.
+    /// It has a model, but the place itself is a model.
+    InsideModel(String),
+    /// It has a file in ONNX Runtime's ORT format.
     OrtFormat(String),
-    /// A file of another format, and which.
-    Foreign(String, &'static str),
-    /// A configuration, and nothing that it is for.
+    /// It has a file of another format; the name and the format.
+    OtherFormat(String, &'static str),
+    /// It has a configuration, but no ONNX file.
     NoFile(String),
 }
 
 impl Reason {
-    /// Whether there are ONNX files, and only their names are wrong.
+    /// Returns whether there are ONNX files, and only their names are wrong.
     pub(super) fn is_of_names(&self) -> bool {
         matches!(self, Self::NamedFileMissing(_) | Self::SeveralFiles(_) | Self::WrongCase(_))
     }
@@ -116,13 +116,16 @@ impl fmt::Display for Reason {
                 f,
                 "has an ONNX file too deep, {key}: expected <model>/<version>/{MODEL_FILE} or <model>/{MODEL_FILE}"
             ),
-            Self::InsideOfModel(above) => {
-                write!(f, "is not looked into, since the place itself is a model ({above})")
+            Self::InsideModel(above) => {
+                write!(f, "is not searched, since the place itself is a model ({above})")
             }
             Self::OrtFormat(name) => {
-                write!(f, "has {name}, which is in the ORT format: only ONNX is read, give the .onnx file")
+                write!(
+                    f,
+                    "has {name}, which is in the ORT format: only ONNX is read, so put the .onnx file there"
+                )
             }
-            Self::Foreign(name, format) => {
+            Self::OtherFormat(name, format) => {
                 write!(f, "has {name} ({format}), and no ONNX file: export it to ONNX")
             }
             Self::NoFile(name) => write!(f, "has {name}, and no ONNX file"),
@@ -139,7 +142,7 @@ fn enumerated(names: &[String]) -> String {
     }
 }
 
-/// What looks like a model beside the `models` that there are.
+/// Finds the folders that look like models and are not among `models`.
 pub(super) fn find(tree: &Tree<'_>, models: &[FoundModel]) -> Vec<Skipped> {
     let versions = models.iter().flat_map(|model| model.versions.values());
     let versions: BTreeSet<&str> =
@@ -148,7 +151,7 @@ pub(super) fn find(tree: &Tree<'_>, models: &[FoundModel]) -> Vec<Skipped> {
     let versioned = |path: &[&str]| versions.contains(path.join("/").as_str());
     let whole_place = models.iter().find(|model| model.name.is_none());
     let mut found: BTreeMap<String, Reason> = BTreeMap::new();
-    let mut note = |folder: String, reason: Reason| {
+    let mut record = |folder: String, reason: Reason| {
         let known = found.entry(folder).or_insert_with(|| reason.clone());
         if reason < *known {
             *known = reason;
@@ -159,12 +162,12 @@ pub(super) fn find(tree: &Tree<'_>, models: &[FoundModel]) -> Vec<Skipped> {
         let is_version = path.last().is_some_and(|name| is_number(name));
         let folder = path.join("/");
         match path.first() {
-            None if models.is_empty() || reason.is_of_names() => note(folder, reason),
+            None if models.is_empty() || reason.is_of_names() => record(folder, reason),
             Some(name) if whole_place.is_none() && !folders.contains(name) => {
-                note(folder, reason);
+                record(folder, reason);
             }
-            // a version that is missing among others
-            Some(_) if is_version && (path.len() == 2) == whole_place.is_none() => note(folder, reason),
+            // A version that is skipped, of a model that has others.
+            Some(_) if is_version && (path.len() == 2) == whole_place.is_none() => record(folder, reason),
             _ => {}
         }
     }
@@ -174,34 +177,34 @@ pub(super) fn find(tree: &Tree<'_>, models: &[FoundModel]) -> Vec<Skipped> {
         let reason = if is_onnx(key) {
             Some(Reason::TooDeep((*key).to_owned()))
         } else {
-            foreign(std::slice::from_ref(key))
+            other_format(std::slice::from_ref(key))
         };
         if let (Some(reason), true) = (reason, is_free) {
-            note(name.to_owned(), reason);
+            record(name.to_owned(), reason);
         }
     }
     if let Some(version) = whole_place.and_then(|model| model.versions.values().next()) {
         for path in tree.folders.keys().filter(|path| !path.is_empty() && !versioned(path)) {
             if !is_number(path[0]) && tree.version_in(path).is_some() {
-                note(path[0].to_owned(), Reason::InsideOfModel(version.model.clone()));
+                record(path[0].to_owned(), Reason::InsideModel(version.model.clone()));
             }
         }
     }
-    // One line for each model that there is not, however many versions it would have.
-    let mut told: BTreeMap<String, Skipped> = BTreeMap::new();
+    // One line for each skipped model, whatever the number of its versions.
+    let mut skipped: BTreeMap<String, Skipped> = BTreeMap::new();
     for (folder, reason) in found {
         let passed = Skipped { folder, reason };
         let is_served = whole_place.is_some() || folders.contains(passed.model());
         let key = if is_served { passed.folder.clone() } else { passed.model().to_owned() };
-        let known = told.entry(key).or_insert_with(|| passed.clone());
+        let known = skipped.entry(key).or_insert_with(|| passed.clone());
         if passed.reason < known.reason {
             *known = passed;
         }
     }
-    told.into_values().collect()
+    skipped.into_values().collect()
 }
 
-/// Why the files of a folder are no version, where they look like one.
+/// Returns why a folder is no version, if its files look like one.
 fn reason(tree: &Tree<'_>, path: &[&str]) -> Option<Reason> {
     let files = tree.folders.get(path)?;
     let names = || files.iter().map(|key| file_name(key));
@@ -220,16 +223,16 @@ fn reason(tree: &Tree<'_>, path: &[&str]) -> Option<Reason> {
         return Some(Reason::OrtFormat(name.to_owned()));
     }
     let configuration = || names().find(|name| [CONFIG_FILE, TRITON_CONFIG_FILE].contains(name));
-    foreign(files).or_else(|| Some(Reason::NoFile(configuration()?.to_owned())))
+    other_format(files).or_else(|| Some(Reason::NoFile(configuration()?.to_owned())))
 }
 
-/// The first of the files that is of another format.
-fn foreign(files: &[&str]) -> Option<Reason> {
+/// Finds the first file of another format.
+fn other_format(files: &[&str]) -> Option<Reason> {
     files.iter().find_map(|key| {
         let name = file_name(key);
         let is_it = |known: &str| if known.starts_with('.') { name.ends_with(known) } else { name == known };
-        let (_, format) = FOREIGN.iter().find(|(known, _)| is_it(known))?;
-        Some(Reason::Foreign(name.to_owned(), format))
+        let (_, format) = OTHER_FORMATS.iter().find(|(known, _)| is_it(known))?;
+        Some(Reason::OtherFormat(name.to_owned(), format))
     })
 }
 
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_model_has_one_line_that_says_why_it_is_none() {
+    fn each_folder_that_looks_like_a_model_has_one_line_with_a_reason() {
         for (keys, folder, said) in [
             (
                 &["two/1/decoder.onnx", "two/1/encoder.onnx"][..],
@@ -287,28 +290,28 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_the_configuration_names_and_that_is_not_there_is_told() {
+    fn a_file_that_the_configuration_names_and_is_missing_is_reported() {
         let lines = lines_with(&["m/1/model.onnx", "m/2/encoder.onnx"], &[("m", "encoder.onnx")]);
         assert!(lines.len() == 1 && lines[0].contains("'m/1' has no file encoder.onnx"), "{lines:?}");
     }
 
     #[test]
-    fn versions_that_are_missing_among_others_are_told() {
+    fn versions_that_are_skipped_among_others_are_reported() {
         let lines = |keys: &[&str]| lines(keys).join("\n");
         let said = lines(&["m/1/model.onnx", "m/2/a.onnx", "m/2/b.onnx"]);
         assert!(said.starts_with("folder 'm/2' has two ONNX files"), "{said}");
         let said = lines(&["1/model.onnx", "2/model.ort"]);
         assert!(said.starts_with("folder '2' has model.ort"), "{said}");
         let said = lines(&["1/model.onnx", "digits/1/model.onnx"]);
-        assert!(said.starts_with("folder 'digits' is not looked into"), "{said}");
+        assert!(said.starts_with("folder 'digits' is not searched"), "{said}");
     }
 
     #[test]
-    fn what_belongs_to_a_model_or_to_nothing_is_not_told() {
+    fn files_of_models_and_unrelated_files_are_not_reported() {
         for keys in [
             &["m/1/model.onnx", "m/1/encoder.onnx", "m/1/tokenizer.pkl"][..],
             &["m/1/model.onnx", "m/src/model.py", "m/1/assets/x/y.onnx"],
-            // as a Hugging Face repository has it
+            // The layout of a Hugging Face repository.
             &[
                 "config.json",
                 "model.safetensors",

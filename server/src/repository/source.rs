@@ -1,4 +1,4 @@
-//! One place that holds models: what is there, and bringing it here.
+//! One place with models, a folder or a bucket: finding its models, and downloading their files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,16 +19,16 @@ use super::{
 };
 use crate::{config::Place, model::ModelConfig};
 
-/// A `config.toml` has a few lines; a larger one is a mistake.
+/// Largest `config.toml` in bytes. The file has a few lines; a larger one is a mistake.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
-/// Largest `example.json` that is tried.
+/// Largest `example.json` that is used, in bytes.
 const MAX_EXAMPLE_BYTES: u64 = 1 << 20;
 
-/// Largest `config.pbtxt` that is read for advice.
+/// Largest `config.pbtxt` that is read for advice, in bytes.
 const MAX_TRITON_CONFIG_BYTES: u64 = 64 << 10;
 
-/// What every volume of ext4 has, for the system's repairs.
+/// The folder for repairs that every ext4 volume has. Only root can read it.
 const LOST_AND_FOUND: &str = "lost+found";
 
 /// A version that is to be served.
@@ -42,70 +42,70 @@ pub(super) struct Candidate {
     pub(super) model_key: String,
     /// Its files.
     pub(super) objects: Vec<Object>,
-    /// Key of a request that the model answers, where there is one.
+    /// Key of the example request, if there is one.
     example_key: Option<String>,
     /// The model's configuration.
     pub(super) config: ModelConfig,
-    /// Where its files are.
+    /// The store with its files.
     pub(super) store: Store,
 }
 
 impl Candidate {
-    /// Whether it would load the same bytes in the same way.
+    /// Returns whether both would load the same files with the same configuration.
     pub(super) fn same_as(&self, other: &Self) -> bool {
         self.objects == other.objects && self.config == other.config
     }
 
-    /// Its address, for people.
+    /// Returns the address of its ONNX file, for logs.
     pub(super) fn address(&self) -> String {
         self.store.location().join(&self.model_key).to_string()
     }
 
-    /// A request that the model answers, where one lies beside it that can be read.
+    /// Reads the example request, if there is a valid one.
     pub(super) async fn example(&self) -> Option<InferRequest> {
         let bytes = self.store.read(self.example_key.as_ref()?, MAX_EXAMPLE_BYTES).await.ok()?;
         oip::json::decode_request(&bytes, Nulls::default()).ok()
     }
 
-    /// Brings its files here; returns the path of the ONNX file, and what keeps the files in the cache.
+    /// Downloads its files. Returns the path of the ONNX file, and the hold that keeps the files in the cache.
     pub(super) async fn fetch(&self, cache: &Cache) -> Result<(PathBuf, Held), StorageError> {
         let held = cache.fetch(&self.store, &self.objects).await?;
         Ok((held.path().join(&self.model_key), held))
     }
 }
 
-/// A model that is there and cannot even be tried, such as one with a mistake in its `config.toml`.
+/// A model that cannot even be loaded, such as one with a mistake in its `config.toml`.
 #[derive(Debug)]
 pub(super) struct Broken {
     /// Its name.
     pub(super) name: String,
-    /// The version that is to stand for it.
+    /// The version that is shown for it.
     pub(super) version: String,
     /// What is wrong.
     pub(super) error: RepositoryError,
 }
 
 impl Broken {
-    /// Its model and version.
+    /// Returns the names of the model and the version.
     pub(super) fn key(&self) -> (String, String) {
         (self.name.clone(), self.version.clone())
     }
 }
 
-/// What one look at a place has found.
+/// The result of a scan of one place.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) candidates: Vec<Candidate>,
     pub(super) broken: Vec<Broken>,
-    /// What looks like a model and is none.
+    /// Folders that look like models and are none.
     pub(super) skipped: Vec<Skipped>,
-    /// What people should know, a line each.
+    /// Warnings for the log, one line each.
     pub(super) warnings: Vec<String>,
-    /// Whether there is a model, also one that was not asked for.
+    /// Whether there is any model, requested or not.
     pub(super) has_models: bool,
 }
 
-/// What is wrong with a model's configuration, before it is known what the model is called.
+/// What is wrong with a model's configuration, while the model's name is unknown.
 #[derive(Debug)]
 enum ConfigFault {
     Unread(StorageError),
@@ -123,13 +123,14 @@ impl ConfigFault {
 
 type ReadConfig = Result<ModelConfig, ConfigFault>;
 
-/// One place that holds models.
+/// One place with models.
 #[derive(Debug)]
 pub(super) struct Source {
     place: Place,
     store: Store,
     naming: Naming,
-    /// What was said of each `config.pbtxt`, by its object: it is read once.
+    /// The advice about each `config.pbtxt` by key, with the object that was read, so that an unchanged file is read
+    /// once.
     triton_configs: BTreeMap<String, (Object, Option<String>)>,
 }
 
@@ -140,7 +141,7 @@ impl Source {
         Ok(Self { place, store, naming, triton_configs: BTreeMap::new() })
     }
 
-    /// Whether its files have to be brought here.
+    /// Returns whether files have to be downloaded.
     pub(super) fn is_remote(&self) -> bool {
         self.store.local_path().is_none()
     }
@@ -149,13 +150,13 @@ impl Source {
         self.store.location()
     }
 
-    /// What the model in this folder is called; empty is the place itself.
+    /// Returns the name of the model in this folder. An empty folder stands for the place itself.
     pub(super) fn name_of(&self, folder: &str) -> String {
         self.naming.name_of(Some(folder).filter(|folder| !folder.is_empty()))
     }
 
-    /// Where the model of a version lies.
-    pub(super) fn home(&self, candidate: &Candidate) -> String {
+    /// Returns the location of a version's model: its folder, or the place itself.
+    pub(super) fn model_location(&self, candidate: &Candidate) -> String {
         match self.naming.folder_of(&candidate.name) {
             Some(folder) if candidate.model_key.starts_with(&key_in(folder, "")) => {
                 self.location().join(folder).to_string()
@@ -164,11 +165,11 @@ impl Source {
         }
     }
 
-    /// Finds the versions that are to be served, of every model or of one.
+    /// Finds the versions to serve, of every model or of the model `only`.
     ///
     /// # Errors
-    /// The place cannot be read, or holds several models where it should hold one.
-    pub(super) async fn look(&mut self, only: Option<&str>) -> Result<Found, RepositoryError> {
+    /// The place cannot be read, or has several models although `--model-dir` allows one.
+    pub(super) async fn find(&mut self, only: Option<&str>) -> Result<Found, RepositoryError> {
         let listing = self.store.look().await?;
         let keys: Vec<&str> = listing.objects.iter().map(|object| object.key.as_str()).collect();
         let mut configs = self.configs(&keys, only).await;
@@ -177,7 +178,7 @@ impl Source {
             configs.iter().filter_map(|(folder, config)| Some((folder.clone(), named(config)?))).collect();
         let Layout { models, mut skipped } = discover(&keys, &names);
         self.check_is_one(&models)?;
-        let mut warnings: Vec<String> = self.naming.settle(&models, &keys, only).into_iter().collect();
+        let mut warnings: Vec<String> = self.naming.assign_name(&models, &keys, only).into_iter().collect();
         let has_models = !models.is_empty();
         let mut found = Found { has_models, ..Found::default() };
         let wanted = |name: &str| only.is_none_or(|only| only == name);
@@ -195,24 +196,25 @@ impl Source {
                 Err(error) => found.broken.push(Broken { name, version: newest(&model), error }),
             }
         }
-        // What a configuration is wrong about is no folder to pass over, but a model that is broken.
-        skipped.retain(|passed| {
-            let name = self.name_of(passed.model());
-            let error = match configs.remove(passed.model()) {
-                Some(Err(fault)) if passed.reason.is_of_names() => fault.of(&name),
-                Some(Ok(_)) if matches!(passed.reason, Reason::NamedFileMissing(_)) => {
-                    RepositoryError::Config { model: name.clone(), reason: passed.to_string() }
+        // A folder whose configuration is wrong, or names a missing file, is a broken model and not just a skipped
+        // folder.
+        skipped.retain(|folder| {
+            let name = self.name_of(folder.model());
+            let error = match configs.remove(folder.model()) {
+                Some(Err(fault)) if folder.reason.is_of_names() => fault.of(&name),
+                Some(Ok(_)) if matches!(folder.reason, Reason::NamedFileMissing(_)) => {
+                    RepositoryError::Config { model: name.clone(), reason: folder.to_string() }
                 }
                 Some(_) | None => return true,
             };
-            if wanted(&name) && !served.contains(passed.model()) {
-                found.broken.push(Broken { name, version: version_of(passed), error });
+            if wanted(&name) && !served.contains(folder.model()) {
+                found.broken.push(Broken { name, version: version_of(folder), error });
             }
-            served.contains(passed.model())
+            served.contains(folder.model())
         });
-        for passed in skipped.iter().filter(|passed| passed.reason.is_of_names()) {
-            let name = self.name_of(passed.model());
-            warnings.extend(self.triton_config(passed.model(), &name, &listing.objects).await);
+        for folder in skipped.iter().filter(|folder| folder.reason.is_of_names()) {
+            let name = self.name_of(folder.model());
+            warnings.extend(self.triton_config(folder.model(), &name, &listing.objects).await);
         }
         for folder in listing.unreadable {
             let reason = Reason::Unreadable(folder.error.to_string());
@@ -225,12 +227,12 @@ impl Source {
         Ok(Found { skipped, warnings, ..found })
     }
 
-    /// The reason why a folder that a client asks for by its name is not served.
-    pub(super) fn reason_against(&self, name: &str, found: &Found) -> Option<String> {
-        let is_it = |passed: &&Skipped| {
-            passed.model() == name || (!found.has_models && self.naming.given() == Some(name))
+    /// Returns why the model that a client asked for is not served, if its folder was skipped.
+    pub(super) fn reason_not_served(&self, name: &str, found: &Found) -> Option<String> {
+        let is_requested = |folder: &&Skipped| {
+            folder.model() == name || (!found.has_models && self.naming.given() == Some(name))
         };
-        found.skipped.iter().find(is_it).map(ToString::to_string)
+        found.skipped.iter().find(is_requested).map(ToString::to_string)
     }
 
     fn check_is_one(&self, models: &[FoundModel]) -> Result<(), RepositoryError> {
@@ -243,7 +245,7 @@ impl Source {
         })
     }
 
-    /// The configurations that lie beside models, by the model's folder.
+    /// Reads the configurations beside models, by the model's folder.
     async fn configs(&self, keys: &[&str], only: Option<&str>) -> BTreeMap<String, ReadConfig> {
         let mut configs = BTreeMap::new();
         for key in keys {
@@ -252,7 +254,7 @@ impl Source {
                 [folder, CONFIG_FILE] if !folder.starts_with('.') => folder,
                 _ => continue,
             };
-            if only.is_none_or(|only| self.naming.may_be(folder, only)) {
+            if only.is_none_or(|only| self.naming.may_have_name(folder, only)) {
                 configs.insert(folder.to_owned(), self.config(key).await);
             }
         }
@@ -297,26 +299,26 @@ impl Source {
         Ok(wanted.into_iter().map(candidate).collect())
     }
 
-    /// What to say of Triton's configuration of a model, where there is one. It decides nothing.
+    /// Returns advice about a model's `config.pbtxt`, if there is one. The file has no other effect.
     async fn triton_config(&mut self, folder: &str, model: &str, objects: &[Object]) -> Option<String> {
         let key = key_in(folder, TRITON_CONFIG_FILE);
         let object = objects.iter().find(|object| object.key == key)?;
-        if let Some((_, said)) = self.triton_configs.get(&key).filter(|(known, _)| known == object) {
-            return said.clone();
+        if let Some((_, advice)) = self.triton_configs.get(&key).filter(|(known, _)| known == object) {
+            return advice.clone();
         }
-        let said = match self.store.read(&key, MAX_TRITON_CONFIG_BYTES).await {
+        let advice = match self.store.read(&key, MAX_TRITON_CONFIG_BYTES).await {
             Ok(text) => triton_config::advice(&String::from_utf8_lossy(&text)),
             Err(error) if error.is_transient() => return None,
             Err(_) => Some(triton_config::UNREAD.to_owned()),
         };
-        let said = said.map(|advice| {
+        let advice = advice.map(|advice| {
             format!("model '{model}': {TRITON_CONFIG_FILE} is Triton's and has no effect here: {advice}")
         });
-        self.triton_configs.insert(key, (object.clone(), said.clone()));
-        said
+        self.triton_configs.insert(key, (object.clone(), advice.clone()));
+        advice
     }
 
-    /// A request for people to try, where one lies beside the model on this machine.
+    /// Returns the file with an example request for a model, if it is a local file.
     pub(super) fn example(&self, model: &str) -> Option<PathBuf> {
         let folder = self.store.local_path()?;
         let own = self.naming.folder_of(model).map(|own| folder.join(own).join(EXAMPLE_FILE));
@@ -324,12 +326,12 @@ impl Source {
     }
 }
 
-/// The version of a model that would answer.
+/// Returns the newest version of a model.
 fn newest(model: &FoundModel) -> String {
     let newest = model.versions.keys().max_by(|left, right| version::compare(left, right));
     newest.cloned().unwrap_or_default()
 }
 
-fn version_of(passed: &Skipped) -> String {
-    passed.folder.split('/').nth(1).unwrap_or("1").to_owned()
+fn version_of(folder: &Skipped) -> String {
+    folder.folder.split('/').nth(1).unwrap_or("1").to_owned()
 }

@@ -1,5 +1,5 @@
-//! Keeping what is served in step with what the places hold: at start-up, as often as configured, and
-//! whenever a client asks for it.
+//! Synchronises the served models with the places: at start-up, at each poll interval, and when a client loads or
+//! unloads a model.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,78 +27,81 @@ use crate::{
     platform::process,
 };
 
-/// Pauses between attempts to reach a store at start-up.
+/// First pause between attempts to reach a store at start-up. Each further pause is twice as long, up to
+/// [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Longest pause between attempts to reach a store at start-up.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Why models are being loaded.
+/// Why models are loaded. It decides what happens after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Occasion {
-    /// The server starts: where errors end it, everything must load.
+enum Trigger {
+    /// The server starts. With `--exit-on-error`, the first error ends it.
     Start,
-    /// Somebody changed something: what cannot be loaded is tried again when it has changed.
+    /// A poll found a change. A version that fails is tried again when its files change.
     Change,
-    /// A client asked: what could not be loaded is tried again.
+    /// A client asked for it. Versions that failed before are tried again.
     Request,
 }
 
-/// The places that hold models, and what was loaded from them.
+/// The places with models, and the versions that were loaded from them.
 #[derive(Debug)]
 pub struct Repository {
     sources: Vec<Source>,
-    kept: CacheHolds,
+    cache: CacheHolds,
     loader: Arc<Loader>,
     registry: Arc<Registry>,
-    /// What was tried last for each version, and whether it loaded.
+    /// The last candidate of each version that was tried, and whether it loaded.
     tried: BTreeMap<Key, (Candidate, bool)>,
-    /// Models that stay out of service until a client asks for them.
+    /// Models that clients have unloaded. They stay so until a client loads them.
     unloaded: BTreeSet<String>,
-    said: LoggedOnce,
-    /// Whether every place could be looked through, the last time.
-    knows_all: bool,
+    log: LoggedOnce,
+    /// Whether the last scan could read every place.
+    all_places_read: bool,
     settings: Models,
 }
 
 impl Repository {
-    /// Opens the places; nothing is read yet.
+    /// Opens the places, without reading them.
     ///
     /// # Errors
-    /// Settings that cannot be used, such as a CA bundle that cannot be read.
+    /// A setting is wrong, such as a CA bundle that cannot be read.
     pub fn open(models: &Models, loader: Loader, registry: Arc<Registry>) -> Result<Self, RepositoryError> {
         let open = |place: &crate::config::Place| Source::open(place.clone(), &models.store);
         let sources: Vec<Source> = models.places.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self {
-            kept: CacheHolds::new(Cache::new(&models.cache_dir), sources.iter().any(Source::is_remote)),
+            cache: CacheHolds::new(Cache::new(&models.cache_dir), sources.iter().any(Source::is_remote)),
             sources,
             loader: Arc::new(loader),
             registry,
             tried: BTreeMap::new(),
             unloaded: BTreeSet::new(),
-            said: LoggedOnce::default(),
-            knows_all: false,
+            log: LoggedOnce::default(),
+            all_places_read: false,
             settings: models.clone(),
         })
     }
 
-    /// Loads every model. While a store does not answer, waits for it as long as start-up may take.
+    /// Loads every model. If a store does not respond, tries again until `--startup-timeout`.
     ///
     /// # Errors
-    /// Where errors end the server, the first thing that waiting cannot mend: see [`RepositoryError`].
+    /// With `--exit-on-error`, the first error that waiting cannot mend; see [`RepositoryError`].
     pub async fn load_all(&mut self) -> Result<(), RepositoryError> {
         let give_up = Instant::now() + self.settings.startup_timeout;
         let mut pause = FIRST_PAUSE;
         loop {
-            let Faults { places, models } = self.sync(Occasion::Start).await;
-            let owes_places = !places.is_empty();
-            // What else is wrong with models has been said.
-            let unsaid = models.iter().filter(|error| error.is_transient()).chain(&places);
-            let may_come = |error: &&RepositoryError| {
+            let Faults { places, models } = self.sync(Trigger::Start).await;
+            let has_unread_places = !places.is_empty();
+            // Other errors of models have been logged.
+            let unlogged = models.iter().filter(|error| error.is_transient()).chain(&places);
+            let may_arrive = |error: &&RepositoryError| {
                 error.is_transient() || (self.settings.await_folder && error.is_absent())
             };
-            let lost = places.iter().chain(&models).find(|error| !may_come(error));
-            let awaited = places.iter().chain(&models).find(may_come);
-            if let Some(error) = awaited
-                && !(self.settings.exit_on_error && lost.is_some())
+            let permanent = places.iter().chain(&models).find(|error| !may_arrive(error));
+            let waiting_for = places.iter().chain(&models).find(may_arrive);
+            if let Some(error) = waiting_for
+                && !(self.settings.exit_on_error && permanent.is_some())
                 && Instant::now() + pause < give_up
             {
                 tracing::warn!(%error, "waiting for the models, next attempt in {pause:?}");
@@ -108,39 +111,39 @@ impl Repository {
             }
             if self.settings.exit_on_error {
                 let mut errors: Vec<_> = places.into_iter().chain(models).collect();
-                errors.sort_by_key(|error| may_come(&error));
+                errors.sort_by_key(|error| may_arrive(&error));
                 if let Some(error) = errors.into_iter().next() {
                     return Err(error);
                 }
             } else {
-                unsaid.for_each(|error| tracing::error!(%error, "cannot load"));
+                unlogged.for_each(|error| tracing::error!(%error, "cannot load"));
             }
-            self.registry.set_started(self.settings.strict_readiness, owes_places);
-            self.kept.sweep();
+            self.registry.set_started(self.settings.strict_readiness, has_unread_places);
+            self.cache.sweep();
             return Ok(());
         }
     }
 
-    /// Follows changes and commands for as long as the server lives, one at a time. What cannot be loaded is
-    /// logged; what was served before goes on being served.
+    /// Polls for changes and executes commands, one at a time, until the server stops. Versions that fail to load are
+    /// logged; those that were loaded before go on serving.
     pub async fn follow(&mut self, Commands(mut commands): Commands) {
-        let mut next_look = self.next_look();
+        let mut next_poll = self.next_poll();
         loop {
             tokio::select! {
-                () = moment(next_look) => {
-                    let faults = self.sync(Occasion::Change).await;
-                    self.said.places(&faults.places);
+                () = wait_until(next_poll) => {
+                    let faults = self.sync(Trigger::Change).await;
+                    self.log.places(&faults.places);
                     if faults.places.is_empty() {
                         self.registry.set_places_read();
                     }
-                    next_look = self.next_look();
+                    next_poll = self.next_poll();
                 }
-                Some(command) = commands.recv() => self.obey(command).await,
+                Some(command) = commands.recv() => self.execute(command).await,
             }
         }
     }
 
-    /// Models with a request for people to try.
+    /// Returns the models that have an example request, with its file.
     pub fn examples(&self) -> Vec<(String, PathBuf)> {
         let example = |name: String| {
             let path = self.sources.iter().find_map(|source| source.example(&name))?;
@@ -149,49 +152,49 @@ impl Repository {
         self.registry.names().into_iter().filter_map(example).collect()
     }
 
-    fn next_look(&self) -> Option<Instant> {
+    fn next_poll(&self) -> Option<Instant> {
         self.settings.poll_interval.map(|interval| Instant::now() + interval)
     }
 
-    async fn obey(&mut self, Command { verb, model, done }: Command) {
+    async fn execute(&mut self, Command { verb, model, done }: Command) {
         let result = match verb {
             Verb::Load => self.load_model(&model).await,
             Verb::Unload => self.unload_model(&model),
         };
-        let _gone = done.send(result); // nobody has to wait for it
+        let _disconnected = done.send(result);
     }
 
     async fn load_model(&mut self, name: &str) -> Result<(), ServeError> {
-        let mut sight = Scan::of(&mut self.sources, Some(name)).await;
-        if let Some(error) = sight.unread.first() {
+        let mut scan = Scan::of(&mut self.sources, Some(name)).await;
+        if let Some(error) = scan.unread_places.first() {
             tracing::error!(%error, model = name, "cannot load");
             return Err(error.for_clients());
         }
-        if let Some(broken) = sight.broken.remove(name) {
+        if let Some(broken) = scan.broken.remove(name) {
             self.unloaded.remove(name);
             tracing::error!(error = %broken.error, "cannot load");
             self.set_broken(&broken);
             return Err(broken.error.for_clients());
         }
-        if sight.candidates.is_empty() {
-            return Err(match sight.reason {
+        if scan.candidates.is_empty() {
+            return Err(match scan.reason {
                 Some(reason) => {
-                    let message = format!("model '{name}' is none that can be served: {reason}");
+                    let message = format!("model '{name}' cannot be served: {reason}");
                     ServeError::new(ErrorCode::NotFound, message)
                 }
                 None => Registry::not_in_repository(name),
             });
         }
         self.unloaded.remove(name);
-        let errors = self.bring(sight.candidates, Occasion::Request).await;
-        self.kept.sweep();
+        let errors = self.load_changed(scan.candidates, Trigger::Request).await;
+        self.cache.sweep();
         errors.first().map_or(Ok(()), |error| Err(error.for_clients()))
     }
 
     fn unload_model(&mut self, name: &str) -> Result<(), ServeError> {
         let versions = self.registry.versions(name)?;
         for version in &versions {
-            self.out_of_service(name, version); // its files stay in the cache: it may come back
+            self.take_out_of_service(name, version); // its files stay in the cache for a later load
             self.registry.set(name, version, State::Unloaded);
         }
         if self.unloaded.insert(name.to_owned()) {
@@ -200,50 +203,50 @@ impl Repository {
         Ok(())
     }
 
-    /// Brings what is served in step with what the places hold. Where errors end the server, nothing is loaded after
-    /// the first of them.
-    async fn sync(&mut self, occasion: Occasion) -> Faults {
-        let sight = Scan::of(&mut self.sources, None).await;
-        self.knows_all = sight.unread.is_empty();
-        if self.knows_all {
-            self.forget_those_who_left(&sight);
+    /// Synchronises the served models with the places. At the start with `--exit-on-error`, nothing is loaded after the
+    /// first error.
+    async fn sync(&mut self, trigger: Trigger) -> Faults {
+        let scan = Scan::of(&mut self.sources, None).await;
+        self.all_places_read = scan.unread_places.is_empty();
+        if self.all_places_read {
+            self.remove_missing_models(&scan);
         }
-        let Scan { mut candidates, broken, unread, warnings, .. } = sight;
-        self.said.warnings(warnings);
-        let mut faults = Faults { places: unread, models: Vec::new() };
-        let is_start = occasion == Occasion::Start;
+        let Scan { mut candidates, broken, unread_places, warnings, .. } = scan;
+        self.log.warnings(warnings);
+        let mut faults = Faults { places: unread_places, models: Vec::new() };
+        let is_start = trigger == Trigger::Start;
         for broken in broken.into_values() {
             if self.unloaded.contains(&broken.name) {
                 continue;
             }
             if !(is_start && (self.settings.exit_on_error || broken.error.is_transient())) {
-                self.said.error(&broken.key(), &broken.error);
+                self.log.error(&broken.key(), &broken.error);
             }
             self.set_broken(&broken);
             faults.models.push(broken.error);
         }
-        if is_start && self.settings.exit_on_error && !faults.are_none() {
+        if is_start && self.settings.exit_on_error && !faults.is_empty() {
             return faults;
         }
         candidates.retain(|(name, _), _| !self.unloaded.contains(name));
-        faults.models.extend(self.bring(candidates, occasion).await);
+        faults.models.extend(self.load_changed(candidates, trigger).await);
         if !is_start {
-            self.kept.sweep();
+            self.cache.sweep();
         }
         faults
     }
 
-    /// Takes models out of service that no place has any more.
-    fn forget_those_who_left(&mut self, sight: &Scan) {
+    /// Removes models that no place has any more.
+    fn remove_missing_models(&mut self, scan: &Scan) {
         for name in self.registry.names() {
-            if !sight.has(&name) {
+            if !scan.has(&name) {
                 self.remove(&name, |_| true);
                 self.unloaded.remove(&name);
             }
         }
     }
 
-    /// A model is there and cannot even be tried. What answers for it goes on.
+    /// Marks a broken model as failed, unless one of its versions is ready. That version goes on serving.
     fn set_broken(&mut self, broken: &Broken) {
         let Broken { name, version, error } = broken;
         if self.registry.ready_versions(name).is_empty() {
@@ -258,11 +261,11 @@ impl Repository {
         self.loader.metrics.not_ready(name, version);
     }
 
-    /// Loads the candidates that are new or have changed. Versions that they replace answer until then.
-    async fn bring(
+    /// Loads the candidates that are new or have changed. Versions that they replace go on serving until then.
+    async fn load_changed(
         &mut self,
         candidates: BTreeMap<Key, Candidate>,
-        occasion: Occasion,
+        trigger: Trigger,
     ) -> Vec<RepositoryError> {
         let names: BTreeSet<String> = candidates.keys().map(|(name, _)| name.clone()).collect();
         let mut kept = BTreeSet::new();
@@ -270,11 +273,11 @@ impl Repository {
         for (key, candidate) in candidates {
             kept.insert(key.clone());
             let done = self.tried.get(&key).is_some_and(|(tried, loaded)| {
-                tried.same_as(&candidate) && (*loaded || occasion != Occasion::Request)
+                tried.same_as(&candidate) && (*loaded || trigger != Trigger::Request)
             });
             if done {
                 if self.is_ready(&key) {
-                    self.said.mended(&key);
+                    self.log.clear_error(&key);
                 }
                 continue;
             }
@@ -283,7 +286,7 @@ impl Repository {
             }
             due.push((key, candidate));
         }
-        if self.knows_all {
+        if self.all_places_read {
             self.registry.set_listed();
         }
         let mut errors = Vec::new();
@@ -291,24 +294,25 @@ impl Repository {
         for (key, candidate) in due {
             match self.load(&candidate).await {
                 Ok(held) => {
-                    self.kept.keep(key.clone(), held);
-                    self.said.mended(&key);
+                    self.cache.keep(key.clone(), held);
+                    self.log.clear_error(&key);
                     self.tried.insert(key, (candidate, true));
                 }
                 Err(error) => {
-                    if occasion == Occasion::Start && self.settings.exit_on_error {
+                    if trigger == Trigger::Start && self.settings.exit_on_error {
                         return vec![error];
                     }
                     if !self.is_ready(&key) {
                         self.set_failed(&key, &error);
                     }
-                    match occasion {
-                        Occasion::Start if error.is_transient() => {} // said when the start gives up
-                        Occasion::Start | Occasion::Change => self.said.error(&key, &error),
-                        Occasion::Request => tracing::error!(%error, "cannot load"),
+                    match trigger {
+                        Trigger::Start if error.is_transient() => {} // logged when the start gives up
+                        Trigger::Start | Trigger::Change => self.log.error(&key, &error),
+                        Trigger::Request => tracing::error!(%error, "cannot load"),
                     }
                     if !error.is_transient() {
-                        self.tried.insert(key, (candidate, false)); // else the next look tries it again
+                        // After a transient error, the next poll tries again.
+                        self.tried.insert(key, (candidate, false));
                     }
                     errors.push(error);
                 }
@@ -321,23 +325,23 @@ impl Repository {
             }
         }
         if loaded_some {
-            self.tidy();
+            self.release_memory();
         }
         errors
     }
 
-    /// Gives back what loading alone has needed, which is most of the process. Nobody has to wait for it.
-    fn tidy(&self) {
+    /// Releases memory that only loading needed, in the background.
+    fn release_memory(&self) {
         let loader = Arc::clone(&self.loader);
         tokio::task::spawn_blocking(move || {
             if let Err(error) = process::release_code(loader.runtime.library()) {
-                tracing::debug!(%error, "code that is not needed any more stays in memory");
+                tracing::debug!(%error, "cannot release the memory of code that is not needed any more");
             }
         });
     }
 
     async fn load(&mut self, candidate: &Candidate) -> Result<Held, RepositoryError> {
-        let (path, held) = self.kept.fetch(candidate).await?;
+        let (path, held) = self.cache.fetch(candidate).await?;
         let (loader, task, example) =
             (Arc::clone(&self.loader), candidate.clone(), candidate.example().await);
         let replaced = self.registry.loaded(&candidate.name, Some(&candidate.version)).ok();
@@ -361,21 +365,21 @@ impl Repository {
         self.registry.loaded(name, Some(version)).is_ok()
     }
 
-    /// Takes away the versions of a model that `gone` picks.
+    /// Removes the versions of a model that `gone` selects.
     fn remove(&mut self, name: &str, gone: impl Fn(&str) -> bool) {
         for version in self.registry.versions(name).unwrap_or_default() {
             if gone(&version) {
                 tracing::info!(model = name, version, "model removed");
-                self.out_of_service(name, &version);
+                self.take_out_of_service(name, &version);
                 self.registry.remove(name, &version);
                 let key = (name.to_owned(), version);
-                self.said.mended(&key);
-                self.kept.release(&key);
+                self.log.clear_error(&key);
+                self.cache.release(&key);
             }
         }
     }
 
-    fn out_of_service(&mut self, name: &str, version: &str) {
+    fn take_out_of_service(&mut self, name: &str, version: &str) {
         if let Ok(model) = self.registry.loaded(name, Some(version)) {
             model.metrics.gone();
         }
@@ -383,8 +387,8 @@ impl Repository {
     }
 }
 
-/// Waits for it, for ever where there is none.
-async fn moment(at: Option<Instant>) {
+/// Waits until `at`, or for ever if it is `None`.
+async fn wait_until(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,

@@ -1,14 +1,14 @@
-//! Triton's `config.pbtxt`: which of its settings this server has under another name. It is read for that advice alone, and
-//! decides nothing. Pure.
+//! Triton's `config.pbtxt`: finds settings in it that have a counterpart in `config.toml`. The server only logs this as
+//! advice; the file has no other effect.
 
-/// What is said of a file that cannot be read or is too large to look at.
+/// The advice about a file that cannot be read or is too large.
 pub(super) const UNREAD: &str = "settings belong in config.toml";
 
-/// Keys that say what the ONNX file says, or nothing that matters here.
+/// Keys without advice: the ONNX file has the same information, or they do not matter here.
 const KNOWN_FROM_THE_MODEL: [&str; 7] =
     ["name", "platform", "backend", "runtime", "input", "output", "model_transaction_policy"];
 
-/// Keys of Triton, each with what says the same in `config.toml`.
+/// Keys of `config.pbtxt`, each with its counterpart in `config.toml`.
 const COUNTERPARTS: [(&str, &str); 7] = [
     ("max_batch_size", "max_batch_size"),
     ("version_policy", "version_policy"),
@@ -19,30 +19,30 @@ const COUNTERPARTS: [(&str, &str); 7] = [
     ("dynamic_batching.max_queue_delay_microseconds", "[dynamic_batching] max_queue_delay_microseconds"),
 ];
 
-/// Levels of nested messages that are read: more than the format has.
+/// Most levels of nested messages that are read, which is more than the format has.
 const DEEPEST: usize = 16;
 
 /// Most keys without a counterpart that are named.
 const MOST_NAMED: usize = 8;
 
-/// What to tell of a `config.pbtxt`; nothing where it only says what the model says itself.
+/// Returns advice about a `config.pbtxt`; `None` if there is nothing to carry over.
 pub(super) fn advice(text: &str) -> Option<String> {
     let fields = fields(text);
-    let mut said: Vec<String> = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
     let mut without: Vec<&str> = Vec::new();
     for (key, value) in &fields {
         let counterpart = COUNTERPARTS.iter().find(|(theirs, _)| theirs == key).map(|(_, ours)| *ours);
         let top = key.split('.').next().unwrap_or(key);
         match counterpart {
-            // Batching is on without being asked for; what is in it has lines of its own.
+            // Batching is on by default. The settings inside have counterparts of their own.
             Some("[dynamic_batching]") => {}
             Some(ours) => {
                 let line = match value {
                     Some(value) => format!("{ours} = {value}"),
                     None => ours.to_owned(),
                 };
-                if !said.contains(&line) {
-                    said.push(line);
+                if !lines.contains(&line) {
+                    lines.push(line);
                 }
             }
             None if KNOWN_FROM_THE_MODEL.contains(&top) || key.contains('.') => {}
@@ -51,19 +51,20 @@ pub(super) fn advice(text: &str) -> Option<String> {
         }
     }
     without.truncate(MOST_NAMED);
-    let said = (!said.is_empty()).then(|| format!("say in config.toml {}", said.join(", ")));
+    let lines = (!lines.is_empty()).then(|| format!("say in config.toml {}", lines.join(", ")));
     let without = (!without.is_empty()).then(|| format!("nothing corresponds to {}", without.join(", ")));
-    let lines: Vec<String> = said.into_iter().chain(without).collect();
-    (!lines.is_empty()).then(|| lines.join("; "))
+    let parts: Vec<String> = lines.into_iter().chain(without).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// Whether the format may have a field of this name.
+/// Returns whether a field may have this name.
 fn is_name(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// The fields at the top and one level below (`dynamic_batching.preferred_batch_size`), each with its number, text or
-/// list where it has one. A file of another format yields whatever looks like a field: nothing depends on it.
+/// Reads the fields at the top level and one level below (`dynamic_batching.preferred_batch_size`), each with its
+/// number, text or list, if it has one. In a malformed file, it returns whatever looks like a field, since only advice
+/// depends on it.
 fn fields(text: &str) -> Fields {
     let mut fields = Fields::new();
     message(&mut tokens(text).into_iter().peekable(), None, 0, &mut fields);
@@ -73,7 +74,7 @@ fn fields(text: &str) -> Fields {
 type Fields = Vec<(String, Option<String>)>;
 type Tokens<'a> = std::iter::Peekable<std::vec::IntoIter<&'a str>>;
 
-/// Reads the fields of a message up to its end. Those of messages in it are kept where it is itself at the top.
+/// Reads the fields of a message up to its end. Fields of nested messages are kept one level below the top only.
 fn message(tokens: &mut Tokens<'_>, within: Option<&str>, depth: usize, fields: &mut Fields) {
     if depth > DEEPEST {
         return;
@@ -106,7 +107,7 @@ fn message(tokens: &mut Tokens<'_>, within: Option<&str>, depth: usize, fields: 
     }
 }
 
-/// Reads a list up to its end: the values in it, or the fields of its messages.
+/// Reads a list up to its end: its values, or the fields of its messages.
 fn list(tokens: &mut Tokens<'_>, name: &str, depth: usize, fields: &mut Fields) -> Option<String> {
     let mut values = Vec::new();
     while let Some(token) = tokens.next() {
@@ -120,7 +121,7 @@ fn list(tokens: &mut Tokens<'_>, name: &str, depth: usize, fields: &mut Fields) 
     (!values.is_empty()).then(|| format!("[{}]", values.join(", ")))
 }
 
-/// Words, texts in quotes and marks; comments are left out.
+/// Splits the text into words, quoted texts and punctuation, without comments.
 fn tokens(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_settings_that_have_a_counterpart_are_named_with_it() {
+    fn settings_with_a_counterpart_are_named_with_it() {
         let text = r#"
             name: "resnet"  # as the folder
             platform: "onnxruntime_onnx"
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_file_is_harmless() {
+    fn malformed_files_are_harmless() {
         for text in
             ["{".repeat(64 << 10), "a[".repeat(32 << 10), "a{".repeat(32 << 10), "\"\u{e4}".to_owned()]
         {

@@ -1,10 +1,10 @@
-//! Which versions of a model are served, and which one answers when a request names none. Pure.
+//! The order of versions, and which versions of a model a version policy selects.
 
 use std::cmp::Ordering;
 
 use crate::model::VersionPolicy;
 
-/// Orders versions: numbers by value, `v7` as 7, other names after them by text.
+/// Orders versions: numbers by value, where `v7` counts as 7, and then other names alphabetically.
 pub(super) fn compare(left: &str, right: &str) -> Ordering {
     match (number(left), number(right)) {
         (Some(left_number), Some(right_number)) => {
@@ -16,10 +16,10 @@ pub(super) fn compare(left: &str, right: &str) -> Ordering {
     }
 }
 
-/// The versions that `policy` chooses, oldest first.
+/// Returns the versions that `policy` selects, oldest first.
 ///
 /// # Errors
-/// Names the version that the policy asks for and that is not there.
+/// The policy names a version that does not exist.
 pub(super) fn select(policy: &VersionPolicy, mut available: Vec<String>) -> Result<Vec<String>, String> {
     available.sort_by(|left, right| compare(left, right));
     match policy {

@@ -1,4 +1,4 @@
-//! One request for inference, before it meets others: checked, scheduled, its pictures decoded, its classes named.
+//! Processing of a single inference request outside the batcher: validation, scheduling parameters, pictures, classes.
 
 pub mod classify;
 pub mod preprocess;

@@ -1,4 +1,4 @@
-//! The schedule policy extension: how urgent a request is and how long it may take, by its parameters.
+//! The schedule policy extension: the parameters `priority` and `timeout` of a request.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use oip::{Parameter, Parameters};
 
 use crate::error::ServeError;
 
-/// How urgent a request is: 1 is the most urgent, 0 on the wire is [`Priority::DEFAULT`].
+/// The priority level of a request. 1 is the most urgent; 0 in a request stands for [`Priority::DEFAULT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Priority(u8);
 
 impl Priority {
-    /// What a request has that says nothing. There is a level above it, and all others are below: a client
-    /// can push to the front as well as step back.
+    /// The priority of a request without the parameter. One level is more urgent and the others are less urgent, so
+    /// that a client can move a request forward as well as back.
     pub const DEFAULT: Self = Self(2);
 
-    /// The least urgent; greater numbers on the wire mean the same. How long a request can be overtaken
-    /// grows with each level, so they have an end.
+    /// The least urgent level; greater numbers in a request mean the same. With each level, a request can be overtaken
+    /// for longer, so the number of levels is limited.
     pub const LOWEST: Self = Self(8);
 
-    /// The priority of this number on the wire.
+    /// Converts the number in a request to a priority.
     pub fn new(number: u64) -> Self {
         match u8::try_from(number) {
             Ok(0) => Self::DEFAULT,
@@ -28,23 +28,23 @@ impl Priority {
         }
     }
 
-    /// How many levels are more urgent.
+    /// Returns the number of levels that are more urgent.
     pub fn levels_above(self) -> u64 {
         u64::from(self.0 - 1)
     }
 }
 
-/// What a request says about its scheduling.
+/// The scheduling parameters of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// Its place among those that wait.
+    /// Its priority in the queue.
     pub priority: Priority,
-    /// How long it may wait and run; `None` for as long as the server lets it.
+    /// Longest time that it may wait and run; `None` for the server's own timeout.
     pub timeout: Option<Duration>,
 }
 
 impl Schedule {
-    /// Reads `priority` and `timeout` (in microseconds, 0 for none); other parameters are no concern.
+    /// Reads `priority` and `timeout` (in microseconds, 0 for none). Ignores other parameters.
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): one of them is no integer from 0 up.
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_and_nothing_are_the_default() {
+    fn zero_and_a_missing_parameter_are_the_default() {
         let nothing = Schedule { priority: Priority::DEFAULT, timeout: None };
         assert_eq!(Schedule::of(&Parameters::default()), Ok(nothing));
         for name in ["priority", "timeout", "sequence_id", "triton_anything"] {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_integer_from_0_up_is_refused() {
+    fn values_other_than_integers_from_0_up_are_refused() {
         for name in ["priority", "timeout"] {
             for value in [
                 Parameter::Int64(-1),

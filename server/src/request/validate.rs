@@ -1,4 +1,4 @@
-//! From a decoded request to one that may join a batch: everything is checked here, nothing later.
+//! Validates decoded requests. Whatever passes may join a batch; later steps check nothing.
 
 use std::num::NonZeroUsize;
 
@@ -11,50 +11,51 @@ use crate::{
     request::{classify::classes_asked, schedule::Schedule},
 };
 
-/// The sizes that requests must share to be joined: every input's dimensions but the rows, in order.
+/// The sizes that requests must have in common to be joined: all dimensions of the inputs except the rows, in order.
 pub type Group = SmallVec<[usize; 2]>;
 
-/// The tensors of a request: those that every request gives, in the model's order, then the optional ones. There is room
-/// in place for one, which is what most models have; room for more would be moved about with every request.
+/// The input tensors of a request: the required ones in the model's order, and then the optional ones. One tensor is
+/// stored inline, since most models have one input, and the value is moved with every request.
 pub type Inputs = SmallVec<[Tensor; 1]>;
 
-/// Positions among a model's inputs.
+/// Indices among a model's inputs.
 pub type Optional = SmallVec<[usize; 2]>;
 
-/// A request that fits its model in every respect.
+/// A request that was checked against its model.
 #[derive(Debug)]
 pub struct ValidRequest {
-    /// What the model is to compute with.
+    /// Its input tensors.
     pub inputs: Inputs,
-    /// Positions among the model's inputs of those optional ones that it gives, which are the last of `inputs`.
+    /// Indices, among the model's inputs, of the optional inputs that the request has. Their tensors are the last of
+    /// `inputs`.
     pub optional: Optional,
-    /// Rows: the size of the axis that counts them; 1 for a model without one.
+    /// Number of rows: the size of the axis that counts them; 1 for a model without such an axis.
     pub rows: usize,
-    /// What other requests must share to be joined with this one; `None` where it runs alone.
+    /// Sizes that other requests must share to be joined with this one; `None` if it must run alone.
     pub group: Option<Group>,
-    /// How urgent it is, and how long it may take.
+    /// Its priority and timeout.
     pub schedule: Schedule,
 }
 
-/// How requests to one model are checked.
+/// The rules for requests to one model.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// The model's inputs and outputs.
     pub signature: Signature,
     /// Whether requests are joined, and along which axes.
     pub batching: Batching,
-    /// Most rows of one request, where the model's configuration says so.
+    /// Most rows of one request, if the model's configuration sets a limit.
     pub max_rows: Option<usize>,
-    /// Whether the file's names say that the first axis of every input and output counts rows, joined or not.
+    /// Whether the names in the ONNX file tell that the first axis of every input and output counts rows.
     names_rows: bool,
-    /// The sizes that the inputs of a request must agree on.
+    /// Pairs of axes that must have the same size.
     shared_sizes: Vec<SharedSize>,
-    /// Whether inputs may differ in more than their rows, so that not every two requests can be joined.
+    /// Whether inputs may differ in dimensions other than the rows, so that some requests cannot be joined with others.
     has_other_sizes: bool,
 }
 
 impl Rules {
-    /// Rules for a model with this signature.
+    /// Makes the rules for a model.
     pub fn new(signature: Signature, batching: Batching, max_rows: Option<usize>) -> Self {
         let shared_sizes = signature.shared_sizes();
         let names_rows = signature.names_rows();
@@ -64,13 +65,13 @@ impl Rules {
         rules
     }
 
-    /// The same where requests are not joined after all.
+    /// Makes the same rules without batching.
     #[must_use]
     pub fn without_batching(self, reason: String) -> Self {
         Self::new(self.signature, Batching::Off(reason), self.max_rows)
     }
 
-    /// The axis of an output whose rows are those of the request, if it is known.
+    /// Returns the axis of an output that counts the request's rows, if it is known.
     pub fn output_rows(&self, output: usize) -> Option<usize> {
         match self.batching.axes() {
             Some(axes) => axes.outputs.get(output).copied(),
@@ -78,7 +79,7 @@ impl Rules {
         }
     }
 
-    /// The axis of an input that counts rows, if it is known.
+    /// Returns the axis of an input that counts rows, if it is known.
     pub fn input_rows(&self, input: usize) -> Option<usize> {
         match self.batching.axes() {
             Some(axes) => axes.inputs.get(input).copied(),
@@ -86,7 +87,7 @@ impl Rules {
         }
     }
 
-    /// What requests must share to be joined with one that brings these inputs.
+    /// Returns the sizes that other requests must share to be joined with one that has these inputs.
     fn group_of(&self, inputs: &[Tensor]) -> Group {
         let Some(axes) = self.batching.axes().filter(|_| self.has_other_sizes) else { return Group::new() };
         let sizes = |(tensor, &rows): (&'_ Tensor, &usize)| {
@@ -96,7 +97,7 @@ impl Rules {
         inputs.iter().zip(&axes.inputs).flat_map(sizes).collect()
     }
 
-    /// Whether requests are joined and every row is of the same size.
+    /// Returns whether requests are joined and all rows have the same size.
     pub fn rows_are_alike(&self) -> bool {
         let Some(axes) = self.batching.axes() else { return false };
         self.signature.required().iter().zip(&axes.inputs).all(|(spec, &rows)| {
@@ -106,16 +107,16 @@ impl Rules {
     }
 }
 
-/// Checks `request` against the model and brings its inputs into the model's order.
+/// Checks `request` against the model, and puts its inputs into the model's order.
 ///
 /// # Errors
-/// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): an input missing, extra, twice or of
-/// another datatype or shape; inputs that disagree in a size that the file gives one name; more rows than the
-/// model takes; a string with a NUL; a priority or timeout that is no integer from 0 up.
+/// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): an input is missing, unknown, given twice, or has the
+/// wrong datatype or shape; two axes of the same name differ in size; there are more rows than the model accepts; a
+/// string has a NUL byte; the priority or timeout is not an integer from 0 up.
 pub fn validate(request: InferRequest, rules: &Rules) -> Result<ValidRequest, ServeError> {
     let signature = &rules.signature;
     let schedule = Schedule::of(&request.parameters)?;
-    // The common case, one input under its right name, needs no search.
+    // One slot for each input of the model. One is stored inline.
     let mut slots: SmallVec<[Option<Tensor>; 1]> = signature.inputs.iter().map(|_| None).collect();
     for input in request.inputs {
         let Some(index) = signature.inputs.iter().position(|spec| spec.name == input.name) else {
@@ -142,7 +143,7 @@ pub fn validate(request: InferRequest, rules: &Rules) -> Result<ValidRequest, Se
     Ok(ValidRequest { inputs, optional, rows, group, schedule })
 }
 
-/// Checks two axes that the file gives one name.
+/// Checks that two axes with the same name in the ONNX file have the same size.
 fn check_shared(
     shared: &SharedSize,
     slots: &[Option<Tensor>],
@@ -163,19 +164,21 @@ fn check_shared(
     )))
 }
 
-/// How many rows these inputs have, and whether others may join them: not where they differ in rows, which a model
-/// may still take from one request, since ONNX repeats a single row.
+/// Counts the rows of a request, and decides whether others may join it. A request whose inputs differ in rows runs
+/// alone: the model may still accept it, since ONNX broadcasts a single row.
 fn count_rows(inputs: &[Option<Tensor>], rules: &Rules) -> Result<(usize, bool), ServeError> {
     let (mut rows, mut agree) = (None, true);
     for (index, input) in inputs.iter().enumerate() {
         let Some(axis) = rules.input_rows(index) else { continue };
-        let Some(own) = input.as_ref().and_then(|tensor| tensor.shape.0.get(axis).copied()) else { continue };
-        if own == 0 {
+        let Some(count) = input.as_ref().and_then(|tensor| tensor.shape.0.get(axis).copied()) else {
+            continue;
+        };
+        if count == 0 {
             let name = &rules.signature.inputs[index].name;
             return Err(ServeError::invalid(format!("input '{name}' has no rows")));
         }
-        agree &= rows.is_none_or(|rows| rows == own);
-        rows = rows.max(Some(own));
+        agree &= rows.is_none_or(|rows| rows == count);
+        rows = rows.max(Some(count));
     }
     let rows = rows.unwrap_or(1);
     if let Some(most) = rules.max_rows.filter(|&most| rows > most) {
@@ -186,20 +189,20 @@ fn count_rows(inputs: &[Option<Tensor>], rules: &Rules) -> Result<(usize, bool),
     Ok((rows, agree && rules.batching.axes().is_some()))
 }
 
-/// An output that a request asks for.
+/// A requested output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selected {
-    /// Its position among the model's outputs.
+    /// Its index among the model's outputs.
     pub index: usize,
-    /// How many of its best classes to answer with; `None` for its values.
+    /// Number of best classes to return instead of values; `None` for values.
     pub classes: Option<NonZeroUsize>,
 }
 
-/// The outputs that a request asks for, in the request's order; all of them where it names none.
+/// Returns the requested outputs, in the request's order. A request that names none gets all outputs.
 ///
 /// # Errors
-/// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): an output that the model does not have, or
-/// twice the same, or classes of one that has none.
+/// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): an output is unknown or requested twice, or classes
+/// are requested of an output that has none.
 pub fn select_outputs(
     requested: &[RequestedOutput],
     signature: &Signature,
@@ -255,7 +258,8 @@ fn check_tensor(input: &InputTensor, spec: &TensorSpec) -> Result<(), ServeError
     }
 }
 
-/// ONNX Runtime takes strings as bytes that a NUL ends: what has one would be refused inside a batch that others share.
+/// Refuses strings with NUL bytes. ONNX Runtime's strings end at a NUL, so that a run with one would fail, and with it
+/// the other requests of the batch.
 fn check_text(name: &str, tensor: &Tensor) -> Result<(), ServeError> {
     for (index, element) in oip::bytes_elements(&tensor.data).enumerate() {
         if element.contains(&0) {

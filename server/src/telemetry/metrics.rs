@@ -1,4 +1,5 @@
-//! Every metric of the server: names, help texts, buckets. Handles are resolved once, not per request.
+//! All metrics of the server, with their names, help texts and buckets. Handles with labels are resolved once per
+//! model, not per request.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +20,7 @@ use crate::{config::MetricsCompat, error::ErrorCode};
 
 const ROW_BUCKETS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
-/// By which protocol a request came.
+/// The protocol of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Open Inference Protocol over HTTP.
@@ -43,7 +44,7 @@ impl Protocol {
     }
 }
 
-/// All metrics, registered.
+/// All metrics of the server.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -58,11 +59,11 @@ pub struct Metrics {
     model_ready: IntGaugeVec,
     model_load_duration: GaugeVec,
     build_info: IntGaugeVec,
-    /// Requests for inference that are being answered now.
+    /// Inference requests in progress.
     pub in_flight: IntGauge,
-    /// Whether Triton's names are rendered too.
+    /// Whether to render Triton's names too.
     triton: bool,
-    /// `KServe`'s names, where they are wanted.
+    /// `KServe`'s histograms, if they are switched on.
     stages: Option<StageDurations>,
 }
 
@@ -72,18 +73,18 @@ pub struct ModelMetrics {
     labels: [String; 2],
     all: Metrics,
     succeeded: [Histogram; Protocol::ALL.len()],
-    /// Time from arrival to the start of the run.
+    /// Time from a request's arrival to the start of its run.
     pub queue_duration: Histogram,
-    /// Time of a batch: gather, run, scatter.
+    /// Time of a batch: joining the inputs, running, splitting the outputs.
     pub compute_duration: Histogram,
-    /// Rows of the batches that ran; its sum over its count is the mean batch.
+    /// Rows of the batches that ran. Its sum divided by its count is the mean batch size.
     pub batch_rows: Histogram,
-    /// Rows that wait, as of the last time that somebody asked.
+    /// Rows that wait in the queue. Updated when the metrics are rendered.
     pub queue_rows: IntGauge,
-    /// Runs that did not end by themselves.
+    /// Runs that the server stopped, or tried to stop.
     pub runs: ModelRuns,
     stages: Option<ModelStages>,
-    /// The same counts as the statistics extension wants them.
+    /// The counts for the statistics extension.
     pub statistics: Statistics,
 }
 
@@ -96,7 +97,7 @@ impl Metrics {
         Self::with_names_of(MetricsCompat::default())
     }
 
-    /// Registers every metric, and those of other servers.
+    /// Registers every metric, and those under other servers' names that `others` selects.
     ///
     /// # Errors
     /// As [`Metrics::new`].
@@ -110,7 +111,7 @@ impl Metrics {
         Ok(Self {
             request_duration: seconds(
                 "decima_request_duration_seconds",
-                "Time from the request's head to its answer.",
+                "Time from the request's headers to its response.",
                 &["model", "version", "protocol", "code"],
             )?,
             queue_duration: seconds(
@@ -120,7 +121,7 @@ impl Metrics {
             )?,
             compute_duration: seconds(
                 "decima_compute_duration_seconds",
-                "Time of a batch in ONNX Runtime, joining and dividing its rows included.",
+                "Time of a batch in ONNX Runtime, including joining the inputs and splitting the outputs.",
                 &model,
             )?,
             batch_rows: register(
@@ -141,7 +142,7 @@ impl Metrics {
                 IntCounterVec::new(
                     Opts::new(
                         "decima_rejected_total",
-                        "Requests for inference that were not answered with success.",
+                        "Inference requests that got an error response, by reason.",
                     ),
                     &["reason"],
                 )?,
@@ -150,7 +151,7 @@ impl Metrics {
             model_ready: register(
                 &registry,
                 IntGaugeVec::new(
-                    Opts::new("decima_model_ready", "1 while the version answers requests."),
+                    Opts::new("decima_model_ready", "1 while the version is ready, else 0."),
                     &model,
                 )?,
             )?,
@@ -164,16 +165,16 @@ impl Metrics {
             build_info: register(
                 &registry,
                 IntGaugeVec::new(
-                    Opts::new("decima_build_info", "1; its labels say what runs."),
+                    Opts::new(
+                        "decima_build_info",
+                        "Always 1; the labels are the versions of Decima and ONNX Runtime.",
+                    ),
                     &["version", "onnxruntime"],
                 )?,
             )?,
             in_flight: register(
                 &registry,
-                IntGauge::new(
-                    "decima_in_flight_requests",
-                    "Requests for inference that are being answered.",
-                )?,
+                IntGauge::new("decima_in_flight_requests", "Inference requests in progress.")?,
             )?,
             triton: others.triton,
             stages: others.kserve.then(|| StageDurations::new(&registry)).transpose()?,
@@ -181,27 +182,27 @@ impl Metrics {
         })
     }
 
-    /// Says which server and which ONNX Runtime these metrics come from.
+    /// Sets the versions of the server and of ONNX Runtime.
     pub fn set_build_info(&self, onnxruntime: &str) {
         self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), onnxruntime]).set(1);
     }
 
-    /// Counts a request that was answered with an error.
+    /// Counts a request that got an error response.
     pub fn rejected(&self, code: ErrorCode) {
         self.rejected.with_label_values(&[code.label()]).inc();
     }
 
-    /// Counts a correction of an answer of `model`, which is empty where no model was found.
+    /// Counts a correction for `model`, which is empty if no model was found.
     pub fn correction(&self, model: &str, refused: Option<ErrorCode>) {
         self.corrections.count(model, refused);
     }
 
-    /// Says that a version does not answer, though it should.
+    /// Sets a version to not ready.
     pub fn not_ready(&self, name: &str, version: &str) {
         self.model_ready.with_label_values(&[name, version]).set(0);
     }
 
-    /// The handles of one version of a model.
+    /// Makes the metrics of one version of a model.
     pub fn model(&self, name: &str, version: &str) -> Arc<ModelMetrics> {
         let labels = [name, version];
         let succeeded = Protocol::ALL.map(|protocol| {
@@ -221,10 +222,10 @@ impl Metrics {
         })
     }
 
-    /// The metrics as Prometheus' text format 0.0.4. `models` is asked only where Triton's names are wanted.
+    /// Renders all metrics in Prometheus' text format 0.0.4. Calls `models` only if Triton's names are switched on.
     ///
     /// # Errors
-    /// The encoder's own.
+    /// The encoder fails.
     pub fn render(&self, models: impl FnOnce() -> Vec<ModelCounts>) -> Result<String, prometheus::Error> {
         let mut text = TextEncoder::new().encode_to_string(&self.registry.gather())?;
         if self.triton {
@@ -234,7 +235,7 @@ impl Metrics {
     }
 }
 
-/// A stage that goes on; see [`ModelMetrics::time`].
+/// A stage in progress; see [`ModelMetrics::time`].
 #[derive(Debug)]
 #[must_use = "it ends when it is dropped"]
 pub struct Timed {
@@ -243,18 +244,18 @@ pub struct Timed {
 }
 
 impl ModelMetrics {
-    /// The model and its version.
+    /// Returns the names of the model and the version.
     pub fn names(&self) -> [&str; 2] {
         self.labels.each_ref().map(String::as_str)
     }
 
-    /// Times a stage until the value is dropped, where anyone wants to know.
+    /// Measures a stage until the value is dropped, if `KServe`'s histograms or traces are switched on.
     pub fn time(&self, stage: Stage) -> Timed {
         let timer = self.stages.as_ref().map(|stages| stages[stage as usize].start_timer());
         Timed { _timer: timer, _span: phase(stage.name()) }
     }
 
-    /// Counts a request that was answered, after `took`.
+    /// Counts a request that was answered with this HTTP status after `took`.
     pub fn answered(&self, protocol: Protocol, code: u16, took: Duration) {
         self.statistics.answered(code == 200, took);
         if code == 200 {
@@ -268,19 +269,19 @@ impl ModelMetrics {
         }
     }
 
-    /// Says that the version is ready after `took`.
+    /// Sets the version to ready, after a load that took `took`.
     pub fn ready(&self, took: Duration) {
         let labels = self.names();
         self.all.model_ready.with_label_values(&labels).set(1);
         self.all.model_load_duration.with_label_values(&labels).set(took.as_secs_f64());
     }
 
-    /// Says whether the version answers, which it did before.
+    /// Sets whether a loaded version is ready.
     pub fn answers(&self, answers: bool) {
         self.all.model_ready.with_label_values(&self.names()).set(i64::from(answers));
     }
 
-    /// Says that the version no longer answers.
+    /// Sets the version to not ready after it was taken out of service.
     pub fn gone(&self) {
         self.answers(false);
         self.queue_rows.set(0);

@@ -1,4 +1,4 @@
-//! The names under which other servers' users know the same facts, for dashboards that are there already.
+//! The same metrics under the names of Triton and `KServe`, for existing dashboards.
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -9,12 +9,12 @@ use oip::{Durations, ModelStatistics};
 
 use super::metrics_registry::{DURATION_BUCKETS, register};
 
-/// What Triton's counters are made of, for one version of a model.
+/// The values for Triton's metrics, for one version of a model.
 #[derive(Clone, Debug)]
 pub struct ModelCounts {
-    /// What it has done.
+    /// Its statistics.
     pub statistics: ModelStatistics,
-    /// Requests that wait for it now.
+    /// Requests that wait for it at the moment.
     pub pending: usize,
 }
 
@@ -22,7 +22,7 @@ const MODEL: [&str; 2] = ["model", "version"];
 
 type Read = fn(&ModelStatistics) -> u64;
 
-/// Triton's counters that its statistics have too.
+/// Triton's counters that can be computed from the statistics: name, help text, value.
 const COUNTERS: [(&str, &str, Read); 8] = [
     ("nv_inference_request_success", "Requests answered with success.", |model| {
         model.inference_stats.success.count
@@ -46,14 +46,14 @@ const COUNTERS: [(&str, &str, Read); 8] = [
     }),
 ];
 
-/// Why requests fail, in Triton's words.
+/// Triton's labels for the reasons of failures.
 const REASONS: [&str; 4] = ["REJECTED", "CANCELED", "BACKEND", "OTHER"];
 
-/// Triton's metrics as text, made at the moment from what is counted anyway: `models`, and the durations of
-/// requests by model, version and code.
+/// Renders Triton's metrics as text. They are computed from what is counted anyway: `models`, and the histogram
+/// `requests` of durations by model, version and code.
 ///
 /// # Errors
-/// Two metrics share a name: a mistake in this file; or the encoder's own.
+/// Two metrics have the same name, which is a mistake in this file, or the encoder fails.
 pub(super) fn triton(models: &[ModelCounts], requests: &HistogramVec) -> Result<String, prometheus::Error> {
     let registry = Registry::new();
     for (name, help, read) in COUNTERS {
@@ -90,12 +90,13 @@ fn microseconds(durations: Durations) -> u64 {
     durations.ns / 1000
 }
 
-/// The value of a label; empty where there is none of that name.
+/// Returns the value of a label; empty if there is no such label.
 fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
     metric.get_label().iter().find(|pair| pair.name() == name).map_or("", |pair| pair.value())
 }
 
-/// A request counts as canceled where its client went away before the answer.
+/// Returns the reason of a failure with this status code; `None` for success. 499 means that the client disconnected
+/// before the response.
 fn reason_of(code: &str) -> Option<&'static str> {
     match code {
         "200" => None,
@@ -106,19 +107,19 @@ fn reason_of(code: &str) -> Option<&'static str> {
     }
 }
 
-/// A part of the way of a request, as `KServe`'s servers time it.
+/// A stage of a request, as `KServe`'s servers measure it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// From its body to tensors.
+    /// From the body to input tensors.
     Preprocess,
-    /// From tensors to tensors, the wait included.
+    /// From input tensors to output tensors, including the wait in the queue.
     Predict,
-    /// From tensors to the body of its answer.
+    /// From output tensors to the body of the response.
     Postprocess,
 }
 
 impl Stage {
-    /// The stage as the name of a span.
+    /// Returns the name of the stage's span.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Preprocess => "preprocess",
@@ -128,11 +129,11 @@ impl Stage {
     }
 }
 
-/// `KServe`'s histograms.
+/// `KServe`'s histograms, one for each stage.
 #[derive(Clone, Debug)]
 pub(super) struct StageDurations([HistogramVec; 3]);
 
-/// Those of one model.
+/// The histograms of one model.
 pub(super) type ModelStages = [Histogram; 3];
 
 impl StageDurations {

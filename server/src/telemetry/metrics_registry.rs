@@ -1,12 +1,12 @@
-//! What metrics of any name have in common.
+//! Helpers for all metrics.
 
 use prometheus::{Registry, core::Collector};
 
-/// Seconds: from a tenth of a fast model's run to the default request timeout.
+/// Bucket limits of durations in seconds: from a fraction of a fast model's run to the default request timeout.
 pub(super) const DURATION_BUCKETS: [f64; 16] =
     [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// Registers a collector and hands it on.
+/// Registers a collector and returns it.
 pub(super) fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: C,

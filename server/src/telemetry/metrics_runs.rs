@@ -1,10 +1,10 @@
-//! Counts of the runs that did not end by themselves.
+//! Metrics of the runs that the server stopped, or tried to stop.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::metrics_registry::register;
 
-/// Of all models.
+/// The metrics of all models.
 #[derive(Clone, Debug)]
 pub(super) struct Runs {
     stopped: IntCounterVec,
@@ -12,14 +12,14 @@ pub(super) struct Runs {
     unstopped: IntGaugeVec,
 }
 
-/// Of one version of a model.
+/// The metrics of one version of a model.
 #[derive(Debug)]
 pub struct ModelRuns {
-    /// Runs that were stopped, since nobody waited for them any more.
+    /// Runs that were stopped because no request waited for their outputs any more.
     pub stopped: IntCounter,
-    /// Runs that did not stop then.
+    /// Runs that did not stop when they were told to.
     pub not_stopped: IntCounter,
-    /// Of these, those that still go on.
+    /// Of these, the runs that still go on.
     pub unstopped: IntGauge,
 }
 
@@ -28,16 +28,15 @@ impl Runs {
         let model = ["model", "version"];
         let counters =
             |name: &str, help: &str| register(registry, IntCounterVec::new(Opts::new(name, help), &model)?);
-        let unstopped =
-            Opts::new("decima_unstopped_runs", "Runs that go on now though nobody waits for them.");
+        let unstopped = Opts::new("decima_unstopped_runs", "Runs that were told to stop and still go on.");
         Ok(Self {
             stopped: counters(
                 "decima_runs_stopped_total",
-                "Runs that were stopped, since nobody waited for them any more.",
+                "Runs that were stopped because no request waited for their outputs any more.",
             )?,
             not_stopped: counters(
                 "decima_runs_not_stopped_total",
-                "Runs that went on though nobody waited for them any more.",
+                "Runs that went on after they were told to stop.",
             )?,
             unstopped: register(registry, IntGaugeVec::new(unstopped, &model)?)?,
         })

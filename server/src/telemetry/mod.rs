@@ -1,4 +1,4 @@
-//! What the server says about itself.
+//! Logs, metrics, statistics and traces.
 
 pub mod log;
 mod metrics;

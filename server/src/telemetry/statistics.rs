@@ -1,4 +1,4 @@
-//! What each version of a model has done, as the statistics extension asks for it.
+//! Counts and times of each version of a model, for the statistics extension.
 
 use std::{
     collections::BTreeMap,
@@ -11,22 +11,22 @@ use std::{
 
 use oip::{BatchStatistics, Durations, InferenceStatistics, ModelStatistics};
 
-/// Sizes of batches that are told apart. Those that come after so many others count in the totals only.
+/// Most batch sizes with statistics of their own. Further sizes count in the totals only.
 const MOST_BATCH_SIZES: usize = 128;
 
-/// Where the time of one batch went.
+/// The time of one batch, by step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchTimes {
     /// Joining the inputs.
     pub input: Duration,
     /// Running the model.
     pub infer: Duration,
-    /// Dividing the outputs.
+    /// Splitting the outputs.
     pub output: Duration,
 }
 
 impl BatchTimes {
-    /// All of it.
+    /// Returns the sum of all steps.
     pub fn total(&self) -> Duration {
         self.input + self.infer + self.output
     }
@@ -39,25 +39,25 @@ pub struct BatchRun {
     pub started: Instant,
     /// Requests in it.
     pub requests: usize,
-    /// Their rows.
+    /// Rows of these requests.
     pub rows: usize,
-    /// How long its requests had waited, together.
+    /// Time that its requests had waited in the queue, added up.
     pub queued: Duration,
-    /// Where its time went.
+    /// Its time, by step.
     pub times: BatchTimes,
 }
 
-/// Counts of one version of a model. A request costs two additions, a batch one lock.
+/// Counts of one version of a model. A request adds to two atomic numbers; a batch takes one lock.
 #[derive(Debug)]
 pub struct Statistics {
-    /// One moment on both clocks: runs are timed on the one, and told in the other.
+    /// The same moment on both clocks, to convert times of runs to dates.
     epoch: (Instant, SystemTime),
     succeeded: Total,
     failed: Total,
     batches: Mutex<Batches>,
 }
 
-/// A [`Durations`] that requests add to.
+/// A [`Durations`] that requests update without a lock.
 #[derive(Debug, Default)]
 struct Total {
     count: AtomicU64,
@@ -81,7 +81,7 @@ struct Batches {
     rows: u64,
     runs: u64,
     queue: Durations,
-    /// By request: a batch's times count for each of its requests.
+    /// Times by request: the times of a batch count once for each of its requests.
     compute: Compute,
     by_size: BTreeMap<usize, Compute>,
 }
@@ -113,7 +113,7 @@ impl Default for Statistics {
 }
 
 impl Statistics {
-    /// Counts a request that was answered, or was not, after `took`.
+    /// Counts a request that succeeded or failed after `took`.
     pub fn answered(&self, success: bool, took: Duration) {
         if success { &self.succeeded } else { &self.failed }.add(took);
     }
@@ -132,7 +132,7 @@ impl Statistics {
         }
     }
 
-    /// The counts, as those of this version of this model.
+    /// Returns the counts, for the model and version with these names.
     pub fn report(&self, name: &str, version: &str) -> ModelStatistics {
         let batches = self.batches();
         let compute = batches.compute;
@@ -163,7 +163,7 @@ impl Statistics {
         }
     }
 
-    /// Milliseconds.
+    /// Converts a moment to milliseconds since 1970.
     fn since_1970(&self, moment: Instant) -> u64 {
         let (instant, time) = self.epoch;
         let time = time + moment.saturating_duration_since(instant);
@@ -171,7 +171,7 @@ impl Statistics {
     }
 
     fn batches(&self) -> MutexGuard<'_, Batches> {
-        // Nothing under the lock can panic but an allocation.
+        // A poisoned lock is harmless: only an allocation can panic while it is held.
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_told_apart_within_a_bound() {
+    fn the_number_of_batch_sizes_is_bounded() {
         let statistics = Statistics::default();
         for rows in 1..=1000 {
             statistics.ran(&run(1, rows));

@@ -1,4 +1,4 @@
-//! Downloaded objects that outlive a restart.
+//! A folder of downloaded objects that is kept across restarts.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -15,58 +15,59 @@ use crate::{
     transfer::hex,
 };
 
-/// What the names of subfolders begin with, before 32 hexadecimal digits: nothing else is ever removed.
-const ENTRY: &str = "model-";
+/// Prefix of the subfolders' names; 32 hexadecimal digits follow. The sweep removes only subfolders with such names.
+const ENTRY_PREFIX: &str = "model-";
 const DIGITS: usize = 32;
 
-/// What a subfolder is called while it is removed.
-const LEAVING: &str = ".leaving-";
+/// Prefix of a subfolder that is being removed.
+const REMOVED_PREFIX: &str = ".leaving-";
 
-/// A download that has not grown for so long was left behind by a process that is gone.
-const ABANDONED: Duration = Duration::from_hours(24);
+/// An unfinished download that has not grown for this time is removed: its process has ended.
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
-/// How often a folder that another process removes under our hands is downloaded again.
-const TRIES: usize = 3;
+/// How many times a download is tried if another process removes the folder while it is in use.
+const MAX_TRIES: usize = 3;
 
-/// A folder of downloads, one subfolder for each set of objects that was ever asked for.
+/// A folder of downloads, with one subfolder for each set of objects.
 ///
-/// A subfolder is named by the store's location and its objects' keys, sizes and `ETag`s, and appears by a
-/// rename when it is complete. So what is there is whole and current, a restart downloads nothing that did not
-/// change, and processes may share the folder: of two that download the same, one placement wins, and what one
-/// of them holds no other removes.
+/// The name of a subfolder is a hash of the store's location and of the keys, sizes and `ETag`s of its objects. A
+/// finished download is renamed to this name. So a subfolder is always complete and never out of date, and a restart
+/// downloads only what has changed. Several processes may share the folder: if two download the same objects, the first
+/// one to finish places them, and no process removes a subfolder that another one holds.
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
 }
 
-/// A folder with objects, which [`Cache::sweep`] leaves alone for as long as this value lives.
+/// A folder with objects. [`Cache::sweep`] does not remove it while this value exists.
 #[derive(Debug)]
 pub struct Held {
     path: PathBuf,
-    /// Shared with all who hold the same subfolder; `None` for a folder that is not the cache's own.
+    /// A lock that all holders of the subfolder share. `None` for a folder outside the cache.
     _lock: Option<File>,
 }
 
 impl Held {
-    /// The folder.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
 impl Cache {
-    /// A cache in a folder, which is made when it is needed.
+    /// A cache in the folder `root`, which is created when it is first needed.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// The folder with these objects of the store, each at its key: downloaded, or found here, or (for a store
-    /// that is itself a folder) the store's own.
+    /// Returns a folder with these objects of the store, each at the path that its key gives. They are downloaded
+    /// unless they are in the cache. If the store is itself a folder, that folder is returned.
     ///
-    /// Objects that carry a SHA-256 are cached under it as well, so that they are checked at least once.
+    /// The name of the cached folder covers the objects' SHA-256 too, so content with a SHA-256 has been checked at
+    /// least once.
     ///
     /// # Errors
-    /// As [`Store::download`].
+    /// The same as those of [`Store::download`].
     pub async fn fetch(&self, store: &Store, objects: &[Object]) -> Result<Held> {
         if let Some(path) = store.local_path() {
             let path = if path.is_file() { download::parent(path) } else { path };
@@ -76,7 +77,7 @@ impl Cache {
             tracing::debug!(location = %store.location(), folder = %held.path.display(), "already downloaded");
             return Ok(held);
         }
-        for _ in 1..TRIES {
+        for _ in 1..MAX_TRIES {
             if let Some(held) = self.download(store, objects).await? {
                 return Ok(held);
             }
@@ -87,10 +88,11 @@ impl Cache {
         })
     }
 
-    /// Downloads into a subfolder; `None` where one was there already and has gone meanwhile.
+    /// Downloads the objects into a subfolder. `None` if another process had downloaded them and has removed them
+    /// again.
     async fn download(&self, store: &Store, objects: &[Object]) -> Result<Option<Held>> {
         let (folder, fetched) = store.fetch(objects, &self.root, &|_| ()).await?;
-        // named by what arrived, which may be newer than what was asked for
+        // the name is made from the objects that arrived, which may be newer than those requested
         let arrived: Vec<_> = fetched.into_iter().map(|fetched| fetched.object).collect();
         let entry = self.entry(store, &arrived).unwrap_or_else(|| self.unique(&folder));
         let lock = share(folder.path());
@@ -100,11 +102,11 @@ impl Cache {
         })
     }
 
-    /// Removes every subfolder that nobody holds, in this process or another, and downloads that were never finished.
-    /// Whoever has files of such a folder open keeps them. Returns how many subfolders it removed.
+    /// Removes every subfolder that no process holds, and downloads that were abandoned. A process that has files of
+    /// such a folder open can still read them. Returns the number of subfolders removed.
     ///
     /// # Errors
-    /// [`StorageError::Io`] when the disk refuses.
+    /// [`StorageError::Io`] if a file operation fails.
     pub fn sweep(&self) -> Result<usize> {
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -117,23 +119,23 @@ impl Cache {
             let name = name.to_string_lossy();
             if is_entry(&name) {
                 removed += usize::from(self.evict(&path, &name)?);
-            } else if name.starts_with(LEAVING) || (name.starts_with(PART) && is_abandoned(&path)) {
+            } else if name.starts_with(REMOVED_PREFIX) || (name.starts_with(PART) && is_abandoned(&path)) {
                 remove(&path)?;
             }
         }
         Ok(removed)
     }
 
-    /// Removes a subfolder unless somebody holds it.
+    /// Removes a subfolder unless it is held. Returns whether it was removed.
     fn evict(&self, path: &Path, name: &str) -> Result<bool> {
-        let Ok(folder) = File::open(path) else { return Ok(false) }; // gone already
+        let Ok(folder) = File::open(path) else { return Ok(false) }; // already removed
         match folder.try_lock() {
             Ok(()) => {}
-            // where the file system has no locks, nobody can tell
+            // without locks on this file system, the holders are unknown
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return Ok(false),
         }
-        // It goes in one step, so that nobody finds half of it.
-        let leaving = self.root.join(format!("{LEAVING}{name}"));
+        // The rename is one step, so that no process finds the subfolder half removed.
+        let leaving = self.root.join(format!("{REMOVED_PREFIX}{name}"));
         match fs::rename(path, &leaving) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             renamed => renamed.map_err(StorageError::io(path, "remove"))?,
@@ -142,7 +144,7 @@ impl Cache {
         Ok(true)
     }
 
-    /// Where these objects are kept; `None` where one has no `ETag` to recognise it by.
+    /// The path of the subfolder for these objects. `None` if an object has no `ETag` that identifies its content.
     fn entry(&self, store: &Store, objects: &[Object]) -> Option<PathBuf> {
         let mut objects: Vec<_> = objects.iter().collect();
         objects.sort_by(|a, b| a.key.cmp(&b.key));
@@ -167,27 +169,27 @@ impl Cache {
     }
 
     fn named(&self, hasher: Sha256) -> PathBuf {
-        self.root.join(format!("{ENTRY}{}", &hex(&hasher.finalize())[..DIGITS]))
+        self.root.join(format!("{ENTRY_PREFIX}{}", &hex(&hasher.finalize())[..DIGITS]))
     }
 }
 
-/// Holds a subfolder, if it is there.
+/// Holds a subfolder, if it exists.
 fn hold(path: PathBuf) -> Option<Held> {
     let lock = share(&path);
-    // It may have been removed before it was held, and another put in its place.
+    // Another process may have removed the subfolder before the lock was taken, and put a new one in its place.
     let there = fs::metadata(&path).ok().filter(fs::Metadata::is_dir)?;
     let is_same = |lock: &File| lock.metadata().is_ok_and(|held| held.ino() == there.ino());
     lock.as_ref().is_none_or(is_same).then_some(Held { path, _lock: lock })
 }
 
-/// A shared lock on a folder. `None` where the file system has no locks: nothing is removed there.
+/// Takes a shared lock on a folder. `None` if the file system has no locks; then the sweep removes nothing.
 fn share(path: &Path) -> Option<File> {
     let folder = File::open(path).ok()?;
     folder.try_lock_shared().ok().map(|()| folder)
 }
 
 fn is_entry(name: &str) -> bool {
-    let digits = name.strip_prefix(ENTRY).unwrap_or_default();
+    let digits = name.strip_prefix(ENTRY_PREFIX).unwrap_or_default();
     digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
@@ -195,12 +197,12 @@ fn is_abandoned(path: &Path) -> bool {
     let changed = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     changed
         .and_then(|changed| SystemTime::now().duration_since(changed).ok())
-        .is_some_and(|age| age > ABANDONED)
+        .is_some_and(|age| age > ABANDONED_AFTER)
 }
 
 fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // another process was quicker
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // another process has removed it
         removed => removed.map_err(StorageError::io(folder, "remove")),
     }
 }

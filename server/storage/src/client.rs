@@ -1,4 +1,4 @@
-//! The SDK's client, built from [`Settings`]: endpoint, TLS, credentials, timeouts, retries.
+//! Builds the SDK's client from [`Settings`]: endpoint, TLS, credentials, timeouts, retries.
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,10 +27,10 @@ use crate::{
     settings::{Addressing, Credentials, Settings, with_scheme},
 };
 
-/// The first pause between tries of a request; the SDK doubles it and adds jitter.
+/// The pause before the first retry of a request. The SDK doubles it for each further retry and adds jitter.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 
-/// A client and the name of the server that it talks to.
+/// Returns a client, and the name of its server for messages.
 pub(crate) fn build(bucket: &Bucket, settings: &Settings) -> Result<(aws_sdk_s3::Client, String)> {
     let in_address = bucket.endpoint.as_ref().map(|endpoint| with_scheme(endpoint, settings.use_https));
     let endpoint = in_address.or_else(|| settings.endpoint.clone());
@@ -52,7 +52,7 @@ pub(crate) fn build(bucket: &Bucket, settings: &Settings) -> Result<(aws_sdk_s3:
         .retry_config(
             RetryConfig::standard().with_max_attempts(settings.attempts).with_initial_backoff(FIRST_BACKOFF),
         )
-        // bodies have a guard of their own (see `transfer`), and not every store knows AWS's newer checksums
+        // `transfer` has its own check for stalled bodies; some stores do not know AWS's newer checksums
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
@@ -67,7 +67,7 @@ pub(crate) fn build(bucket: &Bucket, settings: &Settings) -> Result<(aws_sdk_s3:
     Ok((aws_sdk_s3::Client::from_conf(config.build()), name))
 }
 
-/// A client for HTTPS (and for HTTP: credential services speak it).
+/// An HTTP client that supports HTTPS. It supports HTTP too, which credential services use.
 fn https(settings: &Settings) -> Result<SharedHttpClient> {
     if !settings.verify_tls {
         return Err(StorageError::Setting {
@@ -91,7 +91,7 @@ fn https(settings: &Settings) -> Result<SharedHttpClient> {
         .build_https())
 }
 
-/// The PEM file's text, checked: the client panics on one that it cannot read.
+/// Reads and checks a PEM file, because the HTTP client panics on an invalid one.
 fn certificates(file: &Path) -> Result<Vec<u8>> {
     let unusable = |reason: String| StorageError::Setting {
         name: "AWS_CA_BUNDLE".to_owned(),
@@ -108,7 +108,7 @@ fn certificates(file: &Path) -> Result<Vec<u8>> {
     if store.is_empty() { Err(unusable("holds no certificate".to_owned())) } else { Ok(text) }
 }
 
-/// Who signs the requests; `None` for nobody.
+/// Where the credentials for signatures come from. `None` for unsigned requests.
 fn credentials(settings: &Settings, custom_endpoint: bool) -> Result<Option<SharedCredentialsProvider>> {
     let provider = match &settings.credentials {
         Credentials::Anonymous => return Ok(None),
@@ -134,8 +134,9 @@ fn credentials(settings: &Settings, custom_endpoint: bool) -> Result<Option<Shar
     Ok(Some(provider))
 }
 
-/// Profile files, then the container's credentials, then the instance's. The last are AWS's alone: elsewhere
-/// nobody answers for them, and a store with an endpoint of its own must not wait for that.
+/// The credential sources in order: profile files, the container's credentials, the instance's credentials. The last
+/// source exists on AWS only. It is left out for a custom endpoint, because the client would wait for a response until
+/// its timeout.
 fn chain(settings: &Settings, custom_endpoint: bool) -> Result<CredentialsProviderChain> {
     let config = provider_config(settings)?;
     let profile = ProfileFileCredentialsProvider::builder().configure(&config).build();

@@ -1,4 +1,4 @@
-//! Many objects at once into a temporary folder, and its placement in one step.
+//! Downloads many objects concurrently into a temporary folder, and then renames the folder.
 
 use std::fs;
 use std::io;
@@ -15,16 +15,16 @@ use crate::{
     transfer,
 };
 
-/// What the names of temporary folders begin with.
+/// Prefix of the names of temporary folders.
 pub(crate) const PART: &str = ".part-";
 
-/// Whether [`place`] put the folder there, or found one already.
+/// Whether [`place`] moved the folder, or found that its destination already exists.
 pub(crate) enum Placed {
     Now,
     Before,
 }
 
-/// Downloads objects side by side into a new temporary folder below `parent`.
+/// Downloads objects concurrently into a new temporary folder below `parent`.
 pub(crate) async fn objects(
     bucket: &BucketClient,
     objects: &[Object],
@@ -32,7 +32,7 @@ pub(crate) async fn objects(
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<(TempDir, Vec<Fetched>)> {
     let (folder, paths) = prepare(objects, parent)?;
-    // collected first: a lazy map over borrowed objects would not be `Send` for every lifetime
+    // collected first: the future of a lazy map over borrowed objects is not `Send`
     let transfers: Vec<_> =
         objects.iter().zip(&paths).map(|(object, path)| one(bucket, object, path, progress)).collect();
     let fetched = stream::iter(transfers).buffered(bucket.settings.concurrency).try_collect().await?;
@@ -49,7 +49,7 @@ async fn one(
     Ok(Fetched { object: object.clone(), sha256 })
 }
 
-/// A temporary folder with every subfolder that the keys need, and each object's path in it.
+/// Creates a temporary folder with the subfolders that the keys need. Returns it with the path of each object.
 pub(crate) fn prepare(objects: &[Object], parent: &Path) -> Result<(TempDir, Vec<PathBuf>)> {
     fs::create_dir_all(parent).map_err(StorageError::io(parent, "create"))?;
     let folder = tempfile::Builder::new()
@@ -68,7 +68,7 @@ pub(crate) fn prepare(objects: &[Object], parent: &Path) -> Result<(TempDir, Vec
     Ok((folder, paths))
 }
 
-/// A key as a path that stays in its folder.
+/// The key as a relative path. Fails if the path would lead out of its folder.
 pub(crate) fn safe(key: &str) -> Result<&Path> {
     let path = Path::new(key);
     if !key.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_))) {
@@ -80,14 +80,15 @@ pub(crate) fn safe(key: &str) -> Result<&Path> {
     })
 }
 
-/// Moves a finished temporary folder to its place in one step, and makes that survive a crash of the machine.
+/// Renames a finished temporary folder to its destination, and writes the rename to the disk, so that it survives a
+/// power failure.
 pub(crate) fn place(folder: TempDir, to: &Path) -> Result<Placed> {
     let readable = fs::Permissions::from_mode(0o755);
     fs::set_permissions(folder.path(), readable).map_err(StorageError::io(folder.path(), "open"))?;
     sync(folder.path())?;
     match fs::rename(folder.path(), to) {
         Ok(()) => {
-            // it is no temporary folder any more
+            // the renamed folder must not be deleted as a temporary one
             let _moved = folder.keep();
             sync(parent(to))?;
             Ok(Placed::Now)
@@ -101,12 +102,12 @@ pub(crate) fn place(folder: TempDir, to: &Path) -> Result<Placed> {
     }
 }
 
-/// Writes a folder's entries to the disk.
+/// Flushes the entries of a folder to the disk.
 pub(crate) fn sync(folder: &Path) -> Result<()> {
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(StorageError::io(folder, "write"))
 }
 
-/// The folder that a path is in; `.` for a bare name.
+/// The folder that contains `path`; `.` for a bare name.
 pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -1,4 +1,4 @@
-//! What can go wrong with a store, one line each: the address, the fault, the mend.
+//! Errors of a store. Each message is one line with the address, the fault and the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// The address cannot be read.
+    /// The address is not valid.
     #[error(
         "{address}: {reason}; write s3://bucket/prefix, s3://http://host:port/bucket/prefix, file:///folder or a path"
     )]
     BadAddress {
-        /// The text that was given.
+        /// The address as given.
         address: String,
         /// What is wrong with it.
         reason: &'static str,
@@ -26,58 +26,58 @@ pub enum StorageError {
         /// What is wrong, and what to write instead.
         reason: String,
     },
-    /// No credentials were found anywhere.
+    /// No credentials were found in any source.
     #[error(
         "{address}: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or awsAnonymousCredential=true for a public bucket ({cause})"
     )]
     NoCredentials {
-        /// What was asked for.
+        /// The address of the request.
         address: String,
-        /// Where they were looked for.
+        /// The error of the credential sources.
         cause: String,
     },
     /// The bucket does not exist.
     #[error("{address}: {endpoint} has no bucket {bucket}: create it, or correct the address")]
     NoSuchBucket {
-        /// What was asked for.
+        /// The address of the request.
         address: String,
-        /// The bucket.
+        /// Name of the bucket.
         bucket: String,
-        /// The server that was asked.
+        /// The server.
         endpoint: String,
     },
-    /// The server does not know the access key, or the secret does not belong to it.
+    /// The server does not know the access key, or the secret key does not match it.
     #[error(
         "{address}: {endpoint} refused the credentials ({code}): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     )]
     BadCredentials {
-        /// What was asked for.
+        /// The address of the request.
         address: String,
-        /// The server that was asked.
+        /// The server.
         endpoint: String,
-        /// The server's code, such as `InvalidAccessKeyId`.
+        /// The server's error code, such as `InvalidAccessKeyId`.
         code: String,
     },
-    /// The credentials are good, but do not allow this.
+    /// The credentials are valid, but do not allow the action.
     #[error("{address}: {endpoint} denied {action} ({code}): allow it in the policy of this access key")]
     AccessDenied {
-        /// What was asked for.
+        /// The address of the request.
         address: String,
-        /// The server that was asked.
+        /// The server.
         endpoint: String,
-        /// What was tried, such as `s3:GetObject`.
+        /// The action that was denied, such as `s3:GetObject`.
         action: &'static str,
-        /// The server's code.
+        /// The server's error code.
         code: String,
     },
-    /// No connection, or no answer in time.
+    /// The connection failed, or the server did not respond in time.
     #[error("{address}: cannot reach {endpoint}: {cause}; check the endpoint and that the server runs")]
     Unreachable {
-        /// What was asked for.
+        /// The address of the request.
         address: String,
-        /// The server that was asked.
+        /// The server.
         endpoint: String,
-        /// The innermost cause.
+        /// The innermost cause of the failure.
         cause: String,
     },
     /// The server's TLS certificate is not trusted.
@@ -85,99 +85,99 @@ pub enum StorageError {
         "{address}: {endpoint} has a certificate that is not trusted: {cause}; name its CA's file in AWS_CA_BUNDLE"
     )]
     Certificate {
-        /// What was asked for.
+        /// The address of the request.
         address: String,
-        /// The server that was asked.
+        /// The server.
         endpoint: String,
-        /// The innermost cause.
+        /// The innermost cause of the failure.
         cause: String,
     },
-    /// The server answered with some other error.
+    /// The server responded with an error that has no variant of its own.
     #[error("{address}: {endpoint} failed {action}: {code}: {message}")]
     Refused {
-        /// What was asked for.
+        /// The address of the request.
         address: String,
-        /// The server that was asked.
+        /// The server.
         endpoint: String,
-        /// What was tried, such as `s3:GetObject`.
+        /// The action that failed, such as `s3:GetObject`.
         action: &'static str,
-        /// The server's code, or the HTTP status where it gave none.
+        /// The server's error code, or the HTTP status if it sent no code.
         code: String,
         /// The server's message.
         message: String,
-        /// Whether the same request may succeed later: the server is overloaded or starting.
+        /// Whether the same request may succeed later, because the server is overloaded or starting.
         transient: bool,
     },
-    /// There is no such object, or nothing below the prefix.
+    /// The object does not exist, or there is nothing below the prefix.
     #[error("{address}: {what}: check the address")]
     NotFound {
-        /// What was asked for.
+        /// The address of the request.
         address: String,
         /// What is missing.
         what: &'static str,
     },
-    /// The connection was lost in the middle of a body, again and again.
+    /// The connection was lost while a body was read, and retries did not help.
     #[error("{address}: the connection was cut after {received} of {size} bytes, {attempts} times: {cause}")]
     Cut {
-        /// The object.
+        /// The address of the object.
         address: String,
         /// Bytes received so far.
         received: u64,
-        /// Bytes that the listing promised.
+        /// Size of the object according to the listing, in bytes.
         size: u64,
-        /// How often it was tried without progress.
+        /// Number of attempts without progress.
         attempts: u32,
-        /// The innermost cause of the last cut.
+        /// The innermost cause of the last failure.
         cause: String,
     },
-    /// The object is not the one that was listed: somebody replaced it in between.
+    /// The object changed between its listing and its download.
     #[error("{address}: the object changed while it was read: publish each version under a name of its own")]
     Changed {
-        /// The object.
+        /// The address of the object.
         address: String,
     },
-    /// The content is not what was published or expected.
+    /// The content does not have the expected SHA-256.
     #[error("{address}: the content has the SHA-256 {actual}, but {expected} was expected: publish it again")]
     Checksum {
-        /// The object.
+        /// The address of the object.
         address: String,
         /// The digest that was published or configured, in hexadecimal.
         expected: String,
-        /// The digest of what came.
+        /// The SHA-256 of the received content, in hexadecimal.
         actual: String,
     },
-    /// The object is larger than the caller accepts.
+    /// The object is larger than the caller allows.
     #[error("{address}: {size} bytes, but at most {limit} are read here")]
     TooLarge {
-        /// The object.
+        /// The address of the object.
         address: String,
         /// Its size in bytes.
         size: u64,
         /// The limit in bytes.
         limit: u64,
     },
-    /// A version of this name was published before.
+    /// A version of this name has already been published.
     #[error("{address} exists already and is never overwritten: choose another version")]
     Exists {
-        /// The object or folder.
+        /// The address of the object or folder.
         address: String,
     },
-    /// The whole operation took too long.
+    /// The operation took longer than its deadline.
     #[error("{address}: not done within {} s: check the network, or allow more time", limit.as_secs())]
     Deadline {
-        /// What was asked for.
+        /// The address of the request.
         address: String,
-        /// The time that was allowed.
+        /// The time allowed.
         limit: Duration,
     },
-    /// The local disk failed.
+    /// An operation on a local file failed.
     #[error("{}: cannot {action}: {source}{}", path.display(), disk_mend(source))]
     Io {
-        /// The file or folder.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What was tried, such as "write".
+        /// The operation, such as "write".
         action: &'static str,
-        /// The operating system's answer.
+        /// The operating system's error.
         source: io::Error,
     },
 }
@@ -193,8 +193,8 @@ fn disk_mend(source: &io::Error) -> &'static str {
 }
 
 impl StorageError {
-    /// Whether the same operation may succeed later without anybody mending anything: the server is down,
-    /// overloaded or slow, or a publisher is at work. A caller that waits for its store goes on only for these.
+    /// Whether the same operation may succeed later without any action by the user: the server is down, overloaded or
+    /// slow, or a version is being published. Callers that wait for a store should retry only these errors.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Cut { .. } | Self::Changed { .. } | Self::Deadline { .. } => {

@@ -1,4 +1,4 @@
-//! From the SDK's errors to [`StorageError`]s.
+//! Converts the SDK's errors to [`StorageError`]s.
 
 use std::error::Error;
 use std::iter::successors;
@@ -8,25 +8,25 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::StorageError;
 
-/// What was asked, and of whom.
-pub(crate) struct Asked<'a> {
+/// A request and its server, for error messages.
+pub(crate) struct RequestContext<'a> {
     pub(crate) address: String,
     pub(crate) bucket: &'a str,
     pub(crate) endpoint: &'a str,
     pub(crate) action: &'static str,
 }
 
-/// The HTTP status that the server answered with, where it answered.
+/// The HTTP status of the server's response. `None` if there was no response.
 pub(crate) fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-/// Why the request failed, in our words.
-pub(crate) fn fault<E>(error: &SdkError<E>, asked: Asked<'_>) -> StorageError
+/// Converts the error of a request to a [`StorageError`].
+pub(crate) fn fault<E>(error: &SdkError<E>, context: RequestContext<'_>) -> StorageError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let Asked { address, endpoint, bucket, action } = asked;
+    let RequestContext { address, endpoint, bucket, action } = context;
     let endpoint = endpoint.to_owned();
     if chain(error).any(<dyn Error>::is::<CredentialsError>) {
         return StorageError::NoCredentials { address, cause: innermost(error) };
@@ -60,7 +60,7 @@ where
     }
 }
 
-/// The last cause of an error, the one that says what happened, on one line.
+/// The message of the innermost cause, on one line. It says best what happened.
 pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
     one_line(&chain(error).last().unwrap_or(error).to_string())
 }
@@ -73,7 +73,8 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source())
 }
 
-/// A server of plain HTTP answers a TLS greeting with something that is none: the usual slip with MinIO.
+/// Adds a hint if the server probably speaks plain HTTP: its response to a TLS handshake is then not valid TLS. This is
+/// a common mistake with MinIO.
 fn with_scheme_hint(cause: String, endpoint: &str) -> String {
     if endpoint.starts_with("https://") && cause.contains("corrupt message") {
         format!("{cause}: it may speak plain HTTP: write http://, or set S3_USE_HTTPS=0")

@@ -1,4 +1,4 @@
-//! The same operations on a folder of this machine.
+//! The operations of a store on a local folder.
 
 use std::fs::{Metadata, Permissions};
 use std::io::{self, Write};
@@ -19,16 +19,18 @@ use crate::{
     transfer::hex,
 };
 
-/// Folders below folders that are looked into: more than any model repository has, and an end for links in
-/// circles.
+/// Deepest nesting of folders that is listed. No model repository needs more, and the limit ends circles of symbolic
+/// links.
 const DEPTH: usize = 16;
 
-/// Bytes read at once.
-const PIECE: usize = 1 << 20;
+/// Bytes read at a time when a file is copied.
+const CHUNK_BYTES: usize = 1 << 20;
 
-/// Every file below a folder, hidden ones left out; none where there is no folder. A file lists itself.
+/// Lists every file below a folder, except hidden ones. The list is empty if the folder does not exist. If `root` is a
+/// file, the list is that file.
 ///
-/// A folder further down that this user may not read is passed over: every new ext4 volume has one, `lost+found`.
+/// A subfolder that this user may not read is skipped and reported in the listing. `lost+found` is one; every new ext4
+/// volume has it.
 pub(crate) async fn list(root: &Path) -> Result<Listing> {
     let metadata = match fs::metadata(root).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
@@ -43,7 +45,7 @@ pub(crate) async fn list(root: &Path) -> Result<Listing> {
     let mut folders = vec![(root.to_owned(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {
         let mut entries = match fs::read_dir(&folder).await {
-            Err(error) if depth > 0 && error.kind() == io::ErrorKind::NotFound => continue, // gone meanwhile
+            Err(error) if depth > 0 && error.kind() == io::ErrorKind::NotFound => continue, // removed meanwhile
             Err(error) if depth > 0 && error.kind() == io::ErrorKind::PermissionDenied => {
                 listing.unreadable.push(Unreadable::new(&prefix, error));
                 continue;
@@ -56,11 +58,12 @@ pub(crate) async fn list(root: &Path) -> Result<Listing> {
                 continue;
             }
             let key = format!("{prefix}{name}");
-            // through links: modelcars and config maps consist of them; a dangling one is no object
+            // `metadata` follows links, which mounted config maps and modelcars consist of; a dangling link is not an
+            // object
             let metadata = match fs::metadata(entry.path()).await {
                 Ok(metadata) => metadata,
                 Err(error) if depth > 0 && error.kind() == io::ErrorKind::PermissionDenied => {
-                    // its names may be read, and nothing else
+                    // the user may list this folder but not open what is in it
                     listing.unreadable.push(Unreadable::new(&prefix, error));
                     break;
                 }
@@ -82,7 +85,7 @@ fn object(key: String, metadata: &Metadata) -> Object {
     Object { key, size: metadata.len(), etag, sha256: None, full_key: String::new() }
 }
 
-/// Reads one small file.
+/// Reads one file of at most `limit` bytes.
 pub(crate) async fn read(path: &Path, limit: u64) -> Result<Bytes> {
     let address = path.display().to_string();
     let file = match File::open(path).await {
@@ -96,7 +99,7 @@ pub(crate) async fn read(path: &Path, limit: u64) -> Result<Bytes> {
         return Err(StorageError::TooLarge { address, size, limit });
     }
     let mut content = Vec::new();
-    // a file may grow while it is read
+    // the file may grow while it is read
     file.take(limit).read_to_end(&mut content).await.map_err(StorageError::io(path, "read"))?;
     Ok(content.into())
 }
@@ -127,7 +130,7 @@ async fn copy_file(
 ) -> Result<String> {
     let mut source = File::open(from).await.map_err(StorageError::io(from, "read"))?;
     let mut target = File::create(to).await.map_err(StorageError::io(to, "create"))?;
-    let (mut hasher, mut received, mut piece) = (Sha256::new(), 0, vec![0; PIECE]);
+    let (mut hasher, mut received, mut piece) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
     loop {
         let count = source.read(&mut piece).await.map_err(StorageError::io(from, "read"))?;
         if count == 0 {
@@ -152,12 +155,12 @@ async fn copy_file(
     }
 }
 
-/// Writes a file that does not exist yet; it appears complete.
+/// Writes a new file. It appears complete or not at all.
 pub(crate) async fn create(path: &Path, content: &Bytes) -> Result<()> {
     let (folder, _) = download::prepare(&[], download::parent(path))?;
     let temporary = folder.path().join("content");
     write(&temporary, content).await?;
-    // unlike a rename, a hard link never replaces a file
+    // a hard link never replaces an existing file, a rename does
     match fs::hard_link(&temporary, path).await {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::read(path).await {
             Ok(present) if present == *content => Ok(()),
@@ -167,11 +170,11 @@ pub(crate) async fn create(path: &Path, content: &Bytes) -> Result<()> {
     }
 }
 
-/// Writes a file, over another where there is one; whoever reads sees the one or the other, and nothing in between.
+/// Writes a file and replaces an existing one. A concurrent reader sees either the old or the new content.
 pub(crate) async fn put(root: &Path, key: &str, content: Bytes) -> Result<()> {
     let path = root.join(download::safe(key)?);
     let told = path.clone();
-    // all of it on a thread that may wait for the disk
+    // file operations block, so they run on a blocking thread
     let written = tokio::task::spawn_blocking(move || replace(&path, &content)).await;
     written.unwrap_or_else(|error| Err(StorageError::io(&told, "write")(io::Error::other(error))))
 }
@@ -196,7 +199,7 @@ async fn write(path: &Path, content: &[u8]) -> Result<()> {
     file.sync_all().await.map_err(StorageError::io(path, "write"))
 }
 
-/// Writes files into a temporary folder and renames it to `version`.
+/// Writes files into a temporary folder, and then renames the folder to `version`.
 pub(crate) async fn publish(version: &Path, files: &[(&str, Bytes)]) -> Result<()> {
     let exists = || StorageError::Exists { address: version.display().to_string() };
     if fs::try_exists(version).await.unwrap_or(false) {

@@ -1,15 +1,16 @@
 //! Objects behind `s3://` addresses and folders: list, read, download, publish.
 //!
-//! A [`Location`] says where, [`Settings`] say how to reach an S3 store (every environment variable of KServe
-//! and of the AWS SDK), a [`Store`] does the work, and a [`Cache`] keeps downloaded objects between starts.
+//! A [`Location`] is the address of a store. [`Settings`] say how to reach an S3 server; they support every environment
+//! variable of `KServe` and of the AWS SDK. A [`Store`] runs the operations. A [`Cache`] keeps downloaded objects
+//! across restarts.
 //!
-//! What callers may rely on:
-//! - A download appears whole or not at all, and every file in it is the one that was listed.
-//! - A published version appears whole or not at all, and never replaces another.
-//! - Each error is one line that names the address, what went wrong and the mend; [`StorageError::is_transient`]
-//!   tells whether waiting can help.
-//! - Nothing here reads the process environment except the last links of the AWS credential chain (profile
-//!   files, container and instance credentials).
+//! Guarantees:
+//! - A download appears complete or not at all, and every file in it is the one that was listed.
+//! - A published version appears complete or not at all, and never replaces another one.
+//! - Each error is one line that names the address, the fault and the remedy. [`StorageError::is_transient`] says
+//!   whether a retry may help.
+//! - This crate does not read the environment of the process, except in the last sources of the AWS credential chain
+//!   (profile files, container and instance credentials).
 
 mod bucket;
 mod cache;
@@ -34,5 +35,5 @@ pub use object::{Fetched, Listing, Object, Unreadable};
 pub use settings::{Addressing, Credentials, Secret, Settings};
 pub use store::Store;
 
-/// Short for results of this crate.
+/// The result of an operation of this crate.
 pub type Result<T> = std::result::Result<T, StorageError>;

@@ -1,4 +1,4 @@
-//! Addresses: `s3://bucket/prefix` with or without an endpoint, `file://` and plain paths.
+//! Addresses of stores: `s3://bucket/prefix` with or without an endpoint, `file://` URLs and plain paths.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 
 use crate::{Result, StorageError};
 
-/// Where objects are: a folder, or a prefix in a bucket.
+/// The location of objects: a local folder, or a prefix in a bucket.
 ///
-/// Written as `s3://bucket/prefix`, `s3://http(s)://host:port/bucket/prefix`, `s3://host:port/bucket/prefix`
-/// (Triton's forms for an endpoint in the address), `file:///folder` or a path.
+/// It is written as `s3://bucket/prefix`, `s3://http(s)://host:port/bucket/prefix`, `s3://host:port/bucket/prefix` (as
+/// in Triton, with the endpoint in the address), `file:///folder` or a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Location {
-    /// A folder of this machine.
+    /// A local folder.
     Folder(PathBuf),
     /// A prefix in a bucket.
     Bucket(Bucket),
@@ -21,16 +21,16 @@ pub enum Location {
 /// The address of a prefix in a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Bucket {
-    /// The endpoint that the address itself names: `http://host:port`, or `host:port` where it gives no scheme.
+    /// The endpoint in the address: `http://host:port`, or `host:port` if the address has no scheme for it.
     pub endpoint: Option<String>,
-    /// The bucket.
+    /// Name of the bucket.
     pub name: String,
     /// The prefix, without slashes at its ends; empty for the whole bucket.
     pub prefix: String,
 }
 
 impl Location {
-    /// The location of `part` below this one; `part` is a key such as `digits/3`.
+    /// The location `part` below this one, where `part` is a key such as `digits/3`.
     #[must_use]
     pub fn join(&self, part: &str) -> Self {
         let part = part.trim_matches('/');
@@ -43,7 +43,7 @@ impl Location {
 }
 
 impl Bucket {
-    /// The full key of `part` below the prefix.
+    /// The key in the bucket of `part` below the prefix.
     pub(crate) fn key(&self, part: &str) -> String {
         if self.prefix.is_empty() { part.to_owned() } else { format!("{}/{part}", self.prefix) }
     }

@@ -1,47 +1,48 @@
-//! What a store holds, and what came of it.
+//! Objects of a store, as listed and as downloaded.
 
 use std::io;
 
-/// One object of a store, as it was listed.
+/// An object of a store, from a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// The key below the store's location, with `/` between its parts: `1/model.onnx`.
+    /// The key relative to the store's location, with `/` as separator: `1/model.onnx`.
     pub key: String,
     /// Size in bytes.
     pub size: u64,
-    /// Changes whenever the content does: the server's `ETag`, or a file's size and time of change.
+    /// Identifies the content: the server's `ETag`, or a file's size and modification time. It changes when the content
+    /// does.
     pub etag: Option<String>,
-    /// The SHA-256 in hexadecimal that the content must have. Listings leave it empty; a caller that knows it
-    /// sets it, and a download that has another one fails.
+    /// The expected SHA-256 of the content, in hexadecimal. Listings leave it empty. If a caller sets it, a download of
+    /// other content fails.
     pub sha256: Option<String>,
-    /// The key in the bucket; empty for files.
+    /// The key in the bucket, prefix included; empty for files.
     pub(crate) full_key: String,
 }
 
 /// One downloaded object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
-    /// What was downloaded; its size and `ETag` are those of the content that arrived.
+    /// The object, with the size and `ETag` of the content that was received.
     pub object: Object,
     /// The SHA-256 of the content in hexadecimal.
     pub sha256: String,
 }
 
-/// What is below a location.
+/// The content of a location.
 #[derive(Debug, Default)]
 pub struct Listing {
     /// Every object, ordered by key.
     pub objects: Vec<Object>,
-    /// Folders that could not be looked into, ordered by key.
+    /// Folders that could not be listed, ordered by key.
     pub unreadable: Vec<Unreadable>,
 }
 
-/// A folder that this process may not read.
+/// A folder that this process may not list.
 #[derive(Debug)]
 pub struct Unreadable {
-    /// The key of the folder, without a slash at its end.
+    /// The key of the folder, without a trailing slash.
     pub key: String,
-    /// The system's answer.
+    /// The operating system's error.
     pub error: io::Error,
 }
 

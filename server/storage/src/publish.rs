@@ -1,4 +1,4 @@
-//! New objects in a bucket, with their SHA-256 beside them.
+//! Publishes objects in a bucket, with their SHA-256 in the metadata.
 
 use std::path::Path;
 
@@ -7,19 +7,19 @@ use sha2::{Digest, Sha256};
 
 use crate::{Result, StorageError, bucket::BucketClient, transfer::hex};
 
-/// Writes one object.
+/// Writes one new object.
 pub(crate) async fn file(client: &BucketClient, key: &str, content: Bytes) -> Result<()> {
     let sha256 = hex(&Sha256::digest(&content));
     client.put(&client.address.key(key), content, &sha256).await
 }
 
-/// Writes one object, over another where there is one.
+/// Writes one object and replaces an existing one.
 pub(crate) async fn replace(client: &BucketClient, key: &str, content: Bytes) -> Result<()> {
     let sha256 = hex(&Sha256::digest(&content));
     client.replace(&client.address.key(key), content, &sha256).await
 }
 
-/// Writes a version's files, its model last: see [`crate::Store::publish`].
+/// Writes the files of a version, with its model last: see [`crate::Store::publish`].
 pub(crate) async fn files(client: &BucketClient, files: &[(&str, Bytes)]) -> Result<()> {
     let mut files: Vec<_> = files
         .iter()
@@ -30,7 +30,7 @@ pub(crate) async fn files(client: &BucketClient, files: &[(&str, Bytes)]) -> Res
         && let Some(present) = client.head(model).await?
         && present.sha256.as_ref() != Some(sha256)
     {
-        // before the files beside it are touched
+        // checked before any other file is written
         return Err(StorageError::Exists { address: client.address_of(model) });
     }
     for (key, content, sha256) in files {

@@ -1,7 +1,8 @@
-//! How to reach an S3 store: every environment variable that KServe and the AWS SDK use for one.
+//! How to reach an S3 server. The settings support every environment variable that `KServe` and the AWS SDK define for
+//! it.
 //!
-//! `STORAGE_ALLOW_PATTERNS` and `STORAGE_IGNORE_PATTERNS` are deliberately absent: they select files of whole
-//! model hubs, while a repository's layout says which files a model consists of.
+//! `STORAGE_ALLOW_PATTERNS` and `STORAGE_IGNORE_PATTERNS` are left out on purpose. They select files of a model hub,
+//! but here the layout of the repository determines the files of a model.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,11 +13,12 @@ use serde_json::{Map, Value};
 
 use crate::{Result, StorageError};
 
-/// Where KServe mounts its CA bundle, and the file in that folder.
+/// The folder where `KServe` mounts its CA bundle, and the name of the file in it.
 const CA_BUNDLE_MOUNT: &str = "/etc/ssl/custom-certs";
 const CA_BUNDLE_FILE: &str = "cabundle.crt";
 
-/// The fields of KServe's storage specification (the JSON in `STORAGE_CONFIG`) and the variables they stand for.
+/// The fields of `KServe`'s storage specification (the JSON in `STORAGE_CONFIG`), and the environment variable that
+/// each one corresponds to.
 const STORAGE_CONFIG_FIELDS: [(&str, &str); 8] = [
     ("endpoint_url", "AWS_ENDPOINT_URL_S3"),
     ("access_key_id", "AWS_ACCESS_KEY_ID"),
@@ -28,74 +30,74 @@ const STORAGE_CONFIG_FIELDS: [(&str, &str); 8] = [
     ("cabundle_configmap", "AWS_CA_BUNDLE_CONFIGMAP"),
 ];
 
-/// How to reach an S3 store. A store that is a folder needs none of it.
+/// How to reach an S3 server. A store in a folder does not use these settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The endpoint as a URL; `None` for AWS itself. An endpoint in the address outranks it.
+    /// The endpoint as a URL. `None` for AWS itself. An endpoint in the address takes precedence.
     pub endpoint: Option<String>,
-    /// Whether an endpoint without a scheme in an address (`s3://host:port/bucket`) means HTTPS.
+    /// Whether an endpoint without a scheme (`s3://host:port/bucket`) uses HTTPS.
     pub use_https: bool,
-    /// The region that requests are signed for.
+    /// The region for which requests are signed.
     pub region: String,
-    /// Who asks.
+    /// Where the credentials come from.
     pub credentials: Credentials,
-    /// Where the bucket's name goes.
+    /// Whether the bucket's name is in the host or in the path of a URL.
     pub addressing: Addressing,
-    /// Whether AWS's accelerated endpoint is used.
+    /// Whether to use S3 Transfer Acceleration.
     pub accelerate: bool,
-    /// A PEM file with the certificates to trust besides the system's.
+    /// A PEM file of CA certificates to trust in addition to the system's.
     pub ca_bundle: Option<PathBuf>,
-    /// Whether the server's certificate is checked. `false` is refused for HTTPS endpoints.
+    /// Whether to verify the server's certificate. `false` is refused for HTTPS endpoints.
     pub verify_tls: bool,
-    /// Time to connect.
+    /// Longest time to connect.
     pub connect_timeout: Duration,
-    /// Time without a byte received.
+    /// Longest time without a received byte.
     pub read_timeout: Duration,
-    /// How often a request is tried, and a body without progress; at least 1.
+    /// How often a request, or a body that makes no progress, is tried; at least 1.
     pub attempts: u32,
-    /// How many objects are transferred at once; at least 1.
+    /// Number of objects that are transferred at the same time; at least 1.
     pub concurrency: usize,
-    /// Time for a whole operation, such as the download of a model with all its retries.
+    /// Longest time for a whole operation with all its retries, such as the download of a model.
     pub deadline: Duration,
 }
 
-/// Who asks the store.
+/// Where credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
     /// A fixed access key.
     Keys {
-        /// The access key's name.
+        /// The access key ID.
         id: String,
-        /// Its secret.
+        /// The secret access key.
         secret: Secret,
-        /// The token of a temporary key.
+        /// The session token of a temporary key.
         token: Option<Secret>,
     },
     /// Unsigned requests, for public buckets.
     Anonymous,
-    /// An AWS role that this workload may assume with a token (IRSA).
+    /// An AWS role that the workload assumes with a web identity token (IRSA).
     WebIdentity {
-        /// The role's ARN.
+        /// The ARN of the role.
         role: String,
-        /// The file with the token.
+        /// The file that contains the token.
         token_file: PathBuf,
-        /// The name of the session.
+        /// Name of the session.
         session: String,
     },
-    /// Nothing was said: profile files, then the container's credentials, then the instance's (AWS only).
+    /// The default chain: profile files, then the container's credentials, then the instance's (on AWS only).
     Chain,
 }
 
-/// Where the bucket's name goes in a request.
+/// Where a URL has the bucket's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressing {
-    /// Path style for a custom endpoint (its host name rarely has one entry per bucket), else virtual host.
+    /// In the path for a custom endpoint, whose host name rarely has an entry per bucket; else in the host.
     Auto,
-    /// `bucket.host/key`.
+    /// In the host: `bucket.host/key`.
     Virtual,
 }
 
-/// A text that is never shown.
+/// A string that is never printed or logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -117,18 +119,18 @@ impl fmt::Debug for Secret {
 }
 
 impl Settings {
-    /// Reads the settings from environment variables through `env` (`|name| std::env::var(name).ok()`).
-    /// Empty values count as unset. The storage specification of KServe (`STORAGE_OVERRIDE_CONFIG`, then
-    /// `STORAGE_CONFIG`) outranks single variables, as in KServe's own downloader.
+    /// Reads the settings from environment variables through `env`, for example `|name| std::env::var(name).ok()`. An
+    /// empty value counts as unset. `KServe`'s storage specification (`STORAGE_OVERRIDE_CONFIG`, then `STORAGE_CONFIG`)
+    /// takes precedence over single variables, as in `KServe`'s own downloader.
     ///
     /// # Errors
-    /// [`StorageError::Setting`] when a value cannot be used; it names the variable.
+    /// [`StorageError::Setting`] names the variable whose value is not valid.
     pub fn from_env(env: &impl Fn(&str) -> Option<String>) -> Result<Self> {
         let specification = [json(env, "STORAGE_OVERRIDE_CONFIG")?, json(env, "STORAGE_CONFIG")?];
         let one =
             |name: &str| specified(&specification, name).or_else(|| env(name)).filter(|v| !v.is_empty());
         let first = |names: &[&str]| names.iter().find_map(|name| one(name));
-        // where nothing is said, KServe takes its bare endpoint for HTTPS, and Triton its bare address for HTTP
+        // without a scheme, KServe's variables mean HTTPS, and Triton's addresses mean HTTP
         let use_https = one("S3_USE_HTTPS").map(|value| is_true(&value));
         let endpoint = first(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT"]);
 
@@ -153,7 +155,7 @@ impl Settings {
     }
 }
 
-/// The endpoint as a URL: a scheme that it carries wins.
+/// The endpoint as a URL. If it already has a scheme, that scheme is kept.
 pub(crate) fn with_scheme(endpoint: &str, https: bool) -> String {
     match endpoint {
         url if url.starts_with("http://") || url.starts_with("https://") => url.to_owned(),
@@ -183,7 +185,8 @@ fn credentials(one: &impl Fn(&str) -> Option<String>) -> Result<Credentials> {
     })
 }
 
-/// KServe names a file in `AWS_CA_BUNDLE`; with a config map alone, the file is at the mount point.
+/// The CA bundle. `KServe` sets `AWS_CA_BUNDLE` to a file. If only the config map is set, the file is in the mounted
+/// folder.
 fn ca_bundle(one: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     if let Some(file) = one("AWS_CA_BUNDLE") {
         return Some(file.into());
@@ -196,7 +199,7 @@ fn ca_bundle(one: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
 fn json(env: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Map<String, Value>> {
     let Some(text) = env(name).filter(|text| !text.is_empty()) else { return Ok(Map::new()) };
     let fields: Map<String, Value> = serde_json::from_str(&text)
-        // the parser's message would show the text, and the text holds a secret
+        // the parser's message would quote the text, which contains a secret
         .map_err(|e| {
             setting(name, format!("not a JSON object (line {}, column {})", e.line(), e.column()))
         })?;
@@ -208,7 +211,7 @@ fn json(env: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Map<String,
     }
 }
 
-/// What a storage specification says about a variable: numbers and booleans count as their text.
+/// The value that a storage specification gives for a variable. Numbers and booleans are converted to text.
 fn specified(specification: &[Map<String, Value>], name: &str) -> Option<String> {
     let (field, _) = STORAGE_CONFIG_FIELDS.iter().find(|(_, variable)| *variable == name)?;
     match specification.iter().find_map(|fields| fields.get(*field))? {

@@ -34,7 +34,7 @@ fn nothing_set_means_aws_with_the_limits_of_kserve() {
     );
 }
 
-/// Each variable with a value and what must differ from the defaults.
+/// Each case sets variables and lists the settings that must differ from the defaults.
 #[test]
 fn every_variable_is_read() {
     type Change = fn(&mut Settings);

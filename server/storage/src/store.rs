@@ -1,4 +1,4 @@
-//! A store: one prefix of a bucket, or one folder, with the same operations.
+//! A store: a prefix of a bucket, or a folder. Both have the same operations.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,10 +16,10 @@ use crate::{
     publish, transfer,
 };
 
-/// How often a download starts over because an object changed after it was listed.
-const FRESH_LISTINGS: usize = 3;
+/// How often a download is started again because an object changed after it was listed.
+const MAX_LISTINGS: usize = 3;
 
-/// Objects below a [`Location`]. Cheap to clone; clones share connections.
+/// The objects below a [`Location`]. A clone is cheap and shares the connections.
 #[derive(Clone)]
 pub struct Store {
     location: Location,
@@ -40,11 +40,11 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// A store at a location. Nothing is asked of the server yet.
+    /// Opens a store at a location. This sends no request to the server.
     ///
     /// # Errors
-    /// [`StorageError::Setting`] for settings that cannot be used: a CA bundle that cannot be read, HTTPS
-    /// without a check of certificates.
+    /// [`StorageError::Setting`] if a setting is not valid, for example a CA bundle that cannot be read, or HTTPS
+    /// without verification of certificates.
     pub fn open(location: &Location, settings: &Settings) -> Result<Self> {
         let backend = match location {
             Location::Folder(path) => Backend::Folder(path.clone()),
@@ -53,7 +53,7 @@ impl Store {
         Ok(Self { location: location.clone(), deadline: settings.deadline, backend })
     }
 
-    /// The store at `part` below this one, such as `digits/3`; it shares this one's connections.
+    /// The store at `part` below this one, such as `digits/3`. It shares this store's connections.
     #[must_use]
     pub fn below(&self, part: &str) -> Self {
         let location = self.location.join(part);
@@ -69,12 +69,12 @@ impl Store {
         Self { location, deadline: self.deadline, backend }
     }
 
-    /// Where the store is.
+    /// The location of the store.
     pub fn location(&self) -> &Location {
         &self.location
     }
 
-    /// The folder, for a store that is one: its files need no download.
+    /// The folder, if the store is one. Its files need no download.
     pub fn local_path(&self) -> Option<&Path> {
         match &self.backend {
             Backend::Folder(path) => Some(path),
@@ -82,21 +82,21 @@ impl Store {
         }
     }
 
-    /// Every object below the location, ordered by key. An address that is itself an object lists it under its
-    /// own name. Hidden files of a folder are left out, and so are folders in it that this process may not read;
-    /// symbolic links are followed.
+    /// Lists every object below the location, ordered by key. If the address is itself an object, the list is that
+    /// object. In a folder, hidden files and subfolders that this process may not read are skipped, and symbolic links
+    /// are followed.
     ///
     /// # Errors
-    /// [`StorageError::NotFound`] when there is none, and whatever the server or the disk reports.
+    /// [`StorageError::NotFound`] if there are no objects, or an error of the server or the disk.
     pub async fn list(&self) -> Result<Vec<Object>> {
         let objects = self.look().await?.objects;
         if objects.is_empty() { Err(self.not_found("", "nothing is there")) } else { Ok(objects) }
     }
 
-    /// The same as [`Store::list`], and what could not be looked into.
+    /// Lists objects as [`Store::list`] does, together with the folders that could not be read.
     ///
     /// # Errors
-    /// [`StorageError::NotFound`] when there is neither, and whatever the server or the disk reports.
+    /// [`StorageError::NotFound`] if there is nothing at all, or an error of the server or the disk.
     pub async fn look(&self) -> Result<Listing> {
         let mut listing = match &self.backend {
             Backend::Folder(path) => folder::list(path).await?,
@@ -112,11 +112,11 @@ impl Store {
         Ok(listing)
     }
 
-    /// Reads one small object, such as a configuration file.
+    /// Reads one small object into memory, such as a configuration file.
     ///
     /// # Errors
-    /// [`StorageError::NotFound`], [`StorageError::TooLarge`] above `limit` bytes, and whatever the server or
-    /// the disk reports.
+    /// [`StorageError::NotFound`], [`StorageError::TooLarge`] if the object has more than `limit` bytes, or an error of
+    /// the server or the disk.
     pub async fn read(&self, key: &str, limit: u64) -> Result<Bytes> {
         match &self.backend {
             Backend::Folder(path) => folder::read(&path.join(key), limit).await,
@@ -124,15 +124,15 @@ impl Store {
         }
     }
 
-    /// Downloads objects of [`Store::list`] into the new folder `to`, which appears when all of them are there
-    /// and synchronised to the disk, or not at all. `progress` is told the bytes as they arrive.
+    /// Downloads objects of [`Store::list`] into the new folder `to`. The folder appears when all objects are complete
+    /// and written to the disk, or not at all. `progress` is called with the number of bytes that have arrived.
     ///
-    /// Cut connections are resumed. When an object changed after it was listed, everything is listed and
-    /// downloaded again a few times, so that what appears belongs together.
+    /// A download resumes after a lost connection. If an object changed after it was listed, all objects are listed and
+    /// downloaded again, up to a few times, so that the files of the result belong together.
     ///
     /// # Errors
-    /// [`StorageError::Changed`], [`StorageError::Cut`], [`StorageError::Checksum`], [`StorageError::Exists`]
-    /// for `to`, [`StorageError::Deadline`], and whatever the server or the disk reports.
+    /// [`StorageError::Changed`], [`StorageError::Cut`], [`StorageError::Checksum`], [`StorageError::Exists`] if `to`
+    /// exists, [`StorageError::Deadline`], or an error of the server or the disk.
     pub async fn download(
         &self,
         objects: &[Object],
@@ -155,7 +155,7 @@ impl Store {
     ) -> Result<(tempfile::TempDir, Vec<Fetched>)> {
         self.within_deadline(async {
             let mut objects = objects.to_vec();
-            for _ in 1..FRESH_LISTINGS {
+            for _ in 1..MAX_LISTINGS {
                 match self.fetch_listed(&objects, parent, progress).await {
                     Err(StorageError::Changed { address }) => {
                         tracing::warn!(address, "an object changed while it was read; listing again");
@@ -181,7 +181,7 @@ impl Store {
         }
     }
 
-    /// The same keys as they are now, with the SHA-256 that the caller demanded.
+    /// Lists the same keys again, and keeps the SHA-256 that the caller has set.
     async fn listed_again(&self, objects: &[Object]) -> Result<Vec<Object>> {
         let mut now: BTreeMap<String, Object> =
             self.list().await?.into_iter().map(|object| (object.key.clone(), object)).collect();
@@ -194,15 +194,14 @@ impl Store {
             .collect()
     }
 
-    /// Publishes `files` (name and content) as the new folder `version` of this store, which is a model's
-    /// folder. The version appears whole or not at all, and one that exists is never overwritten.
+    /// Publishes `files` (name and content) as the new folder `version` of this store, which is the folder of a model.
+    /// The version appears complete or not at all. An existing version is never overwritten.
     ///
-    /// In a folder it is renamed into place. In a bucket, where objects appear one by one, files that end in
-    /// `.onnx` are written last: a version without its model is no version for whoever looks for models.
+    /// In a folder, the version is written under a temporary name and renamed. In a bucket, objects appear one by one,
+    /// so files that end in `.onnx` are written last: readers ignore a version without a model.
     ///
     /// # Errors
-    /// [`StorageError::Exists`] when the version was published before with other content, and whatever the
-    /// server or the disk reports.
+    /// [`StorageError::Exists`] if the version exists with other content, or an error of the server or the disk.
     pub async fn publish(&self, version: &str, files: &[(&str, Bytes)]) -> Result<()> {
         for name in files.iter().map(|(name, _)| *name).chain([version]) {
             if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
@@ -222,11 +221,10 @@ impl Store {
         }
     }
 
-    /// Writes one object that does not exist yet, such as a model's configuration beside its versions.
+    /// Writes one new object, such as a model's configuration.
     ///
     /// # Errors
-    /// [`StorageError::Exists`] when there is one with other content, and whatever the server or the disk
-    /// reports.
+    /// [`StorageError::Exists`] if the object exists with other content, or an error of the server or the disk.
     pub async fn create(&self, key: &str, content: Bytes) -> Result<()> {
         match &self.backend {
             Backend::Folder(path) => folder::create(&path.join(key), &content).await,
@@ -234,11 +232,11 @@ impl Store {
         }
     }
 
-    /// Writes one object, over another where there is one. It appears whole or not at all; folders that its key names are
-    /// made.
+    /// Writes one object and replaces an existing one. The object appears complete or not at all. Folders in its key
+    /// are created.
     ///
     /// # Errors
-    /// [`StorageError::Setting`] for a key that leads out of the store, and whatever the server or the disk reports.
+    /// [`StorageError::Setting`] if the key would lead out of the store, or an error of the server or the disk.
     pub async fn put(&self, key: &str, content: Bytes) -> Result<()> {
         match &self.backend {
             Backend::Folder(path) => folder::put(path, key, content).await,
@@ -249,10 +247,10 @@ impl Store {
         }
     }
 
-    /// The number after the highest version in this store, which is a model's folder; 1 where there is none.
+    /// The number after the highest version in this store, which is the folder of a model; 1 if there is no version.
     ///
     /// # Errors
-    /// Whatever the server or the disk reports.
+    /// An error of the server or the disk.
     pub async fn next_version(&self) -> Result<u64> {
         let objects = match self.list().await {
             Err(StorageError::NotFound { .. }) => return Ok(1),
@@ -267,7 +265,7 @@ impl Store {
     }
 
     async fn within_deadline<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        // boxed: the futures of the SDK are large
+        // boxed, because the futures of the SDK are large
         let work = Box::pin(work);
         tokio::time::timeout(self.deadline, work).await.unwrap_or_else(|_| {
             Err(StorageError::Deadline { address: self.location.to_string(), limit: self.deadline })

@@ -1,6 +1,6 @@
-//! A real MinIO for tests, on a free loopback port and with a folder of its own.
+//! Starts a real MinIO server for tests, on a free loopback port and with its own folder.
 //!
-//! Everything here panics instead of returning errors: a test can do nothing about them.
+//! Functions here panic instead of returning errors, because a test cannot handle them.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -14,14 +14,14 @@ use tokio::process::{Child, Command};
 
 use crate::{Location, Settings, client};
 
-/// The credentials of Kubeflow's MinIO.
+/// The access key of Kubeflow's MinIO.
 const USER: &str = "minio";
 const PASSWORD: &str = "minio123";
 
-/// The folder of the server's certificate in its data.
+/// Subfolder of the server's data that contains its certificate.
 const CERTIFICATES: &str = "certificates";
 
-/// A MinIO server of one test; it ends with it.
+/// A MinIO server for one test. It is stopped when this value is dropped.
 #[derive(Debug)]
 pub struct Minio {
     port: u16,
@@ -36,7 +36,7 @@ impl Minio {
         Self::start_in(TempDir::new().expect("a temporary folder can be made"), "http").await
     }
 
-    /// Starts a server that speaks HTTPS with a certificate for 127.0.0.1 and its key, both in PEM.
+    /// Starts a server that uses HTTPS with this certificate for 127.0.0.1 and this key, both in PEM.
     pub async fn start_https(certificate: &str, key: &str) -> Self {
         let data = TempDir::new().expect("a temporary folder can be made");
         let folder = data.path().join(CERTIFICATES);
@@ -49,7 +49,7 @@ impl Minio {
 
     async fn start_in(data: TempDir, scheme: &'static str) -> Self {
         let mut minio = Self { port: 0, scheme, data, process: None };
-        // somebody else may take the free port before MinIO does
+        // another process may take the free port before MinIO does
         for _ in 0..5 {
             minio.port = free_port();
             if minio.launch().await {
@@ -71,22 +71,22 @@ impl Minio {
         assert!(self.launch().await, "MinIO does not start again on port {}", self.port);
     }
 
-    /// `http://127.0.0.1:port`, or the same with HTTPS.
+    /// The URL of the server, such as `http://127.0.0.1:9000`.
     pub fn endpoint(&self) -> String {
         format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
-    /// The port on 127.0.0.1.
+    /// The server's port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The location of `bucket/prefix`; it names the endpoint.
+    /// The location of `bucket/prefix` on this server. It contains the endpoint.
     pub fn location(&self, path: &str) -> Location {
         format!("s3://{}/{path}", self.endpoint()).parse().expect("a bucket's address")
     }
 
-    /// The environment variables that lead a program here with an address such as `s3://bucket/prefix`.
+    /// Environment variables with which a program finds this server for an address such as `s3://bucket/prefix`.
     pub fn variables(&self) -> [(&'static str, String); 3] {
         [
             ("AWS_ENDPOINT_URL", self.endpoint()),
@@ -95,7 +95,7 @@ impl Minio {
         ]
     }
 
-    /// Settings from [`Minio::variables`], which trust the server's certificate.
+    /// Settings made from [`Minio::variables`]. They trust the server's certificate.
     pub fn settings(&self) -> Settings {
         let variables = self.variables();
         let settings = Settings::from_env(&|name| {
@@ -106,7 +106,7 @@ impl Minio {
         Settings { ca_bundle, ..settings.expect("the variables are valid") }
     }
 
-    /// A client of the SDK, for what the crate itself does not do.
+    /// A client of the SDK, for operations that this crate does not have.
     pub fn client(&self) -> aws_sdk_s3::Client {
         let Location::Bucket(bucket) = self.location("any") else {
             unreachable!("the address is a bucket's")
@@ -120,14 +120,14 @@ impl Minio {
         Box::pin(request.send()).await.expect("MinIO creates a bucket");
     }
 
-    /// Writes an object, over another where there is one.
+    /// Writes an object and replaces an existing one.
     pub async fn put(&self, bucket: &str, key: &str, content: impl Into<Bytes>) {
         let content = ByteStream::from(content.into());
         let request = self.client().put_object().bucket(bucket).key(key).body(content);
         Box::pin(request.send()).await.expect("MinIO writes an object");
     }
 
-    /// Starts the process; whether it became ready, and did not end because of its port.
+    /// Starts the process. Returns whether it became ready; it may also end because its port is taken.
     async fn launch(&mut self) -> bool {
         let mut process = Command::new(binary())
             .args(["server", "--quiet", "--address", &format!("127.0.0.1:{}", self.port)])
@@ -161,13 +161,13 @@ impl Minio {
     }
 }
 
-/// A port of 127.0.0.1 on which nobody listens now.
+/// A port of 127.0.0.1 that is free at the moment.
 pub fn free_port() -> u16 {
     let socket = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port is free");
     socket.local_addr().expect("a bound socket has an address").port()
 }
 
-/// MinIO in the project's cache folder.
+/// Path of the MinIO program in the project's cache folder.
 fn binary() -> PathBuf {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let cache = variable("DECIMA_CACHE").or_else(|| Some(variable("HOME")?.join(".cache/decima")));

@@ -1,4 +1,4 @@
-//! One object from a bucket: streamed to a file, resumed where the connection was cut, checked.
+//! Downloads one object of a bucket: streams it to a file, resumes after lost connections, and checks the content.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::{
     object::Object,
 };
 
-/// The pause after the first cut; it doubles with each further one, up to the longest.
+/// The pause after the first lost connection. It doubles with each further one, up to a limit.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A try that brought less than this counts as one without progress.
-const PROGRESS: u64 = 64 * 1024;
+/// An attempt that received fewer bytes than this counts as one without progress.
+const MIN_PROGRESS_BYTES: u64 = 64 * 1024;
 
-/// The file that a body goes to, and what was received of it so far.
+/// The file that receives a body, and the bytes received so far.
 struct Receiver<'a> {
     path: &'a Path,
     file: File,
@@ -32,10 +32,10 @@ struct Receiver<'a> {
     progress: &'a (dyn Fn(u64) + Send + Sync),
 }
 
-/// Downloads an object into a new file and returns its SHA-256 in hexadecimal.
+/// Downloads an object into a new file. Returns its SHA-256 in hexadecimal.
 ///
-/// A body that is cut is resumed at the byte where it ended, if it is still the same object. Tries without
-/// progress are limited by the settings' attempts, and everything by the caller's deadline.
+/// After a lost connection, the download resumes at the next byte, provided that the object has not changed. The
+/// settings limit the attempts without progress; the caller's deadline limits the total time.
 pub(crate) async fn receive(
     bucket: &BucketClient,
     object: &Object,
@@ -52,10 +52,10 @@ pub(crate) async fn receive(
             Ok(()) => break,
             Err(error) => error,
         };
-        failures = if receiver.received >= before + PROGRESS { 1 } else { failures + 1 };
-        // without an ETag nobody can tell whether the rest belongs to the same object
-        let hopeless = object.etag.is_none() || failures >= bucket.settings.attempts;
-        if hopeless || !error.is_transient() || matches!(error, StorageError::Changed { .. }) {
+        failures = if receiver.received >= before + MIN_PROGRESS_BYTES { 1 } else { failures + 1 };
+        // without an ETag, the rest may belong to another object
+        let give_up = object.etag.is_none() || failures >= bucket.settings.attempts;
+        if give_up || !error.is_transient() || matches!(error, StorageError::Changed { .. }) {
             return Err(with_attempts(error, failures));
         }
         tracing::warn!(%error, received_bytes = receiver.received, "reading goes on after a pause");
@@ -71,7 +71,7 @@ pub(crate) async fn receive(
     }
 }
 
-/// Reads from where the receiver stands to the end of the object.
+/// Reads from the receiver's position to the end of the object.
 async fn read_on(
     bucket: &BucketClient,
     object: &Object,
@@ -110,7 +110,7 @@ async fn read_on(
     Ok(())
 }
 
-/// Reads one small object into memory.
+/// Reads one object of at most `limit` bytes into memory.
 pub(crate) async fn read(client: &BucketClient, key: &str, limit: u64) -> Result<Bytes> {
     let full_key = client.address.key(key);
     let address = client.address_of(&full_key);
@@ -140,13 +140,13 @@ pub(crate) async fn read(client: &BucketClient, key: &str, limit: u64) -> Result
     }
 }
 
-/// The next piece of a body, or why none came.
-async fn next(body: &mut ByteStream, patience: Duration) -> std::result::Result<Option<Bytes>, String> {
-    match tokio::time::timeout(patience, body.next()).await {
+/// Waits for the next part of a body, and returns why there is none if it fails.
+async fn next(body: &mut ByteStream, timeout: Duration) -> std::result::Result<Option<Bytes>, String> {
+    match tokio::time::timeout(timeout, body.next()).await {
         Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
         Ok(Some(Err(error))) => Err(innermost(&error)),
         Ok(None) => Ok(None),
-        Err(_) => Err(format!("nothing came for {} s", patience.as_secs())),
+        Err(_) => Err(format!("nothing came for {} s", timeout.as_secs())),
     }
 }
 
@@ -169,13 +169,14 @@ fn with_attempts(error: StorageError, tried: u32) -> StorageError {
     }
 }
 
-/// Doubles with each failure; the jitter keeps clients that were cut together from coming back together.
+/// The pause after this number of failures. It doubles each time. Jitter keeps clients that lost their connections
+/// together from returning together.
 fn pause(failures: u32) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(LONGEST_PAUSE).mul_f64(0.5 + fastrand::f64())
 }
 
-/// Lower-case hexadecimal.
+/// The bytes in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

@@ -12,6 +12,7 @@ use parse_dockerfile::{Command, Instruction, Source};
 use crate::workspace::{read, root};
 
 const PATH: &str = "deploy/docker/Dockerfile";
+const TRAINER: &str = "deploy/docker/trainer.Dockerfile";
 
 /// The file, as far as the tests have to do with it.
 struct Image {
@@ -27,6 +28,8 @@ struct Stage {
     copies: Vec<Copy>,
     commands: Vec<String>,
     environment: BTreeMap<String, String>,
+    args: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
     users: Vec<String>,
     ports: Vec<u16>,
     entrypoints: Vec<Vec<String>>,
@@ -40,7 +43,11 @@ struct Copy {
 
 impl Image {
     fn read() -> Self {
-        let text = read(PATH);
+        Self::read_file(PATH)
+    }
+
+    fn read_file(path: &str) -> Self {
+        let text = read(path);
         let file = parse_dockerfile::parse(&text).unwrap_or_else(|error| panic!("{PATH}: {error}"));
         let stages = file.stages().map(|parsed| {
             let name = parsed.from.as_.as_ref().map(|(_, name)| name.value.to_string()).unwrap_or_default();
@@ -78,6 +85,8 @@ impl Stage {
                     target: copy.dest.value.to_string(),
                 });
             }
+            Instruction::Label(label) => self.labels.extend(quoted(&label.arguments.value)),
+            Instruction::Arg(arg) => self.args.extend(assignments(&arg.arguments.value)),
             Instruction::Run(run) => self.commands.push(words(&run.arguments).join(" ")),
             Instruction::Env(env) => self.environment.extend(assignments(&env.arguments.value)),
             Instruction::User(user) => self.users.push(user.arguments.value.to_string()),
@@ -120,25 +129,61 @@ fn assignments(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The `name="value"` pairs of a `LABEL`, values with spaces in them.
+fn quoted(text: &str) -> Vec<(String, String)> {
+    let words: Vec<&str> = text.split('"').collect();
+    let name =
+        |word: &str| word.trim_matches(|c: char| c.is_whitespace() || c == '\\' || c == '=').to_owned();
+    words.chunks_exact(2).map(|pair| (name(pair[0]), pair[1].to_owned())).collect()
+}
+
 #[test]
-fn the_image_holds_only_what_other_stages_made() {
-    let image = Image::read();
-    assert_eq!(image.stages.len(), 3);
-    for copy in &image.last().copies {
-        let from =
-            copy.from.as_deref().unwrap_or_else(|| panic!("{PATH}: {:?} come from outside", copy.sources));
-        assert_ne!(image.stage(from).name, image.last().name);
+fn images_hold_only_what_other_stages_made() {
+    for path in [PATH, TRAINER] {
+        let image = Image::read_file(path);
+        let names: Vec<&str> = image.stages.iter().map(|stage| stage.name.as_str()).collect();
+        for stage in
+            image.stages.iter().filter(|stage| stage.base != "${RUST_IMAGE}" && stage.name != "onnxruntime")
+        {
+            for copy in &stage.copies {
+                let from = copy.from.as_deref();
+                let from = from.unwrap_or_else(|| panic!("{path}: {:?} come from outside", copy.sources));
+                assert!(names.contains(&from) && from != stage.name, "{path}: there is no stage {from}");
+            }
+        }
+        for base in image.stages.iter().map(|stage| stage.base.as_str()) {
+            let arg = base.trim_start_matches("${").trim_end_matches('}');
+            let is_known = image.args.contains_key(arg) || names.contains(&base) || base == "scratch";
+            assert!(is_known, "{path}: nobody can pin the base image {base}");
+        }
+        assert!(image.stages.iter().any(|stage| stage.base == "${RUNTIME_IMAGE}"));
+        // The compiler that the workspace asks for, on the glibc of the runtime image.
+        let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+        let compiler = manifest["workspace"]["package"]["rust-version"].as_str().unwrap();
+        assert_eq!(image.args["RUST_IMAGE"], format!("docker.io/library/rust:{compiler}-bookworm"));
+        assert_eq!(image.args["RUNTIME_IMAGE"], "gcr.io/distroless/cc-debian12:nonroot");
     }
-    for stage in &image.stages {
-        let arg = stage.base.trim_start_matches("${").trim_end_matches('}');
-        assert!(image.args.contains_key(arg), "{PATH}: nobody can pin the base image {}", stage.base);
-    }
-    assert_eq!(image.last().base, "${RUNTIME_IMAGE}");
-    // The compiler that the workspace asks for, on the glibc of the runtime image.
+    assert_eq!(Image::read().last().base, "${RUNTIME_IMAGE}");
+    // What is built where nobody names a target has no shell.
+    let trainer = Image::read_file(TRAINER);
+    assert_eq!((trainer.last().name.as_str(), trainer.last().base.as_str()), ("runtime", "program"));
+}
+
+#[test]
+fn labels_say_what_an_image_is() {
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
-    let compiler = manifest["workspace"]["package"]["rust-version"].as_str().unwrap();
-    assert_eq!(image.args["RUST_IMAGE"], format!("rust:{compiler}-bookworm"));
-    assert_eq!(image.args["RUNTIME_IMAGE"], "gcr.io/distroless/cc-debian12:nonroot");
+    let package = &manifest["workspace"]["package"];
+    for path in [PATH, TRAINER] {
+        let image = Image::read_file(path);
+        let stage = image.stages.iter().find(|stage| !stage.labels.is_empty()).unwrap();
+        assert_eq!(Some(stage.args["VERSION"].as_str()), package["version"].as_str(), "{path}");
+        let label = |name: &str| stage.labels[&format!("org.opencontainers.image.{name}")].as_str();
+        assert_eq!(Some(label("licenses")), package["license"].as_str(), "{path}");
+        for name in ["version", "revision", "source"] {
+            assert_eq!(label(name), format!("${{{}}}", name.to_uppercase()), "{path}");
+        }
+        assert!(!label("title").is_empty() && !label("description").is_empty(), "{path}");
+    }
 }
 
 #[test]
@@ -165,7 +210,8 @@ fn onnx_runtime_comes_by_the_projects_own_pins() {
     let image = Image::read();
     let stage = image.stage("onnxruntime");
     assert_eq!(stage.copies[0].sources, ["scripts/setup", "scripts/versions.env"]);
-    assert_eq!(stage.commands, ["scripts/setup onnxruntime && mv /cache/onnxruntime-* /opt/onnxruntime"]);
+    assert_eq!(stage.commands, ["scripts/setup ${ONNXRUNTIME} && mv /cache/onnxruntime-* /opt/onnxruntime"]);
+    assert_eq!(stage.args["ONNXRUNTIME"], "onnxruntime");
     assert_eq!(stage.environment["DECIMA_CACHE"], "/cache");
     // Versions and checksums stand in scripts/versions.env alone.
     let pins = read("scripts/versions.env");
@@ -190,13 +236,17 @@ fn the_library_has_the_name_and_the_switch_that_the_image_uses() {
 }
 
 #[test]
-fn the_server_runs_as_nobody_in_particular() {
-    let image = Image::read();
-    let [user] = &image.last().users[..] else { panic!("{PATH}: {:?}", image.last().users) };
-    let (user, group) = user.split_once(':').unwrap();
-    // runAsNonRoot can only be checked on a number.
-    assert!(user.parse::<u32>().unwrap() >= 1000 && group.parse::<u32>().unwrap() >= 1000);
-    assert_eq!(image.last().environment["TMPDIR"], "/tmp");
+fn programs_run_as_nobody_in_particular() {
+    for path in [PATH, TRAINER] {
+        let image = Image::read_file(path);
+        let stage = image.stages.iter().find(|stage| !stage.entrypoints.is_empty()).unwrap();
+        let [user] = &stage.users[..] else { panic!("{path}: {:?}", stage.users) };
+        let (user, group) = user.split_once(':').unwrap();
+        // runAsNonRoot can only be checked on a number.
+        assert!(user.parse::<u32>().unwrap() >= 1000 && group.parse::<u32>().unwrap() >= 1000);
+        assert_eq!(stage.environment["TMPDIR"], "/tmp");
+        assert_eq!(stage.entrypoints, [[stage.copy_from("build").target.as_str()]]);
+    }
 }
 
 #[test]
@@ -219,7 +269,8 @@ fn the_server_is_built_as_it_is_shipped() {
     let image = Image::read();
     let build = image.stage("build");
     let program = &image.last().copy_from("build").sources[0];
-    let command = format!("scripts/release && install -D target/guided/decima-server {program}");
+    let folder = Path::new(program).parent().unwrap().display();
+    let command = format!("scripts/release && scripts/split-debug target/guided/decima-server {folder}");
     assert!(build.commands[0].ends_with(&command), "{:?}", build.commands);
     // What the script loads the server with while it counts.
     assert_eq!(build.environment["ORT_DYLIB_PATH"], image.last().environment["ORT_DYLIB_PATH"]);

@@ -1,4 +1,5 @@
-//! Changing some nodes of a model's bytes. Everything else is copied as it is, also what this crate does not know.
+//! Replaces some nodes in the bytes of a model. Everything else is copied unchanged, even fields that this crate does
+//! not know.
 
 use std::{collections::HashMap, ptr};
 
@@ -8,38 +9,38 @@ use prost::Message;
 use super::wire::{Malformed, fields, put};
 use crate::proto::{FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto};
 
-/// What is to be changed.
+/// The changes to make.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub(super) nodes: HashMap<usize, Vec<NodeProto>>,
     pub(super) outputs: HashMap<usize, ValueInfoProto>,
-    /// A domain of operators that the new nodes use.
+    /// The operator domain that the new nodes use, if it is not the standard one.
     pub(super) domain: Option<&'static str>,
 }
 
-/// A node is known by where it lies in the decoded model, which nobody moves meanwhile.
+/// Identifies a node by its address in the decoded model, which does not move while changes are collected.
 fn key(node: &NodeProto) -> usize {
     ptr::from_ref(node).addr()
 }
 
 impl Changes {
-    /// Puts nodes in a node's place.
+    /// Replaces `node` by the nodes in `by`.
     pub(super) fn replace(&mut self, node: &NodeProto, by: Vec<NodeProto>) {
         self.nodes.insert(key(node), by);
     }
 
-    /// What is in a node's place.
+    /// The nodes that replace `node`, if any.
     pub(super) fn replaced(&self, node: &NodeProto) -> Option<&[NodeProto]> {
         self.nodes.get(&key(node)).map(Vec::as_slice)
     }
 
-    /// Puts another declaration in the place of that of the model's output at this position.
+    /// Replaces the declaration of the model's output at `position`.
     pub(super) fn declare_output(&mut self, position: usize, output: ValueInfoProto) {
         self.outputs.insert(position, output);
     }
 
-    /// The bytes of the model with the changes; `None` where there are none, or `raw` are not the bytes that `model` was
-    /// read from.
+    /// Returns the bytes of the model with the changes. `None` if there are no changes, or if `raw` does not match
+    /// `model`.
     pub(super) fn apply(&self, raw: &[u8], model: &ModelProto) -> Option<Bytes> {
         let has_changes = !(self.nodes.is_empty() && self.outputs.is_empty());
         has_changes.then(|| self.model(raw, model).ok().map(Bytes::from)).flatten()
@@ -52,7 +53,8 @@ impl Changes {
         for field in fields(raw) {
             let field = field?;
             let content = match field.tag {
-                // A message in parts would have to be joined before it could be changed.
+                // Protocol buffers allow a message field to be split into several parts. Such a file is refused,
+                // because the parts would have to be merged before the change.
                 7 => Some(self.graph(field.content, graph.take().ok_or(Malformed)?, true)?),
                 25 => self.function(field.content, functions.next().ok_or(Malformed)?)?,
                 _ => None,
@@ -149,20 +151,20 @@ impl Changes {
         Ok(())
     }
 
-    /// Whether the node or one in its graphs is to be replaced.
+    /// Whether the node, or a node in one of its subgraphs, is to be replaced.
     fn concerns(&self, node: &NodeProto) -> bool {
         let in_graph = |graph: &GraphProto| graph.node.iter().any(|node| self.concerns(node));
         self.nodes.contains_key(&key(node)) || graphs_of(node).any(in_graph)
     }
 
-    /// The import of the domain, unless it is there.
+    /// The import of the domain, encoded. `None` if the model already imports it.
     fn import(&self, imports: &[OperatorSetIdProto]) -> Option<Vec<u8>> {
         let domain = self.domain.filter(|domain| imports.iter().all(|import| import.domain != *domain))?;
         Some(OperatorSetIdProto { domain: domain.into(), version: 1 }.encode_to_vec())
     }
 }
 
-/// The graphs that a node has as attributes.
+/// The subgraphs of a node, which are attributes.
 pub(super) fn graphs_of(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
     node.attribute.iter().flat_map(|attribute| attribute.g.as_deref().into_iter().chain(&attribute.graphs))
 }

@@ -1,5 +1,5 @@
-//! Operators with which some values or sizes of a request end the process. Each is replaced by an operator that fails as
-//! others do, or gets one before it that checks its input.
+//! Guards operators that can crash the process for some values or sizes in a request. Each is replaced by an operator
+//! that returns an error instead, or gets a node before it that checks its input.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,27 +13,27 @@ use crate::proto::{
     domain,
 };
 
-/// Functions that call each other deeper than this are left to ONNX Runtime.
-const DEEPEST_CALL: usize = 32;
+/// Deepest nesting of function calls that is checked. Deeper calls are left to ONNX Runtime.
+const MAX_CALL_DEPTH: usize = 32;
 
-/// From this version of the standard operators on `Reshape` takes the shape as an input.
+/// From this opset version on, `Reshape` takes the shape as an input.
 const OPSET_OF_RESHAPE: i64 = 5;
 
-/// Types of elements, where they are known.
+/// Element types of the outputs of a node or graph. `None` where a type is not known.
 type Types = Vec<Option<i32>>;
 
-/// What goes through a model's graphs and notes what has to be changed.
+/// Walks the graphs of a model and records the changes to make.
 pub(super) struct Guard<'a, 'c> {
     functions: HashMap<(&'a str, &'a str), &'a FunctionProto>,
     has_defaults: bool,
-    /// Names of the inputs that a request gives.
+    /// Names of the inputs that a request may give.
     given: HashSet<&'a str>,
     opset: i64,
     changes: &'c mut Changes,
-    /// What calls of functions gave, by function and types, so that each is gone through once.
+    /// Output types of function calls, by function and input types. Each combination is walked only once.
     called: HashMap<(usize, Types), Types>,
     depth: usize,
-    /// Names of the nodes with their operators.
+    /// Operators and names of the guarded nodes, for the log.
     pub(super) guarded: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ impl<'a, 'c> Guard<'a, 'c> {
         }
     }
 
-    /// Notes what has to be changed in a graph, and gives the types of its outputs.
+    /// Records the changes for one graph. Returns the types of its outputs.
     pub(super) fn graph(&mut self, graph: &'a GraphProto, around: Option<&Scope<'a, '_>>) -> Types {
         let mut scope = Scope::of_graph(graph, around, self.has_defaults && around.is_none());
         self.nodes(&graph.node, &mut scope);
@@ -74,11 +74,11 @@ impl<'a, 'c> Guard<'a, 'c> {
         }
     }
 
-    /// The types that a node's graphs give it.
+    /// Walks the subgraphs of a node. Returns the types of the outputs that they determine.
     fn graphs(&mut self, node: &'a NodeProto, scope: &Scope<'a, '_>) -> Types {
         let given: Vec<_> = graphs_of(node).map(|graph| self.graph(graph, Some(scope))).collect();
         let first = given.into_iter().next().unwrap_or_default();
-        // The body of a loop says first whether it goes on.
+        // The first output of a loop's body is the condition to continue, and not an output of the loop.
         if node.op_type == "Loop" { first.into_iter().skip(1).collect() } else { first }
     }
 
@@ -88,7 +88,7 @@ impl<'a, 'c> Guard<'a, 'c> {
         if let Some(given) = self.called.get(&key) {
             return given.clone();
         }
-        if self.depth == DEEPEST_CALL {
+        if self.depth == MAX_CALL_DEPTH {
             return Vec::new();
         }
         let mut inside = Scope::default();
@@ -109,7 +109,8 @@ impl<'a, 'c> Guard<'a, 'c> {
         }
         let by = match (domain(&node.domain), node.op_type.as_str()) {
             ("", "Div" | "Mod") if may_trap(node, scope) => vec![divided(node)],
-            // Steps, sequences, features: without steps a GRU alone fails.
+            // Axes are steps, sequences, features. Of the recurrent operators, only GRU crashes when there are no
+            // steps.
             ("", "LSTM") | ("com.microsoft", "DynamicQuantizeLSTM") => {
                 self.with_elements(node, &[0], Some(1), scope)
             }
@@ -140,8 +141,9 @@ impl<'a, 'c> Guard<'a, 'c> {
         }
     }
 
-    /// The node, before it a check that each of these inputs has elements, if a request gives it. What the model computes
-    /// has a size that its weights set, and a check would keep ONNX Runtime from fusing the node with the one before it.
+    /// Adds checks before the node that these inputs are not empty, but only for inputs that come from the request.
+    /// Sizes of computed tensors follow from the weights, and a check there would keep ONNX Runtime from fusing the
+    /// node with the one before it.
     fn given_with_elements(
         &self,
         node: &NodeProto,
@@ -154,7 +156,7 @@ impl<'a, 'c> Guard<'a, 'c> {
         self.with_elements(node, &positions, None, scope)
     }
 
-    /// The node, before it a check that each of these inputs has elements, or any along an axis.
+    /// Adds checks before the node that each of these inputs is not empty. With `axis`, only that axis must not be 0.
     fn with_elements(
         &self,
         node: &NodeProto,
@@ -182,7 +184,8 @@ fn opset(model: &ModelProto) -> i64 {
     imports.filter(|import| domain(&import.domain).is_empty()).map(|import| import.version).max().unwrap_or(1)
 }
 
-/// Whether the divisor may be zero, or -1 where the quotient may then not fit; of integers, or of what may be integers.
+/// Whether an integer division may crash: if the divisor may be zero, or may be -1 so that the quotient overflows.
+/// Unknown types count as integers.
 fn may_trap(node: &NodeProto, scope: &Scope<'_, '_>) -> bool {
     use data_type::{BFLOAT16, DOUBLE, FLOAT, FLOAT16};
     let (dividend, divisor) = (scope.input(node, 0), scope.input(node, 1));
@@ -191,14 +194,14 @@ fn may_trap(node: &NodeProto, scope: &Scope<'_, '_>) -> bool {
     !is_float && !divisor.constant.is_some_and(is_safe_divisor)
 }
 
-/// Whether each element is a number that every integer can be divided by, also after a cast to another integer type of
-/// at least 32 bits.
+/// Whether every integer can be divided by each of these elements, also after a cast to another integer type of at
+/// least 32 bits.
 fn is_safe_divisor(tensor: &TensorProto) -> bool {
     let is_safe = |value: i64| value != 0 && value != -1 && i32::try_from(value).is_ok();
     integers(tensor).is_some_and(|values| values.into_iter().all(is_safe))
 }
 
-/// The elements of a tensor of integers that is in the file.
+/// The elements of an integer tensor, if they are in the model's file.
 fn integers(tensor: &TensorProto) -> Option<Vec<i64>> {
     if tensor.data_location != 0 || !tensor.external_data.is_empty() {
         return None;
@@ -215,7 +218,7 @@ fn integers(tensor: &TensorProto) -> Option<Vec<i64>> {
     (usize::try_from(count) == Ok(values.len())).then_some(values)
 }
 
-/// The same division by an operator of the server's own.
+/// Replaces a division by the server's own checked operator.
 fn divided(node: &NodeProto) -> NodeProto {
     let is_fmod = node.attribute.iter().any(|attribute| attribute.name == "fmod" && attribute.i != 0);
     let op_type = if is_fmod { "Fmod" } else { node.op_type.as_str() };
@@ -227,8 +230,8 @@ fn divided(node: &NodeProto) -> NodeProto {
     }
 }
 
-/// The node, before it a check that this input has elements, or any along an axis, whatever its type and wherever it
-/// lies: what is checked is its shape.
+/// Adds a check before the node that this input is not empty. With `axis`, only that axis must not be 0. The check
+/// reads the shape only, so it works for any type and on any device.
 fn with_elements(
     node: &NodeProto,
     position: usize,
@@ -265,7 +268,7 @@ fn with_elements(
     vec![one("Shape", "", &[input], &shape), check, reshape, guarded]
 }
 
-/// The node, before it a check that this input, an integer, is greater than zero.
+/// Adds a check before the node that this integer input is greater than zero.
 fn positive(node: &NodeProto, position: usize, scope: &Scope<'_, '_>) -> Vec<NodeProto> {
     let Some(input) = node.input.get(position).filter(|name| !name.is_empty()) else {
         return vec![node.clone()];
@@ -288,12 +291,12 @@ fn positive(node: &NodeProto, position: usize, scope: &Scope<'_, '_>) -> Vec<Nod
     vec![check, guarded]
 }
 
-/// A name for a node before another. Names must differ, but for empty ones.
+/// A name for a check node. Node names must be unique, except for empty ones.
 fn check_name(node: &NodeProto, position: usize, op_type: &str) -> String {
     if node.name.is_empty() { String::new() } else { format!("{}/decima/{position}/{op_type}", node.name) }
 }
 
-/// A name for a tensor that the model does not have: an output's own is used once.
+/// A name for a new tensor. It starts with the name of the node's output, which is unique.
 fn own_name(node: &NodeProto, position: usize, what: &str) -> String {
     let output = node.output.iter().find(|name| !name.is_empty()).map_or(node.name.as_str(), String::as_str);
     format!("{output}/decima/{position}/{what}")

@@ -1,20 +1,19 @@
-//! Texts in lower or upper case: `StringNormalizer` names a locale, `en_US.UTF-8` where the file names none, which slim
-//! container images do not have. ONNX Runtime then refuses the model.
+//! Replaces the locale of `StringNormalizer`, which changes the case of text. Its default is `en_US.UTF-8`, which slim
+//! container images do not have. ONNX Runtime then refuses to load the model.
 
 use bytes::Bytes;
 
 use super::edit::Changes;
 use crate::proto::{AttributeProto, NodeProto, attribute_type};
 
-/// A locale that is built into the C library since glibc 2.35, and that images had before. Its letters are those of
-/// `en_US.UTF-8`.
+/// A locale that glibc contains since 2.35, and that most images had before. It maps letters to upper and lower case as
+/// `en_US.UTF-8` does.
 const ALWAYS_THERE: &[u8] = b"C.UTF-8";
 
-/// Languages whose locales pair the letters i and I with other letters than all the rest do: with a dotless i, and an I
-/// with a dot.
+/// Languages whose locales map the letters i and I differently: they have a dotless i, and an I with a dot.
 const OTHER_LETTERS: [&str; 6] = ["tr", "az", "crh", "ku", "tt", "ber"];
 
-/// Notes that a `StringNormalizer` is to have a locale that is there, if the letters are the same in it.
+/// Records the change of the locale of a `StringNormalizer`, if the new locale maps letters in the same way.
 pub(super) fn settle(node: &NodeProto, changes: &mut Changes) {
     if node.op_type != "StringNormalizer" {
         return;

@@ -1,5 +1,5 @@
-//! Rewriting models, so that they can be served and no request can end the process: a few nodes of a file are replaced.
-//! Bytes come in and go out; all other nodes are copied byte by byte.
+//! Rewrites models, so that ONNX Runtime can serve them and no request can crash the process. The functions take and
+//! return the bytes of a file. They replace a few nodes and copy all others byte by byte.
 
 mod edit;
 mod guard;
@@ -17,34 +17,36 @@ use self::edit::{Changes, graphs_of};
 pub use self::zipmap::Probabilities;
 use crate::proto::{GraphProto, ModelProto, NodeProto};
 
-/// The domain of the server's own operators, which guard against what ends the process:
+/// Domain of the server's own operators, which return an error where the standard operators can crash the process:
 ///
-/// - `Div`, `Mod` and `Fmod` (a `Mod` with `fmod` 1) compute as the standard ones, on every type of numbers. A result that
-///   does not fit its type wraps; division of an integer by zero is an error.
-/// - `NotEmpty` lets a shape through unless one of its sizes is 0; with the attribute `axis`, unless that one is.
-/// - `Positive` lets integers through unless one is less than 1.
+/// - `Div`, `Mod` and `Fmod` (a `Mod` with `fmod` 1) compute the same as the standard operators, for every numeric
+///   type. Division of an integer by zero is an error; a result that does not fit its type wraps around.
+/// - `NotEmpty` passes a shape through, and fails if one of its sizes is 0. With the attribute `axis`, it checks only
+///   that size.
+/// - `Positive` passes integers through, and fails if one of them is less than 1.
 pub const CHECKED_DOMAIN: &str = "decima.checked";
 
-/// A model whose outputs were sequences of maps.
+/// A model whose outputs were sequences of maps, and are tensors now.
 #[derive(Clone, Debug)]
 pub struct Unzipped {
     /// The model's new bytes.
     pub bytes: Bytes,
-    /// Those outputs.
+    /// The outputs that changed.
     pub probabilities: Vec<Probabilities>,
 }
 
-/// A model whose nodes cannot end the process.
+/// A model with guarded nodes, which no request can use to crash the process.
 #[derive(Clone, Debug)]
 pub struct Guarded {
-    /// The model's new bytes. A session of it needs the operators of [`CHECKED_DOMAIN`].
+    /// The model's new bytes. Its session must register the operators of [`CHECKED_DOMAIN`].
     pub bytes: Bytes,
     /// Operators and names of the nodes that are guarded.
     pub nodes: Vec<String>,
 }
 
-/// Makes tensors of the outputs that are probabilities in maps, in a model that was read from `raw`; `None` where there
-/// are none. Here and below, bytes that cannot be read are left as they are: ONNX Runtime says what is wrong with them.
+/// Turns outputs that are sequences of maps (class to probability) into tensors. `raw` are the bytes from which `model`
+/// was read. `None` if there is no such output. This and the functions below also return `None` for bytes that they
+/// cannot read; ONNX Runtime then reports what is wrong with them.
 pub fn unzip(raw: &[u8], model: &ModelProto) -> Option<Unzipped> {
     let mut changes = Changes::default();
     let probabilities = zipmap::unzip(model.graph.as_ref()?, &mut changes);
@@ -52,7 +54,7 @@ pub fn unzip(raw: &[u8], model: &ModelProto) -> Option<Unzipped> {
     Some(Unzipped { bytes, probabilities })
 }
 
-/// Guards the nodes that the values and sizes of a request could make end the process; `None` where there are none.
+/// Guards the nodes that a request could use to crash the process. `None` if there are none.
 pub fn guard(raw: &[u8], model: &ModelProto) -> Option<Guarded> {
     let mut changes = Changes { domain: Some(CHECKED_DOMAIN), ..Changes::default() };
     let mut guard = guard::Guard::new(model, &mut changes);
@@ -62,8 +64,8 @@ pub fn guard(raw: &[u8], model: &ModelProto) -> Option<Guarded> {
     Some(Guarded { bytes, nodes })
 }
 
-/// Has texts changed to lower or upper case by a locale that is always there; `None` where that changes nothing, or
-/// would change letters.
+/// Replaces the locale of `StringNormalizer` nodes by one that is always installed. `None` if there is nothing to
+/// replace, or if the new locale would map letters differently.
 pub fn settle_locale(raw: &[u8], model: &ModelProto) -> Option<Bytes> {
     let mut changes = Changes::default();
     let functions = model.functions.iter().flat_map(|function| &function.node);
@@ -80,7 +82,8 @@ fn settle_locales(node: &NodeProto, changes: &mut Changes) {
     }
 }
 
-/// Why an output that is no tensor cannot be made one, and what can be done where the model comes from.
+/// Advice for an output that is not a tensor and that [`unzip`] cannot change: how to export the model differently.
+/// `None` if the output is unknown.
 pub fn way_out(model: &ModelProto, output: &str) -> Option<&'static str> {
     let graph = model.graph.as_ref()?;
     let node = graph.node.iter().find(|node| node.output.iter().any(|name| name == output))?;
@@ -104,7 +107,7 @@ fn has_zip_map(graph: &GraphProto) -> bool {
     graph.node.iter().any(in_node)
 }
 
-/// Whether a node, or one in its graphs, takes the tensor of this name.
+/// Whether the node, or a node in one of its subgraphs, uses the tensor of this name.
 fn takes(node: &NodeProto, name: &str) -> bool {
     let in_graph = |graph: &GraphProto| graph.node.iter().any(|node| takes(node, name));
     node.input.iter().any(|input| input == name) || graphs_of(node).any(in_graph)

@@ -1,15 +1,15 @@
-//! What is known of the tensors of a graph where a node stands: their types, and which are constants of the file.
+//! What is known of tensors before a node of a graph runs: their element types, and which are constants.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::proto::{GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, data_type, domain};
 
-/// What is known of one tensor.
+/// What is known of a tensor.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Known<'a> {
-    /// Its elements' type.
+    /// Element type, if it is known.
     pub(super) element: Option<i32>,
-    /// Its value, if every run has the same.
+    /// Value, if it is a constant of the file.
     pub(super) constant: Option<&'a TensorProto>,
 }
 
@@ -19,7 +19,7 @@ impl Known<'_> {
     }
 }
 
-/// The tensors of a graph and of those that it is in.
+/// The tensors of a graph, and those of the graphs around it.
 #[derive(Debug, Default)]
 pub(super) struct Scope<'a, 's> {
     known: HashMap<&'a str, Known<'a>>,
@@ -27,8 +27,8 @@ pub(super) struct Scope<'a, 's> {
 }
 
 impl<'a, 's> Scope<'a, 's> {
-    /// The tensors of a graph before its first node runs, with those of the graphs around it. What a graph's inputs are
-    /// initialised with is a constant only where nobody can give them.
+    /// The tensors that exist before the first node of a graph runs, with those of the graphs around it. An initializer
+    /// of an input is a constant only if a request cannot override it, which `has_defaults` says.
     pub(super) fn of_graph(graph: &'a GraphProto, around: Option<&'s Self>, has_defaults: bool) -> Self {
         let mut scope = Self { known: HashMap::new(), around };
         for info in graph.input.iter().chain(&graph.output).chain(&graph.value_info) {
@@ -56,12 +56,12 @@ impl<'a, 's> Scope<'a, 's> {
         node.input.get(position).map(|name| self.of(name)).unwrap_or_default()
     }
 
-    /// Learns what a node gives, apart from what its graphs or its function do.
+    /// Records the outputs of a node. Those of subgraphs and functions are recorded elsewhere.
     pub(super) fn run(&mut self, node: &'a NodeProto) {
         let constant = self.constant(node);
         let elements = self.elements(node);
         for (position, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-            // The file's own word stays where nothing else is known.
+            // If the type does not follow from the inputs, the type that the file declares remains.
             let element = elements.get(position).copied().flatten().or_else(|| self.of(name).element);
             self.learn(name, Known { element, constant: constant.filter(|_| position == 0) });
         }
@@ -70,7 +70,8 @@ impl<'a, 's> Scope<'a, 's> {
     fn constant(&self, node: &'a NodeProto) -> Option<&'a TensorProto> {
         match node.op_type.as_str() {
             "Constant" => node.attribute.iter().find(|attribute| attribute.name == "value")?.t.as_deref(),
-            // Whose elements are those of the input. A cast may change them, which those who ask look after.
+            // The elements are those of the input. A cast may change their type; callers that use constants allow for
+            // that.
             "Identity" | "Cast" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => {
                 self.input(node, 0).constant
             }
@@ -78,7 +79,8 @@ impl<'a, 's> Scope<'a, 's> {
         }
     }
 
-    /// The types of a node's outputs, where they follow from its inputs. A wrong guess may not call integers floats.
+    /// The element types of a node's outputs, where they follow from its inputs. A float type here means that the
+    /// tensor certainly has no integers.
     fn elements(&self, node: &NodeProto) -> Vec<Option<i32>> {
         use data_type::{BOOL, FLOAT, INT32, INT64, STRING, UINT8};
         let of = |position| self.input(node, position).element;
@@ -127,7 +129,7 @@ impl<'a, 's> Scope<'a, 's> {
     }
 }
 
-/// Operators whose first output has the type of the first input.
+/// Operators whose first output has the element type of the first input.
 const KEEPS_TYPE: &[&str] = &[
     "Abs",
     "Acos",
@@ -255,7 +257,7 @@ fn constant_element(node: &NodeProto) -> Option<i32> {
     })
 }
 
-/// The declared type of a tensor's elements.
+/// The declared element type of a tensor.
 pub(super) fn element(info: &ValueInfoProto) -> Option<i32> {
     let tensor = |of: &TypeProto| of.tensor_type.as_ref().map(|tensor| tensor.elem_type);
     info.r#type.as_ref().and_then(tensor).filter(|element| *element != 0)

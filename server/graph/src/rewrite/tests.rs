@@ -57,7 +57,7 @@ fn model(graph: GraphProto) -> ModelProto {
     ModelProto { ir_version: 8, graph: Some(graph), opset_import, ..ModelProto::default() }
 }
 
-/// The guarded nodes, and the model with them.
+/// The names of the guarded nodes, and the guarded model.
 fn guarded(model: &ModelProto) -> (Vec<String>, Option<ModelProto>) {
     match guard(&model.encode_to_vec(), model) {
         Some(Guarded { bytes, nodes }) => (nodes, Some(crate::read(bytes).unwrap())),
@@ -65,7 +65,7 @@ fn guarded(model: &ModelProto) -> (Vec<String>, Option<ModelProto>) {
     }
 }
 
-/// Domain and operator of the first node of the main graph that is called so.
+/// Domain and operator of the nodes in the main graph.
 fn operators(model: &ModelProto) -> Vec<String> {
     let name = |node: &NodeProto| format!("{}:{}", node.domain, node.op_type);
     model.graph.iter().flat_map(|graph| &graph.node).map(name).collect()
@@ -102,7 +102,7 @@ fn floats_and_divisors_that_the_file_has_are_left_alone() {
     let mut elsewhere = constant("c", &[2]);
     elsewhere.data_location = 1;
     assert!(is_guarded(by("c"), data_type::INT64, vec![elsewhere]));
-    // An initializer of an input's name is what a request may override.
+    // A request may override the initializer of an input.
     assert!(is_guarded(by("b"), data_type::INT64, vec![constant("b", &[2])]));
 
     let value = AttributeProto { t: Some(Box::new(constant("", &[2]))), ..AttributeProto::default() };
@@ -169,7 +169,7 @@ fn what_this_crate_does_not_know_is_copied() {
     let mut raw =
         model(graph(vec![node("Div", &["a", "b"], &["q"])], data_type::INT64, vec![])).encode_to_vec();
     let original = crate::read(raw.clone().into()).unwrap();
-    // `ModelProto.domain`, which the messages leave out, and a field that there is not.
+    // Two fields that the decoder does not know: `ModelProto.domain`, and a field that ONNX does not define.
     let unknown = [0x22, 2, b'h', b'i', 0xf8, 0x3f, 5];
     raw.extend_from_slice(&unknown);
     let new = guard(&raw, &original).unwrap().bytes;
@@ -183,7 +183,7 @@ fn bytes_that_are_not_the_models_change_nothing() {
     let source = model(graph(vec![node("Div", &["a", "b"], &["q"])], data_type::INT64, vec![]));
     let raw = source.encode_to_vec();
     for length in 0..raw.len() {
-        // A message may end after any whole field.
+        // A message that is cut off after a whole field is still a valid message.
         assert!(guard(&raw[..length], &source).is_none_or(|guarded| crate::read(guarded.bytes).is_ok()));
     }
 }

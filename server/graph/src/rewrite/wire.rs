@@ -1,23 +1,23 @@
-//! The wire format of protocol buffers, as far as copying needs it: which bytes are which field.
+//! The wire format of protocol buffers, as far as copying needs it: it splits a message into fields.
 
-/// The bytes are no message.
+/// The bytes are not a valid message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// A field that has its length in front: a message, a text, bytes, packed numbers.
+/// Wire type of a field that starts with its length: a message, a string, bytes, or packed numbers.
 const LENGTH_DELIMITED: u64 = 2;
 
 /// One field of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field<'a> {
     pub(super) tag: u64,
-    /// All of it.
+    /// The bytes of the whole field, with tag and length.
     pub(super) whole: &'a [u8],
-    /// What it holds, if that is a message, a text, bytes or packed numbers; else empty.
+    /// The content, if the field is length-delimited; else empty.
     pub(super) content: &'a [u8],
 }
 
-/// The fields of a message in their order.
+/// Iterates over the fields of a message, in their order.
 pub(super) fn fields(message: &[u8]) -> impl Iterator<Item = Result<Field<'_>, Malformed>> {
     let mut rest = message;
     std::iter::from_fn(move || {
@@ -71,7 +71,7 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Appends a field that holds a message.
+/// Appends a length-delimited field.
 pub(super) fn put(message: &mut Vec<u8>, tag: u64, content: &[u8]) {
     put_varint(message, tag << 3 | LENGTH_DELIMITED);
     put_varint(message, content.len() as u64);

@@ -1,5 +1,6 @@
-//! scikit-learn's classifiers as they are exported by default: their probabilities go through a `ZipMap`, which makes a
-//! sequence of maps of them, one a row, from class to probability. No protocol of an inference server carries that.
+//! Removes `ZipMap`, which scikit-learn's exporters put after a classifier by default. It turns the tensor of
+//! probabilities into a sequence of maps, one map (class to probability) per row. The inference protocols have no such
+//! type.
 
 use super::edit::Changes;
 use crate::proto::{
@@ -7,16 +8,16 @@ use crate::proto::{
     TypeProto, ValueInfoProto, data_type,
 };
 
-/// An output that has become the tensor of probabilities, and whose they are.
+/// An output that is a tensor of probabilities now, with the classes of its columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probabilities {
-    /// The output's name, as it was.
+    /// Name of the output, which stays the same.
     pub output: String,
-    /// The classes, in the order of the columns.
+    /// Names of the classes, in the order of the columns.
     pub classes: Vec<String>,
 }
 
-/// Notes that each `ZipMap` that gives an output of the model is to let its input through.
+/// Records that each `ZipMap` whose output is an output of the model passes its input through instead.
 pub(super) fn unzip(graph: &GraphProto, changes: &mut Changes) -> Vec<Probabilities> {
     let mut unzipped = Vec::new();
     for node in graph.node.iter().filter(|node| is_zip_map(node)) {
@@ -24,7 +25,7 @@ pub(super) fn unzip(graph: &GraphProto, changes: &mut Changes) -> Vec<Probabilit
         let Some(position) = graph.output.iter().position(|declared| declared.name == *output) else {
             continue;
         };
-        // Others that take the maps could not take the tensor.
+        // Other nodes that use the maps could not use the tensor.
         if graph.node.iter().any(|other| super::takes(other, output)) {
             continue;
         }
@@ -49,7 +50,7 @@ fn identity(node: &NodeProto) -> NodeProto {
     NodeProto { op_type: "Identity".into(), domain: String::new(), attribute: Vec::new(), ..node.clone() }
 }
 
-/// Numbers or texts, whichever there are.
+/// The class labels as text. The node has either numbers or strings.
 fn classes(node: &NodeProto) -> Vec<String> {
     let attribute = |name: &str| node.attribute.iter().find(move |attribute| attribute.name == name);
     let numbers = attribute("classlabels_int64s").map(|attribute: &AttributeProto| &attribute.ints[..]);
@@ -61,7 +62,8 @@ fn classes(node: &NodeProto) -> Vec<String> {
     }
 }
 
-/// How the file calls the rows: of the probabilities themselves, or of another output, or of the first input.
+/// The dimension that the file declares for the rows: of the probabilities, else of another output, else of the first
+/// input.
 fn rows_of(graph: &GraphProto, probabilities: &str, position: usize) -> Option<DimensionValue> {
     let itself = graph.value_info.iter().filter(|info| info.name == probabilities);
     let others =

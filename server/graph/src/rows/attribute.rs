@@ -1,4 +1,4 @@
-//! Attributes of a node.
+//! Access to the attributes of a node.
 
 use std::str;
 

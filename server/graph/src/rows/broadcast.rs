@@ -1,4 +1,4 @@
-//! Broadcasting of tensors with rows.
+//! Broadcasting of tensors that have rows.
 
 use super::{
     node::{Mixes, mixes},
@@ -6,10 +6,10 @@ use super::{
     value::Layout,
 };
 
-/// A shape, and where its rows lie.
+/// A shape, and the layout of its rows, if it has rows.
 pub(crate) type Operand<'a> = (&'a [Size], Option<Layout>);
 
-/// The shape of the result, and where its rows lie. Axes are aligned from the right.
+/// The shape of the result, and the layout of its rows. Axes are aligned from the right, as in NumPy.
 pub(crate) fn broadcast(
     sizes: &mut Sizes,
     operands: &[Operand<'_>],

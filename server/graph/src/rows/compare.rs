@@ -1,9 +1,9 @@
-//! What sizes are to one another, and rounding.
+//! Comparison, division and rounding of sizes.
 
 use super::size::{Op, Size, Sizes};
 
 impl Sizes {
-    /// Whether `a` equals `b`, where the symbols do not matter.
+    /// Whether `a` equals `b`, if that holds for all values of the symbols. `None` if it depends on them.
     pub(crate) fn equal(&mut self, a: Size, b: Size) -> Option<bool> {
         if a == b {
             return Some(true);
@@ -15,7 +15,7 @@ impl Sizes {
         differ.then_some(false)
     }
 
-    /// Whether `a` is less than `b`, where the symbols do not matter.
+    /// Whether `a` is less than `b`, if that holds for all values of the symbols. `None` if it depends on them.
     pub(crate) fn less(&mut self, a: Size, b: Size) -> Option<bool> {
         let (more, less) = (self.sub(b, a), self.sub(a, b));
         if let Some(difference) = self.as_float(more) {
@@ -28,21 +28,21 @@ impl Sizes {
         }
     }
 
-    /// The size of two dimensions that broadcasting makes one.
+    /// The size of the result when dimensions `a` and `b` are broadcast.
     pub(crate) fn broadcast(&mut self, a: Size, b: Size) -> Size {
         match (self.as_constant(a), self.as_constant(b)) {
             _ if a == b => a,
             (Some(1), _) => b,
             (_, Some(1)) | (Some(_), _) => a,
             (_, Some(_)) => b,
-            // where the constant were the less, the two would not broadcast
+            // if the constant were the smaller one, the two could not be broadcast
             _ if self.is_capped(a, b) => b,
             _ if self.is_capped(b, a) => a,
             _ => self.opaque(Op::Broadcast, a.min(b), a.max(b)),
         }
     }
 
-    /// The quotient of two elements; integers are rounded towards zero.
+    /// The quotient of two elements. Integers are rounded towards zero.
     pub(crate) fn quotient(&mut self, a: Size, b: Size, is_float: bool) -> Option<Size> {
         if b == Size::ZERO {
             return None;
@@ -62,7 +62,7 @@ impl Sizes {
         }
     }
 
-    /// The remainder, with the sign of the divisor.
+    /// The remainder of integer division, with the sign of the divisor.
     pub(crate) fn remainder(&mut self, a: Size, b: Size) -> Option<Size> {
         match (self.as_constant(a), self.as_constant(b)) {
             (_, Some(0)) => None,
@@ -72,7 +72,7 @@ impl Sizes {
         }
     }
 
-    /// `a` without its fraction.
+    /// `a` rounded towards zero.
     pub(crate) fn towards_zero(&mut self, a: Size) -> Option<Size> {
         if self.is_whole(a) {
             return Some(a);

@@ -1,31 +1,31 @@
-//! Elements of small tensors.
+//! The elements of small tensors.
 
 use super::{
     size::{Size, Sizes},
-    value::{MOST_CONTENTS, Value},
+    value::{MAX_CONTENTS, Value},
 };
 use crate::proto::{TensorProto, data_type};
 
-/// Elements of a table of places that are looked through.
-const LARGEST_TABLE: usize = 1 << 13;
+/// Largest index table, in elements, that is searched for its greatest element.
+const MAX_TABLE_ELEMENTS: usize = 1 << 13;
 
-/// A constant of the file.
+/// The value of a constant in the file.
 pub(crate) fn literal(tensor: &TensorProto, sizes: &mut Sizes) -> Value {
     if tensor.dims.len() > 64 {
         return Value::unknown().with_type(tensor.data_type);
     }
     let shape: Vec<Size> = tensor.dims.iter().map(|&dim| sizes.constant(dim)).collect();
     let count = tensor.dims.iter().try_fold(1_i64, |count, &dim| count.checked_mul(dim));
-    let small = count.and_then(|count| usize::try_from(count).ok()).filter(|&count| count <= MOST_CONTENTS);
+    let small = count.and_then(|count| usize::try_from(count).ok()).filter(|&count| count <= MAX_CONTENTS);
     let contents = small.and_then(|count| elements(tensor, count, sizes));
     let bound = bound(tensor, sizes);
     Value { bound, ..Value::shaped(shape).with_type(tensor.data_type).with_contents(contents) }
 }
 
-/// One more than the greatest element of a table of places, where none is negative.
+/// The greatest element of an index table plus one. `None` if an element is negative.
 fn bound(tensor: &TensorProto, sizes: &mut Sizes) -> Option<Size> {
     let count = tensor.int64_data.len().max(tensor.raw_data.len() / 8);
-    if tensor.data_type != data_type::INT64 || tensor.data_location != 0 || count > LARGEST_TABLE {
+    if tensor.data_type != data_type::INT64 || tensor.data_location != 0 || count > MAX_TABLE_ELEMENTS {
         return None;
     }
     let raw =
@@ -77,33 +77,33 @@ fn elements(tensor: &TensorProto, count: usize, sizes: &mut Sizes) -> Option<Vec
     (found.len() == count).then_some(found)
 }
 
-/// A number of half precision, where it is normal.
+/// Converts a half-precision number. `None` if it is infinite, NaN or subnormal.
 fn half(bits: u16) -> Option<f32> {
     let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 0x1f, bits & 0x3ff);
     if exponent == 0x1f || (exponent == 0 && fraction != 0) {
         return None;
     }
-    // the exponents are off by 15 and by 127
+    // the exponent bias is 15 in half precision and 127 in single precision
     let exponent = if exponent == 0 { 0 } else { u32::from(exponent) + 112 };
     Some(f32::from_bits(u32::from(sign) << 31 | exponent << 23 | u32::from(fraction) << 13))
 }
 
-/// A number that single precision has too.
+/// Converts a number to single precision. `None` if it would be rounded.
 #[expect(clippy::cast_possible_truncation, reason = "checked: the number must come back")]
 fn narrow(value: f64) -> Option<f32> {
     let narrow = value as f32;
     (f64::from(narrow).to_bits() == value.to_bits()).then_some(narrow)
 }
 
-/// The dimensions as numbers, where the tensor is small.
+/// The dimensions as numbers, if all are constant and the tensor is small.
 pub(crate) fn small_shape(shape: &[Size], sizes: &Sizes) -> Option<Vec<usize>> {
     let dims: Vec<usize> =
         shape.iter().map(|&dim| usize::try_from(sizes.as_constant(dim)?).ok()).collect::<Option<_>>()?;
     let count = dims.iter().try_fold(1_usize, |count, &dim| count.checked_mul(dim))?;
-    (count <= MOST_CONTENTS).then_some(dims)
+    (count <= MAX_CONTENTS).then_some(dims)
 }
 
-/// For each element of `out`, in row-major order: its index.
+/// The index of each element of a tensor with dimensions `out`, in row-major order.
 pub(crate) fn indices(out: &[usize]) -> Vec<Vec<usize>> {
     let count = out.iter().product();
     let mut all = Vec::with_capacity(count);
@@ -121,7 +121,8 @@ pub(crate) fn indices(out: &[usize]) -> Vec<Vec<usize>> {
     all
 }
 
-/// The row-major position of an index; a dimension of 1 repeats, and leading axes may be missing.
+/// The row-major position of the element at `index` in a tensor that is broadcast: a dimension of 1 repeats, and
+/// leading axes may be absent.
 pub(crate) fn position(dims: &[usize], index: &[usize]) -> usize {
     let skipped = index.len().saturating_sub(dims.len());
     dims.iter().zip(&index[skipped..]).fold(0, |at, (&dim, &i)| at * dim + if dim == 1 { 0 } else { i })

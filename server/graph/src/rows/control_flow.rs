@@ -1,4 +1,4 @@
-//! If, Loop and Scan: their graphs are walked until what is known of the carried values no longer changes.
+//! If, Loop and Scan. The walk repeats their graphs until what is known of the carried values no longer changes.
 
 use super::{
     attribute,
@@ -12,9 +12,10 @@ use crate::{
     rows::node,
 };
 
-/// Turns of a loop that are followed until what is known of its values no longer changes; after that it counts as mixing.
-const MOST_TURNS: usize = 10;
-/// A constant trip count of this or more stands for no bound.
+/// Highest number of iterations that the walk repeats. If what is known of the values still changes then, the loop
+/// counts as mixing rows.
+const MAX_ITERATIONS: usize = 10;
+/// A constant trip count from here up means that the loop is not bounded.
 const NO_BOUND: i64 = i32::MAX as i64;
 
 pub(crate) fn outputs(walk: &mut Walk<'_>, node: &NodeProto, inputs: &[Option<Value>]) -> Vec<Value> {
@@ -49,7 +50,7 @@ fn choice(walk: &mut Walk<'_>, node: &NodeProto, inputs: &[Option<Value>]) -> Ve
             (State::Mixed(_), _) => condition.state,
             (_, State::Mixed(_)) | (State::Free, _) => value.state,
             (State::Rows(_), _) => walk.blame(node, "chooses for the whole batch by values of the rows"),
-            (_, State::Rows(_)) => walk.blame(node, "chooses by how many rows there are"),
+            (_, State::Rows(_)) => walk.blame(node, "chooses by the number of rows"),
             _ => State::Count,
         };
         if !condition.is_free() {
@@ -59,7 +60,7 @@ fn choice(walk: &mut Walk<'_>, node: &NodeProto, inputs: &[Option<Value>]) -> Ve
     joined
 }
 
-/// What is known of a value that is one or the other. Sizes that differ are widened to unknown ones.
+/// What is known of a value that is either `a` or `b`. Sizes that differ become unknown ones.
 fn join(walk: &mut Walk<'_>, node: &NodeProto, a: &Value, b: &Value, widened: &mut Vec<Size>) -> Value {
     if a == b {
         return a.clone();
@@ -72,7 +73,7 @@ fn join(walk: &mut Walk<'_>, node: &NodeProto, a: &Value, b: &Value, widened: &m
         (_, State::Mixed(_)) => b.state,
         (one, other) if one == other => one,
         (State::Rows(_), _) | (_, State::Rows(_)) => {
-            walk.blame(node, "gives rows in one case, and in another something else")
+            walk.blame(node, "gives rows in some cases and not in others")
         }
         _ => State::Count,
     };
@@ -108,9 +109,9 @@ fn join(walk: &mut Walk<'_>, node: &NodeProto, a: &Value, b: &Value, widened: &m
 
 struct Body<'a> {
     graph: &'a GraphProto,
-    /// Values that the graph gets before the carried ones.
+    /// Inputs of the graph before the carried values.
     first: Vec<Value>,
-    /// Values that the graph gets after the carried ones.
+    /// Inputs of the graph after the carried values.
     last: Vec<Value>,
 }
 
@@ -124,7 +125,8 @@ impl Body<'_> {
         complete.then(|| walk.graph(self.graph, &inputs))
     }
 
-    /// The carried values after any number of turns, and the outputs of a turn. `skip` outputs come before the carried.
+    /// The carried values after any number of iterations, and the outputs of one iteration. The first `skip` outputs of
+    /// the graph are not carried values.
     fn settled(
         &self,
         walk: &mut Walk<'_>,
@@ -133,7 +135,7 @@ impl Body<'_> {
         skip: usize,
     ) -> Option<(Vec<Value>, Vec<Value>)> {
         let mut widened = Vec::new();
-        for _ in 0..MOST_TURNS {
+        for _ in 0..MAX_ITERATIONS {
             let outputs = self.outputs(walk, &carried)?;
             let after = outputs.get(skip..skip + carried.len())?;
             let next: Vec<Value> = carried
@@ -150,7 +152,7 @@ impl Body<'_> {
     }
 }
 
-const UNSETTLED: &str = "carries values whose shapes or rows change from turn to turn";
+const CHANGING_VALUES: &str = "carries values whose shapes or rows change from one iteration to the next";
 
 fn repeated(walk: &mut Walk<'_>, node: &NodeProto, inputs: &[Option<Value>]) -> Vec<Value> {
     let Some(graph) = attribute::graph(node, "body") else {
@@ -169,7 +171,7 @@ fn repeated(walk: &mut Walk<'_>, node: &NodeProto, inputs: &[Option<Value>]) -> 
     });
     let Some((carried, outputs)) = settled else {
         note_length(walk, node, !bounded);
-        return walk.mixed(node, UNSETTLED, true);
+        return walk.mixed(node, CHANGING_VALUES, true);
     };
     let condition = outputs[0].clone();
     note_length(walk, node, !bounded && (trips.is_some_and(|trips| trips.from_data) || condition.from_data));
@@ -179,9 +181,13 @@ fn repeated(walk: &mut Walk<'_>, node: &NodeProto, inputs: &[Option<Value>]) -> 
             State::Free => {}
             State::Mixed(_) => return vec![Value { from_data: true, ..value.clone() }; node.output.len()],
             State::Rows(_) => {
-                return walk.mixed(node, "goes on for the whole batch by values of the rows", true);
+                return walk.mixed(
+                    node,
+                    "decides for the whole batch, by values of the rows, whether to go on",
+                    true,
+                );
             }
-            _ => return walk.mixed(node, "goes on by how many rows there are", from_data),
+            _ => return walk.mixed(node, "decides by the number of rows whether to go on", from_data),
         }
     }
     let scanned = outputs.get(1 + carried.len()..).unwrap_or_default().to_vec();
@@ -204,7 +210,7 @@ fn finish(walk: &mut Walk<'_>, node: &NodeProto, outputs: Vec<Value>) -> Vec<Val
     }
 }
 
-/// The outputs of all turns, along a new axis.
+/// The outputs of all iterations, stacked along a new axis.
 fn stack(walk: &mut Walk<'_>, node: &NodeProto, value: &Value, axis: i64, length: Size) -> Value {
     let mut all = Value { contents: None, bound: None, elements: None, ..value.clone() };
     let place = value.shape.as_deref().and_then(|shape| {
@@ -218,7 +224,7 @@ fn stack(walk: &mut Walk<'_>, node: &NodeProto, value: &Value, axis: i64, length
         (State::Rows(rows), Some((axis, _))) => {
             State::Rows(rows.on(rows.axis + usize::from(*axis <= rows.axis)))
         }
-        (State::Rows(_), None) => walk.blame(node, "gives rows of unknown rank in each turn"),
+        (State::Rows(_), None) => walk.blame(node, "gives rows of unknown rank in each iteration"),
         _ => State::Count,
     };
     all.shape = place.map(|(_, shape)| shape.into());
@@ -228,7 +234,7 @@ fn stack(walk: &mut Walk<'_>, node: &NodeProto, value: &Value, axis: i64, length
 
 fn scan(walk: &mut Walk<'_>, node: &NodeProto, inputs: &[Option<Value>]) -> Vec<Value> {
     if walk.opset("") < 9 {
-        return walk.mixed(node, "is of a version that is not looked into", true);
+        return walk.mixed(node, "has a version that is not analysed", true);
     }
     let count = attribute::int(node, "num_scan_inputs").and_then(|count| usize::try_from(count).ok());
     let values: Option<Vec<Value>> = inputs.iter().cloned().collect();
@@ -271,7 +277,7 @@ fn scan(walk: &mut Walk<'_>, node: &NodeProto, inputs: &[Option<Value>]) -> Vec<
     }
     let body = Body { graph, first: Vec::new(), last: steps };
     let Some((carried, outputs)) = body.settled(walk, node, values[..carried].to_vec(), 0) else {
-        return walk.mixed(node, UNSETTLED, true);
+        return walk.mixed(node, CHANGING_VALUES, true);
     };
     let length = length.unwrap_or_else(|| walk.sizes.fresh(true));
     let axes = attribute::ints(node, "scan_output_axes");

@@ -1,4 +1,4 @@
-//! Functions of the file, put in the place of the nodes that call them.
+//! Expands the functions of the file in place of the nodes that call them.
 
 use std::{borrow::Cow, collections::HashMap, rc::Rc};
 
@@ -57,7 +57,7 @@ fn refers(nodes: &[NodeProto], depth: usize) -> bool {
         })
 }
 
-/// The nodes, with attributes of the function in the place of references to them.
+/// The nodes, with each reference to an attribute of the function replaced by the attribute of the call.
 fn resolved<'n>(nodes: &'n [NodeProto], value_of: &ValueOf<'_>, depth: usize) -> Cow<'n, [NodeProto]> {
     if depth > 24 || !refers(nodes, 0) {
         return Cow::Borrowed(nodes);
@@ -69,7 +69,7 @@ fn resolved<'n>(nodes: &'n [NodeProto], value_of: &ValueOf<'_>, depth: usize) ->
     Cow::Owned(nodes.iter().map(node).collect())
 }
 
-/// None where the call leaves the attribute out.
+/// The attribute with its reference replaced. `None` if the call does not give it.
 fn bound(attribute: &AttributeProto, value_of: &ValueOf<'_>, depth: usize) -> Option<AttributeProto> {
     if !attribute.ref_attr_name.is_empty() {
         let value = value_of(&attribute.ref_attr_name)?;

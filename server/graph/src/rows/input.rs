@@ -1,4 +1,4 @@
-//! The inputs of a graph, and which of their axes may be that of the rows.
+//! The inputs of a graph, and which of their axes may be the row axis.
 
 use std::collections::HashSet;
 
@@ -6,12 +6,12 @@ use super::{
     reason::NotProven,
     size::Size,
     value::{Layout, State, Value},
-    walk::{MOST_AXES, Walk},
+    walk::{MAX_AXES, Walk},
 };
 use crate::proto::{DimensionValue, GraphProto, TensorShapeProto, ValueInfoProto};
 
-/// How many choices of an axis for each input are tried.
-const MOST_CANDIDATES: usize = 6;
+/// Highest number of combinations (one axis for each input) that are tried.
+const MAX_CANDIDATES: usize = 6;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Dim<'g> {
@@ -24,12 +24,12 @@ enum Dim<'g> {
 pub(crate) struct Input<'g> {
     pub(crate) name: &'g str,
     data_type: i32,
-    /// None where the file does not tell the rank, or it is no tensor.
+    /// `None` if the file does not give the rank, or if the input is not a tensor.
     dims: Option<Vec<Dim<'g>>>,
     is_tensor: bool,
 }
 
-/// The inputs that no initializer gives a default.
+/// The inputs without a default.
 pub(crate) fn required(graph: &GraphProto) -> Vec<Input<'_>> {
     let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
     let defaults: HashSet<&str> =
@@ -39,7 +39,7 @@ pub(crate) fn required(graph: &GraphProto) -> Vec<Input<'_>> {
 
 fn dims(shape: &TensorShapeProto) -> Vec<Dim<'_>> {
     let dim = |value: &Option<DimensionValue>| match value {
-        // an old file may have 0 or -1 for a size that is not fixed
+        // some old files write 0 or -1 for a size that is not fixed
         Some(DimensionValue::DimValue(size)) if *size > 0 => Dim::Fixed(*size),
         _ => Dim::Unnamed,
     };
@@ -58,7 +58,7 @@ impl<'g> Input<'g> {
             data_type: tensor.map_or(0, |tensor| tensor.elem_type),
             dims: tensor
                 .and_then(|tensor| tensor.shape.as_ref())
-                .filter(|s| s.dim.len() <= MOST_AXES)
+                .filter(|s| s.dim.len() <= MAX_AXES)
                 .map(dims),
             is_tensor: tensor.is_some(),
         }
@@ -72,7 +72,7 @@ impl<'g> Input<'g> {
         self.axis(axis).is_some_and(|dim| !matches!(dim, Dim::Fixed(_)))
     }
 
-    /// The value of the input with its rows along an axis.
+    /// The value of the input, with the rows along `axis`.
     pub(crate) fn value(&self, walk: &mut Walk<'_>, axis: Option<usize>) -> Value {
         let rows = axis.filter(|&axis| self.is_dynamic(axis));
         let (Some(dims), Some(rows)) = (&self.dims, rows) else {
@@ -99,12 +99,12 @@ impl<'g> Input<'g> {
     }
 }
 
-/// Ways to lay the rows along the inputs, the likeliest first: one axis for each input.
+/// Combinations of row axes to try, the most likely ones first. Each has one axis for each input.
 pub(crate) fn candidates(inputs: &[Input<'_>]) -> Vec<Vec<usize>> {
     let Some(first) = inputs.first() else { return Vec::new() };
     let mut candidates = vec![vec![0; inputs.len()]];
     for dim in first.dims.iter().flatten() {
-        // the axis of this name, where every input has it once
+        // the axis with this name, if every input has exactly one
         let axis_in = |input: &Input<'_>| {
             let dims = input.dims.as_ref()?;
             let mut axes = (0..dims.len()).filter(|&axis| dims[axis] == *dim);
@@ -115,13 +115,13 @@ pub(crate) fn candidates(inputs: &[Input<'_>]) -> Vec<Vec<usize>> {
         }
     }
     candidates.push(vec![1; inputs.len()]);
-    // as a state of layers and batch beside an input of batch and features
+    // for example a state of [layers, batch] beside an input of [batch, features]
     let first_dynamic =
         |input: &Input<'_>| (0..input.dims.as_ref().map_or(0, Vec::len)).find(|&axis| input.is_dynamic(axis));
     candidates.extend(inputs.iter().map(first_dynamic).collect::<Option<Vec<usize>>>());
     let mut tried: Vec<Vec<usize>> = Vec::new();
     for candidate in candidates {
-        if !tried.contains(&candidate) && tried.len() < MOST_CANDIDATES {
+        if !tried.contains(&candidate) && tried.len() < MAX_CANDIDATES {
             tried.push(candidate);
         }
     }
@@ -134,7 +134,7 @@ fn ordinal(axis: usize) -> String {
         .map_or_else(|| format!("{}th", axis + 1), |&word| word.to_owned())
 }
 
-/// Whether an input can have rows along any axis.
+/// Checks that an input has axes that can hold rows.
 fn check_has_axes(input: &Input<'_>) -> Result<(), NotProven> {
     let refused = |what: &str| Err(NotProven::whole(format!("input '{}' {what}", input.name)));
     match &input.dims {
@@ -145,7 +145,8 @@ fn check_has_axes(input: &Input<'_>) -> Result<(), NotProven> {
     }
 }
 
-/// Whether every input can have its rows there. What no axis could mend is told first.
+/// Checks that every input can have its rows along the chosen axis. Faults that no other choice could mend are reported
+/// first.
 pub(crate) fn check(inputs: &[Input<'_>], axes: &[usize]) -> Result<(), NotProven> {
     inputs.iter().try_for_each(check_has_axes)?;
     for (input, &axis) in inputs.iter().zip(axes) {
@@ -160,7 +161,7 @@ pub(crate) fn check(inputs: &[Input<'_>], axes: &[usize]) -> Result<(), NotProve
             Some(_) => {}
         }
     }
-    // a name of the rows stands for their number everywhere
+    // the symbolic name of the row axis must not be used for another axis
     for (row_input, &row_axis) in inputs.iter().zip(axes) {
         let Some(Dim::Named(name)) = row_input.axis(row_axis) else { continue };
         for (input, &own) in inputs.iter().zip(axes) {

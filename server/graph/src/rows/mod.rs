@@ -1,4 +1,4 @@
-//! Whether row i of every output depends on row i of the inputs alone, for any number of rows.
+//! Proves that row i of every output depends on row i of the inputs only, for any number of rows.
 
 mod attribute;
 mod broadcast;
@@ -24,30 +24,31 @@ use input::Input;
 use value::{Layout, State, Value};
 use walk::Walk;
 
-/// What a graph says of its rows.
+/// The result of the row analysis of a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Analysis {
-    /// The axes of the rows, where rows are proven independent.
+    /// The row axes, if the rows are proven independent.
     pub rows: Result<RowAxes, NotProven>,
-    /// An operator that may run long whatever the shapes are: its length depends on values of the inputs.
+    /// An operator whose running time depends on values of the inputs, and not on shapes alone. It may run for a long
+    /// time.
     pub value_dependent: Option<NodeName>,
 }
 
-/// The axis that carries the rows, for each input that a request must give (the graph's inputs without those that
-/// have an initializer of the same name), and for each output, in the graph's order.
+/// The row axis of each required input and of each output, in the graph's order. Required inputs are the graph's inputs
+/// without those that have an initializer of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowAxes {
-    /// One axis for each input that a request must give.
+    /// One axis for each required input.
     pub inputs: Vec<usize>,
     /// One axis for each output.
     pub outputs: Vec<usize>,
 }
 
-/// Proves from the graph that rows are independent, or says why not.
+/// Proves from the graph that rows are independent, or says why it cannot.
 ///
-/// Inputs with an initializer of the same name have the initializer's value here: a request that gives such an input
-/// another value is outside of the proof. So are requests whose other axes differ, and errors: an operator that refuses a
-/// value of one row refuses the whole batch.
+/// Inputs with an initializer of the same name have the initializer's value in this proof. The proof does not hold for
+/// a request that overrides such an input, or for a batch of requests whose other axes differ. It does not cover errors
+/// either: an operator that refuses a value in one row refuses the whole batch.
 #[must_use]
 pub fn analyse(model: &ModelProto) -> Analysis {
     let Some(graph) = &model.graph else {
@@ -78,7 +79,7 @@ pub fn analyse(model: &ModelProto) -> Analysis {
     })
 }
 
-/// What the graph says where the rows lie along these axes of the inputs.
+/// Analyses the graph with the rows along these axes of the inputs.
 fn walk(model: &ModelProto, graph: &GraphProto, inputs: &[Input<'_>], axes: &[usize]) -> Analysis {
     let mut walk = Walk::new(model);
     let values: Vec<(&str, Value)> = inputs
@@ -99,7 +100,7 @@ fn walk(model: &ModelProto, graph: &GraphProto, inputs: &[Input<'_>], axes: &[us
     Analysis { rows, value_dependent: walk.value_dependent }
 }
 
-/// A reason that needs the name of the output, or is whole without.
+/// Why an output has no row axis.
 enum OutputReason {
     Output(&'static str),
     Whole(NotProven),
@@ -122,8 +123,8 @@ fn row_axis(walk: &Walk<'_>, value: &Value) -> Result<usize, OutputReason> {
         State::Rows(_) => "has several rows for each row of the inputs",
         State::Padded => "is as wide as the longest text of the batch",
         State::Free => "is the same for all rows",
-        State::Count | State::Numbers(_) | State::Places { .. } => {
-            "does not have a row for each row of the inputs: it follows from how many there are"
+        State::Count | State::Numbers(_) | State::RowIndices { .. } => {
+            "does not have a row for each row of the inputs: it depends on their number alone"
         }
     }))
 }

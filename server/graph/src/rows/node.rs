@@ -1,4 +1,4 @@
-//! A node with what is known of its inputs, as the rules see it.
+//! A node and what is known of its inputs. The rules work on this type.
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -9,15 +9,15 @@ use super::{
 };
 use crate::proto::NodeProto;
 
-/// Why the outputs of a node do not have the rows apart: the rest of a sentence that starts with the node.
+/// Why a node does not keep the rows of its outputs independent.
 #[derive(Debug)]
 pub(crate) struct Mixes {
     pub(crate) reason: Cow<'static, str>,
-    /// Whether it mixes even where all inputs are constants.
+    /// Whether the node mixes rows even if all its inputs are constants.
     pub(crate) always: bool,
 }
 
-/// What a node gives, or why it mixes rows.
+/// The outputs of a node, or why it mixes rows.
 pub(crate) type Outcome = Result<Vec<Value>, Mixes>;
 
 pub(crate) fn mixes(reason: impl Into<Cow<'static, str>>) -> Mixes {
@@ -28,9 +28,9 @@ pub(crate) struct Node<'a> {
     pub(crate) proto: &'a NodeProto,
     pub(crate) inputs: &'a [Option<Value>],
     pub(crate) sizes: &'a mut Sizes,
-    /// The version of the operator set of the node's domain.
+    /// The opset version of the node's domain.
     pub(crate) opset: i64,
-    /// What makes it likely that a later node mixes rows.
+    /// A likely cause, found here, if a later node mixes rows.
     pub(crate) suspicion: Option<&'static str>,
 }
 
@@ -56,16 +56,16 @@ impl<'a> Node<'a> {
         self.inputs.iter().flatten().any(|value| value.layout().is_some())
     }
 
-    /// An error where an input that follows from the number of rows would be combined with one that has rows.
+    /// Fails if one input has rows and another depends on the number of rows.
     pub(crate) fn refuse_counts(&self) -> Result<(), Mixes> {
         let counts = |value: &Value| !matches!(value.state, State::Free | State::Rows(_));
         if self.has_rows() && self.inputs.iter().flatten().any(counts) {
-            return Err(mixes("takes in how many rows there are"));
+            return Err(mixes("computes with the number of rows"));
         }
         Ok(())
     }
 
-    /// The state of an output that follows from all inputs.
+    /// The state of an output that depends on all inputs.
     pub(crate) fn state_of(&self, rows: Option<Layout>) -> State {
         match rows {
             Some(rows) => State::Rows(rows),
@@ -74,17 +74,17 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// An error unless the input is absent, or the same for all rows.
+    /// Fails unless the input is absent or the same for all rows.
     pub(crate) fn free(&self, input: usize) -> Result<(), Mixes> {
         match self.optional(input) {
-            Some(value) if value.layout().is_some() => Err(mixes(format!(
-                "has rows in input {input}, where only the same tensor for all rows keeps them apart"
-            ))),
+            Some(value) if value.layout().is_some() => {
+                Err(mixes(format!("has rows in input {input}, which must be the same for all rows")))
+            }
             _ => Ok(()),
         }
     }
 
-    /// An error unless all inputs but these are absent, or the same for all rows.
+    /// Fails unless all inputs except `rows` are absent or the same for all rows.
     pub(crate) fn others_free(&self, rows: &[usize]) -> Result<(), Mixes> {
         (0..self.inputs.len()).filter(|input| !rows.contains(input)).try_for_each(|input| self.free(input))
     }
@@ -101,8 +101,8 @@ impl<'a> Node<'a> {
         self.optional(input).and_then(|value| value.contents.as_deref())
     }
 
-    /// Numbers that an attribute has in old versions of an operator, and an input in newer ones. None where they are not
-    /// given, an error where they are not known.
+    /// Numbers that are an attribute in old versions of an operator and an input in newer ones. `None` if they are not
+    /// given. Fails if they are not known.
     pub(crate) fn numbers(&mut self, name: &str, input: usize) -> Result<Option<Vec<Size>>, Mixes> {
         if let Some(given) = attribute::ints(self.proto, name) {
             return Ok(Some(given.iter().map(|&value| self.sizes.constant(value)).collect()));
@@ -111,12 +111,12 @@ impl<'a> Node<'a> {
             None => Ok(None),
             Some(value) => match &value.contents {
                 Some(contents) => Ok(Some(contents.to_vec())),
-                None => Err(mixes(format!("has '{name}' that the graph does not tell"))),
+                None => Err(mixes(format!("has '{name}' that the graph does not determine"))),
             },
         }
     }
 
-    /// As [`Self::numbers`], where they are axes of a tensor of this rank.
+    /// The same as [`Self::numbers`] for axes of a tensor of this rank. Negative axes are resolved.
     pub(crate) fn axes(&mut self, input: usize, rank: usize) -> Result<Option<Vec<usize>>, Mixes> {
         let Some(numbers) = self.numbers("axes", input)? else { return Ok(None) };
         let axes = numbers.iter().map(|&axis| self.axis_of(axis, rank)).collect::<Result<_, _>>()?;
@@ -124,12 +124,14 @@ impl<'a> Node<'a> {
     }
 
     pub(crate) fn axis_of(&self, axis: Size, rank: usize) -> Result<usize, Mixes> {
-        let axis =
-            self.sizes.as_constant(axis).ok_or_else(|| mixes("has an axis that the graph does not tell"))?;
+        let axis = self
+            .sizes
+            .as_constant(axis)
+            .ok_or_else(|| mixes("has an axis that the graph does not determine"))?;
         self::axis(axis, rank)
     }
 
-    /// An axis given by an attribute.
+    /// The axis that the attribute `axis` gives, or `default`.
     pub(crate) fn axis(&self, default: i64, rank: usize) -> Result<usize, Mixes> {
         axis(self.int("axis", default), rank)
     }
@@ -140,12 +142,12 @@ impl<'a> Node<'a> {
         self.sizes.fresh(counts)
     }
 
-    /// Dimensions as numbers, where the tensor is small.
+    /// The dimensions as numbers, if all are constant and the tensor is small.
     pub(crate) fn small(&self, shape: &[Size]) -> Option<Vec<usize>> {
         contents::small_shape(shape, self.sizes)
     }
 
-    /// One output for each that the node names.
+    /// The same value for each output of the node.
     pub(crate) fn repeat(&self, value: &Value) -> Vec<Value> {
         vec![value.clone(); self.proto.output.len()]
     }

@@ -1,16 +1,16 @@
 //! Polynomials with integer coefficients, as sorted lists of terms.
 
-/// Longer polynomials become a symbol.
-pub(crate) const MOST_TERMS: usize = 16;
-/// Products of more symbols become a symbol.
-const HIGHEST_DEGREE: usize = 12;
+/// Highest number of terms. A longer polynomial is replaced by a new symbol.
+pub(crate) const MAX_TERMS: usize = 16;
+/// Highest degree of a product. A product of more symbols is replaced by a new symbol.
+const MAX_DEGREE: usize = 12;
 
-/// Symbols in ascending order, each as often as its power.
+/// Symbols in ascending order. A symbol is repeated as often as its power.
 pub(crate) type Monomial = Vec<u32>;
-/// Terms in descending order of their monomials, without zeros.
+/// Terms in descending order of their monomials. No coefficient is zero.
 pub(crate) type Polynomial = Vec<(Monomial, i64)>;
 
-/// Degree first, then the symbols: an order that multiplication keeps, as division needs.
+/// Orders by degree, then by symbols. Multiplication keeps this order, which division requires.
 fn order(a: &Monomial, b: &Monomial) -> std::cmp::Ordering {
     a.len().cmp(&b.len()).then_with(|| b.cmp(a))
 }
@@ -21,7 +21,7 @@ pub(crate) fn times(a: &Monomial, b: &Monomial) -> Monomial {
     product
 }
 
-/// What is left of `a` without the symbols of `b`; none where `a` lacks one.
+/// `a` divided by `b`. `None` if `a` is not a multiple of `b`.
 pub(crate) fn without(a: &Monomial, b: &Monomial) -> Option<Monomial> {
     let mut rest = a.clone();
     for symbol in b {
@@ -31,7 +31,7 @@ pub(crate) fn without(a: &Monomial, b: &Monomial) -> Option<Monomial> {
     Some(rest)
 }
 
-/// Sorts, joins equal monomials and drops zeros. None on overflow, or where it is too long.
+/// Sorts the terms, adds up equal monomials and drops zeros. `None` on overflow, or if there are too many terms.
 pub(crate) fn canonical(mut terms: Polynomial) -> Option<Polynomial> {
     terms.sort_by(|a, b| order(&b.0, &a.0));
     let mut joined: Polynomial = Vec::with_capacity(terms.len());
@@ -42,7 +42,6 @@ pub(crate) fn canonical(mut terms: Polynomial) -> Option<Polynomial> {
         }
     }
     joined.retain(|term| term.1 != 0);
-    let fits =
-        joined.len() <= MOST_TERMS && joined.iter().all(|(monomial, _)| monomial.len() <= HIGHEST_DEGREE);
+    let fits = joined.len() <= MAX_TERMS && joined.iter().all(|(monomial, _)| monomial.len() <= MAX_DEGREE);
     fits.then_some(joined)
 }

@@ -1,10 +1,10 @@
-//! Why rows are not proven independent, in words for the model's owner.
+//! Reasons why rows are not proven independent, in words for the model's owner.
 
 use std::fmt;
 
 use crate::proto::NodeProto;
 
-/// A node as a person finds it: by name, or by what it gives.
+/// Identifies a node for a person: by its name, or else by its first output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeName {
     /// The name in the file; may be empty.
@@ -37,12 +37,12 @@ impl fmt::Display for NodeName {
     }
 }
 
-/// Why the rows are not proven independent.
+/// The reason why rows are not proven independent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotProven {
-    /// The node at fault; none where an input or output is.
+    /// The node that mixes rows. `None` if the reason is an input or an output.
     pub node: Option<NodeName>,
-    /// What it does, as the rest of a sentence that starts with the node; a whole sentence without one.
+    /// What the node does, as the rest of a sentence that starts with the node. A whole sentence if there is no node.
     pub reason: String,
 }
 

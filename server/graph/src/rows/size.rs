@@ -1,13 +1,14 @@
-//! Sizes: polynomials with integer coefficients over symbols, kept once each, so that equal sizes have equal numbers.
+//! Sizes are polynomials with integer coefficients over symbols. Each polynomial is stored once, so equal sizes have
+//! equal numbers.
 //!
-//! A symbol stands for the number of rows, for a dimension with a name, for something unknown, or for an expression that
-//! no polynomial expresses: the same expression is the same symbol.
+//! A symbol is the number of rows, a named dimension, an unknown, or an expression that is not a polynomial. The same
+//! expression always has the same symbol.
 
 use std::collections::HashMap;
 
-use super::polynomial::{MOST_TERMS, Polynomial, canonical, times, without};
+use super::polynomial::{MAX_TERMS, Polynomial, canonical, times, without};
 
-/// A size, or any other number that shapes are computed with. Only [`Sizes`] knows what it is.
+/// A size, or any other number that graphs compute shapes with. It is an index into [`Sizes`], which holds its value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub(crate) struct Size(u32);
 
@@ -18,12 +19,12 @@ impl Size {
     pub(crate) const ROWS: Self = Self(2);
 }
 
-/// An operation whose result is a symbol, where its operands do not settle it.
+/// An operation whose result becomes a symbol if it does not follow from the operands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Op {
     Add,
     Mul,
-    /// Integer division, towards zero.
+    /// Integer division, rounded towards zero.
     Div,
     /// Division of floating-point numbers.
     FloatDiv,
@@ -37,14 +38,14 @@ pub(crate) enum Op {
     Round,
     Sqrt,
     Pow,
-    /// One of two equal sizes, or the one that is not 1.
+    /// The size of two dimensions after broadcasting.
     Broadcast,
-    /// How long a slice is: of a size, with a pair of start and end.
+    /// The length of a slice. The operands are the size of the axis and a pair of start and end.
     Slice,
     Pair,
-    /// A choice by a condition among a pair.
+    /// A choice between the two values of a pair, by a condition.
     Where,
-    /// How many numbers a range has.
+    /// The number of elements of a range.
     Range,
 }
 
@@ -53,20 +54,20 @@ struct Symbol {
     depends_on_rows: bool,
     never_negative: bool,
     whole: bool,
-    /// A constant that is not whole.
+    /// The value of a constant that is not an integer.
     float: Option<f32>,
 }
 
 struct Entry {
     polynomial: Polynomial,
     constant: Option<i64>,
-    /// As its symbols have them together.
+    /// The properties that its symbols have in common.
     traits: Symbol,
-    /// It is the size of an axis of some value, or comes from such sizes, and so is never negative.
+    /// Whether the number is the size of an axis, or is computed from such sizes, and so is never negative.
     dimension: bool,
 }
 
-/// The sizes of one analysis.
+/// All sizes of one analysis.
 pub(crate) struct Sizes {
     entries: Vec<Entry>,
     symbols: Vec<Symbol>,
@@ -75,7 +76,7 @@ pub(crate) struct Sizes {
     named: HashMap<String, Size>,
     floats: HashMap<u32, Size>,
     opaque: HashMap<(Op, Size, Size), Size>,
-    /// The operands of each symbol of [`Op::Min`].
+    /// The operands of each symbol made by [`Op::Min`].
     least: HashMap<Size, (Size, Size)>,
 }
 
@@ -108,7 +109,7 @@ impl Sizes {
         &self.entry(size).polynomial
     }
 
-    /// How many sizes there are.
+    /// The number of sizes stored.
     pub(crate) fn count(&self) -> usize {
         self.entries.len()
     }
@@ -163,7 +164,7 @@ impl Sizes {
         size
     }
 
-    /// A constant of floating point; whole numbers are those of [`Self::constant`].
+    /// A floating-point constant. Integers are stored as by [`Self::constant`].
     pub(crate) fn float(&mut self, value: f32) -> Size {
         #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
         if value.fract() == 0.0 && value.abs() < 1e15 {
@@ -182,7 +183,7 @@ impl Sizes {
         size
     }
 
-    /// The size of a dimension with a name.
+    /// The size of a named dimension.
     pub(crate) fn named(&mut self, name: &str) -> Size {
         if let Some(&size) = self.named.get(name) {
             return size;
@@ -210,7 +211,7 @@ impl Sizes {
         }
     }
 
-    /// Whether the size is the same however many rows there are, and whatever is in them.
+    /// Whether the size is independent of the number of rows and their values.
     pub(crate) fn is_free(&self, size: Size) -> bool {
         !self.entry(size).traits.depends_on_rows
     }
@@ -219,7 +220,7 @@ impl Sizes {
         self.entry(size).traits.never_negative || self.entry(size).dimension
     }
 
-    /// Notes that a value has an axis of this size.
+    /// Records that a value has an axis of this size.
     pub(crate) fn mark_dimension(&mut self, size: Size) {
         self.entries[size.0 as usize].dimension = true;
     }
@@ -228,7 +229,7 @@ impl Sizes {
         self.entry(size).traits.whole
     }
 
-    /// Whether the size is 1 or more whatever the symbols stand for.
+    /// Whether the size is at least 1 for all values of the symbols.
     pub(crate) fn is_positive(&self, size: Size) -> bool {
         let entry = self.entry(size);
         entry.traits.never_negative
@@ -236,14 +237,14 @@ impl Sizes {
             && entry.polynomial.last().is_some_and(|(monomial, _)| monomial.is_empty())
     }
 
-    /// Whether `size` is the least of `other` and a constant of 2 or more.
+    /// Whether `size` is the minimum of `other` and a constant of at least 2.
     pub(crate) fn is_capped(&self, size: Size, other: Size) -> bool {
         let Some(&(a, b)) = self.least.get(&size) else { return false };
         let at_least_two = |size| self.as_constant(size).is_some_and(|size| size >= 2);
         (a == other && at_least_two(b)) || (b == other && at_least_two(a))
     }
 
-    /// The symbol of an expression.
+    /// The symbol of an expression that is not a polynomial.
     pub(crate) fn opaque(&mut self, op: Op, a: Size, b: Size) -> Size {
         if let Some(&size) = self.opaque.get(&(op, a, b)) {
             return size;
@@ -274,7 +275,8 @@ impl Sizes {
         sum
     }
 
-    /// What is computed from two sizes that are never negative, without a difference, is never negative either.
+    /// Records that a result of two sizes that are never negative, computed without subtraction, is never negative
+    /// either.
     fn inherit_sign(&mut self, a: Size, b: Size, result: Size) {
         if self.is_never_negative(a) && self.is_never_negative(b) {
             self.mark_dimension(result);
@@ -288,7 +290,7 @@ impl Sizes {
             _ => {}
         }
         if !(self.is_whole(a) && self.is_whole(b)) {
-            // rounding: only whole numbers follow the laws of polynomials
+            // rounding: only integers follow the laws of polynomials
             return match (self.as_float(a), self.as_float(b)) {
                 (Some(x), Some(y)) => self.float(x + y),
                 _ => self.opaque(Op::Add, a.min(b), a.max(b)),
@@ -324,7 +326,7 @@ impl Sizes {
             _ => {}
         }
         if !(self.is_whole(a) && self.is_whole(b)) {
-            // rounding: only whole numbers follow the laws of polynomials
+            // rounding: only integers follow the laws of polynomials
             return match (self.as_float(a), self.as_float(b)) {
                 (Some(x), Some(y)) => self.float(x * y),
                 _ => self.opaque(Op::Mul, a.min(b), a.max(b)),
@@ -350,7 +352,7 @@ impl Sizes {
         sizes.iter().fold(Size::ONE, |product, &size| self.mul(product, size))
     }
 
-    /// `a / b` where `b` divides `a` whatever the symbols stand for.
+    /// `a / b`, if `b` divides `a` for all values of the symbols.
     pub(crate) fn divide(&mut self, a: Size, b: Size) -> Option<Size> {
         if b == Size::ONE {
             return Some(a);
@@ -363,7 +365,7 @@ impl Sizes {
         let mut rest = self.entry(a).polynomial.clone();
         let mut quotient = Vec::new();
         while let Some((monomial, coefficient)) = rest.first() {
-            if coefficient.checked_rem(factor)? != 0 || quotient.len() > MOST_TERMS {
+            if coefficient.checked_rem(factor)? != 0 || quotient.len() > MAX_TERMS {
                 return None;
             }
             let (monomial, coefficient) = (without(monomial, &leading)?, coefficient.checked_div(factor)?);

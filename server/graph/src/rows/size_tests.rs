@@ -1,11 +1,11 @@
-//! Sizes compared with the numbers that they stand for.
+//! Compares sizes with the numbers that they stand for.
 
 use super::{
     polynomial::Polynomial,
     size::{Op, Size, Sizes},
 };
 
-/// A generator of numbers that is the same in every run.
+/// A generator of pseudo-random numbers, the same in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -46,7 +46,7 @@ fn sums_products_and_quotients_are_those_of_numbers() {
                 _ => sizes.divide(a, b).filter(|_| y != 0).map(|quotient| (quotient, x / y)),
             };
             let Some((size, number)) = next else { continue };
-            // an expression that is too long is a symbol of its own, of which no value is given here
+            // an expression that is too long becomes a new symbol, for which this test has no value
             if sizes.polynomial(size).iter().any(|(s, _)| s.iter().any(|&s| s > 2)) || number.abs() > 1 << 40
             {
                 continue;
@@ -101,7 +101,7 @@ fn rounded_numbers_do_not_cancel() {
     let mut sizes = Sizes::new();
     let tenth = sizes.float(0.1);
     let scaled = sizes.mul(Size::ROWS, tenth);
-    // 0.1 is rounded, and so is the product: back is not where it came from
+    // 0.1 is rounded, and so is the product, so dividing again does not give the original number
     assert_ne!(sizes.quotient(scaled, tenth, true), Some(Size::ROWS));
     let (one, ten) = (sizes.float(1.0), sizes.float(10.0));
     assert_eq!(one, Size::ONE);

@@ -1,4 +1,4 @@
-//! What the analysis knows of a value: its shape, its contents where they are few, and what it does with the rows.
+//! What the analysis knows of a value: its shape, the elements of small tensors, and how it depends on the rows.
 
 use std::rc::Rc;
 
@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::size::{Size, Sizes};
 
-/// Contents of larger tensors are not followed.
-pub(crate) const MOST_CONTENTS: usize = 64;
+/// Largest tensor, in elements, whose elements are tracked.
+pub(crate) const MAX_CONTENTS: usize = 64;
 
-/// Where the rows lie: the axis has size `outer * rows * inner`, and element `(o * rows + row) * inner + i` of it depends
-/// on that row alone, the same way for every row.
+/// How rows are laid out along an axis. The axis has the size `outer * rows * inner`. Its element `(o * rows + row) *
+/// inner + i` depends on that row only, in the same way for every row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Layout {
     pub(crate) axis: usize,
@@ -31,7 +31,7 @@ impl Layout {
         self.outer == Size::ONE && self.inner == Size::ONE
     }
 
-    /// Whether both lie the same way along their axes.
+    /// Whether both have the same outer and inner sizes.
     pub(crate) fn matches(self, other: Self) -> bool {
         (self.outer, self.inner) == (other.outer, other.inner)
     }
@@ -41,7 +41,8 @@ impl Layout {
     }
 }
 
-/// Along an axis of size rows, each element is `row * step` and something that is the row's own, from 0 to below `bound`.
+/// Numbers that contain the row number. The axis has one element per row, which is `row * step` plus an offset from 0
+/// to below `bound` that depends on that row only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Numbers {
     pub(crate) axis: usize,
@@ -50,7 +51,7 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    /// The numbers of the rows themselves.
+    /// The row numbers themselves: 0, 1, …
     pub(crate) const fn plain(axis: usize) -> Self {
         Self { axis, step: Size::ONE, bound: Size::ONE }
     }
@@ -64,48 +65,47 @@ impl Numbers {
     }
 }
 
-/// The number of a cause in the walk's list.
+/// Index of a reason in the walk's list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Cause(pub(crate) u32);
 
-/// What a value has to do with the rows.
+/// How a value depends on the rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
-    /// The same whatever the rows are, and however many.
+    /// It is the same for any rows and any number of rows.
     Free,
-    /// Follows from the number of rows alone. It may set shapes; it must not reach elements.
+    /// It depends on the number of rows only. Shapes may depend on it, elements must not.
     Count,
-    /// Has each row of its own.
+    /// It has independent rows.
     Rows(Layout),
-    /// Numbers made from those of the rows, 0, 1, …, along an axis.
+    /// It has numbers computed from the row numbers 0, 1, …
     Numbers(Numbers),
-    /// Indices into the first axes of a tensor, in the columns of the last axis. The first column is the number of the row;
-    /// the others depend on that row alone. The rows lie along this axis, whose size is their number.
-    Places { axis: usize },
-    /// Words, with a row for each text. All rows are as long as the longest text; shorter ones are filled up with
-    /// [`Value::pad`].
+    /// Indices into the first axes of a tensor, one index vector along the last axis. The first component is the row
+    /// number; the others depend on that row only. The axis `axis` has one element per row.
+    RowIndices { axis: usize },
+    /// Words, one row per text. All rows have the length of the longest text; [`Value::pad`] fills the shorter ones.
     Padded,
-    /// Depends on other rows, or on what is not known.
+    /// It depends on other rows, or the analysis cannot tell.
     Mixed(Cause),
 }
 
-/// What is known of a value.
+/// What the analysis knows of a value.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Value {
-    /// `TensorProto.DataType`; 0 is unknown.
+    /// A `TensorProto.DataType`; 0 if it is unknown.
     pub(crate) data_type: i32,
-    /// None where not even the rank is known.
+    /// `None` if not even the rank is known.
     pub(crate) shape: Option<Rc<[Size]>>,
-    /// The elements in row-major order, where they are few and known.
+    /// The elements in row-major order, if they are few and known.
     pub(crate) contents: Option<Rc<[Size]>>,
     pub(crate) state: State,
-    /// Its elements follow from values of the inputs, not from their shapes alone.
+    /// Whether the elements depend on values of the inputs, and not only on their shapes.
     pub(crate) from_data: bool,
-    /// Where the elements are integers known to be from 0 to below this.
+    /// If the elements are integers from 0 to below a known bound: that bound.
     pub(crate) bound: Option<Size>,
-    /// The word at the end of shorter rows.
+    /// The word that fills the end of shorter rows.
     pub(crate) pad: Option<Bytes>,
-    /// Of a sequence of known length: its tensors.
+    /// The tensors of a sequence of known length.
     pub(crate) elements: Option<Rc<[Value]>>,
 }
 
@@ -123,7 +123,7 @@ impl Value {
         }
     }
 
-    /// A value of this shape; the walk finds its state where the rule gives none.
+    /// A value of this shape. The walk determines its state, unless the rule sets one.
     pub(crate) fn shaped(shape: impl Into<Rc<[Size]>>) -> Self {
         Self { shape: Some(shape.into()), ..Self::unknown() }
     }
@@ -138,7 +138,7 @@ impl Value {
     }
 
     pub(crate) fn with_contents(mut self, contents: Option<Vec<Size>>) -> Self {
-        self.contents = contents.filter(|c| c.len() <= MOST_CONTENTS).map(Into::into);
+        self.contents = contents.filter(|c| c.len() <= MAX_CONTENTS).map(Into::into);
         self
     }
 

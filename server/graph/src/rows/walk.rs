@@ -1,4 +1,4 @@
-//! Goes through the nodes of a graph, and notes what is known of each value.
+//! Walks the nodes of a graph in order, and records what is known of each value.
 
 use std::collections::HashMap;
 
@@ -14,15 +14,15 @@ use super::{
 };
 use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, domain};
 
-/// Levels of graphs within graphs, and of functions within functions, that are followed.
-const DEEPEST: usize = 24;
-/// Nodes that a walk looks at, each as often as a loop or a function repeats it.
-const MOST_VISITS: usize = 200_000;
+/// Deepest nesting of subgraphs and of function calls that is followed.
+const MAX_NESTING: usize = 24;
+/// Highest number of node visits in one analysis. A node counts each time a loop or a function repeats it.
+const MAX_VISITS: usize = 200_000;
 
-/// Sizes that a walk keeps.
-const MOST_SIZES: usize = 400_000;
-/// A tensor of more axes is not followed: ONNX Runtime has no use for one.
-pub(crate) const MOST_AXES: usize = 64;
+/// Highest number of sizes in one analysis, to bound its memory.
+const MAX_SIZES: usize = 400_000;
+/// Highest rank of a tensor that is followed. No operator of ONNX Runtime needs more.
+pub(crate) const MAX_AXES: usize = 64;
 
 pub(crate) struct Walk<'m> {
     pub(crate) sizes: Sizes,
@@ -31,12 +31,12 @@ pub(crate) struct Walk<'m> {
     opsets: HashMap<String, i64>,
     scopes: Vec<HashMap<String, Value>>,
     depth: usize,
-    /// How many graphs lie within one another here: more than one, and the nodes may never run.
+    /// Nesting depth of the graph being walked. Nodes below the main graph may never run.
     graphs: usize,
     visits: usize,
-    /// What a person should look at first where rows are not proven independent.
+    /// The most likely cause, which is reported first if rows are not proven independent.
     pub(crate) suspicion: Option<NotProven>,
-    /// The first node whose length depends on values of the inputs.
+    /// The first node whose running time depends on values of the inputs.
     pub(crate) value_dependent: Option<NodeName>,
 }
 
@@ -75,7 +75,7 @@ impl<'m> Walk<'m> {
         self.add_cause(NotProven { node: Some(NodeName::of(node)), reason: reason.into() })
     }
 
-    /// The outputs of a node that mixes rows.
+    /// Outputs for a node that mixes rows, with the reason.
     pub(crate) fn mixed(
         &mut self,
         node: &NodeProto,
@@ -87,7 +87,7 @@ impl<'m> Walk<'m> {
         vec![value; node.output.len()]
     }
 
-    /// The version of a domain's operators here.
+    /// The opset version of a domain.
     pub(crate) fn opset(&self, domain: &str) -> i64 {
         self.opsets.get(domain).copied().unwrap_or(1)
     }
@@ -102,7 +102,7 @@ impl<'m> Walk<'m> {
         }
     }
 
-    /// The outputs of a graph whose inputs have these values. It sees the names around it.
+    /// Walks a graph with these inputs, and returns its outputs. The graph sees the names of the graphs around it.
     pub(crate) fn graph(&mut self, graph: &GraphProto, inputs: &[(&str, Value)]) -> Vec<Value> {
         self.visits += graph.initializer.len() / 8;
         let mut scope = HashMap::with_capacity(graph.node.len() + graph.initializer.len() + inputs.len());
@@ -145,7 +145,7 @@ impl<'m> Walk<'m> {
         }
     }
 
-    /// The body of a function, which sees its inputs alone.
+    /// Walks the body of a function, which sees only its own inputs.
     pub(crate) fn body(
         &mut self,
         nodes: &[NodeProto],
@@ -166,8 +166,8 @@ impl<'m> Walk<'m> {
 
     fn node(&mut self, node: &NodeProto) -> Vec<Value> {
         self.visits += 1;
-        if self.visits > MOST_VISITS || self.sizes.count() > MOST_SIZES || self.depth > DEEPEST {
-            return self.mixed(node, "lies in a graph that is too large or too deep to look through", true);
+        if self.visits > MAX_VISITS || self.sizes.count() > MAX_SIZES || self.depth > MAX_NESTING {
+            return self.mixed(node, "is in a graph that is too large or too deeply nested to analyse", true);
         }
         let mut inputs = Vec::with_capacity(node.input.len());
         for name in &node.input {
@@ -211,7 +211,7 @@ impl<'m> Walk<'m> {
         let all_free = inputs.iter().flatten().all(Value::is_free);
         let outcome = match rule {
             Some(rule) => self.apply(node, rule, inputs, has_rows),
-            None => Err(Mixes { reason: "is an operator of which nothing is known".into(), always: true }),
+            None => Err(Mixes { reason: "is an operator that is not known".into(), always: true }),
         };
         let mut outputs = match outcome {
             Ok(outputs) => outputs,
@@ -226,7 +226,7 @@ impl<'m> Walk<'m> {
         for output in &mut outputs {
             output.from_data = from_data && !shape_only;
             let state = match output.state {
-                State::Rows(_) | State::Numbers(_) | State::Places { .. } => output.state,
+                State::Rows(_) | State::Numbers(_) | State::RowIndices { .. } => output.state,
                 State::Mixed(_) => continue,
                 State::Padded => State::Padded,
                 State::Free | State::Count if any_state => output.state,
@@ -248,12 +248,12 @@ impl<'m> Walk<'m> {
                 Some(State::Rows(_)) if has_bit(rule.sizes, input) => {
                     return Err(mixes("takes a size from values of the rows"));
                 }
-                Some(State::Numbers(_) | State::Places { .. }) if !has_bit(rule.sizes, input) => {
-                    return Err(mixes("takes in the numbers of the rows"));
+                Some(State::Numbers(_) | State::RowIndices { .. }) if !has_bit(rule.sizes, input) => {
+                    return Err(mixes("computes with the row numbers"));
                 }
                 Some(State::Padded) => return Err(mixes(rules::PADS)),
                 Some(State::Count) if !has_bit(rule.sizes, input) => {
-                    return Err(mixes("takes in how many rows there are"));
+                    return Err(mixes("computes with the number of rows"));
                 }
                 _ => {}
             }
@@ -267,12 +267,12 @@ impl<'m> Walk<'m> {
         outcome
     }
 
-    /// Checks that the shape is one that the state allows; what follows from no number of rows is free.
+    /// Checks that the shape is consistent with the state. A value that depends on no rows is marked free.
     pub(crate) fn settle(&mut self, node: &NodeProto, value: &mut Value) {
         if value.elements.is_some() {
             return;
         }
-        if value.rank().is_some_and(|rank| rank > MOST_AXES) {
+        if value.rank().is_some_and(|rank| rank > MAX_AXES) {
             value.shape = None;
             value.contents = None;
         }
@@ -288,16 +288,16 @@ impl<'m> Walk<'m> {
                 if !self.fits(value, layout) {
                     value.shape = None;
                     value.state =
-                        self.blame(node, "has an output whose other axes depend on how many rows there are");
+                        self.blame(node, "has an output whose other axes depend on the number of rows");
                 }
             }
-            State::Numbers(_) | State::Places { .. } => {
+            State::Numbers(_) | State::RowIndices { .. } => {
                 value.contents = None;
                 let (axis, free) = match value.state {
                     State::Numbers(numbers) => {
                         (numbers.axis, self.sizes.is_free(numbers.step) && self.sizes.is_free(numbers.bound))
                     }
-                    State::Places { axis } => (axis, true),
+                    State::RowIndices { axis } => (axis, true),
                     _ => return,
                 };
                 if !(free && self.fits(value, Layout::plain(axis))) {

@@ -7,7 +7,7 @@ use onnx_graph::{
 
 use super::graph::{attribute, graph, model_of, said};
 
-/// The text as a model, with bodies as attributes of its last node.
+/// The text as a model, with these graphs as attributes of its last node.
 fn with_bodies(text: &str, bodies: &[(&str, &str)]) -> ModelProto {
     let mut outer = graph(text);
     let node = outer.node.last_mut().unwrap();
@@ -51,8 +51,8 @@ fn branches() {
     );
     check("x: float[N,2]\n c = ReduceMax(x) axes=[1]\n y = If(c)\n -> y", &both, "by values of the rows");
     let text = "x: float[N,2]\n zero = int(0)\n one = int(1)\n d = Shape(x)\n n = Gather(d, zero)\n c = Equal(n, one)\n y = If(c)\n -> y";
-    check(text, &both, "chooses by how many rows there are");
-    // as torch.onnx writes squeeze(1)
+    check(text, &both, "chooses by the number of rows");
+    // as torch.onnx exports squeeze(1)
     let squeeze = [
         ("then_branch", "k = ints(1)\n a = Squeeze(x, k)\n -> a"),
         ("else_branch", "b = Identity(x)\n -> b"),
@@ -70,7 +70,7 @@ fn loops() {
     check(text, &[("body", &body("w = Relu(v)"))], "[0] -> [0, 1]");
     check(text, &[("body", &body("w = CumSum(v, i)"))], "");
     check(text, &[("body", &body("w = Softmax(v) axis=0"))], "normalises over the rows");
-    // the second turn is the first to mix
+    // only the second iteration mixes rows
     let swap = "x: float[N,2]\n z = float[2,2]\n trips = int(5)\n y, t = Loop(trips, _, x, z)\n -> t";
     let turns = "i: int64[]\n c: bool[]\n v: float[N,2]\n u: float[2,2]\n k = Identity(c)\n p = Transpose(v)\n q = MatMul(u, p)\n \
                  w = Transpose(q)\n o = ReduceMax(w) axes=[0]\n n = Add(u, o)\n -> k, w, n";
@@ -78,17 +78,17 @@ fn loops() {
     let stop = "i: int64[]\n c: bool[]\n v: float[N,2]\n m = ReduceMax(v) keepdims=0\n k = Cast(m) to=9\n -> k, v, v";
     check(text, &[("body", stop)], "reduces over the rows");
     let each = "i: int64[]\n c: bool[]\n v: float[N,2]\n k = Cast(v) to=9\n -> k, v, v";
-    check(text, &[("body", each)], "goes on for the whole batch by values of the rows");
+    check(text, &[("body", each)], "decides for the whole batch, by values of the rows, whether to go on");
     let count =
         "x: float[N,2]\n zero = int(0)\n d = Shape(x)\n n = Gather(d, zero)\n y, all = Loop(n, _, x)\n -> y";
-    check(count, &[("body", &body("w = Relu(v)"))], "goes on by how many rows there are");
+    check(count, &[("body", &body("w = Relu(v)"))], "decides by the number of rows whether to go on");
     let grows = "x: float[N,2]\n trips = int(5)\n y = Loop(trips, _, x)\n -> y";
     let wider =
         "i: int64[]\n c: bool[]\n v: float[N,2]\n k = Identity(c)\n w = Concat(v, v) axis=1\n -> k, w";
     check(grows, &[("body", wider)], "[0] -> [0]");
     let longer =
         "i: int64[]\n c: bool[]\n v: float[N,2]\n k = Identity(c)\n w = Concat(v, v) axis=0\n -> k, w";
-    check(grows, &[("body", longer)], "gives rows in one case");
+    check(grows, &[("body", longer)], "gives rows in some cases");
 }
 
 #[test]
@@ -137,8 +137,8 @@ fn functions_of_the_file() {
         let said = said(&analyse(&model));
         assert!(said.contains(expected), "{said}");
     }
-    // one that calls itself
+    // a function that calls itself
     let mut model = model_of(graph("x: float[N,2]\n y = own.Again(x)\n -> y"), 17);
     model.functions = vec![function("Again", &["a"], graph("b = own.Again(a)\n -> b"))];
-    assert!(said(&analyse(&model)).contains("too large or too deep"));
+    assert!(said(&analyse(&model)).contains("too large or too deeply nested"));
 }

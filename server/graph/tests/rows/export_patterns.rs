@@ -23,7 +23,7 @@ fn attention_over_the_own_tokens() {
     check(17, &attention("b, s, h, e", "b, s, all"), "[0, 0] -> [0]");
     check(17, &attention("b, minus, h, e", "b, minus, all"), "[0, 0] -> [0]");
     check(17, &attention("minus, s, h, e", "minus, s, all"), "[0, 0] -> [0]");
-    // traced with one row
+    // exported with a batch of one row
     check(17, &attention("one, minus, h, e", "one, minus, all"), "has the batch size 1 written in its shape");
 }
 
@@ -36,12 +36,12 @@ fn a_position_for_each_token_but_not_for_each_row() {
         )
     };
     check(17, &positions(1, "float[512,8]"), "[0] -> [0]");
-    check(17, &positions(0, "float[512,8]"), "takes in how many rows there are");
+    check(17, &positions(0, "float[512,8]"), "computes with the number of rows");
 }
 
 #[test]
 fn batched_heads_as_one_axis() {
-    // torch.bmm over batch * heads, time first, as nn.MultiheadAttention does
+    // torch.bmm over batch * heads with the time axis first, as in nn.MultiheadAttention
     let text = "x: float[seq,batch,8]\n w = float[8,8]\n i0 = int(0)\n i1 = int(1)\n two = int(2)\n first = ints(0)\n four = ints(4)\n eight = ints(8)\n \
          d = Shape(x)\n s0 = Gather(d, i0)\n b0 = Gather(d, i1)\n bh0 = Mul(b0, two)\n s = Unsqueeze(s0, first)\n b = Unsqueeze(b0, first)\n \
          bh = Unsqueeze(bh0, first)\n view = Concat(s, bh, four) axis=0\n back = Concat(s, b, eight) axis=0\n q = MatMul(x, w)\n \
@@ -84,9 +84,9 @@ fn channels_that_are_shuffled() {
 #[test]
 fn rows_that_end_up_among_tokens() {
     let text = "x: float[N,2,4]\n shape = ints(2,-1,4)\n y = Reshape(x, shape)\n -> y";
-    check(17, text, "shares an axis out between the rows and others");
+    check(17, text, "mixes the rows with other axes");
     check(17, "x: float[N,4]\n s = ints(-1)\n y = Reshape(x, s)\n -> y", "several rows for each row");
-    check(17, "x: float[N,4]\n s = ints(4,-1)\n y = Reshape(x, s)\n -> y", "shares an axis out");
+    check(17, "x: float[N,4]\n s = ints(4,-1)\n y = Reshape(x, s)\n -> y", "mixes the rows with other axes");
     check(17, "x: float[N,4]\n s: int64[2]\n y = Reshape(x, s)\n -> y", "fixed first dimension of 2");
 }
 
@@ -105,14 +105,14 @@ fn pads_as_an_exporter_computes_them() {
 
 #[test]
 fn lengths_that_were_traced() {
-    // nn.MultiheadAttention: five tokens are written in the shape, rows and heads are one axis; with other lengths ONNX
-    // Runtime takes what is left for the size of that axis
+    // nn.MultiheadAttention: the shape has five tokens as a constant, and rows and heads share one axis. For other
+    // lengths, ONNX Runtime computes the size of that axis from the rest.
     let text = "x: float[batch,seq,16]\n i1 = int(1)\n four = int(4)\n first = ints(0)\n five = ints(5)\n w = ints(4)\n \
          t = Transpose(x) perm=[1,0,2]\n d = Shape(t)\n n = Gather(d, i1)\n h0 = Mul(n, four)\n h = Unsqueeze(h0, first)\n \
          shape = Concat(five, h, w) axis=0\n r = Reshape(t, shape)\n q = Transpose(r) perm=[1,0,2]\n flat = ints(-1,4,5,4)\n \
          y = Reshape(q, flat)\n -> y";
     check(17, text, "has sizes written in its shape that may not be those of its input");
-    // positions of axes by Mod, as unflatten
+    // axis positions computed by Mod, as in unflatten
     let text = "x: float[N,48]\n two = int(2)\n three = int(3)\n one = ints(1)\n zero = ints(0)\n far = ints(9223372036854775807)\n \
          m = Mod(three, two)\n i = Reshape(m, one)\n d = Shape(x)\n front = Slice(d, zero, i)\n parts = ints(3,4,4)\n \
          shape = Concat(front, parts) axis=0\n y = Reshape(x, shape)\n -> y";

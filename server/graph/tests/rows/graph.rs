@@ -34,7 +34,7 @@ fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-/// `name` and what is between the brackets that follow it.
+/// Splits off a name and the text in the brackets after it.
 fn bracketed(text: &str, open: char) -> (&str, &str) {
     let (name, rest) = text.split_once(open).unwrap_or_else(|| panic!("no {open} in {text}"));
     (name.trim(), &rest[..rest.len() - 1])
@@ -81,7 +81,7 @@ fn constant(name: &str, text: &str) -> Option<TensorProto> {
     Some(tensor)
 }
 
-/// An attribute from `name=value`.
+/// Parses an attribute from `name=value`.
 pub(crate) fn attribute(text: &str) -> AttributeProto {
     let (name, value) = text.split_once('=').unwrap();
     let mut attribute = AttributeProto { name: name.to_owned(), ..AttributeProto::default() };
@@ -154,7 +154,7 @@ pub(crate) fn analysis(text: &str) -> Analysis {
     analyse(&model_of(graph(text), 17))
 }
 
-/// What is said of the graph: `[0] -> [0, 1]` where rows are proven independent, the reason where not.
+/// The result of the analysis: `[0] -> [0, 1]` if the rows are proven independent, else the reason.
 pub(crate) fn said(analysis: &Analysis) -> String {
     match &analysis.rows {
         Ok(axes) => format!("{:?} -> {:?}", axes.inputs, axes.outputs),
@@ -162,7 +162,7 @@ pub(crate) fn said(analysis: &Analysis) -> String {
     }
 }
 
-/// Checks one graph a block: the text, then what is said of it, or a part of the reason.
+/// Analyses the graph in `text`. `expected` is the result, or a part of the reason.
 #[track_caller]
 pub(crate) fn check(version: i64, text: &str, expected: &str) {
     let said = said(&analyse(&model_of(graph(text), version)));

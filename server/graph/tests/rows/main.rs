@@ -1,4 +1,4 @@
-//! What graphs say of their rows.
+//! Tests of the row analysis.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
 mod control_flow;

@@ -1,4 +1,4 @@
-//! What follows from the number of rows may set shapes, and must not reach elements.
+//! Values that depend on the number of rows may determine shapes, but not elements.
 
 use super::graph::check;
 
@@ -35,7 +35,7 @@ fn the_number_of_rows_sets_shapes() {
         ),
         "[0] -> [0]",
     );
-    // the whole axis, by its own length
+    // the whole axis, with its own length as the end
     check(17, &format!("{COUNT} m = Gather(d, first)\n y = Slice(x, first, m, first)\n -> y"), "[0] -> [0]");
 }
 
@@ -44,31 +44,31 @@ fn the_number_of_rows_does_not_reach_elements() {
     check(
         17,
         &format!("{COUNT} f = Cast(n) to=1\n y = Div(x, f)\n -> y"),
-        "takes in how many rows there are",
+        "computes with the number of rows",
     );
     check(
         17,
         &format!("{COUNT} r = Range(zero, n, one)\n y = Cast(r) to=1\n -> y"),
-        "follows from how many there are",
+        "depends on their number alone",
     );
     check(
         17,
         &format!(
             "{COUNT} table = float[512,4]\n r = Range(zero, n, one)\n p = Gather(table, r)\n y = Add(x, p)\n -> y"
         ),
-        "takes in",
+        "computes with",
     );
     check(
         17,
         &format!(
             "{COUNT} table = float[512,4]\n m = Gather(d, first)\n p = Slice(table, first, m, first)\n y = Add(x, p)\n -> y"
         ),
-        "takes in",
+        "computes with",
     );
     check(
         17,
         &format!("{COUNT} m = Gather(d, first)\n s = Concat(m, m) axis=0\n y = ConstantOfShape(s)\n -> y"),
-        "follows from how many there are",
+        "depends on their number alone",
     );
     check(
         17,
@@ -87,7 +87,7 @@ fn each_row_reads_its_own_by_its_number() {
         )
     };
     check(17, &pick("x: float[N,7,4]", "a, b"), "[0, 0] -> [0]");
-    check(17, &pick("x: float[N,7,4]", "b, a"), "how many rows");
+    check(17, &pick("x: float[N,7,4]", "b, a"), "the number of rows");
     check(17, &pick("x: float[N,N,4]", "a, b"), "also of another axis");
 }
 
@@ -104,11 +104,11 @@ fn each_row_picks_its_own_token_of_a_flat_tensor() {
     check(17, &pick("int(7)", token), "[0, 0] -> [0]");
     check(17, &pick("Gather(d, one)", token), "[0, 0] -> [0]");
     check(17, &pick("int(7)", "int(6)"), "[0, 0] -> [0]");
-    // into the tokens of the next row, and of those before
+    // an index into the next row, and into the row before
     check(17, &pick("int(7)", "int(7)"), "picks rows by their numbers");
     check(17, &pick("int(6)", token), "picks rows by their numbers");
-    check(17, &pick("int(7)", "ReduceSum(i, one) keepdims=0"), "takes in");
-    check(17, &pick("int(-7)", token), "takes in");
+    check(17, &pick("int(7)", "ReduceSum(i, one) keepdims=0"), "computes with");
+    check(17, &pick("int(-7)", token), "computes with");
 }
 
 #[test]
@@ -119,11 +119,11 @@ fn a_row_reads_itself_by_its_number() {
         &format!("{COUNT} r = Range(zero, n, one)\n p = Add(r, one)\n y = Gather(x, p)\n -> y"),
         "picks rows by their numbers",
     );
-    check(17, &format!("{COUNT} r = Range(one, n, one)\n y = Gather(x, r)\n -> y"), "takes in");
+    check(17, &format!("{COUNT} r = Range(one, n, one)\n y = Gather(x, r)\n -> y"), "computes with");
     check(
         17,
         &format!("{COUNT} r = Range(zero, n, one)\n f = Cast(r) to=1\n y = Add(x, f)\n -> y"),
-        "takes in",
+        "computes with",
     );
 }
 

@@ -1,8 +1,8 @@
-//! Each family of operators: graphs whose rows are independent, and their like whose rows are not.
+//! Each family of operators: graphs whose rows are independent, and similar graphs whose rows are not.
 
 use super::graph::check;
 
-/// A node on `x: float[N,3,4]`, with weights that are always there, at this version of the operator set.
+/// Tests a node on `x: float[N,3,4]`, with some weights, at this opset version.
 #[track_caller]
 fn one(version: i64, node: &str, expected: &str) {
     let text = format!(
@@ -103,8 +103,8 @@ fn along_axes() {
     one(12, "ReduceMean(x) axes=[1,2] keepdims=0", FIRST);
     one(12, "ReduceMax(x) axes=[-3]", "reduces over the rows");
     one(17, "Trilu(x)", FIRST);
-    check(17, "x: float[N,4]\n y = Trilu(x)\n -> y", "the rows are a side");
-    check(17, "x: float[N,4]\n y = EyeLike(x)\n -> y", "a one at another place");
+    check(17, "x: float[N,4]\n y = Trilu(x)\n -> y", "the rows are one of its axes");
+    check(17, "x: float[N,4]\n y = EyeLike(x)\n -> y", "a one at another position");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn parts_and_joins() {
     check(
         13,
         "x: float[N,3]\n i = int64[2,2]\n y = GatherElements(x, i) axis=1\n -> y",
-        "places of the rows",
+        "positions of the rows",
     );
     check(13, "x: float[N,3,4]\n i: int64[N,2,1]\n y = GatherND(x, i) batch_dims=1\n -> y", "[0, 0] -> [0]");
     check(13, "x: float[N,3,4]\n i: int64[N,2,1]\n y = GatherND(x, i)\n -> y", "out of all rows");
@@ -143,7 +143,7 @@ fn parts_and_joins() {
     check(13, "x: int64[N]\n d = int(5)\n v = floats(0,1)\n y = OneHot(x, d, v)\n -> y", FIRST);
     check(13, "x: int64[N]\n d = int(5)\n v = floats(0,1)\n y = OneHot(x, d, v) axis=0\n -> y", "[0] -> [1]");
     check(13, "x: float[N,3]\n y = NonZero(x)\n -> y", "positions across the whole batch");
-    check(13, "x: float[N,3]\n y = Unique(x)\n -> y", "drops what is equal");
+    check(13, "x: float[N,3]\n y = Unique(x)\n -> y", "drops duplicates");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn classical_models() {
     ml("Scaler(x) offset=[1.0,2.0,3.0,4.0]", FIRST);
     ml("Normalizer(x)", FIRST);
     ml("OneHotEncoder(x) cats_int64s=[1,2]", FIRST);
-    check(13, "x: float[N]\n y = ai.onnx.ml.Normalizer(x)\n -> y", "other than two axes for one row");
+    check(13, "x: float[N]\n y = ai.onnx.ml.Normalizer(x)\n -> y", "does not have two axes");
     check(13, "x: string[N]\n y = ai.onnx.ml.LabelEncoder(x)\n -> y", FIRST);
     let labels = "x: float[N,4]\n c = int64[3]\n i = ArgMax(x) axis=1\n f = ai.onnx.ml.ArrayFeatureExtractor(c, i)\n flat = ints(-1)\n";
     check(13, &format!("{labels} y = Reshape(f, flat)\n -> f, y"), "[0] -> [1, 0]");
@@ -242,5 +242,5 @@ fn onnx_runtime_operators() {
     ms("FusedMatMul(x, z) transB=1", "[0, 0, 0] -> [0]");
     ms("BiasGelu(x, row)", "[0, 0, 0] -> [0]");
     ms("DynamicQuantizeMatMul(x, w)", "takes its scale from the whole batch");
-    ms("SomethingNew(x)", "is an operator of which nothing is known");
+    ms("SomethingNew(x)", "is an operator that is not known");
 }

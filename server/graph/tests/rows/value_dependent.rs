@@ -1,4 +1,4 @@
-//! Operators whose length depends on values of the inputs.
+//! Operators whose running time depends on values of the inputs.
 
 use onnx_graph::{analyse, proto::AttributeProto};
 

@@ -1,4 +1,4 @@
-//! How messages become bytes on a gRPC connection.
+//! Encodes and decodes the messages on a gRPC connection.
 
 use std::marker::PhantomData;
 
@@ -9,11 +9,12 @@ use tonic::{
     codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-/// Bytes that buffers start with and grow by: the messages of a small model fit in one.
+/// Initial size of a buffer, and the step by which it grows, in bytes. One step is enough for a message of a small
+/// model.
 const BUFFER_BYTES: usize = 4 << 10;
 
-/// Protocol buffers, as `tonic`'s own codec has them, but for two things: a message that cannot be read is the
-/// client's fault, and an answer's buffer is as large as the answer.
+/// The protocol buffers codec of `tonic`, with two differences. A message that cannot be decoded is reported as
+/// `INVALID_ARGUMENT`, since the client made it. The buffer of a response has the size of the response from the start.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageCodec<E, D>(PhantomData<(E, D)>);
 
@@ -60,10 +61,10 @@ impl<E: Message, D> Encoder for MessageCodec<E, D> {
     }
 }
 
-/// Reads a message.
+/// Decodes a protocol buffers message.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT`: the bytes are no such message.
+/// `INVALID_ARGUMENT` if the bytes are not a message of this type.
 pub fn decode_message<M: Message + Default>(bytes: impl Buf) -> Result<M, Status> {
     let size = bytes.remaining();
     M::decode(bytes).map_err(|error| {

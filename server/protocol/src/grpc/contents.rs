@@ -1,4 +1,4 @@
-//! Tensors as lists of numbers: which list a datatype has, and the way in and out of it.
+//! The typed contents of a tensor (`InferTensorContents`): one list of numbers per group of datatypes.
 
 use std::num::TryFromIntError;
 
@@ -7,12 +7,12 @@ use compact_str::ToCompactString;
 use super::messages::InferTensorContents;
 use crate::{Datatype, Problem, Shape, Tensor, bytes_elements, push_bytes_element};
 
-/// Whether the tensor's datatype has a list; FP16 and BF16 have none.
+/// Whether typed contents can hold the tensor's datatype. They have no list for FP16 and BF16.
 pub(super) fn has_list(tensor: &Tensor) -> bool {
     !matches!(tensor.datatype, Datatype::Fp16 | Datatype::Bf16)
 }
 
-/// Packs the elements of the one list that `datatype` has.
+/// Packs the elements of the list for `datatype` into bytes.
 pub(super) fn unpack(
     datatype: Datatype,
     shape: Shape,
@@ -49,15 +49,15 @@ pub(super) fn unpack(
             c.bytes_contents.iter().for_each(|element| push_bytes_element(&mut data, element));
             data
         }
-        Datatype::Fp16 | Datatype::Bf16 => Vec::new(), // `filled` lets only empty ones pass
+        Datatype::Fp16 | Datatype::Bf16 => Vec::new(), // `filled` has refused any elements
     };
     Tensor::new(datatype, shape, data.into())
 }
 
-/// The list of `datatype` and its length.
+/// Name and length of the list for `datatype`.
 ///
 /// # Errors
-/// Another list has elements, or the datatype has none.
+/// A list of another datatype has elements, or `datatype` has no list.
 fn filled(contents: &InferTensorContents, datatype: Datatype) -> Result<(&'static str, usize), Problem> {
     let own = match datatype {
         Datatype::Bool => "bool_contents",
@@ -103,7 +103,7 @@ fn narrow<T: Copy + ToCompactString, const N: usize>(
     Ok(data)
 }
 
-/// Lists the elements of a tensor whose datatype has a list.
+/// Puts the elements of a tensor into the list for its datatype. The datatype must have one.
 pub(super) fn pack(tensor: &Tensor) -> InferTensorContents {
     let data = &tensor.data[..];
     let mut contents = InferTensorContents::default();

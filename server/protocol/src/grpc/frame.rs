@@ -1,5 +1,5 @@
-//! A message on a gRPC call: a flag for compression, the length, the message ("gRPC over HTTP/2",
-//! Length-Prefixed-Message).
+//! The frame of a gRPC message: a flag for compression, the length, the message ("Length-Prefixed-Message" in the
+//! specification "gRPC over HTTP/2").
 
 use std::io::{self, Read as _};
 
@@ -10,45 +10,45 @@ use flate2::{
 };
 use prost::Message;
 
-/// Bytes before a message: the flag and the length.
+/// Bytes before the message: one for the flag, four for the length.
 pub const PREFIX_BYTES: usize = 5;
 
-/// What stands before a message.
+/// The prefix of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    /// Whether the message is compressed, by the encoding that the call's head names.
+    /// Whether the message is compressed, with the encoding that the header `grpc-encoding` names.
     pub is_compressed: bool,
-    /// Bytes of the message as it is sent.
+    /// Bytes of the message as it is sent, after compression.
     pub length: usize,
 }
 
 impl Prefix {
-    /// Reads a prefix, unless its flag is neither 0 nor 1.
+    /// Parses a prefix. `None` if the flag is neither 0 nor 1.
     pub fn read([flag, length @ ..]: [u8; PREFIX_BYTES]) -> Option<Self> {
         let length = u32::from_be_bytes(length) as usize;
         (flag <= 1).then_some(Self { is_compressed: flag == 1, length })
     }
 
-    /// Bytes of it and its message.
+    /// Bytes of the prefix and the message together.
     pub fn frame_bytes(self) -> usize {
         PREFIX_BYTES + self.length
     }
 }
 
-/// How messages are compressed.
+/// A compression method for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// RFC 1952.
+    /// The gzip format (RFC 1952).
     Gzip,
-    /// RFC 1950, as HTTP has it.
+    /// The zlib format (RFC 1950), which HTTP calls `deflate`.
     Deflate,
 }
 
 impl Encoding {
-    /// All that are read and written, the preferred one first.
+    /// All supported methods, the preferred one first.
     pub const ALL: [Self; 2] = [Self::Gzip, Self::Deflate];
 
-    /// Its name in `grpc-encoding`.
+    /// The name in the header `grpc-encoding`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -56,15 +56,15 @@ impl Encoding {
         }
     }
 
-    /// The one with this name.
+    /// The method of this name, if it is supported.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|encoding| encoding.name() == name)
     }
 
-    /// Decompresses a message; `None` if it has more than `most` bytes.
+    /// Decompresses a message. `None` if the decompressed message is longer than `most` bytes.
     ///
     /// # Errors
-    /// It is not compressed in this way, or incomplete.
+    /// The message is incomplete, or is not in this format.
     pub fn unpack(self, packed: &[u8], most: usize) -> io::Result<Option<Vec<u8>>> {
         let mut message = Vec::new();
         let limit = most as u64 + 1;
@@ -84,7 +84,8 @@ impl Encoding {
     }
 }
 
-/// A message with its prefix, compressed if asked; `None` if it is larger than a prefix can say.
+/// Encodes a message with its prefix, and compresses it if `encoding` is given. `None` if its length does not fit the
+/// prefix.
 pub fn framed(message: &impl Message, encoding: Option<Encoding>) -> Option<Bytes> {
     let length = message.encoded_len();
     let mut frame = Vec::with_capacity(PREFIX_BYTES + length);

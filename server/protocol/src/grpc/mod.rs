@@ -1,5 +1,5 @@
-//! The protocol over gRPC: messages and service, generated from `proto/inference.proto`, and what turns the
-//! messages of inference into this crate's own and back.
+//! The protocol over gRPC: messages and service, generated from `proto/inference.proto`, and the conversion between the
+//! messages of inference and this crate's own types.
 
 mod codec;
 mod contents;

@@ -1,4 +1,4 @@
-//! Requests for inference: from the message and, for clients, into it.
+//! Inference requests: conversion from the gRPC message and, for clients, to it.
 
 use std::collections::HashMap;
 
@@ -17,21 +17,21 @@ use crate::{
     DecodeError, InferRequest, InputTensor, Parameter, Parameters, Problem, RequestedOutput, Shape, Tensor,
 };
 
-/// Where a message has its tensors' elements. A message has them all in the one place or all in the other.
+/// Where a message has the elements of its tensors. All tensors of a message use the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TensorForm {
-    /// As packed bytes beside the tensors.
+    /// Packed bytes in the message, outside the tensors.
     Raw,
-    /// As lists of numbers within the tensors.
+    /// Lists of numbers, inside the tensors.
     Typed,
 }
 
-/// Reads a request; says in which form its tensors came, since the answer takes the same. Model and version are
-/// left to the caller. Raw tensors share the message's memory.
+/// Decodes a request. The second value says where its tensors had their elements; the response uses the same place. The
+/// caller reads the model's name and version. Raw tensors share the memory of the message.
 ///
 /// # Errors
-/// Whatever is wrong with it, by tensor: a number of raw entries that is not that of the inputs, elements in both
-/// places or in another datatype's list, a count that does not fit the shape, a number beyond its datatype.
+/// [`DecodeError`] names the tensor. Faults are: another number of raw entries than inputs, elements in both places or
+/// in the list of another datatype, another number of elements than the shape gives, a number outside its datatype.
 pub fn decode_request(message: ModelInferRequest) -> Result<(InferRequest, TensorForm), DecodeError> {
     let ModelInferRequest { id, parameters, inputs, outputs, raw_input_contents, .. } = message;
     let form = if raw_input_contents.is_empty() { TensorForm::Typed } else { TensorForm::Raw };
@@ -61,7 +61,7 @@ fn decode_input(input: InferInputTensor, raw: Option<Bytes>) -> Result<InputTens
     Ok(InputTensor { name: name.into(), parameters: decode_parameters(parameters), tensor })
 }
 
-/// Reads a tensor's elements from the one place where they are.
+/// Reads the elements of one tensor, from its raw bytes or from its typed contents.
 pub(super) fn decode_tensor(
     datatype: &str,
     shape: &[i64],
@@ -94,8 +94,8 @@ fn decode_parameters(parameters: HashMap<String, InferParameter>) -> Parameters 
     Parameters(known.collect())
 }
 
-/// Writes a request for `model` in the given form; an empty `version` asks for the newest. FP16 and BF16 have no
-/// list: with one of them every tensor goes raw.
+/// Encodes a request for `model`. An empty `version` means the newest one. If any tensor is FP16 or BF16, all tensors
+/// are sent raw, because typed contents have no list for these datatypes.
 pub fn encode_request(
     request: &InferRequest,
     model: &str,

@@ -1,4 +1,4 @@
-//! Responses: into the message and, for clients, from it.
+//! Inference responses: conversion to the gRPC message and, for clients, from it.
 
 use compact_str::CompactString;
 
@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{DecodeError, InferResponse, Problem, Tensor};
 
-/// Writes a response in the form of its request. FP16 and BF16 have no list: with one of them every tensor goes
-/// raw, since clients index the raw entries by the outputs' positions.
+/// Encodes a response in the form of its request. If any output is FP16 or BF16, which typed contents cannot hold, all
+/// outputs are sent raw, because clients index the raw entries by the position of the output.
 pub fn encode_response(response: InferResponse, form: TensorForm) -> ModelInferResponse {
     let InferResponse { model_name, model_version, id, outputs } = response;
     let raw = form == TensorForm::Raw || !outputs.iter().all(|(_, tensor)| contents::has_list(tensor));
@@ -31,10 +31,10 @@ pub fn encode_response(response: InferResponse, form: TensorForm) -> ModelInferR
     }
 }
 
-/// Reads a response.
+/// Decodes a response.
 ///
 /// # Errors
-/// Whatever is wrong with it, by tensor.
+/// [`DecodeError`] names the tensor with the fault.
 pub fn decode_response(message: ModelInferResponse) -> Result<InferResponse, DecodeError> {
     let ModelInferResponse { model_name, model_version, id, outputs, raw_output_contents, .. } = message;
     if !raw_output_contents.is_empty() && raw_output_contents.len() != outputs.len() {

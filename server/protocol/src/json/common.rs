@@ -1,22 +1,23 @@
-//! The common ways to write an element, each read from a window of fixed size without a branch on its digits, which no
-//! processor could predict. Everything else is left to the grammar.
+//! Fast paths for the usual spellings of a number. Each reads a window of fixed size without a branch on the digits,
+//! which a processor could not predict. The general parser reads everything else.
 
 use super::number::{ZEROS, eight_digits, leading_digits, nearest_f32, others};
 
-/// Bytes that are looked at for an element.
+/// Size of the window, in bytes.
 pub(super) const WINDOW: usize = 32;
 
-/// Zeros that [`Zeros::run`] finds at most.
+/// Highest number of zeros that [`Zeros::run`] returns.
 pub(super) const LONGEST_RUN: usize = WINDOW / 2;
 
-/// A run of zeros, which most of a picture is: how the writer spells one, with all that comes before the next element.
+/// How the writer of the text spells a zero, the separator to the next element included. Used to skip runs of zeros,
+/// which make up most of a typical picture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Zeros {
-    /// Such zeros over and over.
+    /// The spelling, repeated to fill a window.
     text: [u64; WINDOW / 8],
-    /// Bytes of one of them.
+    /// Length of one spelling, in bytes.
     period: u32,
-    /// 256 / `period`, rounded up: what a division by it would take is a tenth of the whole.
+    /// 256 / `period`, rounded up. Multiplying by it replaces a division, which is slow.
     reciprocal: u32,
 }
 
@@ -33,14 +34,14 @@ impl Zeros {
         Self { text, period, reciprocal: 256_u32.div_ceil(period) }
     }
 
-    /// The spelling of the zero that a text starts with, as far as it is known.
+    /// The spelling of the zero at the start of `text`, if it is one of the known spellings.
     #[cold]
     pub(super) fn spelled(text: &[u8]) -> Option<Self> {
         const SPELLINGS: [&[u8]; 4] = [b"0.0, ", b"0, ", b"0.0,", b"0,"];
         SPELLINGS.iter().find(|spelling| text.starts_with(spelling)).map(|spelling| Self::new(spelling))
     }
 
-    /// How many zeros the window starts with, and their length.
+    /// The number of zeros at the start of the window, and their length in bytes.
     #[inline]
     pub(super) fn run(&self, window: &[u8; WINDOW]) -> (usize, usize) {
         let differing = |index: usize| word(window, 8 * index) ^ self.text[index];
@@ -55,7 +56,7 @@ impl Zeros {
     }
 }
 
-/// Reads a whole number of at most seven digits and the comma after it; gives it and their length.
+/// Reads an integer of at most seven digits and the comma after it. Returns the value and the bytes read.
 #[inline]
 pub(super) fn integer<T: TryFrom<u32>>(window: &[u8; WINDOW]) -> Option<(T, usize)> {
     let (value, count) = leading_digits(word(window, 0));
@@ -66,14 +67,14 @@ pub(super) fn integer<T: TryFrom<u32>>(window: &[u8; WINDOW]) -> Option<(T, usiz
     Some(((value as u32).try_into().ok()?, count + 1))
 }
 
-/// Reads an FP32 written as a whole number or as a [`fraction`].
+/// Reads an FP32 written as an integer or as a [`fraction`].
 #[inline]
 pub(super) fn single(window: &[u8; WINDOW]) -> Option<(f32, usize)> {
-    // At most seven digits are exact.
+    // FP32 represents every integer of seven digits exactly.
     fraction(window).or_else(|| integer(window).map(|(value, length): (u32, _)| (value as f32, length)))
 }
 
-/// Reads an FP32 of one digit, a point, at most sixteen digits and a comma; gives it and their length.
+/// Reads an FP32 of one digit, a point, at most sixteen digits and a comma. Returns the value and the bytes read.
 #[inline]
 fn fraction(window: &[u8; WINDOW]) -> Option<(f32, usize)> {
     let sign = usize::from(window[0] == b'-');
@@ -83,18 +84,18 @@ fn fraction(window: &[u8; WINDOW]) -> Option<(f32, usize)> {
     }
     let (high, low) = (word(window, sign + 2) ^ ZEROS, word(window, sign + 10) ^ ZEROS);
     let (after_high, after_low) = (others(high), others(low));
-    // All bits if the first eight places are digits.
+    // All bits set if the first eight places are digits, else 0.
     let further = u64::from(after_high == 0).wrapping_neg();
     let count = (after_high.trailing_zeros() + (after_low.trailing_zeros() & further as u32)) / 8;
     let end = sign + 2 + count as usize;
     if count == 0 || window[end] != b',' {
         return None;
     }
-    // All sixteen places, those behind the last digit as zeros.
+    // All sixteen places; those after the last digit count as zeros.
     let low = low & before(after_low) & further;
     let places = eight_digits(high & before(after_high)) * 100_000_000 + eight_digits(low);
     let mantissa = u64::from(whole) * 10_000_000_000_000_000 + places;
-    // Processors convert signed integers to floats faster.
+    // Processors convert signed integers to floats faster than unsigned ones.
     let value = nearest_f32(mantissa.cast_signed() as f64 * 1e-16)?;
     Some((f32::from_bits(value.to_bits() | (sign as u32) << 31), end + 1))
 }
@@ -106,7 +107,7 @@ fn word(window: &[u8; WINDOW], start: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// All bits of the bytes before the first one that [`others`] found.
+/// A mask of all bytes before the first byte that [`others`] marked.
 #[inline]
 fn before(others: u64) -> u64 {
     let first = others >> 7;

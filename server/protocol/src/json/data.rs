@@ -1,4 +1,4 @@
-//! The elements of a tensor: an array of any nesting, read into packed little-endian bytes.
+//! Reads the elements of a tensor: a JSON array, nested in any way, becomes packed little-endian bytes.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{Datatype, Problem, Shape, Tensor, error::excerpt, push_bytes_element};
 
-/// The key of an element of BYTES that is written in base64.
+/// Key of the object that holds a BYTES element in base64.
 pub(super) const BASE64: &str = "b64";
 
-/// What `null` as an element of a floating point tensor means. Of other datatypes it is always refused.
+/// What `null` means as an element of a floating-point tensor. In tensors of other datatypes `null` is always an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Nulls {
     /// An error.
@@ -25,7 +25,7 @@ pub enum Nulls {
     Nan,
 }
 
-/// Reads the array at hand into a tensor. Its nesting need not follow the shape; its count must.
+/// Reads the next array into a tensor. The nesting need not follow the shape, but the number of elements must match it.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     datatype: Datatype,
@@ -58,13 +58,13 @@ pub(super) fn read(
     Ok(Tensor { datatype, shape, data: Bytes::from(elements.packed) })
 }
 
-/// Elements being read.
+/// The elements read so far.
 pub(super) struct Elements {
     datatype: Datatype,
     nulls: Nulls,
-    /// How many the shape asks for, where that is known.
+    /// Number of elements that the shape gives, if the shape is already known.
     expected: usize,
-    /// How the zeros so far were spelled.
+    /// How the last zero was spelled.
     zeros: Zeros,
     pub(super) packed: Vec<u8>,
 }
@@ -74,7 +74,7 @@ impl Elements {
         Self { datatype, nulls, expected: 0, zeros: Zeros::PLAIN, packed: Vec::new() }
     }
 
-    /// Reads the array at hand; gives the number of its elements.
+    /// Reads the next array. Returns the number of its elements.
     fn read<E: Element>(&mut self, reader: &mut Reader<'_>) -> Result<usize, Problem> {
         reader.require(b'[', "an array of elements")?;
         reader.enter()?;
@@ -89,7 +89,7 @@ impl Elements {
                 may_close = false;
             }
             match reader.bytes.get(reader.offset) {
-                // Back to the common ones, which may stand behind more space than they take along.
+                // The text may have more white space than the fast path accepts. Skip it and try the fast path again.
                 Some(b' ' | b'\n' | b'\t' | b'\r') => {
                     reader.offset += 1;
                     continue;
@@ -119,8 +119,8 @@ impl Elements {
         }
     }
 
-    /// Reads the numbers at hand that are runs of zeros or what `common` reads, for as long as a window of text is left;
-    /// gives their number.
+    /// Reads numbers as long as they are runs of zeros or `common` accepts them, and a whole window of text is left.
+    /// Returns how many it read.
     #[inline]
     fn read_numbers<const SIZE: usize>(
         &mut self,
@@ -133,7 +133,7 @@ impl Elements {
             let (run, length) = zeros.run(window);
             if run > 0 {
                 let end = packed.len() + run * SIZE;
-                // As many bytes each time, which takes no loop.
+                // Always append the same number of bytes: a constant size needs no loop.
                 packed.extend_from_slice(&[0; LONGEST_RUN * 8][..LONGEST_RUN * SIZE]);
                 packed.truncate(end);
                 (offset, count) = (offset + length, count + run);
@@ -154,32 +154,34 @@ impl Elements {
         count
     }
 
-    /// Makes room for the elements that the shape asks for, or for those that the rest of the body can
-    /// hold (each takes a comma and a digit at least): a claim alone takes no memory.
+    /// Reserves memory for the elements that the shape gives, but for no more than the rest of the body can hold (each
+    /// element takes a comma and at least one digit). So a client cannot make the server allocate memory by a large
+    /// shape alone.
     fn reserve(&mut self, reader: &Reader<'_>, size: usize) {
         let at_most = (reader.bytes.len() - reader.offset) / 2 + 1;
         self.packed.reserve_exact((self.expected.min(at_most) + LONGEST_RUN) * size);
     }
 }
 
-/// A kind of element.
+/// A type of element that can be read from JSON.
 pub(super) trait Element {
-    /// Bytes to set aside for one.
+    /// Memory to reserve per element, in bytes.
     const SIZE: usize;
 
-    /// Reads the elements at hand that are written in a common way, each with its comma, and appends them; gives their
-    /// number. An element follows.
+    /// Reads elements in a usual spelling, each with the comma after it, and appends them. Returns how many. The caller
+    /// must then read at least one more element.
     #[inline]
     fn read_common(_elements: &mut Elements, _reader: &mut Reader<'_>) -> usize {
         0
     }
 
-    /// Reads the element that starts at the byte at hand, and appends it.
+    /// Reads the next element and appends it.
     fn read(elements: &mut Elements, reader: &mut Reader<'_>) -> Result<(), Problem>;
 }
 
-/// Elements that JSON writes as numbers. `$words` are the values of [`WORDS`] where the datatype has them, `$common` reads
-/// numbers written in a common way, `$convert` gives `None` for those beyond the datatype.
+/// Implements [`Element`] for a datatype that JSON writes as numbers. `$words` are the values of [`WORDS`], if the
+/// datatype has them. `$common` reads numbers in a usual spelling. `$convert` returns `None` for a number outside the
+/// datatype.
 macro_rules! number_element {
     ($type:ty, $words:expr, $common:expr, $convert:expr) => {
         impl Element for $type {
@@ -220,7 +222,7 @@ macro_rules! integer_element {
     )*};
 }
 
-/// What JSON has no number for, as Python, Java and Triton write it.
+/// The values that JSON has no number for, as Python, Java and Triton write them.
 pub(super) const WORDS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
 macro_rules! float_words {
@@ -233,7 +235,7 @@ integer_element!(u8, u16, u32, u64, i8, i16, i32, i64);
 number_element!(f32, float_words!(f32), common::single, Number::to_f32);
 number_element!(f64, float_words!(f64), common::integer::<f64>, Number::to_f64);
 number_element!(f16, float_words!(f16), |_| None, |number: Number<'_>| {
-    // The const conversion rounds once; the other one goes by FP32 where the processor has no better.
+    // `from_f64` may convert by way of FP32 and so round twice; `from_f64_const` rounds once.
     number.to_f64().map(f16::from_f64_const).filter(|value| value.is_finite())
 });
 number_element!(bf16, float_words!(bf16), |_| None, |number: Number<'_>| {
@@ -241,7 +243,7 @@ number_element!(bf16, float_words!(bf16), |_| None, |number: Number<'_>| {
 });
 
 impl Elements {
-    /// Reads what stands where no number does: one of [`WORDS`], or `null`.
+    /// Reads a value that is not a number: one of [`WORDS`], or `null`.
     #[cold]
     fn word<T: Copy>(&self, reader: &mut Reader<'_>, words: Option<[T; WORDS.len()]>) -> Result<T, Problem> {
         let (offset, datatype) = (reader.offset, self.datatype);
@@ -257,7 +259,7 @@ impl Elements {
         words.map(|words| words[index]).ok_or(Problem::NotInteger { offset, value, datatype })
     }
 
-    /// The complaint about a number just read.
+    /// The error about the number just read.
     #[cold]
     fn refused(&self, reader: &Reader<'_>, number: Number<'_>, integers_only: bool) -> Problem {
         let text = number.as_str();
@@ -290,7 +292,7 @@ impl Element for bool {
     }
 }
 
-/// An element of a BYTES tensor: a string, or an object with one in base64.
+/// An element of a BYTES tensor: a string, or an object with a string in base64.
 pub(super) struct Text;
 
 impl Element for Text {
@@ -307,7 +309,7 @@ impl Element for Text {
 }
 
 impl Elements {
-    /// Reads the object at hand, whose only key is [`BASE64`].
+    /// Reads an object whose only key is [`BASE64`].
     #[cold]
     fn blob(&mut self, reader: &mut Reader<'_>) -> Result<(), Problem> {
         let mut blob = None;

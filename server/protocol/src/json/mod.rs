@@ -1,12 +1,13 @@
-//! Inference requests as JSON, read in one pass: numbers go straight from the text into the tensor's bytes.
+//! Inference requests as JSON, read in one pass: numbers go directly from the text into the bytes of the tensor.
 //!
-//! The grammar is RFC 8259's, with these limits: at most [`MAX_DEPTH`] levels, valid UTF-8 throughout, and
-//! no field of the protocol twice in one object. In floating point tensors there are also `NaN`, `Infinity` and
-//! `-Infinity`, which Python, Java and Triton write for what JSON has no number for. Unknown fields are skipped; `null` in
-//! an optional field is as if the field were not there.
+//! The grammar is that of RFC 8259, with these limits: at most [`MAX_DEPTH`] levels, valid UTF-8 throughout, and no
+//! field of the protocol twice in one object. Floating-point data may also have `NaN`, `Infinity` and `-Infinity`,
+//! which Python, Java and Triton write for values that JSON has no number for. Unknown fields are skipped. An optional
+//! field that is `null` counts as absent.
 
-// Here no comparison is used both as a number and as a condition, as in `offset += usize::from(byte == b'"')`
-// before a branch on the same: rustc 1.95 drops such a comparison when it optimises (rust-lang/rust#158206).
+// In this module, no result of a comparison may be used both as a number and as a condition, as in `offset +=
+// usize::from(byte == b'"')` before a branch on the same comparison. rustc 1.95 drops such a comparison when it
+// optimises (rust-lang/rust#158206).
 
 mod common;
 mod data;
@@ -34,7 +35,7 @@ pub(crate) use writer::{write_elements, write_numbers, write_parameter, write_st
 /// Reads an inference request that is all JSON. `nulls` says what `null` means as an element.
 ///
 /// # Errors
-/// Whatever is wrong with the body, by tensor and byte.
+/// [`DecodeError`] names the tensor and the byte offset of the first fault.
 pub fn decode_request(body: &Bytes, nulls: Nulls) -> Result<InferRequest, DecodeError> {
     decode(body, Bytes::new(), nulls)
 }

@@ -1,25 +1,27 @@
-//! Numbers: one scan for the grammar and the digits, then the value in the datatype that is asked for.
+//! Numbers. One scan checks the grammar and collects the digits; the value is then computed in the datatype of the
+//! tensor.
 
-/// A number as written: `±mantissa * 10^exponent`, if `exact`.
+/// A number as written. Its value is `±mantissa * 10^exponent` if `exact` is true.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Number<'a> {
-    /// The number as written.
+    /// The text of the number.
     text: &'a [u8],
     negative: bool,
-    /// Its digits as an integer.
+    /// The digits as one integer.
     mantissa: u64,
     exponent: i32,
-    /// Whether `mantissa` and `exponent` are the whole truth: there are few enough digits.
+    /// Whether `mantissa` and `exponent` hold the whole number. They do if it has few enough digits.
     exact: bool,
-    /// Whether it has neither fraction nor exponent.
+    /// Whether the number has neither a fraction nor an exponent.
     integer: bool,
 }
 
-/// As many digits always fit 64 bits.
+/// Any number of this many decimal digits fits in 64 bits.
 const MAX_DIGITS: usize = 19;
 
 impl<'a> Number<'a> {
-    /// Reads the number that starts at `start`; gives it and its end, or else where a digit is missing.
+    /// Reads the number that starts at `start`. Returns the number and its end, or the offset at which a digit is
+    /// missing.
     #[expect(clippy::inline_always, reason = "as a call, it returns through memory and takes thrice as long")]
     #[inline(always)]
     pub(super) fn scan(bytes: &'a [u8], start: usize) -> Result<(Self, usize), usize> {
@@ -54,17 +56,17 @@ impl<'a> Number<'a> {
         Ok((Self { text: &bytes[start..end], negative, mantissa, exponent, exact, integer }, end))
     }
 
-    /// The number as written.
+    /// The text of the number.
     pub(super) fn as_str(&self) -> &'a str {
         str::from_utf8(self.text).expect("a number is ASCII")
     }
 
-    /// Whether it has neither fraction nor exponent.
+    /// Whether the number has neither a fraction nor an exponent.
     pub(super) fn is_integer(&self) -> bool {
         self.integer
     }
 
-    /// The value of an integer, `None` beyond 128 bits.
+    /// The value of an integer. `None` if it does not fit in 128 bits.
     pub(super) fn to_i128(self) -> Option<i128> {
         if !self.exact {
             return self.as_str().parse().ok();
@@ -73,10 +75,10 @@ impl<'a> Number<'a> {
         Some(if self.negative { -magnitude } else { magnitude })
     }
 
-    /// The nearest FP64, `None` where that is infinite.
+    /// The nearest FP64. `None` if that is infinite.
     #[inline]
     pub(super) fn to_f64(self) -> Option<f64> {
-        // Both factors are exact in FP64, so that the one operation rounds correctly.
+        // FP64 represents both factors exactly, so the single operation rounds correctly.
         if self.exact && self.mantissa <= 1 << 53 && self.exponent.unsigned_abs() <= 22 {
             let mantissa = self.mantissa as f64;
             let power = power_of_ten(self.exponent.abs());
@@ -86,15 +88,16 @@ impl<'a> Number<'a> {
         self.as_str().parse().ok().filter(|value: &f64| value.is_finite())
     }
 
-    /// The nearest FP32, `None` where that is infinite.
+    /// The nearest FP32. `None` if that is infinite.
     #[inline]
     pub(super) fn to_f32(self) -> Option<f32> {
-        // Processors convert signed integers to floats faster.
+        // Processors convert signed integers to floats faster than unsigned ones.
         if let Ok(mantissa) = i64::try_from(self.mantissa)
             && self.exact
             && self.exponent.unsigned_abs() <= 30
         {
-            // Mantissa, power and product are each rounded. It is never subnormal, as 1e-30 is not.
+            // The mantissa, the power and the product are each rounded. The product is never subnormal, because 1e-30
+            // is not.
             let value = mantissa as f64 * power_of_ten(self.exponent);
             if let Some(value) = nearest_f32(value) {
                 return value.is_finite().then_some(if self.negative { -value } else { value });
@@ -104,15 +107,16 @@ impl<'a> Number<'a> {
     }
 }
 
-/// The FP32 nearest to what `value` stands for: a number within 3 units of its last place, whose FP32 is not
-/// subnormal. `None` where `value` lies so close to the middle between two FP32 that either could be meant.
+/// Rounds `value`, an approximation of a number with an error of at most 3 units in the last place, to the nearest
+/// FP32. Returns `None` if `value` is so close to the midpoint of two FP32 that either could be right. The FP32 must
+/// not be subnormal.
 #[inline]
 pub(super) fn nearest_f32(value: f64) -> Option<f32> {
     let below_f32 = value.to_bits() & ((1 << 29) - 1);
     (below_f32.abs_diff(1 << 28) > 4).then_some(value as f32)
 }
 
-/// Reads an exponent after its `e`; gives it and its end.
+/// Reads the exponent after an `e`. Returns the exponent and its end.
 #[cold]
 fn scan_exponent(bytes: &[u8], start: usize) -> Result<(i32, usize), usize> {
     let sign = bytes.get(start);
@@ -128,7 +132,7 @@ fn scan_exponent(bytes: &[u8], start: usize) -> Result<(i32, usize), usize> {
     Ok((if sign == Some(&b'-') { -value } else { value }, end))
 }
 
-/// Appends the digits from `start` on to `mantissa`, modulo 2^64; gives their end.
+/// Appends the digits from `start` on to `mantissa`, modulo 2^64. Returns the end of the digits.
 #[inline]
 fn digits(bytes: &[u8], start: usize, mantissa: &mut u64) -> usize {
     let mut end = start;
@@ -147,27 +151,27 @@ fn digits(bytes: &[u8], start: usize, mantissa: &mut u64) -> usize {
     end
 }
 
-/// The number that the digits make which eight bytes of text start with, and how many they are. Without a branch on
-/// their number, which no processor could predict.
+/// The value of the leading digits in eight bytes of text, and their number. It has no branch on that number, which a
+/// processor could not predict.
 #[inline]
 pub(super) fn leading_digits(text: u64) -> (u64, usize) {
     let digits = text ^ ZEROS;
     let count = others(digits).trailing_zeros() / 8;
-    // Shifted to the end of the word, they have zeros before them.
+    // The shift moves the digits to the end of the word, so that zeros come before them.
     let digits = if count == 0 { 0 } else { digits << (64 - 8 * count) };
     (eight_digits(digits), count as usize)
 }
 
-/// ASCII zeros.
+/// Eight ASCII zeros.
 pub(super) const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 
-/// Has the highest bit set of each byte above 9, and no other up to the first of them.
+/// Marks bytes above 9 by their highest bit. Only the bits up to the first marked byte are reliable.
 #[inline]
 pub(super) fn others(word: u64) -> u64 {
     (word.wrapping_add(u64::from_le_bytes([0x76; 8])) | word) & u64::from_le_bytes([0x80; 8])
 }
 
-/// 10 to the power of the index.
+/// Powers of 10, by exponent.
 const POWERS: [u64; 9] = {
     let mut powers = [1; 9];
     let mut index = 1;
@@ -178,7 +182,7 @@ const POWERS: [u64; 9] = {
     powers
 };
 
-/// The number that eight digits make, each a byte from 0 to 9, the first one lowest.
+/// The value of eight digits. Each digit is a byte from 0 to 9; the first digit is the lowest byte.
 #[inline]
 pub(super) fn eight_digits(word: u64) -> u64 {
     let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
@@ -186,7 +190,7 @@ pub(super) fn eight_digits(word: u64) -> u64 {
     (even.wrapping_mul(100 + (1_000_000 << 32)).wrapping_add(odd.wrapping_mul(1 + (10_000 << 32)))) >> 32
 }
 
-/// 10 to an exponent from -30 to 30.
+/// 10 to the power of `exponent`, which must be from -30 to 30.
 #[inline]
 fn power_of_ten(exponent: i32) -> f64 {
     POWERS_OF_TEN[(exponent + 30) as usize]

@@ -1,13 +1,14 @@
-//! Objects of parameters.
+//! Parameter objects.
 
 use compact_str::CompactString;
 
 use super::reader::Reader;
 use crate::{Parameter, Parameters, Problem};
 
-/// Reads an object of parameters, or `null` for none.
+/// Reads an object of parameters; `null` counts as an empty object.
 ///
-/// `reserved` is called first with each key; where it says `true` it has read the value itself.
+/// `reserved` is called first for each key. If it returns `true`, it has read the value itself, and the parameter is
+/// not added to the result.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     mut reserved: impl FnMut(&mut Reader<'_>, &[u8]) -> Result<bool, Problem>,
@@ -28,7 +29,7 @@ pub(super) fn read(
     Ok(parameters)
 }
 
-/// Reads a value, `None` for `null`.
+/// Reads the value of a parameter. `None` for `null`.
 fn value(reader: &mut Reader<'_>) -> Result<Option<Parameter>, Problem> {
     const EXPECTED: &str = "a parameter: a string, a number, true or false";
     Ok(Some(match reader.peek() {

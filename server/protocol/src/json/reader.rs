@@ -1,14 +1,14 @@
-//! A pull parser: asks for what the protocol has next, and skips what it does not know.
+//! A pull parser: the caller asks for what the protocol allows next, and skips fields that it does not know.
 
 use std::borrow::Cow;
 
 use super::{number::Number, string};
 use crate::{Found, Problem};
 
-/// How many levels of arrays and objects may lie within each other.
+/// Deepest nesting of arrays and objects that is accepted.
 pub const MAX_DEPTH: usize = 64;
 
-/// A place in a JSON text. Copied to come back later.
+/// A position in a JSON text. A copy allows the caller to return to this position later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     pub(super) bytes: &'a [u8],
@@ -32,7 +32,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Steps over `byte` if it is next.
+    /// Consumes `byte` if it is the next byte, after white space.
     #[inline]
     pub(super) fn eat(&mut self, byte: u8) -> bool {
         if self.peek() != Some(byte) {
@@ -46,18 +46,18 @@ impl<'a> Reader<'a> {
         if self.eat(byte) { Ok(()) } else { Err(self.unexpected(expected)) }
     }
 
-    /// The complaint about the byte at hand.
+    /// The error about the byte at the current position.
     #[cold]
     pub(super) fn unexpected(&self, expected: &'static str) -> Problem {
         Problem::Unexpected { offset: self.offset, expected, found: self.found() }
     }
 
-    /// What stands at the byte at hand.
+    /// The byte at the current position, for an error.
     pub(super) fn found(&self) -> Found {
         self.bytes.get(self.offset).map_or(Found::End, |&byte| Found::Byte(byte))
     }
 
-    /// Goes one level down, at an opening bracket already read.
+    /// Enters an array or object. Its opening bracket has already been read.
     pub(super) fn enter(&mut self) -> Result<(), Problem> {
         if self.depth == MAX_DEPTH {
             return Err(Problem::TooDeep { offset: self.offset - 1, limit: MAX_DEPTH });
@@ -66,12 +66,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Goes one level up, at a closing bracket already read.
+    /// Leaves an array or object. Its closing bracket has already been read.
     pub(super) fn leave(&mut self) {
         self.depth -= 1;
     }
 
-    /// Reads an object; `field` is called at each value with its key, in UTF-8, and must read it.
+    /// Reads an object. Calls `field` for each value, with its key in UTF-8; `field` must read the value.
     pub(super) fn object<E: From<Problem>>(
         &mut self,
         expected: &'static str,
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads an array; `element` is called at each value with its index and must read it.
+    /// Reads an array. Calls `element` for each value, with its index; `element` must read the value.
     pub(super) fn array<E: From<Problem>>(
         &mut self,
         expected: &'static str,
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads a key and its colon.
+    /// Reads a key and the colon after it.
     fn key(&mut self) -> Result<Cow<'a, [u8]>, Problem> {
         let key = self.utf8("a key in double quotes")?;
         self.require(b':', "':'")?;
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads a string that is compared or copied, for which its bytes will do.
+    /// Reads a string as bytes of valid UTF-8, for callers that only compare or copy it.
     pub(super) fn utf8(&mut self, expected: &'static str) -> Result<Cow<'a, [u8]>, Problem> {
         self.require(b'"', expected)?;
         let (text, end) = string::read(self.bytes, self.offset).map_err(|malformed| {
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
-    /// Reads a number, `None` where it is no integer from 0 up or too large.
+    /// Reads a number. `None` if it is negative, not an integer, or too large for `usize`.
     pub(super) fn size(&mut self, expected: &'static str) -> Result<Option<usize>, Problem> {
         self.peek();
         match self.short_size() {
@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
         Ok(number.to_i128().filter(|_| number.is_integer()).and_then(|size| size.try_into().ok()))
     }
 
-    /// Reads an integer of few digits at the byte at hand, where there is one.
+    /// Reads an integer of few digits at the current position, if there is one.
     fn short_size(&mut self) -> Option<usize> {
         let (start, mut end, mut size) = (self.offset, self.offset, 0);
         while let Some(digit @ b'0'..=b'9') = self.bytes.get(end)
@@ -172,14 +172,14 @@ impl<'a> Reader<'a> {
         Some(size)
     }
 
-    /// Reads a number by its grammar alone; [`Number`] knows what it is worth.
+    /// Reads a number without computing its value, which [`Number`] does.
     pub(super) fn number(&mut self, expected: &'static str) -> Result<Number<'a>, Problem> {
         self.peek();
         self.number_here().ok_or_else(|| self.not_a_number(expected))
     }
 
-    /// Reads a number that starts at the byte at hand. Where there is none, [`Reader::not_a_number`] says
-    /// why: apart from here, so that the number itself travels in registers.
+    /// Reads a number that starts at the current position. If there is none, call [`Reader::not_a_number`] for the
+    /// error. The error is a separate function so that this one can return its result in registers.
     #[expect(clippy::inline_always, reason = "as a call, it returns through memory and takes thrice as long")]
     #[inline(always)]
     pub(super) fn number_here(&mut self) -> Option<Number<'a>> {
@@ -188,7 +188,7 @@ impl<'a> Reader<'a> {
         Some(number)
     }
 
-    /// The complaint where there is no number at the byte at hand.
+    /// The error if there is no number at the current position.
     #[cold]
     pub(super) fn not_a_number(&self, expected: &'static str) -> Problem {
         let offset = Number::scan(self.bytes, self.offset).err().unwrap_or(self.offset);
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Steps over `null` if it is next.
+    /// Consumes `null` if it is next.
     pub(super) fn null(&mut self) -> bool {
         self.peek() == Some(b'n') && self.literal(b"null", "").is_ok()
     }
@@ -218,7 +218,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Steps over one of these words if it is at hand; gives its index.
+    /// Consumes one of `words` if it is next. Returns its index.
     pub(super) fn one_of(&mut self, words: &[&str]) -> Option<usize> {
         let rest = &self.bytes[self.offset..];
         let index = words.iter().position(|word| rest.starts_with(word.as_bytes()))?;
@@ -226,16 +226,17 @@ impl<'a> Reader<'a> {
         Some(index)
     }
 
-    /// Steps over a value of any kind, without recursion.
+    /// Skips a value of any type, without recursion.
     pub(super) fn skip(&mut self) -> Result<(), Problem> {
         self.skip_with(&[])
     }
 
-    /// Steps over a value of any kind, in which these words too may stand for numbers.
+    /// Skips a value of any type, in which `words` are allowed in place of numbers.
     pub(super) fn skip_with(&mut self, words: &[&str]) -> Result<(), Problem> {
         const VALUE: &str = "a value";
         let floor = self.depth;
-        // One bit a level above the floor, the innermost lowest: 1 for an object, 0 for an array.
+        // A stack of one bit per level above the floor, with the innermost level lowest: 1 for an object, 0 for an
+        // array.
         let mut objects = 0_u64;
         loop {
             match self.peek() {
@@ -280,7 +281,7 @@ impl<'a> Reader<'a> {
         self.peek() == Some(if object { b'}' } else { b']' })
     }
 
-    /// Checks that nothing but white space follows.
+    /// Checks that only white space follows.
     pub(super) fn end(&mut self) -> Result<(), Problem> {
         if self.peek().is_none() { Ok(()) } else { Err(self.unexpected("the end of the JSON")) }
     }

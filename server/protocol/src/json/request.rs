@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{DecodeError, InferRequest, InputTensor, Parameter, Parameters, Problem, RequestedOutput};
 
-/// Reads a request's JSON; `tail` is what follows it, the inputs' binary data.
+/// Reads the JSON of a request. `tail` is the binary data of the inputs, which follows the JSON.
 pub(crate) fn decode(json: &[u8], mut tail: Bytes, nulls: Nulls) -> Result<InferRequest, DecodeError> {
     let mut reader = Reader::new(json);
     let (mut id, mut parameters, mut inputs, mut outputs) = (None, None, None, None);
@@ -99,7 +99,7 @@ fn read_output(
     })
 }
 
-/// Checks that the parameter `key`, where it is given, is a truth value.
+/// Checks that the parameter `key`, if it is given, is a boolean.
 fn check_flag(parameters: &Parameters, key: &'static str) -> Result<(), Problem> {
     match parameters.get(key) {
         None | Some(Parameter::Bool(_)) => Ok(()),

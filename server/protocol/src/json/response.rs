@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{DecodeError, InferResponse, Problem, Tensor};
 
-/// Reads a response's JSON; `tail` is what follows it, the outputs' binary data.
+/// Reads the JSON of a response. `tail` is the binary data of the outputs, which follows the JSON.
 pub(crate) fn decode(json: &[u8], mut tail: Bytes) -> Result<InferResponse, DecodeError> {
     let mut reader = Reader::new(json);
     let (mut id, mut model_name, mut model_version, mut outputs) = (None, None, None, None);

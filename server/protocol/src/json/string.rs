@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-/// Where a string breaks the grammar, and what should be there.
+/// Where a string violates the grammar, and what is expected there.
 pub(super) struct Malformed {
     pub(super) offset: usize,
     pub(super) expected: &'static str,
 }
 
-/// Reads the rest of a string whose opening quote is right before `start`; gives its text in UTF-8, and its end.
+/// Reads the rest of a string, whose opening quote is directly before `start`. Returns its text in UTF-8 and its end.
 #[inline]
 pub(super) fn read(bytes: &[u8], start: usize) -> Result<(Cow<'_, [u8]>, usize), Malformed> {
     let mut reader = StringReader { bytes, offset: start };
@@ -30,7 +30,7 @@ impl<'a> StringReader<'a> {
         Malformed { offset: self.offset, expected }
     }
 
-    /// Steps over the closing quote if it is next.
+    /// Consumes the closing quote if it is next.
     fn closed(&mut self) -> bool {
         if self.bytes[self.offset] != b'"' {
             return false;
@@ -39,7 +39,7 @@ impl<'a> StringReader<'a> {
         true
     }
 
-    /// Reads up to a quote or backslash, which is left for the caller.
+    /// Reads up to a quote or a backslash, and does not consume it.
     #[inline]
     fn plain_part(&mut self) -> Result<&'a [u8], Malformed> {
         let start = self.offset;
@@ -56,8 +56,8 @@ impl<'a> StringReader<'a> {
         Ok(plain)
     }
 
-    /// Reads on to the closing quote, from a backslash that comes after `plain`.
-    #[inline(never)] // most strings have none
+    /// Reads from the first backslash to the closing quote. `plain` is the text before the backslash.
+    #[inline(never)] // most strings have no escape
     fn with_escapes(&mut self, plain: &[u8]) -> Result<Vec<u8>, Malformed> {
         let mut text = plain.to_vec();
         while !self.closed() {
@@ -67,7 +67,7 @@ impl<'a> StringReader<'a> {
         Ok(text)
     }
 
-    /// Reads an escape, whose backslash is next.
+    /// Reads an escape sequence. Its backslash is next.
     fn escape(&mut self) -> Result<char, Malformed> {
         self.offset += 1;
         let character = match self.bytes.get(self.offset) {
@@ -87,7 +87,8 @@ impl<'a> StringReader<'a> {
         Ok(character)
     }
 
-    /// Reads the four hexadecimal digits after `\u`, and the other half where they are half of a pair.
+    /// Reads the four hexadecimal digits after `\u`. If they are the first half of a surrogate pair, reads the second
+    /// half too.
     fn unicode_escape(&mut self) -> Result<char, Malformed> {
         let unpaired = self.malformed("a pair of surrogates");
         let first = self.hexadecimal()?;
@@ -115,18 +116,18 @@ impl<'a> StringReader<'a> {
     }
 }
 
-/// What comes before a quote, a backslash or a control character.
+/// The text before a quote, a backslash or a control character.
 struct Plain {
-    /// In bytes.
+    /// Length in bytes.
     length: usize,
-    /// Whether all of it is surely ASCII.
+    /// Whether the text is known to be all ASCII.
     ascii: bool,
 }
 
 impl Plain {
     #[inline]
     fn of(bytes: &[u8]) -> Self {
-        // Eight at a time: pictures as text are long.
+        // Eight bytes at a time, because a picture in base64 is a long string.
         let (words, rest) = bytes.as_chunks::<8>();
         let mut all = 0;
         for (index, word) in words.iter().enumerate() {
@@ -145,12 +146,13 @@ impl Plain {
     }
 }
 
-/// A 1 in each byte.
+/// A word with the value 1 in each byte.
 const EACH: u64 = 0x0101_0101_0101_0101;
 
-/// Sets the highest bit of the first byte that ends plain text, and no bit before it.
+/// Sets the highest bit of the first byte that ends plain text, and no bit before it. Bits after it may be wrong.
 fn special_bytes(word: u64) -> u64 {
-    // A byte below the limit borrows from its highest bit, which a byte from 128 up has set itself.
+    // Subtracting the limit from a smaller byte sets its highest bit. Bytes from 128 up have that bit set from the
+    // start, so they are masked out.
     let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
     let (quote, backslash) = (word ^ (EACH * u64::from(b'"')), word ^ (EACH * u64::from(b'\\')));
     (below(word, 0x20) | below(quote, 1) | below(backslash, 1)) & (EACH * 0x80)

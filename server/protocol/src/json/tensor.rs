@@ -1,4 +1,4 @@
-//! A tensor's object: where its elements are, and what they are.
+//! Reads the object of a tensor: its datatype, shape and parameters, and where its elements are.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::{
     error::excerpt, push_bytes_element,
 };
 
-/// Whose tensors are read.
+/// Whether the tensors are a request's inputs or a response's outputs.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Input(Nulls),
@@ -33,16 +33,16 @@ impl Kind {
     fn nulls(self) -> Nulls {
         match self {
             Self::Input(nulls) => nulls,
-            // The encoder writes NaN and infinity so.
+            // The encoder writes NaN and infinity as null.
             Self::Output => Nulls::Nan,
         }
     }
 }
 
-/// The parameter that says how the elements in `data` are written.
+/// Parameter that says how the elements in `data` are encoded.
 const CONTENT_TYPE: &str = "content_type";
 
-/// Fields of a tensor's object, as they come.
+/// The fields of a tensor's object, as far as they have been read.
 #[derive(Default)]
 struct Fields<'a> {
     name: Option<CompactString>,
@@ -55,11 +55,11 @@ struct Fields<'a> {
 
 enum Data<'a> {
     Read(Tensor),
-    /// It came before datatype or shape: where to read it from.
+    /// The data came before the datatype or the shape. It is read later, from this position.
     Skipped(Reader<'a>),
 }
 
-/// Reads the tensor at hand; its bytes are taken off the front of `tail` where it says that they are there.
+/// Reads the next tensor. If its data is binary, takes the bytes off the front of `tail`.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     index: usize,
@@ -77,7 +77,7 @@ pub(super) fn read(
     let mut parameters = fields.parameters.take().unwrap_or_default();
     let is_base64 = is_base64(kind, &fields, &parameters);
     if is_base64 {
-        parameters.0.retain(|(key, _)| key != CONTENT_TYPE); // of what was sent, not of what is handed on
+        parameters.0.retain(|(key, _)| key != CONTENT_TYPE); // it described the encoding of `data`, which is decoded now
     }
     let tensor = finish(fields, kind, tail);
     match tensor.and_then(|tensor| if is_base64 { decoded(tensor) } else { Ok(tensor) }) {
@@ -86,8 +86,8 @@ pub(super) fn read(
     }
 }
 
-/// Whether the elements of BYTES come in base64, as `MLServer`'s clients say it. Other values of the parameter say nothing
-/// about the encoding.
+/// Whether the elements of a BYTES tensor are base64, as clients of `MLServer` declare it. Other values of the
+/// parameter do not concern the encoding.
 fn is_base64(kind: Kind, fields: &Fields<'_>, parameters: &Parameters) -> bool {
     matches!(kind, Kind::Input(_))
         && fields.datatype == Some(Datatype::Bytes)
@@ -95,7 +95,7 @@ fn is_base64(kind: Kind, fields: &Fields<'_>, parameters: &Parameters) -> bool {
         && matches!(parameters.get(CONTENT_TYPE), Some(Parameter::String(value)) if value == "base64")
 }
 
-/// The same tensor of BYTES with each element decoded.
+/// Decodes each element of a BYTES tensor from base64.
 #[cold]
 fn decoded(tensor: Tensor) -> Result<Tensor, Problem> {
     let mut packed = Vec::with_capacity(tensor.data.len());
@@ -143,7 +143,7 @@ fn read_fields<'a>(reader: &mut Reader<'a>, kind: Kind, fields: &mut Fields<'a>)
     })
 }
 
-/// Sets a field that must not come twice.
+/// Sets a field, and returns an error if it is already set.
 pub(super) fn once<T>(
     field: &mut Option<T>,
     value: T,
@@ -168,7 +168,7 @@ fn read_shape(reader: &mut Reader<'_>) -> Result<Shape, Problem> {
     Ok(Shape(dims))
 }
 
-/// Reads a tensor's parameters, and apart from them the one that says where its bytes are.
+/// Reads a tensor's parameters. Returns `binary_data_size` separately from the others.
 fn read_parameters(reader: &mut Reader<'_>) -> Result<(Parameters, Option<usize>), Problem> {
     const KEY: &str = "binary_data_size";
     let mut binary_size = None;
@@ -187,7 +187,7 @@ fn read_parameters(reader: &mut Reader<'_>) -> Result<(Parameters, Option<usize>
     Ok((parameters, binary_size))
 }
 
-/// Makes the tensor of the fields read.
+/// Makes a tensor from the fields that were read.
 fn finish(fields: Fields<'_>, kind: Kind, tail: &mut Bytes) -> Result<Tensor, Problem> {
     let datatype = fields.datatype.ok_or(Problem::Missing("datatype"))?;
     let shape = fields.shape.ok_or(Problem::Missing("shape"))?;

@@ -4,7 +4,7 @@ use half::{bf16, f16};
 
 use crate::{Datatype, EncodeError, Parameter, Tensor, bytes_elements};
 
-/// Appends a string with its quotes.
+/// Appends a string in quotes.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut plain = text.as_bytes();
@@ -33,7 +33,7 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a parameter's value.
+/// Appends the value of a parameter.
 pub(crate) fn write_parameter(value: &Parameter, out: &mut Vec<u8>) {
     match value {
         Parameter::Bool(value) => write_bool(*value, out),
@@ -44,10 +44,10 @@ pub(crate) fn write_parameter(value: &Parameter, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a tensor's elements as a flat array. `name` is for the error.
+/// Appends the elements of a tensor as a flat array. `name` is used in errors.
 ///
-/// Floats are written with the fewest digits that give the same value in their datatype; NaN and
-/// infinities, which JSON has not, as `null`.
+/// A float is written with the fewest digits that give the same value in its datatype. NaN and infinity are written as
+/// `null`, because JSON cannot represent them.
 pub(crate) fn write_elements(name: &str, tensor: &Tensor, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     out.push(b'[');
     if tensor.datatype == Datatype::Bytes {
@@ -59,7 +59,7 @@ pub(crate) fn write_elements(name: &str, tensor: &Tensor, out: &mut Vec<u8>) -> 
     Ok(())
 }
 
-/// Appends the elements of any datatype but BYTES, and commas between them.
+/// Appends elements of any datatype but BYTES, with commas between them.
 pub(crate) fn write_numbers(datatype: Datatype, data: &[u8], out: &mut Vec<u8>) {
     match datatype {
         Datatype::Bool => list(data, out, |[byte]: [u8; 1], out| write_bool(byte != 0, out)),
@@ -82,7 +82,7 @@ pub(crate) fn write_numbers(datatype: Datatype, data: &[u8], out: &mut Vec<u8>) 
     }
 }
 
-/// Appends each element of `N` bytes and commas between them.
+/// Appends elements of `N` bytes each, with commas between them.
 fn list<const N: usize>(data: &[u8], out: &mut Vec<u8>, write: impl Fn([u8; N], &mut Vec<u8>)) {
     let (elements, _) = data.as_chunks::<N>();
     for (index, element) in elements.iter().enumerate() {

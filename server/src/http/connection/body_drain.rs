@@ -1,5 +1,5 @@
-//! Bodies that a handler left unread: a client that is still sending would meet a closed connection
-//! instead of the answer.
+//! Discards the rest of a request body that a handler did not read. Otherwise, a client that is still sending would see
+//! a closed connection instead of the response.
 
 use std::{
     pin::Pin,
@@ -16,26 +16,26 @@ use tokio::time::timeout;
 
 use super::wake_filter::without_wakes;
 
-/// What is read and thrown away before the answer is sent; a client that sends more is cut off.
+/// Most bytes that are discarded before the response is sent. The connection of a client that sends more is closed.
 const MOST_DISCARDED: usize = 128 << 20;
 
-/// How long that may take.
+/// Longest time for discarding.
 const LONGEST_DISCARD: Duration = Duration::from_secs(5);
 
-/// A request's body. Dropped before its end, it is left behind in [`Unread`].
+/// A request's body. If it is dropped before its end, the rest moves to its [`UnreadBody`].
 #[derive(Debug)]
 pub(in crate::http) struct TrackedBody {
     body: Option<Incoming>,
-    rest: Unread,
+    rest: UnreadBody,
 }
 
-/// What a handler has left of a body.
+/// The part of a body that the handler did not read.
 #[derive(Clone, Debug, Default)]
-pub(in crate::http) struct Unread(Arc<Mutex<Option<Incoming>>>);
+pub(in crate::http) struct UnreadBody(Arc<Mutex<Option<Incoming>>>);
 
 impl TrackedBody {
-    pub(in crate::http) fn new(body: Incoming) -> (Self, Unread) {
-        let rest = Unread::default();
+    pub(in crate::http) fn new(body: Incoming) -> (Self, UnreadBody) {
+        let rest = UnreadBody::default();
         (Self { body: Some(body), rest: rest.clone() }, rest)
     }
 }
@@ -50,7 +50,7 @@ impl Body for TrackedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(body) = self.body.as_mut() else { return Poll::Ready(None) };
         let (frame, woke) = without_wakes(|| Pin::new(&mut *body).poll_frame(context));
-        // After the last piece the connection has nothing more to read for this body.
+        // After the last chunk, the connection has nothing to read for this body, so the wake-up is dropped.
         if woke && !(frame.is_ready() && body.is_end_stream()) {
             context.waker().wake_by_ref();
         }
@@ -78,8 +78,8 @@ impl Drop for TrackedBody {
     }
 }
 
-impl Unread {
-    /// Reads what is left, within bounds; whether the connection can go on afterwards.
+impl UnreadBody {
+    /// Reads and discards the rest, within the limits. Returns whether the connection can serve another request.
     pub(in crate::http) async fn discard(self) -> bool {
         let rest = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut body) = rest else { return true };

@@ -1,4 +1,4 @@
-//! Accepting connections: HTTP/1.1 and HTTP/2 (h2c) on one port, bounded in number and in patience.
+//! Accepts connections of HTTP/1.1 and HTTP/2 (h2c) on one port, with limits on their number and idle time.
 
 use std::{
     convert::Infallible,
@@ -41,20 +41,21 @@ use super::{
 };
 use crate::platform::workers::Workers;
 
-/// Heads larger than this are refused; a request for inference has a few hundred bytes of them.
+/// Largest headers of a request, in bytes. An inference request has a few hundred.
 pub(in crate::http) const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// Pause after the system refuses a connection (out of file descriptors): it would refuse the next one too.
+/// Pause after the system refused a connection, for example without file descriptors left. It would refuse the next one
+/// too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What every HTTP/2 connection starts with (RFC 9113, 3.4); no method of HTTP/1.1 starts like it.
+/// The first bytes of every HTTP/2 connection (RFC 9113, 3.4). No HTTP/1.1 request starts like this.
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What is read at once of an HTTP/2 connection. h2's own buffer is often full half way through a request, and then
-/// the system is asked twice.
+/// Size of the read buffer of an HTTP/2 connection, in bytes. h2's own buffer is often full in the middle of a request,
+/// which would cost a second system call.
 const HTTP2_READ_BYTES: usize = 16 << 10;
 
-/// A bound socket, and how its connections are kept.
+/// A bound socket, and the limits of its connections.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -64,20 +65,20 @@ pub struct Listener {
     http2: http2::Builder<TokioExecutor>,
 }
 
-/// When a listener changes its ways.
+/// Signals that tell a listener to drain and to close.
 #[derive(Clone, Debug, Default)]
 pub struct Phases {
-    /// Once it is true, answers ask HTTP/1.1 clients to close their connections. Every answer looks at it.
+    /// Once true, each response asks its HTTP/1.1 client to close the connection.
     pub draining: Arc<AtomicBool>,
-    /// The socket closes, connections end after the requests in flight.
+    /// Once cancelled, the socket closes, and connections end after their requests in flight.
     pub closing: CancellationToken,
 }
 
 impl Listener {
-    /// Binds `address`. A connection that is idle for `keep_alive` is closed.
+    /// Binds `address`. Connections that are idle for `keep_alive` are closed.
     ///
     /// # Errors
-    /// The address is taken, or not this machine's.
+    /// The address is in use, or is not one of this machine's.
     pub async fn bind(
         address: SocketAddr,
         max_connections: NonZeroUsize,
@@ -91,23 +92,23 @@ impl Listener {
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(keep_alive)
-            // More than is answered, so that a head over the limit can be told so.
+            // More than the limit, so that the server can respond to slightly larger headers with an error.
             .max_header_list_size(4 * MAX_HEAD_BYTES as u32)
             .max_concurrent_streams(http2_max_streams);
         let connections = Arc::new(Semaphore::new(max_connections.get().min(Semaphore::MAX_PERMITS)));
         Ok(Self { socket, connections, keep_alive, http1, http2 })
     }
 
-    /// The address that it is bound to, with the port that the system chose where 0 was asked for.
+    /// Returns the bound address. If port 0 was requested, it has the port that the system chose.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system cannot tell.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Has `respond` respond to requests on `workers` until `phases.closing`, then closes the socket and lets requests in
-    /// flight finish. What is left when the future is dropped ends with the process.
+    /// Calls `respond` for each request, on `workers`, until `phases.closing`. Then closes the socket and lets requests
+    /// in flight finish. If the future is dropped, the remaining connections go on until the process ends.
     pub async fn serve<R, F>(self, respond: R, phases: Phases, workers: Workers)
     where
         R: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
@@ -127,7 +128,7 @@ impl Listener {
                 };
                 let Ok(Ok(start)) = start else { return };
                 let is_http2 = *start == *HTTP2_PREFACE;
-                // hyper moves the future about, ten times for each request of HTTP/2, and its kilobytes with it.
+                // Boxed, since hyper moves the future several times per HTTP/2 request, and it has kilobytes.
                 let service = service_fn(move |request| {
                     Box::pin(serve_one(respond.clone(), request, Arc::clone(&phases.draining)))
                 });
@@ -136,7 +137,8 @@ impl Listener {
                     let io = TokioIo::new(BufReader::with_capacity(HTTP2_READ_BYTES, socket));
                     watcher.watch(http2.serve_connection(io, service)).await
                 } else {
-                    // HTTP/2's streams have tasks of their own, which wake the connection's for good reason.
+                    // Only for HTTP/1.1: HTTP/2's streams are separate tasks, whose wake-ups the connection's task
+                    // needs.
                     let io = TokioIo::new(socket);
                     WakeFilter::new(watcher.watch(http1.serve_connection(io, service))).await
                 };
@@ -158,7 +160,7 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, permit)) => {
-                    // Answers are small and written whole: waiting to fill a segment only delays them.
+                    // Responses are small and written at once. Nagle's algorithm would only delay them.
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "no TCP_NODELAY");
                     }
@@ -172,23 +174,23 @@ impl Listener {
         }
     }
 
-    /// Takes a permit first: beyond the limit, connections wait in the system's backlog.
+    /// Accepts a connection once there is a permit for it. Connections beyond the limit wait in the system's backlog.
     async fn accept(&self) -> io::Result<(net::TcpStream, OwnedSemaphorePermit)> {
         let permit = Arc::clone(&self.connections).acquire_owned().await.map_err(io::Error::other)?;
         let (stream, _) = self.socket.accept().await?;
-        Ok((stream.into_std()?, permit)) // for the runtime of a worker
+        Ok((stream.into_std()?, permit)) // the worker registers it with its own runtime
     }
 }
 
-/// Reads the first bytes of a connection, until they are what HTTP/2 starts with, or can no longer become that. It waits
-/// for bytes and for nothing else, so that a client which sends some and no more costs no work.
+/// Reads the first bytes of a connection until it is clear whether they are HTTP/2's preface. A client that sends a
+/// part of the preface and then nothing costs no CPU time.
 async fn start_of(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Start> {
     let mut start = Start::new();
     while start.len() < HTTP2_PREFACE.len() && HTTP2_PREFACE.starts_with(&start) {
         let mut bytes = [0; HTTP2_PREFACE.len()];
         let length = stream.read(&mut bytes[start.len()..]).await?;
         if length == 0 {
-            break; // closed: hyper knows what to make of what there is
+            break; // closed: hyper handles the incomplete request
         }
         let from = start.len();
         start.extend_from_slice(&bytes[from..from + length]);

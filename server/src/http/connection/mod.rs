@@ -1,4 +1,4 @@
-//! Connections: accepted, bounded in number and time, and what their bodies and timers do.
+//! Connections: accepting them within limits, their sockets, their timers, and unread request bodies.
 
 mod body_drain;
 pub(in crate::http) mod listener;

@@ -1,4 +1,4 @@
-//! A connection's socket, on which a short answer is one call that the system answers soonest.
+//! A connection's socket. It sends a short response with one plain `send`, which is faster than `writev`.
 
 use std::{
     io::{self, IoSlice},
@@ -12,18 +12,18 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What is rather copied than written from several places: the system takes a sixth longer for `writev` than for
-/// `send`, even of one place.
-const SHORT: usize = 1024;
+/// Longest response, in bytes, whose parts are copied together and sent with `send`. The kernel takes noticeably longer
+/// for `writev`, even of one buffer.
+const LONGEST_COPIED: usize = 1024;
 
-/// The first bytes of a connection, which tell the protocol: as many as HTTP/2 starts with.
+/// The first bytes of a connection, up to the length of HTTP/2's preface. They tell the protocol.
 pub(in crate::http) type Start = SmallVec<[u8; 24]>;
 
-/// A socket that writes short answers, which come as a head and a body, from one place.
+/// A socket that joins the headers and the body of a short response into one write.
 #[derive(Debug)]
 pub(in crate::http) struct Socket {
     stream: TcpStream,
-    /// What has been read of it already, and is read here once more.
+    /// Bytes that were read already to detect the protocol. Readers get them first.
     start: Start,
 }
 
@@ -32,7 +32,7 @@ impl Socket {
         Self { stream, start }
     }
 
-    /// Gives the first bytes, or as many as there is room for, and what has come behind them.
+    /// Reads from `start`, and then what has arrived after it, as far as the buffer has room.
     #[cold]
     fn poll_start(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let length = self.start.len().min(buffer.remaining());
@@ -78,8 +78,8 @@ impl AsyncWrite for Socket {
         let stream = Pin::new(&mut self.stream);
         match slices {
             [bytes] => stream.poll_write(context, bytes),
-            _ if slices.iter().map(|slice| slice.len()).sum::<usize>() <= SHORT => {
-                let mut whole = SmallVec::<[u8; SHORT]>::new();
+            _ if slices.iter().map(|slice| slice.len()).sum::<usize>() <= LONGEST_COPIED => {
+                let mut whole = SmallVec::<[u8; LONGEST_COPIED]>::new();
                 for slice in slices {
                     whole.extend_from_slice(slice);
                 }
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_read_already_comes_first() {
+    async fn bytes_that_were_read_already_come_first() {
         for room in [1, 3, 4, 5, 7, 100] {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -132,11 +132,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_from_several_places_arrives_in_order() {
+    async fn bytes_written_from_several_buffers_arrive_in_order() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let mut server = Socket::new(listener.accept().await.unwrap().0, Start::new());
-        for lengths in [&[3][..], &[0, 3], &[200, 0, 100], &[SHORT - 1, 1], &[SHORT, 1], &[5000, 5000]] {
+        for lengths in
+            [&[3][..], &[0, 3], &[200, 0, 100], &[LONGEST_COPIED - 1, 1], &[LONGEST_COPIED, 1], &[5000, 5000]]
+        {
             let bytes: Vec<u8> = (0..lengths.iter().sum()).map(|index: usize| index as u8).collect();
             let mut rest = &bytes[..];
             let slices = lengths.iter().map(|&length| {

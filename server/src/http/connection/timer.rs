@@ -1,5 +1,6 @@
-//! Timers that most requests never need. Arming one takes a lock of the runtime, and where it is the next to run
-//! out it wakes the thread that waits for sockets: at one connection that cost more than reading the request.
+//! Timers that hardly ever run out. Arming a timer takes a lock of the runtime, and if it becomes the earliest timer,
+//! it wakes the runtime's thread, which can cost more than reading a short request. These timers are therefore reused,
+//! or armed only if the first poll has to wait.
 
 use std::{
     future::Future,
@@ -18,13 +19,13 @@ use crate::grpc;
 
 type Timer = Pin<Box<tokio::time::Sleep>>;
 
-/// The timer of one connection of HTTP/1.1, which waits for a head before each request and hardly ever in vain:
-/// once armed it stays so, and is armed anew only when it runs out too early.
+/// The timer of one HTTP/1.1 connection, for hyper's wait for the headers of each request. Once armed, the timer stays
+/// armed for later requests too. It is armed again only if it runs out before the current deadline.
 #[derive(Clone, Debug, Default)]
 pub(in crate::http) struct ConnectionTimer(Arc<Mutex<Option<Timer>>>);
 
 impl ConnectionTimer {
-    fn kept(&self) -> MutexGuard<'_, Option<Timer>> {
+    fn timer(&self) -> MutexGuard<'_, Option<Timer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -35,17 +36,17 @@ impl rt::Timer for ConnectionTimer {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn rt::Sleep>> {
-        let timer = self.kept().take();
+        let timer = self.timer().take();
         let timer = timer.unwrap_or_else(|| Box::pin(tokio::time::sleep_until(deadline.into())));
         Box::pin(Wait { deadline, timer: Some(timer), connection: self.clone() })
     }
 }
 
-/// A wait until `deadline`, on a timer that may have been armed for an earlier moment.
+/// A wait until `deadline`, with a timer that may be armed for an earlier deadline.
 #[derive(Debug)]
 struct Wait {
     deadline: Instant,
-    /// Until it is given back.
+    /// `None` only while it is dropped, when the timer goes back to the connection.
     timer: Option<Timer>,
     connection: ConnectionTimer,
 }
@@ -70,21 +71,22 @@ impl Future for Wait {
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        *self.connection.kept() = self.timer.take();
+        *self.connection.timer() = self.timer.take();
     }
 }
 
-/// The body of a gRPC call with one message, which fails where it has not come to its end within a time that starts when it is first waited for.
+/// The body of a gRPC call with one message. It fails if it does not end within `limit`, counted from the first poll
+/// that had to wait.
 #[derive(Debug)]
 pub(in crate::http) struct BodyTimeout {
     body: Body,
-    patience: Duration,
+    limit: Duration,
     timer: Option<Timer>,
 }
 
 impl BodyTimeout {
-    pub(in crate::http) fn new(body: Body, patience: Duration) -> Self {
-        Self { body, patience, timer: None }
+    pub(in crate::http) fn new(body: Body, limit: Duration) -> Self {
+        Self { body, limit, timer: None }
     }
 }
 
@@ -99,10 +101,10 @@ impl HttpBody for BodyTimeout {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let patience = self.patience;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        let limit = self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         ready!(timer.as_mut().poll(context));
-        Poll::Ready(Some(Err(grpc::late_message(patience))))
+        Poll::Ready(Some(Err(grpc::message_timeout(limit))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -129,7 +131,7 @@ mod tests {
         let mut first = timer.sleep_until((start + SECOND).into());
         assert!(futures_util::poll!(&mut first).is_pending());
         tokio::time::advance(SECOND / 2).await;
-        drop(first); // a request came
+        drop(first); // a request arrived
         timer.sleep_until((start + 3 * SECOND).into()).await;
         assert_eq!(start.elapsed(), 3 * SECOND);
         timer.sleep_until((start + 4 * SECOND).into()).await;
@@ -137,13 +139,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_timer_that_ran_out_meanwhile_is_armed_anew() {
+    async fn a_timer_that_ran_out_between_requests_is_armed_again() {
         let timer = ConnectionTimer::default();
         let start = tokio::time::Instant::now();
         let mut first = timer.sleep_until((start + SECOND).into());
         assert!(futures_util::poll!(&mut first).is_pending());
         drop(first);
-        tokio::time::advance(5 * SECOND).await; // the answer took so long
+        tokio::time::advance(5 * SECOND).await; // while the response was computed
         timer.sleep_until((start + 7 * SECOND).into()).await;
         assert_eq!(start.elapsed(), 7 * SECOND);
     }

@@ -1,7 +1,6 @@
-//! Connections of HTTP/1.1 without their useless wake-ups. hyper wakes a connection whenever a piece of a body is
-//! taken, the last one too, after which it has nothing to do. That happens while the connection's task runs, so the
-//! runtime queues the task once more and wakes another thread for it, a request at a time: system calls, and an
-//! answer that changes its core.
+//! Suppresses useless wake-ups of HTTP/1.1 connections. hyper wakes a connection's task whenever a chunk of a body is
+//! taken, even after the last chunk, when it has nothing to do. The task is running then, so the runtime would queue it
+//! once more. This would cost a needless poll, and possibly a system call, per request.
 
 use std::{
     cell::Cell,
@@ -12,43 +11,46 @@ use std::{
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hearing {
-    Awake,
-    Deaf,
-    /// It was called while it was deaf.
-    Missed,
+enum WakeState {
+    /// Wake-ups work.
+    Normal,
+    /// Wake-ups are suppressed, and there was none so far.
+    Suppressing,
+    /// Wake-ups are suppressed, and there was one.
+    Suppressed,
 }
 
 thread_local! {
-    static HEARING: Cell<Hearing> = const { Cell::new(Hearing::Awake) };
+    static WAKE_STATE: Cell<WakeState> = const { Cell::new(WakeState::Normal) };
 }
 
-/// Runs `action`, and tells whether it tried to wake a [`WakeFilter`] future from this thread, which it did not. What
-/// other threads do goes on.
+/// Runs `action` while wake-ups of [`WakeFilter`] futures by this thread are suppressed. Returns whether one was
+/// suppressed. Wake-ups by other threads still work.
 pub(in crate::http) fn without_wakes<T>(action: impl FnOnce() -> T) -> (T, bool) {
-    HEARING.set(Hearing::Deaf);
-    let awake = AwakeAgain;
+    WAKE_STATE.set(WakeState::Suppressing);
+    let end = EndOnDrop;
     let result = action();
-    let missed = HEARING.get() == Hearing::Missed;
-    drop(awake);
-    (result, missed)
+    let suppressed = WAKE_STATE.get() == WakeState::Suppressed;
+    drop(end);
+    (result, suppressed)
 }
 
-/// Ends the deafness of a thread, also where a panic ends what it was for: tokio catches that, and the thread goes on
-/// with other connections.
-struct AwakeAgain;
+/// Ends the suppression when dropped, also after a panic: tokio catches panics, and the thread goes on with other
+/// connections.
+struct EndOnDrop;
 
-impl Drop for AwakeAgain {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        HEARING.set(Hearing::Awake);
+        WAKE_STATE.set(WakeState::Normal);
     }
 }
 
-/// A future that [`without_wakes`] can keep from being woken; whoever calls that wakes it where it mattered after all.
+/// A future whose wake-ups [`without_wakes`] can suppress. The caller of that function must wake the future if it
+/// needed the wake-up.
 #[derive(Debug)]
 pub(in crate::http) struct WakeFilter<F> {
     future: Pin<Box<F>>,
-    /// The task's waker, and the one around it that the future gets.
+    /// The waker of the task, and the filtered one that the future gets.
     wakers: Option<(Waker, Waker)>,
 }
 
@@ -64,11 +66,11 @@ impl<F: Future> Future for WakeFilter<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let Self { future, wakers } = self.get_mut();
         let known = wakers.take().filter(|(task, _)| task.will_wake(context.waker()));
-        let (_, hushable) = wakers.insert(known.unwrap_or_else(|| {
+        let (_, filtered) = wakers.insert(known.unwrap_or_else(|| {
             let task = context.waker().clone();
             (task.clone(), Waker::from(Arc::new(FilteredWaker(task))))
         }));
-        future.as_mut().poll(&mut Context::from_waker(hushable))
+        future.as_mut().poll(&mut Context::from_waker(filtered))
     }
 }
 
@@ -81,9 +83,9 @@ impl Wake for FilteredWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        match HEARING.get() {
-            Hearing::Awake => self.0.wake_by_ref(),
-            Hearing::Deaf | Hearing::Missed => HEARING.set(Hearing::Missed),
+        match WAKE_STATE.get() {
+            WakeState::Normal => self.0.wake_by_ref(),
+            WakeState::Suppressing | WakeState::Suppressed => WAKE_STATE.set(WakeState::Suppressed),
         }
     }
 }
@@ -108,16 +110,16 @@ mod tests {
     }
 
     #[test]
-    fn only_what_happens_inside_on_this_thread_is_missed() {
+    fn only_wake_ups_inside_on_this_thread_are_suppressed() {
         let count = Arc::new(Count::default());
         let task = Waker::from(Arc::clone(&count));
         let mut inner = None;
-        let mut hushed = WakeFilter::new(poll_fn(|context| {
+        let mut filtered = WakeFilter::new(poll_fn(|context| {
             inner = Some(context.waker().clone());
             Poll::<()>::Pending
         }));
-        assert!(Pin::new(&mut hushed).poll(&mut Context::from_waker(&task)).is_pending());
-        drop(hushed);
+        assert!(Pin::new(&mut filtered).poll(&mut Context::from_waker(&task)).is_pending());
+        drop(filtered);
         let waker = inner.unwrap();
         let wakes = || count.0.load(Ordering::Relaxed);
 
@@ -131,7 +133,7 @@ mod tests {
         waker.wake_by_ref();
         assert_eq!(wakes(), 2);
 
-        // A panic does not leave the thread deaf.
+        // A panic ends the suppression too.
         let broken =
             std::panic::catch_unwind(AssertUnwindSafe(|| without_wakes(|| panic!("a body with a fault"))));
         assert!(broken.is_err());

@@ -1,4 +1,4 @@
-//! Corrections of what a model answered.
+//! Corrections: pictures with their right labels.
 
 use axum::{
     body::Body,
@@ -18,7 +18,7 @@ use crate::{
     platform::workers,
 };
 
-/// Base64 of the largest picture, and room for all else.
+/// Largest body in bytes: the largest picture in base64, and 64 KiB for the other members.
 const MAX_BODY_BYTES: usize = MAX_PICTURE_BYTES.div_ceil(3) * 4 + (64 << 10);
 
 #[derive(Debug, Deserialize)]
@@ -26,18 +26,18 @@ struct Request {
     model: String,
     version: Option<String>,
     picture: String,
-    label: Written,
+    label: LabelValue,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "expected the label as a string, or the class's index")]
-enum Written {
+enum LabelValue {
     Name(String),
     Index(u64),
 }
 
 pub(in crate::http) async fn state(State(state): State<AppState>) -> Result<Response, ServeError> {
-    state.data_plane.takes_feedback()?;
+    state.data_plane.feedback()?;
     Ok(reply::json(json!({ "enabled": true })))
 }
 
@@ -60,9 +60,9 @@ pub(in crate::http) async fn store(
 }
 
 async fn stored(state: &AppState, headers: &HeaderMap, body: Body) -> Result<String, Refusal> {
-    state.data_plane.takes_feedback()?;
+    state.data_plane.feedback()?;
     let correction = read(state, headers, body).await;
-    let correction = correction.inspect_err(|error| state.data_plane.refused_feedback(error.code))?;
+    let correction = correction.inspect_err(|error| state.data_plane.count_refused_feedback(error.code))?;
     state.data_plane.store_feedback(correction).await
 }
 
@@ -76,8 +76,8 @@ async fn read(state: &AppState, headers: &HeaderMap, body: Body) -> Result<Corre
     }
 }
 
-/// Pages of any origin can send a form or a text without asking first, JSON they cannot: what a page may store here is up
-/// to `--cors-origins`.
+/// Accepts JSON only. A browser sends forms and plain text from pages of any origin, but JSON only after a preflight
+/// request. So `--cors-origins` decides which pages may store corrections.
 fn check_type(headers: &HeaderMap) -> Result<(), ServeError> {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
@@ -95,7 +95,7 @@ fn decode(bytes: &[u8]) -> Result<Correction, ServeError> {
         ))
     })?;
     let text = request.picture.trim();
-    // as a canvas hands it over
+    // A data URL, as a browser's canvas makes it.
     let text = match text.strip_prefix("data:").map(|url| url.split_once(";base64,")) {
         Some(Some((_, text))) => text,
         Some(None) => return Err(ServeError::invalid("the picture is a data URL without base64")),
@@ -106,8 +106,8 @@ fn decode(bytes: &[u8]) -> Result<Correction, ServeError> {
         .decode(text)
         .map_err(|error| ServeError::invalid(format!("the picture is not base64: {error}")))?;
     let label = match request.label {
-        Written::Name(name) => Label::Name(name),
-        Written::Index(index) => Label::Index(index),
+        LabelValue::Name(name) => Label::Name(name),
+        LabelValue::Index(index) => Label::Index(index),
     };
     Ok(Correction { model: request.model, version: request.version, label, picture: Bytes::from(picture) })
 }

@@ -17,7 +17,7 @@ pub(in crate::http) async fn live() -> Response {
     reply::json(json!({ "live": true }))
 }
 
-/// Both keys: clients are known that read one or the other.
+/// Reports readiness. The body has both keys, since some clients read one and some the other.
 pub(in crate::http) async fn ready(State(state): State<AppState>) -> Response {
     let ready = state.data_plane.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

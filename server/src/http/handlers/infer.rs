@@ -19,29 +19,30 @@ use crate::{
     },
     inference::{Call, Codec, EncodedSize},
     loading::ServedModel,
-    request::preprocess::Wishes,
+    request::preprocess::PictureOptions,
     telemetry::Protocol,
 };
 
-/// Bytes of JSON before the binary tensors; without it the body is all JSON.
+/// Header with the number of bytes of JSON before the binary tensors. Without it, the whole body is JSON.
 const JSON_LENGTH: HeaderName = HeaderName::from_static(oip::JSON_LENGTH_HEADER);
 
-/// Where requests for inference are posted.
+/// Path of inference requests.
 pub(in crate::http) const ROUTE: &str = "/v2/models/{model}/infer";
-/// The same for one version of a model.
+/// Path of inference requests to one version of a model.
 pub(in crate::http) const VERSION_ROUTE: &str = "/v2/models/{model}/versions/{version}/infer";
 
-/// Whom a request for inference is for.
+/// The model, version and query in the URI of an inference request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) struct Target<'a> {
     model: &'a str,
     version: Option<&'a str>,
-    /// What follows the path.
+    /// The query of the URI.
     pub(in crate::http) query: Option<&'a str>,
 }
 
 impl<'a> Target<'a> {
-    /// Reads it from a path that says it plainly; one with escapes is left to the router.
+    /// Reads model and version from a path. Returns `None` for other paths, and for paths with percent escapes, which
+    /// the router decodes.
     pub(in crate::http) fn of(path: &'a str) -> Option<Self> {
         let name = path.strip_prefix("/v2/models/")?.strip_suffix("/infer")?;
         let is_plain = |segment: &str| !segment.is_empty() && !segment.contains(['/', '%']);
@@ -52,13 +53,13 @@ impl<'a> Target<'a> {
         (is_plain(model) && version.is_none_or(is_plain)).then_some(Self { model, version, query: None })
     }
 
-    /// The route that such a path has.
+    /// Returns the route of the path.
     pub(in crate::http) fn route(self) -> &'static str {
         if self.version.is_some() { VERSION_ROUTE } else { ROUTE }
     }
 }
 
-/// Serves a request whose path only the router could read.
+/// Serves an inference request whose path the router has decoded.
 pub(in crate::http) async fn routed(
     State(state): State<AppState>,
     Path(path): Path<ModelPath>,
@@ -70,7 +71,7 @@ pub(in crate::http) async fn routed(
     infer(&state, target, &head.headers, body).await
 }
 
-/// Serves a request for inference: takes off its content coding, has it answered, and compresses the answer.
+/// Serves an inference request: decompresses the body, calls the data plane, and compresses the response.
 pub(in crate::http) async fn infer(
     state: &AppState,
     target: Target<'_>,
@@ -90,7 +91,7 @@ pub(in crate::http) async fn infer(
     }
 }
 
-/// The codec of the protocol's JSON, its binary tensors, and pictures.
+/// The codec for JSON, binary tensors and pictures.
 struct HttpCodec<'a> {
     state: &'a AppState,
     headers: &'a HeaderMap,
@@ -98,17 +99,17 @@ struct HttpCodec<'a> {
     body: Body,
 }
 
-/// A body, and how it is written.
+/// A body and its format.
 struct HttpBody {
     bytes: Bytes,
     form: Form,
-    /// What the query asks of a picture.
+    /// The query, if the body is a picture.
     query: Option<String>,
 }
 
 impl Codec for HttpCodec<'_> {
     type Body = HttpBody;
-    /// For each output of the answer, in its order, whether the client wants it as binary.
+    /// For each output of the response, in order: whether the client wants it as binary data.
     type Form = Vec<bool>;
     type Reply = Response;
 
@@ -116,7 +117,7 @@ impl Codec for HttpCodec<'_> {
         let form = Form::of(self.headers)?;
         let is_picture = matches!(form, Form::Picture);
         if is_picture {
-            picture::taken_by(model)?;
+            picture::pictures_of(model)?;
         }
         let query = self.query.filter(|_| is_picture).map(str::to_owned);
         let bytes = body::read(self.body, form.tensors().unwrap_or(0), self.state).await?;
@@ -135,12 +136,12 @@ impl Codec for HttpCodec<'_> {
             Form::Binary(length) => Ok(oip::binary::decode_request(&bytes, length, model.nulls)?),
             Form::Raw => raw(&bytes, model),
             Form::Picture => {
-                let mut request = picture::taken_by(model)?.request(&bytes);
-                picture::heed(query.as_deref(), &mut request)?;
+                let mut request = picture::pictures_of(model)?.request(&bytes);
+                picture::apply_query(query.as_deref(), &mut request)?;
                 return Ok((request, Vec::new()));
             }
         };
-        let request = request.map_err(|error| picture::or_unannounced(error, &bytes))?;
+        let request = request.map_err(|error| picture::explain_missing_content_type(error, &bytes))?;
         let binary = binary_outputs(&request, model);
         Ok((request, binary))
     }
@@ -160,14 +161,14 @@ impl Codec for HttpCodec<'_> {
     }
 }
 
-/// How the body is written.
+/// The format of a body.
 #[derive(Clone, Copy, Debug)]
 enum Form {
-    /// All JSON.
+    /// JSON only.
     Json,
-    /// So many bytes of JSON, then tensors.
+    /// This number of bytes of JSON, then binary tensors.
     Binary(usize),
-    /// One tensor and nothing else.
+    /// The bytes of one tensor, and nothing else.
     Raw,
     /// One encoded picture.
     Picture,
@@ -176,7 +177,7 @@ enum Form {
 impl Form {
     fn of(headers: &HeaderMap) -> Result<Self, ServeError> {
         let Some(value) = headers.get(JSON_LENGTH) else {
-            return Ok(if picture::is_announced(headers) { Self::Picture } else { Self::Json });
+            return Ok(if picture::has_content_type(headers) { Self::Picture } else { Self::Json });
         };
         let length = value.to_str().ok().and_then(|text| text.trim().parse().ok());
         match length {
@@ -186,7 +187,7 @@ impl Form {
         }
     }
 
-    /// After how many bytes of text the bytes of tensors, or of a picture, begin, where there are any.
+    /// Returns the index of the first byte of tensors, or of a picture; `None` if the body has only JSON.
     fn tensors(self) -> Option<usize> {
         match self {
             Self::Json => None,
@@ -216,8 +217,8 @@ fn binary_outputs(request: &InferRequest, model: &ServedModel) -> Vec<bool> {
         request.outputs.iter().map(|output| request.wants_binary(&output.name)).collect()
     };
     if model.pictures.as_ref().is_some_and(|pictures| pictures.are_in(request)) {
-        // What is added without being named comes last, and is like what is not named.
-        binary.resize(binary.len() + Wishes::MOST_ADDED, request.wants_binary(""));
+        // Outputs that are added without being requested by name come last, and have the default format.
+        binary.resize(binary.len() + PictureOptions::MOST_ADDED, request.wants_binary(""));
     }
     binary
 }

@@ -1,4 +1,4 @@
-//! What answers at each path.
+//! The handlers of the HTTP paths.
 
 pub(in crate::http) mod docs;
 pub(in crate::http) mod feedback;

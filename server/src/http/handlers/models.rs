@@ -13,14 +13,14 @@ use crate::{
     http::{AppState, reply},
 };
 
-/// A model, and a version where the path names one.
+/// The model in a path, and the version if the path has one.
 #[derive(Debug, Deserialize)]
 pub(in crate::http) struct ModelPath {
     pub(in crate::http) model: String,
     pub(in crate::http) version: Option<String>,
 }
 
-/// The answer of the statistics extension.
+/// The response of the statistics extension.
 #[derive(Debug, Serialize)]
 struct AllStatistics {
     model_stats: Vec<ModelStatistics>,

@@ -1,4 +1,4 @@
-//! A body that is one encoded picture: what its query asks for, and what is said of one that comes as something else.
+//! Bodies that are one encoded picture: how they are recognised, and the parameters of their query.
 
 use http::{HeaderMap, header};
 use oip::{InferRequest, Parameter};
@@ -10,18 +10,18 @@ use crate::{
     request::preprocess::{ALL, DIGITS, Pictures, RETURN_INPUT},
 };
 
-/// Whether the head says that the body is a picture, of whatever format.
-pub(in crate::http) fn is_announced(headers: &HeaderMap) -> bool {
+/// Returns whether the headers say that the body is a picture.
+pub(in crate::http) fn has_content_type(headers: &HeaderMap) -> bool {
     const KIND: &[u8] = b"image/";
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.as_bytes().get(..KIND.len()));
     kind.is_some_and(|kind| kind.eq_ignore_ascii_case(KIND))
 }
 
-/// How the model takes pictures.
+/// Returns how the model takes pictures.
 ///
 /// # Errors
-/// It takes none: says what to write into its configuration.
-pub(in crate::http) fn taken_by(model: &ServedModel) -> Result<&Pictures, ServeError> {
+/// The model takes no pictures. The text says how to configure that.
+pub(in crate::http) fn pictures_of(model: &ServedModel) -> Result<&Pictures, ServeError> {
     model.pictures.as_ref().ok_or_else(|| {
         ServeError::invalid(format!(
             "model '{}' takes no pictures: its config.toml needs a section [image], such as [image] preprocess = \
@@ -31,11 +31,14 @@ pub(in crate::http) fn taken_by(model: &ServedModel) -> Result<&Pictures, ServeE
     })
 }
 
-/// Gives a request with pictures the parameters that its query has.
+/// Adds the parameters of the query to a request with pictures.
 ///
 /// # Errors
-/// The query has what no picture takes.
-pub(in crate::http) fn heed(query: Option<&str>, request: &mut InferRequest) -> Result<(), ServeError> {
+/// The query has an unknown parameter or value, or one twice.
+pub(in crate::http) fn apply_query(
+    query: Option<&str>,
+    request: &mut InferRequest,
+) -> Result<(), ServeError> {
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (key, value) = match (key, value) {
@@ -57,9 +60,10 @@ pub(in crate::http) fn heed(query: Option<&str>, request: &mut InferRequest) -> 
     Ok(())
 }
 
-/// The error about a body that could not be read, or what to do where it is a picture that was not announced.
+/// Improves the error about a body that could not be decoded: if the body is a picture, the text says which
+/// Content-Type it needs.
 #[cold]
-pub(in crate::http) fn or_unannounced(error: ServeError, body: &[u8]) -> ServeError {
+pub(in crate::http) fn explain_missing_content_type(error: ServeError, body: &[u8]) -> ServeError {
     let Ok(format) = Format::of(body) else { return error };
     let kind = match format {
         Format::Png => "png",

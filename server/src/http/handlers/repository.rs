@@ -1,4 +1,4 @@
-//! The model repository extension: what there is, loading and unloading.
+//! The model repository extension: the index, loading and unloading.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use super::models::ModelPath;
 use crate::error::{ErrorCode, ServeError};
 use crate::http::{AppState, body, reply};
 
-/// These requests have a few words; a larger one brings files, which are not taken.
+/// Largest body in bytes. Requests are short; a larger one has model files, which this server does not accept.
 const MAX_BODY_BYTES: usize = 64 << 10;
 
 #[derive(Debug, Default, Deserialize)]
@@ -29,7 +29,7 @@ struct IndexRequest {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ControlRequest {
-    #[expect(clippy::zero_sized_map_values, reason = "their names are what is looked at")]
+    #[expect(clippy::zero_sized_map_values, reason = "only the names of the parameters matter")]
     parameters: Option<BTreeMap<String, IgnoredAny>>,
 }
 
@@ -70,12 +70,12 @@ pub(in crate::http) async fn unload(
     Ok(reply::json(json!({ "name": path.model, "unload": true })))
 }
 
-pub(in crate::http) async fn named() -> ServeError {
+pub(in crate::http) async fn refuse_named() -> ServeError {
     let message = "repositories have no names here: leave the name out of the path";
     ServeError::new(ErrorCode::Unimplemented, message)
 }
 
-/// Reads a body that may be empty.
+/// Reads a JSON body, which may be empty.
 async fn read<T: Default + DeserializeOwned>(body: Body, state: &AppState) -> Result<T, ServeError> {
     let bytes = body::read_at_most(body, 0, MAX_BODY_BYTES, "the limit of this path", state).await?;
     let text = bytes.trim_ascii();

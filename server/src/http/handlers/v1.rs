@@ -1,4 +1,4 @@
-//! The V1 protocol of `KServe` and TensorFlow Serving: `:predict`, and what its clients ask before it.
+//! The V1 protocol of `KServe` and TensorFlow Serving: `:predict`, and the status of the server and of models.
 
 use axum::{
     body::Body,
@@ -26,12 +26,12 @@ use crate::{
 const PREDICT: &str = "predict";
 const EXPLAIN: &str = "explain";
 
-/// Says that the server is there: what V1 clients take for its liveness.
+/// Responds to V1 clients that check whether the server is alive.
 pub(in crate::http) fn alive() -> Response {
     reply::json(json!({ "status": "alive" }))
 }
 
-/// Says whether a model answers.
+/// Reports whether a model is ready.
 pub(in crate::http) async fn status(
     State(state): State<AppState>,
     Path(path): Path<ModelPath>,
@@ -45,8 +45,8 @@ pub(in crate::http) async fn status(
     }
 }
 
-/// Answers `{model}:predict`; the last colon of the path is the one before the verb.
-pub(in crate::http) async fn act(
+/// Serves `{model}:predict`. The last colon of the path precedes the verb.
+pub(in crate::http) async fn post(
     State(state): State<AppState>,
     Path(path): Path<ModelPath>,
     RawQuery(query): RawQuery,
@@ -71,7 +71,7 @@ pub(in crate::http) async fn act(
     Ok(compressed(&headers, response).await)
 }
 
-/// What is asked of a model by the end of its path.
+/// A path that ends with a verb, such as `{model}:predict`.
 struct Verb {
     name: &'static str,
     model: String,
@@ -79,7 +79,7 @@ struct Verb {
 }
 
 impl Verb {
-    /// Splits the last segment of a path at its last colon; `None` where no verb follows that.
+    /// Splits the last segment of a path at its last colon. Returns `None` if no known verb follows.
     fn of(path: ModelPath) -> Option<Self> {
         let ModelPath { model, version } = path;
         let (rest, verb) = version.as_deref().unwrap_or(&model).rsplit_once(':')?;
@@ -92,21 +92,21 @@ impl Verb {
     }
 }
 
-/// The codec of V1: JSON by rows or by columns.
+/// The codec of V1: JSON with rows (`instances`) or columns (`inputs`).
 struct V1Codec<'a> {
     state: &'a AppState,
     query: Option<&'a str>,
     body: Body,
 }
 
-/// How the answer is written.
+/// The format of the response.
 struct V1Form {
     form: v1::Form,
     has_pictures: bool,
 }
 
 impl Codec for V1Codec<'_> {
-    /// The body, and the query, which may ask something of pictures.
+    /// The body, and the query, which may have parameters for pictures.
     type Body = (Bytes, Option<String>);
     type Form = V1Form;
     type Reply = Response;
@@ -124,7 +124,8 @@ impl Codec for V1Codec<'_> {
         (bytes, query): (Bytes, Option<String>),
         model: &ServedModel,
     ) -> Result<(InferRequest, V1Form), ServeError> {
-        let takes_pictures = |name: &str| model.pictures.as_ref().is_some_and(|own| own.input().name == name);
+        let takes_pictures =
+            |name: &str| model.pictures.as_ref().is_some_and(|pictures| pictures.input().name == name);
         let inputs = model.rules.signature.inputs.iter();
         let inputs: Vec<_> = inputs
             .map(|spec| v1::Input {
@@ -137,7 +138,7 @@ impl Codec for V1Codec<'_> {
         let v1::Request { form, mut infer } = v1::decode_request(&bytes, &inputs, model.nulls)?;
         let has_pictures = model.pictures.as_ref().is_some_and(|pictures| pictures.are_in(&infer));
         if has_pictures {
-            picture::heed(query.as_deref(), &mut infer)?;
+            picture::apply_query(query.as_deref(), &mut infer)?;
         }
         Ok((infer, V1Form { form, has_pictures }))
     }
@@ -145,7 +146,7 @@ impl Codec for V1Codec<'_> {
     fn encode(response: InferResponse, answer: V1Form) -> Result<Response, ServeError> {
         let V1Form { mut form, has_pictures } = answer;
         if has_pictures && let (v1::Form::Rows(rows), [(_, first), ..]) = (&mut form, &response.outputs[..]) {
-            *rows = first.rows().unwrap_or(*rows); // a picture may have several digits, a row each
+            *rows = first.rows().unwrap_or(*rows); // a picture may have several digits, each in a row of its own
         }
         let body = v1::encode_response(&response, form)?;
         Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())

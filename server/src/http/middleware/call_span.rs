@@ -1,4 +1,4 @@
-//! The span of a gRPC call: open for as long as its answers come, with the status at the end of them.
+//! The span of a gRPC call. It stays open until the last response message, and takes the status from the trailers.
 
 use std::{
     pin::Pin,
@@ -12,40 +12,40 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::telemetry::ServerSpan;
 
-/// What a client leaves behind that goes away before the end.
+/// gRPC's status CANCELLED, recorded if the client disconnects before the end.
 const CANCELLED: i64 = 1;
 
-/// Statuses that the conventions hold the server to account for: UNKNOWN, `DEADLINE_EXCEEDED`, UNIMPLEMENTED,
-/// INTERNAL, UNAVAILABLE and `DATA_LOSS`.
-const FAULTS: [i64; 6] = [2, 4, 12, 13, 14, 15];
+/// Statuses that count as errors of the server by OpenTelemetry's semantic conventions: UNKNOWN, `DEADLINE_EXCEEDED`,
+/// UNIMPLEMENTED, INTERNAL, UNAVAILABLE and `DATA_LOSS`.
+const SERVER_ERRORS: [i64; 6] = [2, 4, 12, 13, 14, 15];
 
-/// Ends the span with the call's status: that of the head, or else the one that comes after the messages.
-pub(in crate::http) fn spanned(response: Response<Body>, span: ServerSpan) -> Response<Body> {
+/// Ends the span with the call's status, which is in the headers or else in the trailers after the messages.
+pub(in crate::http) fn end_with_call(response: Response<Body>, span: ServerSpan) -> Response<Body> {
     if let Some(status) = status(response.headers()) {
         span.set("rpc.grpc.status_code", status);
         span.end();
         return response;
     }
-    response.map(|body| Body::new(Answers { body, span: Some(span) }))
+    response.map(|body| Body::new(SpannedBody { body, span: Some(span) }))
 }
 
 fn status(headers: &HeaderMap) -> Option<i64> {
     headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
-/// The messages of a call; those of a stream are made as they are asked for, inside the span.
+/// The response messages of a call. A stream's messages are computed while the body is polled, inside the span.
 #[derive(Debug)]
-struct Answers {
+struct SpannedBody {
     body: Body,
-    /// Until it has ended.
+    /// `None` once the span has ended.
     span: Option<ServerSpan>,
 }
 
-impl Answers {
+impl SpannedBody {
     fn end(&mut self, status: i64, message: &str) {
         let Some(span) = self.span.take() else { return };
         span.set("rpc.grpc.status_code", status);
-        if FAULTS.contains(&status) {
+        if SERVER_ERRORS.contains(&status) {
             span.set("error.type", status.to_string());
             span.fail(message.to_owned());
         }
@@ -53,7 +53,7 @@ impl Answers {
     }
 }
 
-impl HttpBody for Answers {
+impl HttpBody for SpannedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -85,7 +85,7 @@ impl HttpBody for Answers {
     }
 }
 
-impl Drop for Answers {
+impl Drop for SpannedBody {
     fn drop(&mut self) {
         self.end(CANCELLED, "");
     }

@@ -1,4 +1,4 @@
-//! Content coding of requests and answers for inference: gzip and deflate, where the client uses or asks for them.
+//! Content coding of inference requests and responses: gzip and deflate.
 
 use std::{convert::Infallible, future::ready};
 
@@ -11,18 +11,18 @@ use http_body::Body as _;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::{CompressionLevel, compression::CompressionLayer, decompression::RequestDecompressionLayer};
 
-/// Answers with fewer bytes are sent as they are: compressing them costs more than it saves.
+/// Shortest response that is compressed, in bytes. For a shorter one, compression costs more than it saves.
 const SHORTEST_COMPRESSED: u64 = 1024;
 
-/// The body of a request as it was before the client compressed it.
+/// Decompresses the body of a request, if the client compressed it.
 ///
 /// # Errors
-/// The answer to a coding that is not read: 415, with those that are.
+/// The coding is unknown. The error is the response: 415, with the known codings.
 pub(in crate::http) async fn decompressed(headers: &HeaderMap, body: Body) -> Result<Body, Response> {
     let Some(coding) = headers.get(header::CONTENT_ENCODING) else { return Ok(body) };
     let mut request = Request::new(body);
     request.headers_mut().insert(header::CONTENT_ENCODING, coding.clone());
-    // The layer gives its body to a service: this one hands it back.
+    // The layer passes the decompressed body to a service. This one returns it as a response.
     let hand_back = service_fn(|request: Request<_>| {
         ready(Ok::<_, Infallible>(Response::new(Body::new(request.into_body()))))
     });
@@ -32,7 +32,7 @@ pub(in crate::http) async fn decompressed(headers: &HeaderMap, body: Body) -> Re
     if response.status() == StatusCode::OK { Ok(response.into_body()) } else { Err(response) }
 }
 
-/// The answer in a coding that the client reads, where it is long enough to gain from that.
+/// Compresses a response in a coding that the client accepts, if it is long enough.
 pub(in crate::http) async fn compressed(headers: &HeaderMap, response: Response) -> Response {
     if !headers.contains_key(header::ACCEPT_ENCODING)
         || response.status() != StatusCode::OK

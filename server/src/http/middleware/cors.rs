@@ -11,11 +11,11 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use super::trace::REQUEST_ID;
 use crate::config::CorsOrigins;
 
-/// How long a browser may keep the answer to a preflight request; most keep it for two hours at most.
+/// How long a browser may cache the response to a preflight request. Most browsers cap it at two hours.
 const MAX_AGE: Duration = Duration::from_hours(2);
 
-/// The layer that allows these origins. A page may send every header: there are no credentials here, so none of them needs
-/// protection. It can read those that answers to inference have.
+/// Makes the layer that allows these origins. A page may send any header, since the server has no credentials to
+/// protect. It can read the headers of inference responses.
 pub(in crate::http) fn layer(origins: &CorsOrigins) -> CorsLayer {
     let origins = match origins {
         CorsOrigins::Any => AllowOrigin::any(),
@@ -32,9 +32,9 @@ pub(in crate::http) fn layer(origins: &CorsOrigins) -> CorsLayer {
         .max_age(MAX_AGE)
 }
 
-/// Whether the layer may see a request: a preflight request, which it answers, or any method but OPTIONS. Every other
-/// OPTIONS it would answer too, though that is not for it.
-pub(in crate::http) fn is_question_or_request(request: &Request<Body>) -> bool {
+/// Returns whether the layer should see a request: a preflight request, or any method except OPTIONS. The layer would
+/// also respond to other OPTIONS requests, which are not its concern.
+pub(in crate::http) fn is_for_layer(request: &Request<Body>) -> bool {
     let asks = |headers: &HeaderMap| {
         headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
     };

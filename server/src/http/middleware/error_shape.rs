@@ -1,4 +1,4 @@
-//! The shape of an answer: errors in the protocol's own, a panic an error too.
+//! The form of responses: errors follow the protocol, and a panic becomes an error.
 
 use std::{any::Any, future::Future, panic::AssertUnwindSafe};
 
@@ -14,7 +14,7 @@ use crate::{
     http::{Wire, reply},
 };
 
-/// The answer, with errors in the protocol's shape, and where the server panics an error too.
+/// Awaits a response. Gives errors the protocol's form, and turns a panic into an error response.
 pub(in crate::http) async fn shaped(wire: Wire, answer: impl Future<Output = Response>) -> Response {
     match AssertUnwindSafe(answer).catch_unwind().await {
         Ok(response) => reply::shape_error(grpc::log_and_shape(response)),

@@ -1,4 +1,4 @@
-//! What every request passes through: its id and span, the shape of errors, content coding, other origins.
+//! The steps that every request passes through: request id and span, form of errors, content coding, CORS.
 
 mod call_span;
 pub(super) mod content_coding;

@@ -1,5 +1,5 @@
-//! A span for every request, with its id, and one line for every failure. Where traces are exported, a second
-//! one for the collector.
+//! Request ids, spans and log lines. Every failed request is logged once, in a span with its id. If traces are
+//! exported, each request gets a second span, for the collector.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -20,13 +20,13 @@ use crate::{
     telemetry::{ServerSpan, Traces, traces},
 };
 
-/// The id of a request, the client's or else the server's, on its answer too.
+/// Header with the id of a request: the client's, or else one that the server makes. The response repeats it.
 pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What probes and scrapers ask for, many times a minute: no traces of that.
+/// Beginnings of paths that are not traced, since probes and scrapers request them many times a minute.
 const UNTRACED: [&str; 5] = ["/metrics", "/docs", "/openapi.json", "/v2/health/", "/grpc.health.v1.Health/"];
 
-/// Numbers requests that come without an id: the start of the process, then a count.
+/// Makes ids for requests without one: the start time of the process, then a counter.
 #[derive(Debug)]
 pub(in crate::http) struct NumberedRequests {
     process: String,
@@ -48,9 +48,9 @@ impl NumberedRequests {
     }
 }
 
-/// What the log says of a request: nothing, unless it fails or details are wanted.
+/// What a log line about a request needs. A request is logged if it fails, or at level debug.
 #[derive(Debug)]
-pub(in crate::http) struct Line {
+pub(in crate::http) struct RequestLog {
     id: HeaderValue,
     method: Method,
     path: Option<PathAndQuery>,
@@ -58,17 +58,17 @@ pub(in crate::http) struct Line {
     started: Instant,
 }
 
-impl Line {
-    /// The line of a request. One that came without an id is given the next.
+impl RequestLog {
+    /// Reads a request. If it has no id, it gets the next one of `numbers`.
     pub(in crate::http) fn of(request: &Request<Body>, numbers: &NumberedRequests) -> Self {
         let id = request.headers().get(REQUEST_ID).cloned().unwrap_or_else(|| numbers.next());
-        // The caller's trace, which other services log too, is the request's own where that is exported.
+        // The client's trace id, which other services log too. An exported span belongs to the same trace.
         let trace = traces::parent(request.headers()).map(|parent| parent.trace_id());
         let (method, path) = (request.method().clone(), request.uri().path_and_query().cloned());
         Self { id, method, path, trace, started: Instant::now() }
     }
 
-    /// The span that puts the request's id on every line.
+    /// Makes the span that adds the request's id to every log line.
     pub(in crate::http) fn span(&self) -> Span {
         tracing::info_span!(
             "request",
@@ -79,8 +79,8 @@ impl Line {
         )
     }
 
-    /// Logs a request that failed, once: the client's faults as details, the server's as errors. `span` is the
-    /// request's own, or none so far.
+    /// Logs a failed request: internal errors at level error, overload and timeouts at level warn, all others at level
+    /// debug. `span` is the request's span if it has one already.
     pub(in crate::http) fn log(&self, response: &Response<Body>, span: Span) {
         let error = response.extensions().get::<ServeError>();
         if error.is_none() && span.is_none() {
@@ -95,10 +95,11 @@ impl Line {
         });
     }
 
-    /// The request's id, for its response.
+    /// Returns the request's id for the header of the response.
     pub(in crate::http) fn into_id(self) -> HeaderValue {
         let mut id = self.id;
-        // It never comes again: in the table that HTTP/2 keeps of headers, each later one would be compared with it.
+        // The id never occurs again. As sensitive, it stays out of HTTP/2's header table, which would compare each
+        // later id with it.
         id.set_sensitive(true);
         id
     }
@@ -110,7 +111,7 @@ fn failed(error: &ServeError, status: u16, microseconds: u64) {
         ErrorCode::Overloaded | ErrorCode::DeadlineExceeded => {
             tracing::warn!(status, microseconds, %error, "request failed");
         }
-        // Probes come 20 times a second while a pod starts.
+        // Level debug also for Unavailable, since probes may cause it many times a second while a pod starts.
         ErrorCode::Unavailable
         | ErrorCode::InvalidArgument
         | ErrorCode::NotFound
@@ -124,13 +125,13 @@ fn failed(error: &ServeError, status: u16, microseconds: u64) {
     }
 }
 
-/// Serves a request and exports it as a span, named and described as the semantic conventions of OpenTelemetry have it.
+/// Serves a request and exports it as a span, which follows OpenTelemetry's semantic conventions.
 pub(in crate::http) async fn export(
     traces: &Traces,
     routes: &Routes,
     wire: Wire,
     request: &mut Request<Body>,
-    line: &Line,
+    log: &RequestLog,
 ) -> Response<Body> {
     if is_probe(request.uri().path()) {
         return shaped(wire, routes.serve(wire, request)).await;
@@ -139,14 +140,14 @@ pub(in crate::http) async fn export(
     let path = request.uri().path().to_owned();
     let span = traces.server_span(method.clone(), parent, attributes(request));
     Span::current().record("trace_id", field::display(span.context().trace_id()));
-    if let Ok(id) = line.id.to_str() {
+    if let Ok(id) = log.id.to_str() {
         span.set("decima.request_id", id.to_owned());
     }
     let response = span.run(shaped(wire, routes.serve(wire, request))).await;
     let call = describe_route(&span, wire, &method, Routes::route(&path, &response), &path);
     let status = response.status();
     span.set("http.response.status_code", i64::from(status.as_u16()));
-    // A client's fault is no error of the server's span.
+    // By the conventions, a client's fault is not an error of the server's span.
     let error = response.extensions().get::<ServeError>();
     let code = error.map_or_else(|| status.as_u16(), |error| error.code.http());
     if code >= 500 {
@@ -154,21 +155,21 @@ pub(in crate::http) async fn export(
         span.fail(error.map(ToString::to_string).unwrap_or_default());
     }
     if call == RoutedCall::Grpc {
-        return call_span::spanned(response, span);
+        return call_span::end_with_call(response, span);
     }
     span.end();
     response
 }
 
-/// Whether a request was a gRPC call that the server has.
+/// Whether a request was a known gRPC call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RoutedCall {
     Grpc,
     Other,
 }
 
-/// Names the span after its route: of those there are few, while the path may be anything. A request without a route
-/// keeps the name of its method.
+/// Names the span after its route, since span names must be few and a client can choose any path. A request without a
+/// route keeps its method as the name.
 fn describe_route(
     span: &ServerSpan,
     wire: Wire,

@@ -1,4 +1,4 @@
-//! The classification extension: instead of an output's values, the best of them with their classes.
+//! The classification extension: returns the best classes of an output instead of its values.
 
 use std::{cmp::Ordering, num::NonZeroUsize};
 
@@ -9,14 +9,14 @@ use smallvec::SmallVec;
 
 use crate::{error::ServeError, model::TensorSpec};
 
-/// The parameter of an output that asks for its best classes.
+/// The parameter of a requested output with the number of classes.
 const PARAMETER: &str = "classification";
 
-/// How many classes are asked of `output`; `None` where its values themselves are.
+/// Returns how many classes of `output` are requested; `None` if its values are requested.
 ///
 /// # Errors
-/// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): the parameter is no integer above 0, or the
-/// output has no numbers.
+/// [`InvalidArgument`](crate::error::ErrorCode::InvalidArgument): the parameter is not an integer above 0, or the
+/// output is not numeric.
 pub fn classes_asked(
     parameters: &Parameters,
     output: &TensorSpec,
@@ -39,12 +39,12 @@ pub fn classes_asked(
     Ok(Some(count))
 }
 
-/// The best `count` classes of `output` (all of them where there are fewer), as BYTES `value:index` or,
-/// where `labels` has a text at that index, `value:index:label`: the greatest value first, equal ones by
-/// index, NaN last. Floats have six decimals.
+/// Returns the best `count` classes of `output`, or all of them if there are fewer. Each is a BYTES element
+/// `value:index`, or `value:index:label` if `labels` has a text for the index. The greatest value comes first, equal
+/// values by index, and NaN last. Floats have six decimals.
 ///
-/// With `batch_axis` each row has its own classes and the shape is `[rows, count]`; else all elements are
-/// classes and it is `[count]`. BOOL and BYTES have none.
+/// With `batch_axis`, each row has classes of its own, and the shape is `[rows, count]`. Without it, all elements are
+/// classes, and the shape is `[count]`. BOOL and BYTES have no classes.
 pub fn classify(output: &Tensor, batch_axis: bool, count: NonZeroUsize, labels: &[String]) -> Tensor {
     match scores(output) {
         Scores::Floats(values) => best(output, &values, batch_axis, count, labels),
@@ -86,16 +86,16 @@ fn best<T: Score>(
     Tensor { datatype: Datatype::Bytes, shape, data: Bytes::from(data) }
 }
 
-/// A value that a class can have.
+/// The value of a class.
 trait Score: Copy {
-    /// Greater is better.
+    /// Compares two values. The greater one is better.
     fn order(self, other: Self) -> Ordering;
 
     fn text(self) -> String;
 }
 
 impl Score for f64 {
-    /// NaN is the worst.
+    /// NaN is worse than any number.
     fn order(self, other: Self) -> Ordering {
         self.partial_cmp(&other).unwrap_or_else(|| other.is_nan().cmp(&self.is_nan()))
     }
@@ -115,7 +115,7 @@ impl Score for i128 {
     }
 }
 
-/// An output's elements in the types that hold them all.
+/// An output's elements, converted to a type that holds every datatype's values exactly.
 enum Scores {
     Floats(Vec<f64>),
     Integers(Vec<i128>),

@@ -1,4 +1,4 @@
-//! The work itself: encoded pictures become rows of a tensor.
+//! Conversion of encoded pictures to the rows of a tensor. It runs on a thread for blocking work.
 
 use std::sync::{
     Arc,
@@ -12,49 +12,49 @@ use pictures::{
     mnist::{self, Bounds, Digit, MnistError},
 };
 
-use super::{Most, element};
+use super::{PictureLimit, element};
 use crate::{
     error::ServeError,
     model::{ImageInput, Steps},
 };
 
-/// Numbers of a box: the picture's index, left, top, width, height.
+/// Length of a box: the picture's index, left, top, width, height.
 const BOX: usize = 5;
 
-/// The pictures of one request, to be decoded.
+/// Decodes the pictures of one request.
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) model: CompactString,
     pub(super) input: Arc<ImageInput>,
     pub(super) limits: Limits,
-    pub(super) most: Most,
+    pub(super) picture_limit: PictureLimit,
     pub(super) all_digits: bool,
 }
 
-/// What they became.
+/// The result of a [`Task`].
 #[derive(Debug)]
 pub(super) struct Converted {
     pub(super) tensor: Tensor,
-    /// Where each digit lies, where there are digits.
+    /// The box of each digit, for models of digits.
     pub(super) boxes: Option<Tensor>,
 }
 
 impl Task {
-    /// Decodes `count` pictures, one after the other, for as long as nobody says that they are `unwanted`.
+    /// Decodes `count` pictures, one after another, until `cancelled` is set.
     pub(super) fn run(
         &self,
         count: usize,
         elements: BytesElements<'_>,
-        unwanted: &AtomicBool,
+        cancelled: &AtomicBool,
     ) -> Result<Converted, ServeError> {
         let mut rows = Rows::new(&self.input);
         for (index, element) in elements.enumerate() {
-            if unwanted.load(Ordering::Relaxed) {
+            if cancelled.load(Ordering::Relaxed) {
                 return Err(ServeError::internal("the pictures are not wanted any more"));
             }
             self.picture(index, element, &mut rows)
                 .map_err(|fault| self.error(fault, (count > 1).then_some(index)))?;
-            self.most.check("digits", rows.count)?;
+            self.picture_limit.check("digits", rows.count)?;
         }
         Ok(rows.finish(&self.input))
     }
@@ -72,7 +72,7 @@ impl Task {
         Ok(())
     }
 
-    /// The fault with where it is: the picture's index where there are several.
+    /// Makes the error for a client. If the request has several pictures, the text has the picture's index.
     fn error(&self, fault: Fault, index: Option<usize>) -> ServeError {
         let ServeError { code, message: reason } = match fault {
             Fault::Text(reason) => ServeError::invalid(reason),
@@ -107,7 +107,7 @@ impl From<MnistError> for Fault {
     }
 }
 
-/// Rows that are done.
+/// The rows of the pictures that were decoded.
 struct Rows {
     datatype: Datatype,
     count: usize,
@@ -125,7 +125,7 @@ impl Rows {
         }
     }
 
-    /// MNIST's pixels as they are, or as numbers from 0 to 1.
+    /// Adds a digit: pixels as bytes for UINT8, or as numbers from 0 to 1 for FP32.
     fn digit(&mut self, index: usize, digit: &Digit) {
         if self.datatype == Datatype::Uint8 {
             self.data.extend(digit.pixels.iter());

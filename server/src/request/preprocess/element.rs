@@ -1,4 +1,4 @@
-//! An element of BYTES that is a picture: its own bytes, or text that has them in base64.
+//! Reads a BYTES element with a picture: the encoded picture itself, or base64 text of it.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use base64::{
 };
 use pictures::decode::Format;
 
-/// Padding may be there or not: what writes URLs leaves it out.
+/// Accepts base64 with and without padding, since encoders for URLs leave it out.
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
@@ -17,11 +17,12 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const PLAIN: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const FOR_URLS: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
-/// The bytes of the picture. JSON has room for text alone, so that what is text is taken for base64, and a data URL for what
-/// it encodes, on every wire alike. Bytes that begin like a picture are one.
+/// Returns the bytes of the picture. An element that begins like a known format is the picture itself. Since JSON can
+/// only carry text, other text is decoded as base64 or as a data URL. This holds for binary requests too, so that all
+/// wire formats behave alike.
 ///
 /// # Errors
-/// Says what is wrong with the text.
+/// The text is malformed. The error says how.
 pub(super) fn picture(element: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
     if Format::of(element).is_ok() {
         return Ok(Cow::Borrowed(element));
@@ -92,14 +93,14 @@ mod tests {
         }
 
         #[test]
-        fn nothing_brings_it_down(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn no_input_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _any = picture(&bytes);
             let _url = picture(&[b"data:", &bytes[..]].concat());
         }
     }
 
     #[test]
-    fn what_is_not_base64_is_said() {
+    fn malformed_texts_are_refused_and_other_bytes_are_left_to_the_decoder() {
         for text in ["data:image/svg+xml,<svg/>", "data:", "AAAAA", "====", "AA=A"] {
             assert!(picture(text.as_bytes()).is_err(), "{text}");
         }

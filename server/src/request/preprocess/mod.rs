@@ -1,12 +1,12 @@
-//! Encoded pictures in requests: what a client sends as PNG or JPEG becomes the tensor that the model takes.
+//! Preprocessing of encoded pictures: a PNG or JPEG in a request becomes the model's input tensor.
 //!
-//! A request with pictures has BYTES where the model takes numbers. It is made into one with numbers before it is
-//! checked, so that whatever comes after (the queue, batches, the model) knows nothing of pictures. Decoding never runs on
-//! a connection's thread, for as many requests at once as there are threads for them.
+//! A request with pictures has BYTES for an input of numbers. Pictures are converted before the request is validated,
+//! so that all later steps (queue, batches, model) need not know about them. Decoding never runs on a connection's
+//! thread. At most as many requests decode at the same time as there are threads for runs.
 
 mod convert;
 mod element;
-mod wishes;
+mod options;
 
 use std::{
     mem,
@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use convert::{Converted, Task};
-pub use wishes::{ALL, DIGITS, RETURN_INPUT, Wishes};
+pub use options::{ALL, DIGITS, PictureOptions, RETURN_INPUT};
 
 use crate::{
     error::{ErrorCode, ServeError},
@@ -35,52 +35,52 @@ use crate::{
     request::validate::Rules,
 };
 
-/// How much decoding there may be, for all models together.
+/// Limits on decoding, for all models together.
 #[derive(Clone, Debug)]
 pub struct Decoding {
-    turns: Arc<Semaphore>,
+    decoders: Arc<Semaphore>,
     limits: Limits,
-    /// Bytes that the pictures of one request may become: as many as a request may have that brings the numbers itself.
+    /// Most bytes that the pictures of one request may become: as many as a body with the numbers may have.
     max_tensor_bytes: usize,
-    /// Pictures that may wait for one model.
+    /// Most pictures that wait for one model.
     max_waiting: usize,
 }
 
 impl Decoding {
-    /// Decoding for `at_once` requests at once; of pictures of `max_pixels` at most, that become `max_tensor_bytes` of a
-    /// request at most. `max_waiting` pictures may wait for one model.
+    /// Makes limits: `at_once` requests decode at the same time, a picture has at most `max_pixels`, the tensor of a
+    /// request has at most `max_tensor_bytes`, and at most `max_waiting` pictures wait for one model.
     pub fn new(at_once: usize, max_pixels: u64, max_tensor_bytes: usize, max_waiting: usize) -> Self {
-        let turns = Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)));
-        Self { turns, limits: Limits { max_pixels }, max_tensor_bytes, max_waiting }
+        let decoders = Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)));
+        Self { decoders, limits: Limits { max_pixels }, max_tensor_bytes, max_waiting }
     }
 }
 
-/// Most pictures of one request, and what says so.
+/// The limit on pictures of one request, with its error code and the setting that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Most {
+struct PictureLimit {
     count: usize,
     code: ErrorCode,
     setting: &'static str,
 }
 
-impl Most {
+impl PictureLimit {
     fn of(input: &ImageInput, rules: &Rules, decoding: &Decoding) -> Self {
         let room = decoding.max_tensor_bytes / input.row_bytes().max(1);
-        let mut most = Self {
+        let mut limit = Self {
             count: decoding.max_waiting.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize),
             code: ErrorCode::InvalidArgument,
             setting: "--max-queue-rows",
         };
-        if room < most.count {
-            most = Self { count: room.max(1), code: ErrorCode::PayloadTooLarge, setting: "--max-body-size" };
+        if room < limit.count {
+            limit = Self { count: room.max(1), code: ErrorCode::PayloadTooLarge, setting: "--max-body-size" };
         }
         match rules.max_rows {
-            Some(rows) if rows < most.count => Self {
+            Some(rows) if rows < limit.count => Self {
                 count: rows,
                 code: ErrorCode::InvalidArgument,
                 setting: "max_batch_size of the model's config.toml",
             },
-            _ => most,
+            _ => limit,
         }
     }
 
@@ -94,38 +94,38 @@ impl Most {
     }
 }
 
-/// The pictures of one model.
+/// Converts the pictures in requests to one model.
 #[derive(Debug)]
 pub struct Pictures {
     /// Name of the model, for errors.
     model: CompactString,
     input: Arc<ImageInput>,
     decoding: Decoding,
-    most: Most,
-    /// For each picture that may wait.
-    room: Arc<Semaphore>,
+    limit: PictureLimit,
+    /// Has a permit for each picture that may wait.
+    queue: Arc<Semaphore>,
 }
 
 impl Pictures {
-    /// Pictures for `input` of `model`, whose requests are checked by `rules`.
+    /// Makes the conversion for `input` of `model`, whose requests are validated by `rules`.
     pub fn new(model: &str, input: ImageInput, rules: &Rules, decoding: Decoding) -> Self {
-        let most = Most::of(&input, rules, &decoding);
+        let limit = PictureLimit::of(&input, rules, &decoding);
         let room = decoding.max_waiting.min(Semaphore::MAX_PERMITS);
         Self {
             model: model.into(),
             input: Arc::new(input),
             decoding,
-            most,
-            room: Arc::new(Semaphore::new(room)),
+            limit,
+            queue: Arc::new(Semaphore::new(room)),
         }
     }
 
-    /// The input that takes pictures.
+    /// Returns the input that takes pictures.
     pub fn input(&self) -> &ImageInput {
         &self.input
     }
 
-    /// Whether the request brings pictures.
+    /// Returns whether the request has pictures.
     pub fn are_in(&self, request: &InferRequest) -> bool {
         request.inputs.iter().any(|input| self.is_pictures(input))
     }
@@ -134,7 +134,7 @@ impl Pictures {
         input.tensor.datatype == Datatype::Bytes && input.name == self.input.name
     }
 
-    /// A request with one picture.
+    /// Makes a request with one picture.
     pub fn request(&self, picture: &[u8]) -> InferRequest {
         let mut data = Vec::with_capacity(4 + picture.len());
         oip::push_bytes_element(&mut data, picture);
@@ -144,41 +144,42 @@ impl Pictures {
         InferRequest { inputs: vec![input], ..InferRequest::default() }
     }
 
-    /// What the request wants beside the model's outputs; that is taken out of the outputs that it asks for.
+    /// Reads the picture options of a request. Removes the added outputs from its list of requested outputs.
     ///
     /// # Errors
-    /// [`InvalidArgument`](ErrorCode::InvalidArgument): a parameter has another value than it may, an output is asked for
+    /// [`InvalidArgument`](ErrorCode::InvalidArgument): a parameter has a wrong value, or an added output is requested
     /// twice or by its classes.
-    pub fn wishes(&self, request: &mut InferRequest) -> Result<Wishes, ServeError> {
-        Wishes::take(request, &self.input)
+    pub fn options(&self, request: &mut InferRequest) -> Result<PictureOptions, ServeError> {
+        PictureOptions::take(request, &self.input)
     }
 
-    /// Puts numbers in the place of the request's pictures, by `deadline`. Where the future is dropped, decoding ends after
-    /// the picture at hand.
+    /// Replaces the request's pictures with numbers, by `deadline`. If the future is dropped, decoding ends after the
+    /// current picture.
     ///
     /// # Errors
-    /// [`InvalidArgument`](ErrorCode::InvalidArgument): a picture is broken, of a format that is not read, empty, or shows
-    /// several digits; there are too many. [`PayloadTooLarge`](ErrorCode::PayloadTooLarge): one has too many pixels.
-    /// [`Overloaded`](ErrorCode::Overloaded): too many wait. [`DeadlineExceeded`](ErrorCode::DeadlineExceeded).
+    /// [`InvalidArgument`](ErrorCode::InvalidArgument): a picture is broken, empty, of an unknown format, or shows
+    /// several digits; or there are too many pictures. [`PayloadTooLarge`](ErrorCode::PayloadTooLarge): a picture has
+    /// too many pixels. [`Overloaded`](ErrorCode::Overloaded): too many pictures wait.
+    /// [`DeadlineExceeded`](ErrorCode::DeadlineExceeded): `deadline` passed.
     pub async fn prepare(
         &self,
         request: &mut InferRequest,
-        wishes: &Wishes,
+        options: &PictureOptions,
         deadline: Instant,
-    ) -> Result<Added, ServeError> {
+    ) -> Result<AddedOutputs, ServeError> {
         let Some(given) = request.inputs.iter_mut().find(|input| self.is_pictures(input)) else {
-            return Ok(Added::default());
+            return Ok(AddedOutputs::default());
         };
-        let count = self.count(&given.tensor, wishes)?;
+        let count = self.count(&given.tensor, options)?;
         let encoded = mem::take(&mut given.tensor.data);
-        let Converted { tensor, boxes } = self.convert(encoded, count, wishes.all_digits, deadline).await?;
-        let input = wishes.returns_input().then(|| tensor.clone());
+        let Converted { tensor, boxes } = self.convert(encoded, count, options.all_digits, deadline).await?;
+        let input = options.returns_input().then(|| tensor.clone());
         given.tensor = tensor;
-        Ok(Added { input, boxes: boxes.filter(|_| wishes.has_boxes()) })
+        Ok(AddedOutputs { input, boxes: boxes.filter(|_| options.has_boxes()) })
     }
 
-    /// How many pictures there are, where they may be as many.
-    fn count(&self, tensor: &Tensor, wishes: &Wishes) -> Result<usize, ServeError> {
+    /// Returns the number of pictures, if the request may have this number.
+    fn count(&self, tensor: &Tensor, options: &PictureOptions) -> Result<usize, ServeError> {
         let name = &self.input.name;
         let ([count] | [count, 1]) = tensor.shape.0[..] else {
             return Err(ServeError::invalid(format!(
@@ -189,8 +190,8 @@ impl Pictures {
         if count == 0 {
             return Err(ServeError::invalid(format!("input '{name}' has no rows")));
         }
-        self.most.check("pictures", count)?;
-        if let Some(rows) = self.input.rows.filter(|&rows| rows != count && !wishes.all_digits) {
+        self.limit.check("pictures", count)?;
+        if let Some(rows) = self.input.rows.filter(|&rows| rows != count && !options.all_digits) {
             let message = format!("input '{name}' has {count} pictures, the model takes {rows} at a time");
             return Err(ServeError::invalid(message));
         }
@@ -204,29 +205,29 @@ impl Pictures {
         all_digits: bool,
         deadline: Instant,
     ) -> Result<Converted, ServeError> {
-        let place = self.place(count)?;
-        let turn = Arc::clone(&self.decoding.turns).acquire_owned();
-        let turn = timeout_at(deadline, turn).await.map_err(|_| late())?;
-        let unwanted = Unwanted::default();
-        let gone = Arc::clone(&unwanted.0);
+        let queue_place = self.reserve(count)?;
+        let decoder = Arc::clone(&self.decoding.decoders).acquire_owned();
+        let decoder = timeout_at(deadline, decoder).await.map_err(|_| deadline_exceeded())?;
+        let cancel = CancelOnDrop::default();
+        let cancelled = Arc::clone(&cancel.0);
         let task = Task {
             model: self.model.clone(),
             input: Arc::clone(&self.input),
             limits: self.decoding.limits,
-            most: self.most,
+            picture_limit: self.limit,
             all_digits,
         };
-        // The turn lasts as long as the work, whatever becomes of the request.
+        // The permits are kept until the work ends, even if the request is dropped before.
         let work = workers::run_blocking(move || {
-            let _held = (turn, place);
-            task.run(count, bytes_elements(&encoded), &gone)
+            let _held = (decoder, queue_place);
+            task.run(count, bytes_elements(&encoded), &cancelled)
         });
-        timeout_at(deadline, work).await.map_err(|_| late())?
+        timeout_at(deadline, work).await.map_err(|_| deadline_exceeded())?
     }
 
-    fn place(&self, count: usize) -> Result<OwnedSemaphorePermit, ServeError> {
+    fn reserve(&self, count: usize) -> Result<OwnedSemaphorePermit, ServeError> {
         let permits = u32::try_from(count).unwrap_or(u32::MAX);
-        Arc::clone(&self.room).try_acquire_many_owned(permits).map_err(|_| {
+        Arc::clone(&self.queue).try_acquire_many_owned(permits).map_err(|_| {
             let most = self.decoding.max_waiting;
             let message = format!(
                 "too many pictures wait to be decoded: no room for {count} (--max-queue-rows is {most})"
@@ -236,26 +237,26 @@ impl Pictures {
     }
 }
 
-/// Tells, once it is dropped, that nobody waits for the work any more.
+/// Cancels the decoding when it is dropped with the request's future.
 #[derive(Default)]
-struct Unwanted(Arc<AtomicBool>);
+struct CancelOnDrop(Arc<AtomicBool>);
 
-impl Drop for Unwanted {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// What an answer has beside the model's outputs.
+/// The outputs that a response has in addition to the model's.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Added {
-    /// What the model was shown.
+pub struct AddedOutputs {
+    /// The model's input tensor.
     pub input: Option<Tensor>,
-    /// Where each digit lies: the picture's index, left, top, width, height.
+    /// The box of each digit: the picture's index, left, top, width, height, in pixels.
     pub boxes: Option<Tensor>,
 }
 
-fn late() -> ServeError {
+fn deadline_exceeded() -> ServeError {
     ServeError::new(
         ErrorCode::DeadlineExceeded,
         "the request's time ran out before its pictures were decoded",

@@ -19,7 +19,7 @@ fn png(draw: impl Fn(u32, u32) -> bool) -> Vec<u8> {
     encoded.into_inner()
 }
 
-/// A one, as a pen draws it.
+/// Returns a picture of the digit one.
 fn one() -> Vec<u8> {
     png(|x, y| (28..32).contains(&x) && (10..50).contains(&y))
 }
@@ -53,11 +53,11 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
 
-fn outcome(pictures: &Pictures, mut request: InferRequest) -> Result<(Tensor, Added), ServeError> {
+fn outcome(pictures: &Pictures, mut request: InferRequest) -> Result<(Tensor, AddedOutputs), ServeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let wishes = pictures.wishes(&mut request)?;
-        let added = pictures.prepare(&mut request, &wishes, soon()).await?;
+        let options = pictures.options(&mut request)?;
+        let added = pictures.prepare(&mut request, &options, soon()).await?;
         Ok((request.inputs.remove(0).tensor, added))
     })
 }
@@ -94,7 +94,7 @@ fn pictures_become_rows_and_digits_have_boxes() {
 }
 
 #[test]
-fn there_are_as_many_as_the_model_takes() {
+fn the_number_of_pictures_is_limited() {
     let one = one();
     let four = request(&[&one, &one, &one, &one], &[4]);
     for (max_rows, tensor_bytes, waiting, code, named) in [
@@ -120,20 +120,22 @@ fn there_are_as_many_as_the_model_takes() {
 }
 
 #[test]
-fn what_is_added_stands_where_it_is_asked_for() {
+fn added_outputs_are_in_the_requested_order() {
     let pictures = pictures(&rules(None), Decoding::new(1, 1 << 20, 1 << 20, 100));
     let answer = |request: InferRequest| {
         let mut request = request;
-        let wishes = pictures.wishes(&mut request)?;
+        let options = pictures.options(&mut request)?;
         let tensor = || Tensor { datatype: Datatype::Fp32, shape: [0][..].into(), data: Bytes::new() };
         let asked = request.outputs.iter().map(|output| output.name.clone());
         let mut outputs: Vec<_> = asked.map(|name| (name, tensor())).collect();
         if outputs.is_empty() {
             outputs.push(("y".into(), tensor()));
         }
-        let added =
-            Added { input: wishes.returns_input().then(tensor), boxes: wishes.has_boxes().then(tensor) };
-        wishes.add(&mut outputs, added, pictures.input());
+        let added = AddedOutputs {
+            input: options.returns_input().then(tensor),
+            boxes: options.has_boxes().then(tensor),
+        };
+        options.add(&mut outputs, added, pictures.input());
         Ok::<_, ServeError>(
             outputs.into_iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(" "),
         )
@@ -165,13 +167,13 @@ fn what_is_added_stands_where_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_turn_waits_within_bounds_and_gives_up_in_time() {
+async fn requests_wait_for_decoding_within_bounds_and_until_their_deadline() {
     let pictures = pictures(&rules(None), Decoding::new(1, 1 << 20, 1 << 20, 2));
-    let turn = Arc::clone(&pictures.decoding.turns).acquire_owned().await.unwrap();
+    let permit = Arc::clone(&pictures.decoding.decoders).acquire_owned().await.unwrap();
     let one = one();
     let prepare = |count: usize, deadline| {
         let (pictures, mut request) = (&pictures, request(&vec![&one[..]; count], &[count]));
-        async move { pictures.prepare(&mut request, &Wishes::default(), deadline).await }
+        async move { pictures.prepare(&mut request, &PictureOptions::default(), deadline).await }
     };
     let late = prepare(1, Instant::now() + Duration::from_millis(20)).await.unwrap_err();
     assert_eq!(late.code, ErrorCode::DeadlineExceeded);
@@ -181,33 +183,33 @@ async fn who_waits_for_a_turn_waits_within_bounds_and_gives_up_in_time() {
     let full = prepare(1, soon()).await.unwrap_err();
     assert_eq!(full.code, ErrorCode::Overloaded);
     assert!(full.message.contains("--max-queue-rows"), "{full}");
-    drop(turn);
+    drop(permit);
     first.await.unwrap();
     prepare(1, soon()).await.unwrap();
 }
 
 #[test]
-fn work_ends_when_nobody_wants_it() {
+fn decoding_ends_when_the_request_is_dropped() {
     let rules = rules(None);
     let pictures = pictures(&rules, Decoding::new(1, 1 << 20, 1 << 20, 100));
     let task = Task {
         model: "digits".into(),
         input: Arc::clone(&pictures.input),
         limits: Limits { max_pixels: 1 << 20 },
-        most: pictures.most,
+        picture_limit: pictures.limit,
         all_digits: false,
     };
     let encoded = request(&[b"never looked at"], &[1]).inputs.remove(0).tensor.data;
     let error = task.run(1, bytes_elements(&encoded), &AtomicBool::new(true)).unwrap_err();
     assert_eq!(error.code, ErrorCode::Internal, "else the bytes are refused: {error}");
-    let unwanted = Unwanted::default();
-    let flag = Arc::clone(&unwanted.0);
-    drop(unwanted);
+    let cancel = CancelOnDrop::default();
+    let flag = Arc::clone(&cancel.0);
+    drop(cancel);
     assert!(flag.load(Ordering::Relaxed));
 }
 
 #[test]
-fn the_default_is_the_decoder_s() {
+fn the_default_setting_is_the_decoder_s_default() {
     let setting = crate::config::ALL.iter().find(|setting| setting.key == "max_picture_pixels").unwrap();
     assert_eq!(setting.fallback.text(), Limits::default().max_pixels.to_string());
 }

@@ -1,5 +1,5 @@
-//! The fields of spans as JSON. Every request has a span and few log a line, so that writing the fields down is
-//! what a log costs; `tracing_subscriber`'s own writer makes a tree of values of them first.
+//! Writes the fields of spans as JSON. A span formats its fields when it is made, even if nothing is logged inside it.
+//! `tracing_subscriber`'s own formatter builds a tree of JSON values first, which costs more.
 
 use std::fmt;
 
@@ -12,7 +12,8 @@ use tracing_subscriber::{
     fmt::{FormatFields, FormattedFields, format::Writer},
 };
 
-/// Writes fields as members of one JSON object, in the order in which they are recorded. Each is recorded once.
+/// Formats fields as members of one JSON object, in the order in which they are recorded. No field may be recorded
+/// twice.
 #[derive(Debug)]
 pub(super) struct JsonMembers;
 
@@ -45,10 +46,10 @@ struct Members<'a> {
 }
 
 impl Members<'_> {
-    /// A member whose value is JSON already.
+    /// Writes a member whose value is JSON already.
     fn member(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         let comma = if std::mem::take(&mut self.first) { "" } else { "," };
-        // Names are identifiers of the code.
+        // Names need no escaping, since they are identifiers in the code.
         self.written = self.written.and_then(|()| write!(self.writer, "{comma}\"{}\":{value}", field.name()));
     }
 }

@@ -1,6 +1,6 @@
-//! The log: one line an event on standard error, as text for people or as JSON for programs.
+//! The log: one line per event on standard error, as text for people or as JSON for programs.
 //!
-//! Everything that is logged inside the span `request` carries its `request_id`.
+//! Every line inside the span `request` has its `request_id`.
 
 mod fields;
 
@@ -19,17 +19,17 @@ use tracing_subscriber::{
 
 use crate::config::{Log, LogFormat};
 
-/// Sets up the log of the process, and sends panics to it.
+/// Sets up the log of the process, and logs panics there.
 ///
 /// # Errors
-/// When a log was set up before.
+/// The process has a log already.
 pub fn init(log: &Log) -> Result<(), TryInitError> {
     subscriber(log, io::stderr, io::stderr().is_terminal()).try_init()?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
-/// What turns events into lines of `writer`.
+/// Makes the subscriber that writes events as lines to `writer`.
 fn subscriber<W>(log: &Log, writer: W, colours: bool) -> impl Subscriber + Send + Sync + 'static
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -44,15 +44,15 @@ where
     Registry::default().with(EnvFilter::new(&log.filter)).with(lines)
 }
 
-/// One line for a panic, in the format of the log.
+/// Logs a panic as one line.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let reason = info.payload_as_str().unwrap_or("no message");
     tracing::error!(location, "panicked: {reason}");
 }
 
-/// Keeps a text with line breaks in it, such as an error of a library, on one line. The formatter writes each
-/// event in one piece.
+/// Escapes line breaks inside an event, such as those in a library's error, so that each event is one line. The
+/// formatter writes each event with one call.
 struct OneLine<W>(W);
 
 impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for OneLine<M> {
@@ -102,7 +102,7 @@ mod tests {
         }
     }
 
-    /// The lines that come of doing something.
+    /// Returns the lines that `act` logs.
     fn lines(format: LogFormat, filter: &str, act: impl FnOnce()) -> Vec<String> {
         let written = Written::default();
         let writer = written.clone();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_spans_are_json_whatever_they_hold() {
+    fn fields_of_spans_are_valid_json_with_any_value() {
         let lines = lines(LogFormat::Json, "info", || {
             let path = "/\"quoted\"\\\u{1}é";
             let span = tracing::info_span!("request", path, rows = 3, late = tracing::field::Empty);

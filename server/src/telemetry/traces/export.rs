@@ -1,4 +1,4 @@
-//! The way of spans to the collector: OTLP over gRPC, in batches, from a thread of its own.
+//! Export of spans to the collector: OTLP over gRPC, in batches, from a separate thread.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -14,7 +14,7 @@ use opentelemetry_sdk::{
 
 use super::settings::Settings;
 
-/// What the collector is reached by, from the variables `OTEL_EXPORTER_OTLP_…` and `OTEL_BSP_…`.
+/// Makes the tracer provider. The exporter reads the variables `OTEL_EXPORTER_OTLP_…` and `OTEL_BSP_…` itself.
 pub(super) fn provider(settings: Settings) -> Result<SdkTracerProvider, ExporterBuildError> {
     let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().build()?;
     let resource = Resource::builder()
@@ -24,26 +24,26 @@ pub(super) fn provider(settings: Settings) -> Result<SdkTracerProvider, Exporter
         None => resource,
     };
     Ok(SdkTracerProvider::builder()
-        .with_batch_exporter(Reported { exporter, failing: AtomicBool::new(false) })
+        .with_batch_exporter(LogsFailures { exporter, failing: AtomicBool::new(false) })
         .with_sampler(settings.sampler)
         .with_resource(resource.build())
         .build())
 }
 
-/// An exporter that says once that it fails, and once that it works again.
+/// An exporter that logs the first failure, and the first success after failures.
 #[derive(Debug)]
-struct Reported<E> {
+struct LogsFailures<E> {
     exporter: E,
     failing: AtomicBool,
 }
 
-impl<E: SpanExporter> SpanExporter for Reported<E> {
+impl<E: SpanExporter> SpanExporter for LogsFailures<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let exported = self.exporter.export(batch).await;
         let failed_before = self.failing.swap(exported.is_err(), Ordering::Relaxed);
         match &exported {
             Err(error) if !failed_before => {
-                tracing::warn!(%error, "traces cannot be exported, and are dropped until they can");
+                tracing::warn!(%error, "traces cannot be exported, and are dropped until the collector responds again");
             }
             Ok(()) if failed_before => tracing::info!("traces are exported again"),
             _ => {}

@@ -1,6 +1,6 @@
-//! Traces: a span for every request, sent by OTLP to a collector, where the environment names one.
+//! Traces: a span for every request, exported over OTLP to the collector that the environment names.
 //!
-//! Where it names none there is no [`Traces`], and requests pass through nothing that knows of spans.
+//! Without a collector there is no [`Traces`], and requests do no work for spans.
 
 mod export;
 mod parent;
@@ -19,7 +19,7 @@ use settings::Settings;
 
 use crate::platform::environment::Environment;
 
-/// Makes spans, and brings them to the collector in the background.
+/// Makes spans, and exports them to the collector in the background.
 #[derive(Clone, Debug)]
 pub struct Traces {
     provider: SdkTracerProvider,
@@ -27,9 +27,9 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Reads the variables of OpenTelemetry; `None` where no collector is named, or one that cannot be
-    /// spoken to. The second part has a line for each value that is not understood. To be called inside the
-    /// runtime that is to speak to the collector.
+    /// Reads OpenTelemetry's environment variables. Returns `None` if no collector is named or its exporter cannot be
+    /// made, and a warning for each value that is not supported. Must be called inside the tokio runtime that is to
+    /// connect to the collector.
     pub fn from_environment(environment: &Environment) -> (Option<Self>, Vec<String>) {
         let mut warnings = Vec::new();
         let traces = Settings::read(environment, &mut warnings).and_then(|settings| {
@@ -44,17 +44,16 @@ impl Traces {
         Self { tracer: provider.tracer(env!("CARGO_PKG_NAME")), provider }
     }
 
-    /// Starts the span of a request, as a child of `parent` where the client named one. It ends with
-    /// [`ServerSpan::end`], or when it is dropped.
+    /// Starts the span of a request, as a child of `parent` if the client sent one. It ends with [`ServerSpan::end`],
+    /// or when it is dropped.
     pub fn server_span(
         &self,
         name: impl Into<Cow<'static, str>>,
         parent: Option<SpanContext>,
         attributes: impl IntoIterator<Item = KeyValue>,
     ) -> ServerSpan {
-        let nowhere = Context::new();
-        let parent =
-            parent.map_or_else(|| nowhere.clone(), |parent| nowhere.with_remote_span_context(parent));
+        let empty = Context::new();
+        let parent = parent.map_or_else(|| empty.clone(), |parent| empty.with_remote_span_context(parent));
         let span = SpanBuilder::from_name(name)
             .with_kind(SpanKind::Server)
             .with_attributes(attributes)
@@ -62,10 +61,10 @@ impl Traces {
         ServerSpan(parent.with_value(self.tracer.clone()).with_span(span))
     }
 
-    /// Sends what is left to the collector, for at most so long, and ends. It blocks.
+    /// Exports the remaining spans for at most `within`, and ends the exporter. Blocks the thread.
     pub fn shutdown(&self, within: Duration) {
         if let Err(error) = self.provider.shutdown_with_timeout(within) {
-            tracing::warn!(%error, "the last traces are lost");
+            tracing::warn!(%error, "cannot export the last traces");
         }
     }
 }
@@ -75,33 +74,33 @@ impl Traces {
 pub struct ServerSpan(Context);
 
 impl ServerSpan {
-    /// Runs `request` inside the span: [`note`] and [`phase`] then add to it.
+    /// Runs `request` inside the span, to which [`note`] and [`phase`] then add.
     pub fn run<F: Future>(&self, request: F) -> impl Future<Output = F::Output> + use<F> {
         request.with_context(self.0.clone())
     }
 
-    /// Does a part of the request inside the span, as [`ServerSpan::run`] does all of it.
+    /// Runs a synchronous part of the request inside the span.
     pub fn within<T>(&self, part: impl FnOnce() -> T) -> T {
         let _inside = self.0.clone().attach();
         part()
     }
 
-    /// The trace that it is part of.
+    /// Returns the ids of its trace and of itself.
     pub fn context(&self) -> SpanContext {
         self.0.span().span_context().clone()
     }
 
-    /// Gives it another name.
+    /// Changes its name.
     pub fn rename(&self, name: impl Into<Cow<'static, str>>) {
         self.0.span().update_name(name);
     }
 
-    /// Notes an attribute.
+    /// Sets an attribute.
     pub fn set(&self, key: &'static str, value: impl Into<Value>) {
         self.0.span().set_attribute(KeyValue::new(key, value));
     }
 
-    /// Marks it as failed, by the server's fault.
+    /// Marks it as failed through a fault of the server.
     pub fn fail(&self, description: String) {
         self.0.span().set_status(Status::error(description));
     }
@@ -112,7 +111,7 @@ impl ServerSpan {
     }
 }
 
-/// Notes an attribute on the span of the request that runs here, where there is one.
+/// Sets an attribute of the current request's span, if there is one.
 pub fn note(key: &'static str, value: &str) {
     Context::map_current(|request| {
         if request.span().is_recording() {
@@ -121,7 +120,8 @@ pub fn note(key: &'static str, value: &str) {
     });
 }
 
-/// A part of the request that runs here: a child of its span, where there is one, until it is dropped.
+/// Starts a child of the current request's span, if there is one, for a phase of the request. The child ends when the
+/// value is dropped.
 pub fn phase(name: &'static str) -> Phase {
     Phase(Context::map_current(|request| {
         let tracer = request.get::<SdkTracer>().filter(|_| request.span().is_recording())?;
@@ -129,7 +129,8 @@ pub fn phase(name: &'static str) -> Phase {
     }))
 }
 
-/// See [`phase`]. Where there is no span, none of its hundreds of bytes are moved about.
+/// A phase of a request; see [`phase`]. The span is boxed, so that a request without one does not carry its hundreds of
+/// bytes.
 #[derive(Debug)]
 #[must_use = "it ends when it is dropped"]
 pub struct Phase(

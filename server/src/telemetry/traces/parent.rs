@@ -1,19 +1,20 @@
-//! The span that a request comes from: the headers `traceparent` and `tracestate` of W3C Trace Context.
+//! The client's span, from the headers `traceparent` and `tracestate` of W3C Trace Context.
 
 use http::HeaderMap;
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
-/// `version-trace id-parent id-flags`, and all there is to version 00.
+/// Length of `version-trace id-parent id-flags`, which is all of version 00, in bytes.
 const LENGTH: usize = 55;
 
-/// The caller's span; `None` where the headers name none or cannot be read, as the recommendation has it:
-/// the request then starts a trace of its own.
+/// Reads the client's span. Returns `None` if the headers have none or are malformed; then the request starts a new
+/// trace, as the recommendation requires.
 pub fn parent(headers: &HeaderMap) -> Option<SpanContext> {
     let mut values = headers.get_all("traceparent").iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let text = value.to_str().ok()?;
     let (trace_id, span_id, flags) = read(text)?;
-    Some(SpanContext::new(trace_id, span_id, flags, true, state(headers))).filter(SpanContext::is_valid) // neither id is zero
+    // A valid context has no id that is zero.
+    Some(SpanContext::new(trace_id, span_id, flags, true, state(headers))).filter(SpanContext::is_valid)
 }
 
 fn read(text: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
@@ -26,7 +27,7 @@ fn read(text: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
     {
         return None;
     }
-    // Later versions may add fields, and mean the same by these four; ff is no version.
+    // Later versions may add fields after these four. The version ff is invalid.
     if version == "ff" || !(rest.is_empty() || version != "00" && rest.starts_with('-')) {
         return None;
     }
@@ -35,7 +36,8 @@ fn read(text: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
     Some((TraceId::from_hex(trace_id).ok()?, SpanId::from_hex(span_id).ok()?, sampled))
 }
 
-/// What other systems wrote beside it. Where it cannot be read it is left out, and the parent stays.
+/// Reads `tracestate`, in which tracing systems store data of their own. A malformed value counts as empty, and the
+/// parent stays valid.
 fn state(headers: &HeaderMap) -> TraceState {
     let values = headers.get_all("tracestate").iter().map(http::HeaderValue::to_str);
     let values: Vec<&str> = values.collect::<Result<_, _>>().unwrap_or_default();
@@ -76,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_no_parent() {
+    fn malformed_headers_have_no_parent() {
         assert!(of(&[]).is_none());
         for malformed in [
             String::new(),

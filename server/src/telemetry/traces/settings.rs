@@ -1,23 +1,24 @@
-//! The variables of OpenTelemetry, as far as the server follows them itself; the exporter reads the rest.
+//! The environment variables of OpenTelemetry that the server reads itself. The exporter reads the rest.
 
 use opentelemetry_sdk::trace::Sampler;
 
 use crate::platform::environment::Environment;
 
-/// What the spans are called by where nobody says.
+/// The default name of the service.
 const SERVICE_NAME: &str = "decima-server";
 
 /// How traces are exported.
 #[derive(Debug)]
 pub(super) struct Settings {
-    /// Name of the service; `None` where the SDK reads it from its own variables.
+    /// Name of the service; `None` if the SDK reads it from the environment.
     pub(super) service_name: Option<&'static str>,
     /// Which requests are traced.
     pub(super) sampler: Sampler,
 }
 
 impl Settings {
-    /// `None` where traces are off. What is not understood is told in `warnings`.
+    /// Reads the settings. Returns `None` if traces are off. Adds a line to `warnings` for each value that is not
+    /// supported.
     pub(super) fn read(environment: &Environment, warnings: &mut Vec<String>) -> Option<Self> {
         let given = |name: &str| {
             environment.get(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
@@ -62,7 +63,8 @@ impl Settings {
     }
 }
 
-/// The sampler of this name; where there is none of that name, the default: as the parent says, else all.
+/// Returns the sampler of this name. An unknown name stands for the default: follow the parent's decision, and sample
+/// every request without a parent.
 fn sampler(name: Option<String>, argument: Option<&str>, warnings: &mut Vec<String>) -> Sampler {
     let parent_based = |root| Sampler::ParentBased(Box::new(root));
     let name = name.unwrap_or_else(|| "parentbased_always_on".into());
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_said() {
+    fn unsupported_values_are_warned_about() {
         for (variable, remains) in [
             (("OTEL_TRACES_EXPORTER", "zipkin"), false),
             (("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"), false),

@@ -29,7 +29,7 @@ async fn a_published_version_comes_back_as_it_was() {
     digits.publish("1", &files).await.unwrap();
     assert_eq!(digits.next_version().await.unwrap(), 2);
 
-    // the endpoint from the address and from the environment lead to the same place
+    // an endpoint in the address and one in the environment mean the same
     let by_settings: Location = "s3://models/models/".parse().unwrap();
     let repository = Store::open(&by_settings, &minio.settings()).unwrap();
     let objects = repository.list().await.unwrap();
@@ -48,7 +48,7 @@ async fn a_published_version_comes_back_as_it_was() {
     assert_eq!(fetched.into_iter().map(|fetched| fetched.object).collect::<Vec<_>>(), objects);
     assert_eq!(names(folder.path()), ["digits-1"]);
 
-    // an address may name an object itself
+    // an address may be the key of an object
     let object = repository.below("digits/1/model.onnx").list().await.unwrap();
     assert_eq!((keys(&object), object[0].size), (vec!["model.onnx"], 3 << 20));
 }
@@ -78,7 +78,7 @@ async fn a_version_is_never_overwritten() {
     assert!(error.to_string().contains("digits/config.toml exists already"), "{error}");
     assert_eq!(digits.read("config.toml", 9).await.unwrap(), "x");
 
-    // what an interrupted publication left is no version, but its number is taken
+    // an incomplete version is ignored, but its number is taken
     minio.put("models", "digits/2/metrics.json", "left over").await;
     assert!(matches!(digits.publish("2", &second).await, Err(StorageError::Exists { .. })));
     assert!(matches!(digits.read("2/model.onnx", 100).await, Err(StorageError::NotFound { .. })));

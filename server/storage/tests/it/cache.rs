@@ -1,4 +1,4 @@
-//! What was downloaded once is not downloaded again, and never half there.
+//! The cache downloads each set of objects only once, and never returns an incomplete one.
 
 use storage::testkit::Minio;
 use storage::{Cache, Store};
@@ -24,7 +24,7 @@ async fn a_restart_downloads_only_what_changed() {
     assert_eq!(names(&path), ["data", "model.onnx"]);
     assert_eq!(std::fs::read_to_string(path.join("data/weights")).unwrap(), "w");
 
-    // a new process, and a store whose connections give nothing
+    // as after a restart, with a store whose connections deliver nothing
     let silent = Proxy::always(&minio, Fault::CutAfter(0)).await;
     let cut_off = Store::open(&silent.location("models/1"), &minio.settings()).unwrap();
     assert!(cut_off.list().await.is_err());
@@ -44,7 +44,7 @@ async fn a_restart_downloads_only_what_changed() {
     assert_eq!(std::fs::read_to_string(second.join("model.onnx")).unwrap(), "second");
     assert_eq!(std::fs::read_to_string(path.join("model.onnx")).unwrap(), "first");
 
-    // asked for by an old listing, kept as what came
+    // the listing is old, so what arrives is newer than what was requested
     let cache = Cache::new(folder.path());
     assert_eq!(cache.fetch(&store, &first[..0]).await.unwrap().path().read_dir().unwrap().count(), 0);
     minio.put("models", "1/model.onnx", "third").await;
@@ -69,7 +69,7 @@ async fn what_nobody_holds_is_removed_and_nothing_else() {
         held.push(cache.fetch(&store, &store.list().await.unwrap()).await.unwrap());
     }
     let also = other_process.fetch(&store, &store.list().await.unwrap()).await.unwrap();
-    // What others keep beside it, under names that are nearly ours.
+    // Files of others in the same folder, with names that resemble those of the cache.
     for name in ["model-of-mine", "0123456789abcdef0123456789abcdef", ".part-abc"] {
         std::fs::create_dir(folder.path().join(name)).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Every slip of a user gives one line that names the address, the fault and the mend.
+//! Each mistake of a user gives one line that names the address, the fault and the remedy.
 
 use storage::testkit::{Minio, free_port};
 use storage::{Credentials, Location, Secret, Settings, StorageError, Store};

@@ -1,4 +1,4 @@
-//! The same operations on folders.
+//! The operations of a store on folders.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,7 +15,7 @@ fn store(path: &Path) -> Store {
     Store::open(&Location::Folder(path.to_owned()), &settings).unwrap()
 }
 
-/// As KServe mounts models: hidden folders and links to them.
+/// A folder as `KServe` mounts models: hidden folders, and links into them.
 fn mounted() -> TempDir {
     let root = TempDir::new().unwrap();
     fs::create_dir_all(root.path().join("..2026/digits/1")).unwrap();

@@ -1,4 +1,5 @@
-//! Connections that break, servers that die, objects that change: whole and right, or one clear error.
+//! Lost connections, stopped servers and changed objects: the download is complete and correct, or there is one clear
+//! error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +24,7 @@ struct Setting {
     folder: TempDir,
 }
 
-/// A MinIO with one object of noise, already listed.
+/// A MinIO server with one object of random bytes, and its listing.
 async fn with_object(size: usize) -> Setting {
     let minio = Minio::start().await;
     minio.create_bucket("models").await;
@@ -57,7 +58,7 @@ async fn a_cut_or_stalled_body_is_resumed() {
 #[tokio::test]
 async fn a_body_that_never_comes_is_given_up() {
     let Setting { minio, objects, folder } = with_object(4 * MIB).await;
-    // the head of the answer passes, the body never does
+    // the headers of the response arrive, the body does not
     let proxy = Proxy::always(&minio, Fault::CutAfter(900)).await;
     let store = Store::open(&proxy.location("models/digits/1"), &minio.settings()).unwrap();
     let error = store.download(&objects, &folder.path().join("model"), &quiet).await.unwrap_err();
@@ -126,7 +127,7 @@ async fn an_object_replaced_between_two_pieces_is_not_mixed() {
     let Setting { minio, objects, folder } = with_object(4 * MIB).await;
     let minio = Arc::new(minio);
     let (publisher, gets) = (minio.clone(), Arc::new(AtomicU64::new(0)));
-    // the object is replaced, at the same size, when it is asked for the second time
+    // the object is replaced by one of the same size when it is requested for the second time
     let replacing = Proxy::before_get(&minio, move || {
         let (publisher, gets) = (publisher.clone(), gets.clone());
         async move {
@@ -162,7 +163,7 @@ async fn an_object_that_changes_all_the_time_is_refused() {
     );
     assert!(names(folder.path()).is_empty(), "half a download was left");
 
-    // and one that is gone is named
+    // an object that was deleted is named in the error
     Box::pin(minio.client().delete_object().bucket("models").key("digits/1/model.onnx").send())
         .await
         .unwrap();

@@ -1,4 +1,4 @@
-//! The store against a real MinIO, through connections that fail, and on folders.
+//! Tests of the store: with a real MinIO, through a proxy that breaks connections, and on folders.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bucket;
@@ -13,7 +13,7 @@ use std::path::Path;
 use bytes::Bytes;
 use storage::Object;
 
-/// Bytes without a pattern that a shifted or repeated piece would keep.
+/// Random bytes, so that a shifted or repeated part changes the content.
 fn noise(len: usize, seed: u64) -> Bytes {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut bytes = vec![0; len];

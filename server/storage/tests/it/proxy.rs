@@ -1,4 +1,4 @@
-//! A TCP proxy before the store that fails on demand.
+//! A TCP proxy in front of the store that breaks connections on demand.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,12 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 type Hook = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// What becomes of a connection after so many bytes of answers.
+/// What happens to a connection after a number of bytes from the server.
 #[derive(Clone, Copy)]
 pub(crate) enum Fault {
-    /// It is closed.
+    /// The proxy closes it.
     CutAfter(usize),
-    /// It stays open, and nothing more comes.
+    /// It stays open, but no more bytes arrive.
     StallAfter(usize),
 }
 
@@ -27,22 +27,22 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy whose first connections fail as listed; later ones work.
+    /// Starts a proxy whose first connections have these faults. Later connections work.
     pub(crate) async fn start(minio: &Minio, faults: Vec<Fault>) -> Self {
         Self::run(minio.port(), move |n| faults.get(n).copied(), Arc::new(|| Box::pin(async {}))).await
     }
 
-    /// A proxy before another one, whose first connections fail as listed.
+    /// Starts a proxy in front of another one. Its first connections have these faults.
     pub(crate) async fn to(next: &Self, faults: Vec<Fault>) -> Self {
         Self::run(next.port, move |n| faults.get(n).copied(), Arc::new(|| Box::pin(async {}))).await
     }
 
-    /// A proxy each of whose connections fails in the same way.
+    /// Starts a proxy whose connections all have the same fault.
     pub(crate) async fn always(minio: &Minio, fault: Fault) -> Self {
         Self::run(minio.port(), move |_| Some(fault), Arc::new(|| Box::pin(async {}))).await
     }
 
-    /// A proxy that runs `hook` before it passes on a request for an object.
+    /// Starts a proxy that runs `hook` before it forwards a request for an object.
     pub(crate) async fn before_get<F>(minio: &Minio, hook: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -69,12 +69,12 @@ impl Proxy {
         Self { port, connections }
     }
 
-    /// The location of `bucket/prefix` through the proxy.
+    /// The location of `bucket/prefix`, through the proxy.
     pub(crate) fn location(&self, path: &str) -> Location {
         format!("s3://http://127.0.0.1:{}/{path}", self.port).parse().unwrap()
     }
 
-    /// How many connections were made so far.
+    /// The number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -111,7 +111,7 @@ async fn pass(client: TcpStream, server: TcpStream, fault: Option<Fault>, before
         passed += count;
     }
     match fault {
-        // until the client gives up
+        // stays open until the client closes it
         Some(Fault::StallAfter(_)) => requests.await.unwrap_or_default(),
         _ => requests.abort(),
     }

@@ -1,4 +1,4 @@
-//! Convolutions and pools: the first axis is the batch, the second the channels.
+//! Convolutions and pooling. The first axis is the batch, the second one the channels.
 
 use super::{Entry, entry, matmul::result};
 use crate::{
@@ -26,14 +26,14 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     })
 }
 
-/// The rows lie on the batch axis of an input that has batch and channels.
+/// The layout of an input with axes for batch and channels. Fails if the rows are not along the batch axis.
 pub(crate) fn batch(node: &Node<'_>, input: usize) -> Result<Option<Layout>, Mixes> {
     let rows = node.layout(input);
     if node.shape(input)?.len() < 2 {
         return Err(mixes("has an input without an axis for channels"));
     }
     if rows.is_some_and(|rows| rows.axis != 0) {
-        return Err(mixes("takes the axis of the rows for channels or places of one image"));
+        return Err(mixes("treats the axis of the rows as channels or positions of one image"));
     }
     Ok(rows)
 }
@@ -58,7 +58,8 @@ pub(crate) fn conv(node: &mut Node<'_>, data: usize, weights: usize) -> Outcome 
     Ok(vec![result(target, rows)])
 }
 
-/// Where each row is a kernel with its bias, it gives a channel of its own.
+/// The layout of the output if the rows are in the weights: each row is one kernel with its bias, and gives one
+/// channel.
 fn kernels(node: &Node<'_>) -> Option<Layout> {
     let rows = node.layout(1).filter(|rows| rows.axis == 0)?;
     let plain = node.proto.op_type == "Conv" && node.int("group", 1) == 1 && node.optional(0)?.is_free();
@@ -66,7 +67,7 @@ fn kernels(node: &Node<'_>) -> Option<Layout> {
     (plain && biased).then(|| rows.on(1))
 }
 
-/// How many windows fit along a spatial axis.
+/// The number of windows that fit along a spatial axis.
 fn window(node: &mut Node<'_>, dim: Size, place: usize, kernel: Option<Size>) -> Size {
     let at = |name: &str, default: i64, place: usize| {
         attribute::ints(node.proto, name).and_then(|all| all.get(place)).copied().unwrap_or(default)
@@ -88,7 +89,7 @@ fn window(node: &mut Node<'_>, dim: Size, place: usize, kernel: Option<Size>) ->
     }
 }
 
-/// The rows of the first input, with other channels and places.
+/// An output with the rows of the first input, and unknown sizes of channels and spatial axes.
 fn unknown_places(node: &mut Node<'_>) -> Outcome {
     let rows = batch(node, 0)?;
     let shape = node.shape(0)?;
@@ -102,7 +103,7 @@ pub(crate) fn transposed(node: &mut Node<'_>) -> Outcome {
     unknown_places(node)
 }
 
-/// Offsets and mask belong to the image.
+/// Deformable convolution. Each image has its own offsets and mask.
 fn deformable(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0, 2, 4])?;
     for input in [2, 4] {
@@ -117,7 +118,7 @@ pub(crate) fn pool(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0])?;
     let (rows, shape) = (node.layout(0), node.shape(0)?);
     if shape.len() < 3 || rows.is_some_and(|rows| rows.axis > 1) {
-        return Err(mixes("takes the rows for places of one image"));
+        return Err(mixes("treats the rows as positions of one image"));
     }
     let mut target = shape[..2].to_vec();
     for axis in 2..shape.len() {
@@ -127,7 +128,7 @@ pub(crate) fn pool(node: &mut Node<'_>) -> Outcome {
     Ok(vec![result(target, rows)])
 }
 
-/// The second output numbers positions across the batch; it is not known here.
+/// The second output, indices into the whole batch, is left unknown.
 fn max_pool(node: &mut Node<'_>) -> Outcome {
     let value = pool(node)?.swap_remove(0);
     let indices = value.clone().with_type(data_type::INT64).with_state(State::Free);
@@ -137,7 +138,7 @@ fn max_pool(node: &mut Node<'_>) -> Outcome {
 fn global_pool(node: &mut Node<'_>) -> Outcome {
     let (rows, shape) = (node.layout(0), node.shape(0)?);
     if shape.len() < 2 || rows.is_some_and(|rows| rows.axis > 1) {
-        return Err(mixes("takes the rows for places of one image"));
+        return Err(mixes("treats the rows as positions of one image"));
     }
     let mut target = vec![Size::ONE; shape.len()];
     target[..2].copy_from_slice(&shape[..2]);

@@ -1,4 +1,4 @@
-//! Einsum: the rows have a letter, which must be in the output, and at one place of every input that has it.
+//! Einsum. The letter of the row axis must be in the output, and must label the row axis of every input that has it.
 
 use crate::rows::{
     node::{Node, Outcome, mixes},
@@ -6,7 +6,7 @@ use crate::rows::{
     value::Layout,
 };
 
-/// The letters of a term, with an ellipsis as upper digits counted from the right.
+/// The letters of a term. The axes of an ellipsis become digits, counted from the right.
 fn letters(term: &str, rank: usize) -> Option<Vec<char>> {
     let Some((before, after)) = term.split_once("...") else { return Some(term.chars().collect()) };
     let hidden = rank.checked_sub(before.chars().count() + after.chars().count())?;

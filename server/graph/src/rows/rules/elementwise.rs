@@ -1,4 +1,4 @@
-//! Operators that compute each element from the elements at the same place.
+//! Operators that compute each element from the elements at the same position of their inputs.
 
 use super::{Entry, entry};
 use crate::{
@@ -41,7 +41,7 @@ pub(crate) fn elementwise(node: &mut Node<'_>) -> Outcome {
         let shape = value.shape.as_ref().ok_or_else(|| mixes("has an input of unknown rank"))?;
         shapes.push(shape.to_vec());
     }
-    // before version 7 the second input lies along the axes from 'axis' on
+    // before opset 7, attribute 'axis' says where the axes of the second input start
     if node.opset < 7
         && let (Some(axis), [first, second]) = (attribute::int(node.proto, "axis"), shapes.as_mut_slice())
     {
@@ -64,7 +64,7 @@ pub(crate) fn elementwise(node: &mut Node<'_>) -> Outcome {
     Ok(node.repeat(&value.with_type(data_type).with_contents(contents).with_state(state)))
 }
 
-/// A sum or a product, which may be of the numbers of the rows.
+/// Addition, subtraction and multiplication, which may also compute with row numbers.
 fn arithmetic(node: &mut Node<'_>) -> Outcome {
     if let Some(value) = numbered(node)? {
         return Ok(vec![value]);
@@ -77,7 +77,7 @@ fn arithmetic(node: &mut Node<'_>) -> Outcome {
     Ok(outputs)
 }
 
-/// `row * step + own`, where this node multiplies by the step or adds what is the row's own.
+/// `row * step + offset`: the node multiplies row numbers by a step, or adds an offset that depends on the same row.
 fn numbered(node: &mut Node<'_>) -> Result<Option<Value>, Mixes> {
     let (Some(first), Some(second)) = (node.optional(0), node.optional(1)) else { return Ok(None) };
     let (value, mut numbers, other) = match (first.state, second.state) {
@@ -120,7 +120,7 @@ fn result_type(node: &Node<'_>, values: &[&Value]) -> i32 {
     }
 }
 
-/// The elements of the result, where those of the inputs are known.
+/// The elements of the result, if those of the inputs are known.
 fn fold(node: &mut Node<'_>, values: &[&Value], shape: &[Size], data_type: i32) -> Option<Vec<Size>> {
     let out = node.small(shape)?;
     if !is_followed(data_type) {
@@ -142,7 +142,7 @@ fn fold(node: &mut Node<'_>, values: &[&Value], shape: &[Size], data_type: i32) 
     Some(result)
 }
 
-/// Smaller types may round, or wrap around.
+/// Whether the type holds row numbers exactly. Smaller types may round them or wrap around.
 fn holds_numbers(kind: i32) -> bool {
     matches!(kind, data_type::INT64 | data_type::INT32)
 }
@@ -231,14 +231,14 @@ fn cast_like(node: &mut Node<'_>) -> Outcome {
     }
     if !holds_numbers(like.data_type) {
         result.bound = None;
-        if matches!(result.state, State::Numbers(_) | State::Places { .. }) {
+        if matches!(result.state, State::Numbers(_) | State::RowIndices { .. }) {
             result.state = State::Count;
         }
     }
     Ok(vec![result])
 }
 
-/// Without training the input goes through; training drops elements at random.
+/// In inference, the input passes through unchanged. In training mode, elements are dropped at random.
 fn dropout(node: &mut Node<'_>) -> Outcome {
     let value = node.value(0)?.clone();
     let trains = match node.opset {
@@ -260,7 +260,7 @@ fn dropout(node: &mut Node<'_>) -> Outcome {
     Ok(vec![value, mask.with_type(data_type::BOOL)])
 }
 
-/// An output as the first input, with other elements.
+/// An output with the shape, type and rows of the first input, and other elements.
 pub(crate) fn like_first(node: &mut Node<'_>) -> Outcome {
     let value = node.value(0)?;
     Ok(vec![super::matmul::result(node.shape(0)?.to_vec(), value.layout()).with_type(value.data_type)])

@@ -1,4 +1,4 @@
-//! Elements picked by their indices.
+//! Operators that select elements by index.
 
 use super::{Entry, entry, matmul::result};
 use crate::rows::{
@@ -19,7 +19,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
 }
 
 const PICKS: &str = "picks rows out of the batch";
-const PLACE: &str = "reads a tensor that is the same for all rows at the places of the rows";
+const PLACE: &str = "indexes a tensor that is the same for all rows by the positions of the rows";
 
 fn gather(node: &mut Node<'_>) -> Outcome {
     let (data, indices) = (node.value(0)?, node.value(1)?);
@@ -34,7 +34,7 @@ fn gather(node: &mut Node<'_>) -> Outcome {
     }
     node.refuse_counts()?;
     let rows = match (data.layout(), indices.layout()) {
-        (Some(_), Some(_)) => return Err(mixes("picks other elements for each row, out of all rows")),
+        (Some(_), Some(_)) => return Err(mixes("picks elements for each row out of all rows")),
         (Some(rows), None) if rows.axis == axis => return Err(mixes(PICKS)),
         (Some(rows), None) if rows.axis < axis => Some(rows),
         (Some(rows), None) => Some(rows.on(rows.axis - 1 + places.len())),
@@ -46,7 +46,7 @@ fn gather(node: &mut Node<'_>) -> Outcome {
     Ok(vec![Value::shaped(target).with_type(data.data_type).with_contents(elements).with_state(state)])
 }
 
-/// Whether the numbers of each row are places of its own elements, where these lie `inner` for each row.
+/// Whether the indices of each row point at its own elements only. Each row has `inner` elements along the axis.
 fn own_element(node: &mut Node<'_>, rows: Layout, numbers: Numbers) -> bool {
     let within = node.sizes.less(numbers.step, numbers.bound) == Some(false);
     rows.outer == Size::ONE && rows.inner == numbers.step && within
@@ -67,7 +67,7 @@ fn picked(node: &Node<'_>, data: &Value, indices: &Value, axis: usize, target: &
     contents::indices(&node.small(target)?).into_iter().map(element).collect()
 }
 
-/// Whether all values have rows, at the same axis and the same way.
+/// The layout, if all values have rows with the same axis and the same layout.
 pub(crate) fn side_by_side(values: &[&Value]) -> Option<Layout> {
     let first = values.first()?.layout()?;
     values.iter().all(|value| value.layout() == Some(first)).then_some(first)
@@ -82,7 +82,7 @@ fn gather_elements(node: &mut Node<'_>) -> Outcome {
     }
     let along = indices.layout().filter(|rows| rows.axis == axis && data.is_free());
     let rows = match along {
-        // along the axis of the indices it is their values that count, not their places
+        // along the axis of the indices, rows select by value and not by position
         Some(rows) => rows,
         None => side_by_side(&[data, indices]).ok_or_else(|| mixes(PLACE))?,
     };
@@ -101,20 +101,22 @@ fn gather_nd(node: &mut Node<'_>) -> Outcome {
     let first = deep.and_then(|deep| deep.checked_add(batch)).filter(|&first| first <= shape.len());
     let first = first.ok_or_else(|| mixes("has indices of unknown length"))?;
     let target = [lead, &shape[first..]].concat();
-    if matches!(data.state, State::Numbers(_) | State::Places { .. } | State::Count) {
-        return Err(mixes("depends on how many rows there are"));
+    if matches!(data.state, State::Numbers(_) | State::RowIndices { .. } | State::Count) {
+        return Err(mixes("depends on the number of rows"));
     }
     let rows = match (data.layout(), indices.state) {
-        // data[arange(rows), …]: each row reads its own
-        (Some(rows), State::Places { axis }) if batch == 0 && rows == Layout::plain(0) => Layout::plain(axis),
-        (_, State::Places { .. } | State::Numbers(_) | State::Count) => {
+        // data[arange(rows), …]: each row selects from its own row of the data
+        (Some(rows), State::RowIndices { axis }) if batch == 0 && rows == Layout::plain(0) => {
+            Layout::plain(axis)
+        }
+        (_, State::RowIndices { .. } | State::Numbers(_) | State::Count) => {
             return Err(mixes("picks rows by their numbers"));
         }
         (Some(rows), State::Rows(of_indices)) if rows == of_indices && rows.axis < batch => rows,
-        (Some(_), State::Rows(_)) => return Err(mixes("picks other elements for each row, out of all rows")),
+        (Some(_), State::Rows(_)) => return Err(mixes("picks elements for each row out of all rows")),
         (None, State::Rows(rows)) if rows.axis < batch => return Err(mixes(PLACE)),
         (None, State::Rows(rows)) if rows.axis + 1 < places.len() => rows,
-        (None, State::Rows(_)) => return Err(mixes("takes the rows for indices")),
+        (None, State::Rows(_)) => return Err(mixes("treats the rows as indices")),
         (Some(rows), _) if rows.axis < batch => return Err(mixes(PLACE)),
         (Some(rows), _) if rows.axis < first => return Err(mixes(PICKS)),
         (Some(rows), _) => rows.on(lead.len() + rows.axis - first),
@@ -123,7 +125,7 @@ fn gather_nd(node: &mut Node<'_>) -> Outcome {
     Ok(vec![Value::rows(target, rows).with_type(data.data_type)])
 }
 
-/// Keeps the elements of an axis for which the condition holds.
+/// Keeps the elements along an axis for which the condition holds.
 fn compress(node: &mut Node<'_>) -> Outcome {
     let shape = node.shape(0)?;
     if crate::rows::attribute::find(node.proto, "axis").is_none() {

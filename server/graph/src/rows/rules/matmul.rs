@@ -1,4 +1,4 @@
-//! Products of matrices.
+//! Matrix products.
 
 use super::{Entry, einsum, entry};
 use crate::rows::{
@@ -34,7 +34,7 @@ pub(crate) fn result(shape: Vec<Size>, rows: Option<Layout>) -> Value {
     }
 }
 
-/// The shape and rows of the product of two inputs, as `numpy.matmul` has them.
+/// The shape and the layout of the product of two inputs, as in `numpy.matmul`.
 pub(crate) fn product(
     node: &mut Node<'_>,
     left: usize,
@@ -59,7 +59,7 @@ pub(crate) fn product_of(
         return Err(mixes(SUMS));
     }
     let batch = batch_a.max(batch_b);
-    // rows of the left matrix, or columns of the right one
+    // the rows may be those of the left matrix, or columns of the right one
     let on_matrix_a = rows_of_a.filter(|rows| rows.axis == batch_a);
     let on_matrix_b = rows_of_b.filter(|rows| rows.axis > batch_b);
     if (on_matrix_a.is_some() && rows_of_b.is_some()) || (on_matrix_b.is_some() && rows_of_a.is_some()) {
@@ -80,7 +80,7 @@ pub(crate) fn product_of(
     Ok((shape, rows))
 }
 
-/// The shape and rows of an input with two axes, transposed where the attribute says so.
+/// The shape and the layout of an input with two axes, transposed if the attribute says so.
 fn matrix(node: &Node<'_>, input: usize, transpose: &str) -> Result<([Size; 2], Option<Layout>), Mixes> {
     let shape = node.shape(input)?;
     let &[first, second] = &shape[..] else { return Err(mixes("has an input that is no matrix")) };
@@ -103,13 +103,13 @@ pub(crate) fn gemm(node: &mut Node<'_>) -> Outcome {
     Ok(vec![result(sum, rows)])
 }
 
-/// A number for each matrix of the last two axes.
+/// One number for each matrix in the last two axes.
 fn det(node: &mut Node<'_>) -> Outcome {
     let shape = node.shape(0)?;
     let batch = shape.len().checked_sub(2).ok_or_else(|| mixes("has an input that is no matrix"))?;
     let rows = node.layout(0);
     if rows.is_some_and(|rows| rows.axis >= batch) {
-        return Err(mixes("takes the rows for a matrix"));
+        return Err(mixes("treats the rows as a matrix"));
     }
     Ok(vec![result(shape[..batch].to_vec(), rows)])
 }

@@ -1,4 +1,4 @@
-//! Operators of ONNX Runtime's own domain, as its optimizer and quantizer write them.
+//! Operators of ONNX Runtime's own domain, which its optimizer and quantizer write.
 
 use super::{
     Entry, convolution, elementwise, elementwise::like_first, entry, matmul, normalise, quantised, slice,
@@ -50,7 +50,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     })
 }
 
-/// Operators that work as those of the ONNX standard.
+/// Operators that behave like operators of the ONNX standard.
 fn shared(operator: &str) -> Option<Entry> {
     Some(match operator {
         "BiasGelu" | "FastGelu" | "Gelu" | "QuickGelu" | "BiasAdd" => entry(elementwise::elementwise),
@@ -61,16 +61,16 @@ fn shared(operator: &str) -> Option<Entry> {
     })
 }
 
-/// A matrix for each matrix of the last two axes.
+/// The inverse of each matrix in the last two axes.
 fn inverse(node: &mut Node<'_>) -> Outcome {
     let rank = node.shape(0)?.len();
     if node.layout(0).is_some_and(|rows| rows.axis + 2 >= rank) {
-        return Err(mixes("takes the rows for a matrix"));
+        return Err(mixes("treats the rows as a matrix"));
     }
     like_first(node)
 }
 
-/// The sum of the input and a skip, normalised over the last axis.
+/// The sum of the input and a skip connection, normalised over the last axis.
 fn skip_layer(node: &mut Node<'_>) -> Outcome {
     let (value, shape) = (node.value(0)?, node.shape(0)?);
     let rows = value.layout();
@@ -95,7 +95,7 @@ fn skip_layer(node: &mut Node<'_>) -> Outcome {
     Ok(outputs)
 }
 
-/// Images with the batch first; the skip and the sum are as the input.
+/// Images with the batch axis first. The skip input and the sum have the same shape as the input.
 fn group_norm(node: &mut Node<'_>) -> Outcome {
     let rows = convolution::batch(node, 0)?;
     let skips = node.proto.op_type == "SkipGroupNorm";
@@ -126,7 +126,7 @@ fn fused_matmul(node: &mut Node<'_>) -> Outcome {
     Ok(vec![matmul::result(shape, rows)])
 }
 
-/// A convolution, and the sum with another tensor of its output's shape.
+/// A convolution plus, optionally, a tensor of the output's shape.
 fn fused_conv(node: &mut Node<'_>) -> Outcome {
     let rows = convolution::batch(node, 0)?;
     if node.optional(3).is_some() && node.layout(3) != rows {
@@ -144,7 +144,7 @@ fn fused_conv(node: &mut Node<'_>) -> Outcome {
     convolution::conv(&mut plain, 0, 1)
 }
 
-/// Images with the batch first, and other places and channels.
+/// An output of images with the batch axis first, and unknown sizes of spatial axes and channels.
 fn channels_last(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0])?;
     let rows = convolution::batch(node, 0)?;
@@ -159,7 +159,7 @@ fn quantised_conv(node: &mut Node<'_>) -> Outcome {
     if node.int("channels_last", 0) != 0 { channels_last(node) } else { convolution::conv(node, 0, 3) }
 }
 
-/// Weights of few bits: the last axis is summed over, and becomes as long as the attribute says.
+/// Product with weights of a few bits. It sums over the last axis; an attribute gives the new size of that axis.
 fn packed_weights(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0])?;
     let mut shape = node.shape(0)?.to_vec();
@@ -180,7 +180,7 @@ fn integer_to_float(node: &mut Node<'_>) -> Outcome {
     matmul::matmul(node)
 }
 
-/// A, its scale and zero point; B, its scale and zero point; C; the output's scale and zero point.
+/// Inputs: A, its scale and zero point; B, its scale and zero point; C; scale and zero point of the output.
 fn quantised_gemm(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0])?;
     for number in [1, 2, 7, 8] {
@@ -212,7 +212,7 @@ fn like_quantised(node: &mut Node<'_>) -> Outcome {
 
 fn quantised_softmax(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0])?;
-    // with older versions all axes from this one on are one
+    // in older versions, all axes from this one on are normalised together
     normalise::from_axis(node, -1, "normalises over the rows")?;
     like_first(node)
 }
@@ -235,7 +235,7 @@ fn quantised_global_pool(node: &mut Node<'_>) -> Outcome {
     Ok(vec![matmul::result(target, rows)])
 }
 
-/// The output's scale and zero point; then tensors, each with its own.
+/// Inputs: scale and zero point of the output; then tensors, each with its scale and zero point.
 fn quantised_concat(node: &mut Node<'_>) -> Outcome {
     let tensors: Vec<usize> = (2..node.inputs.len()).step_by(3).collect();
     node.others_free(&tensors)?;
@@ -243,14 +243,14 @@ fn quantised_concat(node: &mut Node<'_>) -> Outcome {
     slice::concat(node, &values)
 }
 
-/// Attention with the batch first in all inputs but the weights.
+/// Attention. All inputs except the `weights` have the batch axis first.
 fn attention(node: &mut Node<'_>, weights: &[usize]) -> Outcome {
     let query = node.shape(0)?;
     if !node.has_rows() {
         return Ok(node.repeat(&Value::unknown()));
     }
     let rows = node.layout(0).filter(|rows| rows.axis == 0);
-    let rows = rows.ok_or_else(|| mixes("takes the rows for a sequence"))?;
+    let rows = rows.ok_or_else(|| mixes("treats the rows as a sequence"))?;
     if query.len() != 3 {
         return Err(mixes("has a query of other rank than 3"));
     }
@@ -266,17 +266,17 @@ fn attention(node: &mut Node<'_>, weights: &[usize]) -> Outcome {
     let mut target = query.to_vec();
     target[2] = node.fresh();
     let mut outputs = vec![Value::rows(target, rows)];
-    // caches of keys and values have the batch second, or lie apart
+    // caches of keys and values have the batch as second axis, or are not contiguous
     outputs.extend((1..node.proto.output.len()).map(|_| Value::unknown()));
     Ok(outputs)
 }
 
-/// Embeddings of words, positions and segments, normalised.
+/// The sum of word, position and segment embeddings, normalised.
 fn embed(node: &mut Node<'_>) -> Outcome {
     let (ids, rows) = (node.shape(0)?, node.layout(0));
     let &[batch, length] = &ids[..] else { return Err(mixes("has words of other rank than 2")) };
     if rows.is_some_and(|rows| rows.axis != 0) {
-        return Err(mixes("takes the rows for a sequence"));
+        return Err(mixes("treats the rows as a sequence"));
     }
     node.others_free(&[0, 1, 7, 8])?;
     for input in [1, 7, 8] {
@@ -309,7 +309,8 @@ fn distances(node: &mut Node<'_>) -> Outcome {
     Ok(vec![matmul::result(vec![first, second], rows)])
 }
 
-/// Turns pairs of elements by the angle of their position; tables of angles are for positions.
+/// Rotary embedding: rotates pairs of elements by the angle of their position. The tables of angles are indexed by
+/// position.
 fn rotary(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0, 1])?;
     let rows = node.layout(0);
@@ -328,13 +329,13 @@ fn rotary(node: &mut Node<'_>) -> Outcome {
     like_first(node)
 }
 
-/// A bias for each head, query and key: the same for all rows.
+/// A bias for each head, query and key, the same for all rows.
 fn position_bias(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[])?;
     Ok(vec![Value::shaped([Size::ONE, node.fresh(), node.fresh(), node.fresh()])])
 }
 
-/// Operators on images in blocks of channels: the first axis is always the batch.
+/// Operators on images whose channels are stored in blocks. The first axis is always the batch.
 pub(crate) fn blocked(operator: &str) -> Option<Entry> {
     Some(match operator {
         "Conv" | "MaxPool" | "AveragePool" | "GlobalMaxPool" | "GlobalAveragePool" | "Upsample"
@@ -346,7 +347,7 @@ pub(crate) fn blocked(operator: &str) -> Option<Entry> {
 fn in_blocks(node: &mut Node<'_>) -> Outcome {
     let rows = convolution::batch(node, 0)?;
     node.others_free(&[0, 3])?;
-    // the fourth input is added to what a convolution gives
+    // the fourth input is added to the result of the convolution
     if node.optional(3).is_some() && node.layout(3) != rows {
         return Err(mixes("adds the rows of one input to other rows of the other"));
     }

@@ -1,4 +1,4 @@
-//! Operators of `ai.onnx.ml`: the first axis of a matrix is the batch, and a tensor with one axis is one row.
+//! Operators of `ai.onnx.ml`. The first axis of a matrix is the batch; a tensor with one axis is a single row.
 
 use super::{
     Entry,
@@ -35,11 +35,11 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     })
 }
 
-/// The rows are those of a matrix.
+/// The layout of an input that must be a matrix with the rows along its first axis.
 fn matrix(node: &Node<'_>) -> Result<Option<Layout>, Mixes> {
     let rows = node.layout(0);
     if rows.is_some_and(|rows| rows.axis != 0) || (rows.is_some() && node.shape(0)?.len() != 2) {
-        return Err(mixes("takes a tensor with other than two axes for one row"));
+        return Err(mixes("treats a tensor that does not have two axes as one row"));
     }
     Ok(rows)
 }
@@ -75,7 +75,7 @@ fn regressor(node: &mut Node<'_>) -> Outcome {
     Ok(vec![result(vec![batch, targets], rows).with_type(data_type::FLOAT)])
 }
 
-/// A number for each column, or one for all elements.
+/// An operator with one parameter for each column, or one for all.
 fn each_column(node: &mut Node<'_>, names: &[&str]) -> Outcome {
     let single = names
         .iter()
@@ -98,14 +98,14 @@ fn one_hot(node: &mut Node<'_>) -> Outcome {
     Ok(vec![result(shape, node.layout(0))])
 }
 
-/// Picks elements of the last axis; its indices are one list.
+/// Selects elements along the last axis, with one list of indices for all rows.
 fn array_feature(node: &mut Node<'_>) -> Outcome {
     let (shape, places) = (node.shape(0)?, node.shape(1)?);
     let Some((_, lead)) = shape.split_last() else { return Err(mixes("has a scalar as input")) };
     let mut target = if lead.is_empty() { vec![Size::ONE] } else { lead.to_vec() };
     let last = target.len();
     let rows = match (node.layout(0), node.layout(1)) {
-        (Some(_), Some(_)) => return Err(mixes("picks other elements for each row, out of all rows")),
+        (Some(_), Some(_)) => return Err(mixes("picks elements for each row out of all rows")),
         (Some(rows), None) if rows.axis == lead.len() => return Err(mixes("picks rows out of the batch")),
         (Some(rows), None) => Some(rows),
         (None, None) => None,
@@ -120,13 +120,13 @@ fn array_feature(node: &mut Node<'_>) -> Outcome {
     Ok(vec![result(target, rows).with_type(node.value(0)?.data_type)])
 }
 
-/// Joins the columns of matrices.
+/// Concatenates matrices along their columns.
 fn vectorizer(node: &mut Node<'_>) -> Outcome {
     let first = node.layout(0);
     for (input, value) in node.inputs.iter().enumerate() {
         let Some(value) = value else { continue };
         if first.is_some() && node.shape(input)?.len() != 2 {
-            return Err(mixes("takes a tensor with other than two axes for one row"));
+            return Err(mixes("treats a tensor that does not have two axes as one row"));
         }
         if value.layout() != first || first.is_some_and(|rows| rows.axis != 0) {
             return Err(mixes("joins the rows with a tensor that is the same for all rows"));

@@ -1,4 +1,4 @@
-//! What each operator does with rows.
+//! A rule for each operator: what it does with rows.
 
 mod convolution;
 mod einsum;
@@ -26,17 +26,17 @@ pub(crate) use strings::PADS;
 
 use super::node::{Node, Outcome};
 
-/// A rule, and which inputs it reads for their sizes.
+/// The rule of an operator, and properties of its inputs and outputs.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) rule: fn(&mut Node<'_>) -> Outcome,
-    /// A bit for each input that sets shapes alone: what follows from the number of rows may go in.
+    /// Bit mask of the inputs that only determine shapes. Such an input may depend on the number of rows.
     pub(crate) sizes: u32,
-    /// A bit for each input whose values set how large an output is, however large the other inputs are.
+    /// Bit mask of the inputs whose values determine the size of an output, regardless of the size of the other inputs.
     pub(crate) grows: u32,
-    /// The rule decides on inputs of every state itself.
+    /// Whether the rule accepts inputs of every state, also mixed ones.
     pub(crate) any_state: bool,
-    /// The outputs tell of the inputs' shapes alone.
+    /// Whether the outputs depend only on the shapes of the inputs.
     pub(crate) shape_only: bool,
 }
 

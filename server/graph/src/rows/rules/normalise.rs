@@ -1,4 +1,4 @@
-//! Operators that look along axes, and keep the shape.
+//! Operators that compute along axes and keep the shape.
 
 use super::{Entry, elementwise::like_first, entry, matmul::result};
 use crate::rows::{
@@ -30,12 +30,12 @@ fn softmax(node: &mut Node<'_>) -> Outcome {
     if node.opset >= 13 {
         return along(node, -1, OVER_ROWS);
     }
-    // before version 13 all axes from this one on are one
+    // before opset 13, all axes from this one on are normalised together
     from_axis(node, 1, OVER_ROWS)?;
     like_first(node)
 }
 
-/// The axis of the attribute is not that of the rows.
+/// The operator works along the axis that the attribute gives, which must not be the row axis.
 fn along(node: &mut Node<'_>, default: i64, reason: &'static str) -> Outcome {
     let axis = node.axis(default, node.shape(0)?.len())?;
     if node.layout(0).is_some_and(|rows| rows.axis == axis) {
@@ -44,7 +44,7 @@ fn along(node: &mut Node<'_>, default: i64, reason: &'static str) -> Outcome {
     like_first(node)
 }
 
-/// The rows lie before the axis of the attribute.
+/// The operator works on all axes from the attribute's axis on. The row axis must be before it.
 pub(crate) fn from_axis(node: &mut Node<'_>, default: i64, reason: &'static str) -> Result<usize, Mixes> {
     let axis = node.axis(default, node.shape(0)?.len())?;
     if node.layout(0).is_some_and(|rows| rows.axis >= axis) { Err(mixes(reason)) } else { Ok(axis) }
@@ -55,7 +55,7 @@ fn cumulative(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0])?;
     let axis = match node.contents(1) {
         Some(&[axis]) => node.axis_of(axis, rank)?,
-        _ => return Err(mixes("has an axis that the graph does not tell")),
+        _ => return Err(mixes("has an axis that the graph does not determine")),
     };
     if node.layout(0).is_some_and(|rows| rows.axis == axis) {
         return Err(mixes("sums up over the rows"));
@@ -63,7 +63,7 @@ fn cumulative(node: &mut Node<'_>) -> Outcome {
     like_first(node)
 }
 
-/// Normalises over the axes from one on. Also gives means, with axes of size 1.
+/// Normalises over all axes from one on. Further outputs are means, with size 1 along these axes.
 pub(crate) fn layer(node: &mut Node<'_>) -> Outcome {
     let value = node.value(0)?;
     let axis = from_axis(node, -1, OVER_ROWS)?;
@@ -76,7 +76,7 @@ pub(crate) fn layer(node: &mut Node<'_>) -> Outcome {
         }
     }
     if rows.is_some() {
-        // weights may have more axes than are normalised
+        // the scale may have more axes than are normalised
         broadcast(node.sizes, &operands)?;
     } else if node.has_rows() {
         return Err(mixes("takes weights from the rows"));
@@ -90,7 +90,7 @@ pub(crate) fn layer(node: &mut Node<'_>) -> Outcome {
         .collect())
 }
 
-/// Looks at each element of the first axis alone.
+/// Treats each element of the first axis separately.
 pub(crate) fn first_axis(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0])?;
     if node.layout(0).is_some_and(|rows| rows.axis != 0) {
@@ -111,7 +111,7 @@ fn mean_variance(node: &mut Node<'_>) -> Outcome {
     like_first(node)
 }
 
-/// In training the statistics are those of the batch.
+/// Batch normalisation. In training mode it uses the statistics of the batch, which mixes rows.
 fn batch(node: &mut Node<'_>) -> Outcome {
     let trains = match node.opset {
         ..7 => node.int("is_test", 0) == 0,
@@ -126,7 +126,7 @@ fn batch(node: &mut Node<'_>) -> Outcome {
         return Err(mixes(OVER_ROWS));
     }
     if node.layout(0).is_some_and(|rows| rows.axis == 1) {
-        return Err(mixes("takes the rows for channels"));
+        return Err(mixes("treats the rows as channels"));
     }
     let mut outputs = like_first(node)?;
     outputs.resize(node.proto.output.len().max(1), Value::unknown());
@@ -135,12 +135,12 @@ fn batch(node: &mut Node<'_>) -> Outcome {
 
 fn lrn(node: &mut Node<'_>) -> Outcome {
     if node.layout(0).is_some_and(|rows| rows.axis == 1) {
-        return Err(mixes("takes the rows for channels"));
+        return Err(mixes("treats the rows as channels"));
     }
     like_first(node)
 }
 
-/// The loss of each element; sums and means are over the batch.
+/// The loss of each element. Sums and means of it are over the batch, which mixes rows.
 fn loss(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0, 1])?;
     if !node.has_rows() {

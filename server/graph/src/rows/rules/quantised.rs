@@ -1,4 +1,4 @@
-//! Operators on integers with scales.
+//! Operators on quantised integers, which have scales and zero points.
 
 use super::{Entry, convolution, elementwise::like_first, entry, matmul};
 use crate::rows::{
@@ -24,7 +24,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
 
 pub(crate) const DYNAMIC: &str = "takes its scale from the whole batch";
 
-/// Scales are for the whole tensor, or for each place of an axis that is not that of the rows.
+/// The scale is one number, or one for each position along an axis that is not the row axis.
 fn linear(node: &mut Node<'_>) -> Outcome {
     let shape = node.shape(0)?;
     let Some(rows) = node.layout(0) else {
@@ -47,7 +47,7 @@ fn linear(node: &mut Node<'_>) -> Outcome {
     Ok(vec![Value::rows(target, rows)])
 }
 
-/// A zero point of one row of the left matrix must not be that of another.
+/// Integer matrix product. A zero point per row of the left matrix would belong to a fixed number of rows.
 fn matmul_integer(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0, 1])?;
     single(node, 2, 0)?;
@@ -55,7 +55,7 @@ fn matmul_integer(node: &mut Node<'_>) -> Outcome {
     matmul::matmul(node)
 }
 
-/// The scale or zero point is one number, or its matrix has no rows.
+/// Fails unless the scale or zero point is one number or the matrix has no rows.
 pub(crate) fn single(node: &Node<'_>, scale: usize, matrix: usize) -> Result<(), Mixes> {
     if node.optional(scale).is_none() || node.layout(matrix).is_none() {
         return Ok(());
@@ -66,7 +66,7 @@ pub(crate) fn single(node: &Node<'_>, scale: usize, matrix: usize) -> Result<(),
     Err(mixes("has a scale for each of a fixed number of rows"))
 }
 
-/// A product of matrices, each followed by its scale and zero point.
+/// A product of matrices. Each is followed by its scale and zero point.
 pub(crate) fn scaled_product(node: &mut Node<'_>, left: usize, right: usize) -> Outcome {
     for (matrix, numbers) in [(left, [left + 1, left + 2]), (right, [right + 1, right + 2])] {
         for number in numbers {
@@ -77,7 +77,7 @@ pub(crate) fn scaled_product(node: &mut Node<'_>, left: usize, right: usize) -> 
     Ok(vec![matmul::result(shape, rows)])
 }
 
-/// Two operands, each followed by its scale and zero point.
+/// An operator on two operands. Each is followed by its scale and zero point.
 pub(crate) fn binary(node: &mut Node<'_>, left: usize, right: usize) -> Outcome {
     node.others_free(&[left, right])?;
     let operands =

@@ -11,7 +11,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     })
 }
 
-/// Even constants do not make the outputs the same.
+/// The operator draws random numbers, so its outputs differ even for constant inputs.
 pub(crate) fn draws(reason: &'static str) -> Mixes {
     Mixes { reason: reason.into(), always: true }
 }

@@ -1,4 +1,4 @@
-//! Recurrent networks: each sequence of the batch goes its own way.
+//! Recurrent networks. The sequences of a batch are independent.
 
 use super::{Entry, entry, matmul::result};
 use crate::rows::{

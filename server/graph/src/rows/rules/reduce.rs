@@ -1,4 +1,4 @@
-//! Sums, means and extremes over axes.
+//! Sums, means, minima and maxima over axes.
 
 use super::{Entry, entry, matmul::result};
 use crate::{
@@ -38,7 +38,7 @@ pub(crate) fn reduce(node: &mut Node<'_>) -> Outcome {
         .collect())
 }
 
-/// The product of the elements of a small tensor, as graphs compute the size of a shape.
+/// The product of the elements of a small tensor. Graphs compute the number of elements of a shape in this way.
 fn product(node: &mut Node<'_>, value: &Value, output: &Value) -> Option<Vec<Size>> {
     let whole = matches!(node.proto.op_type.as_str(), "ReduceProd") && value.data_type == data_type::INT64;
     let single = output.shape.as_deref().is_some_and(|shape| shape.iter().all(|&dim| dim == Size::ONE));
@@ -46,7 +46,7 @@ fn product(node: &mut Node<'_>, value: &Value, output: &Value) -> Option<Vec<Siz
     Some(vec![node.sizes.product(elements)])
 }
 
-/// The output of a reduction over these axes.
+/// The output of a reduction over these axes. `keeps` says whether they stay, with size 1.
 pub(crate) fn over(node: &mut Node<'_>, axes: &[usize], keeps: bool) -> Outcome {
     let shape = node.shape(0)?;
     let rows = node.layout(0);
@@ -89,7 +89,7 @@ fn top_k(node: &mut Node<'_>) -> Outcome {
         _ => node.fresh(),
     };
     if value.layout().is_some() && node.optional(1).is_some_and(|count| !count.is_free()) {
-        return Err(mixes("keeps as many as there are rows"));
+        return Err(mixes("keeps a number of elements that depends on the batch"));
     }
     let values = result(target.clone(), value.layout()).with_type(value.data_type);
     Ok(vec![values, result(target, value.layout()).with_type(data_type::INT64)])

@@ -1,4 +1,4 @@
-//! Other shapes for the same elements, and axes in another order.
+//! Operators that change the shape or the order of the axes, and keep the elements.
 
 use super::{Entry, elementwise::like_first, entry, matmul::result};
 use crate::rows::{
@@ -22,20 +22,20 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     })
 }
 
-const WRITTEN_ONE: &str = "has the batch size 1 written in its shape";
+const FIXED_TO_ONE_ROW: &str = "has the batch size 1 written in its shape";
 
-/// The state of the same elements in another shape.
+/// The state of a value after a reshape to `target`.
 fn reshaped(node: &mut Node<'_>, value: &Value, target: &[Size]) -> Result<State, Mixes> {
     let own = match value.state {
         State::Rows(layout) => layout,
         State::Numbers(numbers) => Layout::plain(numbers.axis),
-        State::Places { .. } => return Err(mixes("reshapes the numbers of the rows")),
+        State::RowIndices { .. } => return Err(mixes("reshapes the numbers of the rows")),
         other => return Ok(other),
     };
     let shape = value.shape.as_deref().ok_or_else(|| mixes("has an input of unknown rank"))?;
     let rows = place(node, shape, own, target)?;
     if own.axis == 0 && target.first() == Some(&Size::ONE) && rows.inner != Size::ONE {
-        node.suspicion = Some(WRITTEN_ONE);
+        node.suspicion = Some(FIXED_TO_ONE_ROW);
     }
     match value.state {
         State::Numbers(numbers) if rows.is_plain() => Ok(State::Numbers(numbers.on(rows.axis))),
@@ -44,10 +44,12 @@ fn reshaped(node: &mut Node<'_>, value: &Value, target: &[Size]) -> Result<State
     }
 }
 
-/// Where rows lie in a new shape. In row-major order an element has the position `(p * rows + row) * q + i`, with `p` below
-/// some number `lead`. The axis of the rows in the new shape is the one before which the product of the sizes is `lead`, but
-/// for a factor that becomes the new outer size. Both shapes have as many elements, so it can be found from the end as well:
-/// by the product of the sizes after it and the number of values that `i` has.
+/// The layout of the rows in a new shape.
+///
+/// In row-major order, an element has the position `(p * rows + row) * q + i`, where `p` is below `lead`. The row axis
+/// of the new shape is the one where the product of the sizes before it is `lead`, or divides it; the quotient becomes
+/// the outer size. Both shapes have the same number of elements, so the axis can also be found from the end: by the
+/// product of the sizes after it and the number of values of `i`.
 pub(crate) fn place(
     node: &mut Node<'_>,
     shape: &[Size],
@@ -72,19 +74,19 @@ pub(crate) fn place(
             {
                 return Ok(Layout { axis, outer, inner });
             }
-            // the same from the end: as many elements lie after a row as before
+            // the same from the end: the number of elements after a row does not change
             if let Some(inner) = sizes.divide(trail, after[axis])
                 && let Some(rest) = sizes.divide(dim, inner)
                 && let Some(outer) = sizes.divide(rest, Size::ROWS)
             {
                 return Ok(Layout { axis, outer, inner });
             }
-            return Err(mixes("shares an axis out between the rows and others in another order"));
+            return Err(mixes("mixes the rows with other axes in its new shape"));
         }
         before = sizes.mul(before, dim);
     }
     Err(mixes(if target.first() == Some(&Size::ONE) {
-        WRITTEN_ONE
+        FIXED_TO_ONE_ROW
     } else {
         "has a fixed number of rows written in its shape"
     }))
@@ -109,7 +111,7 @@ fn reshape(node: &mut Node<'_>) -> Outcome {
                 target.push(Size::ONE);
             }
             _ if node.sizes.is_never_negative(want) => target.push(want),
-            // it may be -1, and then it is what is left
+            // the size may be -1, which means whatever is left
             _ => target.push(node.sizes.fresh(node.has_rows() || !node.sizes.is_free(want))),
         }
     }
@@ -129,9 +131,10 @@ fn reshape(node: &mut Node<'_>) -> Outcome {
     Ok(vec![same_elements(value, target).with_state(state)])
 }
 
-/// Whether the axis of the rows is sure to have the size that the new shape says. ONNX Runtime does not refuse every shape
-/// with another number of elements: when it optimises a graph, it may write -1 for one computed size that is not a copy of
-/// the input's. Where that may be the size of the rows' axis, both shapes must have equally many elements.
+/// Whether the row axis certainly has the size that the new shape gives. ONNX Runtime does not refuse every shape with
+/// a different number of elements. When it optimises a graph, it may replace one computed size by -1, unless that size
+/// is a copy of the input's. If this may be the size of the row axis, both shapes must have the same number of
+/// elements.
 fn holds(node: &mut Node<'_>, shape: &[Size], target: &[Size], rows: usize) -> bool {
     let is_other = |(axis, &size): (usize, &Size)| {
         axis != rows && node.sizes.as_constant(size).is_none() && shape.get(axis) != Some(&size)
@@ -139,7 +142,7 @@ fn holds(node: &mut Node<'_>, shape: &[Size], target: &[Size], rows: usize) -> b
     target.iter().enumerate().any(is_other) || node.sizes.product(shape) == node.sizes.product(target)
 }
 
-/// The elements of a value in another shape.
+/// The value with another shape and the same elements.
 fn same_elements(value: &Value, shape: Vec<Size>) -> Value {
     Value { shape: Some(shape.into()), ..value.clone() }
 }
@@ -160,13 +163,13 @@ fn flatten(node: &mut Node<'_>) -> Outcome {
     Ok(vec![same_elements(value, target).with_state(state)])
 }
 
-/// The state of a value whose axes go elsewhere; none where the axis of the rows goes away.
+/// The state of a value whose axes are permuted or dropped. `None` if the row axis is dropped.
 fn moved(state: State, target: impl Fn(usize) -> Option<usize>) -> Option<State> {
     Some(match state {
         State::Rows(layout) => State::Rows(layout.on(target(layout.axis)?)),
         State::Numbers(numbers) => State::Numbers(numbers.on(target(numbers.axis)?)),
-        // the last axis must stay the last
-        State::Places { .. } => State::Count,
+        // a column axis only has a meaning as the last axis
+        State::RowIndices { .. } => State::Count,
         other => other,
     })
 }
@@ -178,13 +181,15 @@ fn squeeze(node: &mut Node<'_>) -> Outcome {
         axes
     } else {
         if shape.iter().any(|&dim| node.sizes.as_constant(dim).is_none()) {
-            return Err(mixes("drops every axis of size 1, that of a single row too"));
+            return Err(mixes(
+                "drops every axis of size 1, which includes the axis of the rows when there is one row",
+            ));
         }
         (0..shape.len()).filter(|&axis| shape[axis] == Size::ONE).collect()
     };
     let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();
     let state = moved(value.state, |axis| kept.iter().position(|&kept| kept == axis))
-        .ok_or_else(|| mixes("drops the axis of the rows: it takes a single one"))?;
+        .ok_or_else(|| mixes("drops the axis of the rows, as if there were only one row"))?;
     Ok(vec![same_elements(value, kept.iter().map(|&axis| shape[axis]).collect()).with_state(state)])
 }
 
@@ -246,7 +251,7 @@ fn blocks(node: &mut Node<'_>) -> Outcome {
     Ok(vec![result(shape, rows)])
 }
 
-/// Reverses the start of each sequence of the batch.
+/// Reverses the first elements of each sequence of the batch.
 fn reverse_sequence(node: &mut Node<'_>) -> Outcome {
     let (batch, time) = (node.int("batch_axis", 1), node.int("time_axis", 0));
     let (rows, lengths) = (node.layout(0), node.layout(1));

@@ -1,4 +1,4 @@
-//! Images of another size.
+//! Operators that resize images.
 
 use super::{Entry, convolution::batch, entry, matmul::result};
 use crate::rows::{
@@ -39,7 +39,7 @@ fn resize(node: &mut Node<'_>) -> Outcome {
     if !has_sizes {
         return scaled(node, 2, Some(axes));
     }
-    let wanted = node.contents(3).ok_or_else(|| mixes("makes a shape that the graph does not tell"))?;
+    let wanted = node.contents(3).ok_or_else(|| mixes("makes a shape that the graph does not determine"))?;
     let shape = node.shape(0)?;
     let mut target = shape.to_vec();
     for (&axis, &want) in axes.iter().zip(wanted) {
@@ -56,14 +56,15 @@ fn check(node: &Node<'_>, axis: usize, same: bool) -> Result<(), Mixes> {
     Ok(())
 }
 
-/// Scales are an attribute, or an input.
+/// The scales are an attribute or an input.
 fn scaled(node: &mut Node<'_>, input: usize, axes: Option<Vec<usize>>) -> Outcome {
     let shape = node.shape(0)?;
     let scales: Vec<Size> = match attribute::floats(node.proto, "scales") {
         Some(scales) => scales.iter().map(|&scale| node.sizes.float(scale)).collect(),
-        None => {
-            node.contents(input).ok_or_else(|| mixes("has scales that the graph does not tell"))?.to_vec()
-        }
+        None => node
+            .contents(input)
+            .ok_or_else(|| mixes("has scales that the graph does not determine"))?
+            .to_vec(),
     };
     let axes = axes.unwrap_or_else(|| (0..shape.len()).collect());
     if scales.len() != axes.len() {
@@ -78,7 +79,7 @@ fn scaled(node: &mut Node<'_>, input: usize, axes: Option<Vec<usize>>) -> Outcom
     Ok(vec![result(target, node.layout(0))])
 }
 
-/// A grid of places for each image.
+/// Samples each image at its own grid of positions.
 fn grid_sample(node: &mut Node<'_>) -> Outcome {
     let rows = batch(node, 0)?;
     let (shape, grid) = (node.shape(0)?, node.shape(1)?);
@@ -89,10 +90,10 @@ fn grid_sample(node: &mut Node<'_>) -> Outcome {
     Ok(vec![result([&shape[..2], places].concat(), rows)])
 }
 
-/// A grid for each matrix.
+/// One grid for each matrix.
 fn affine_grid(node: &mut Node<'_>) -> Outcome {
     let rows = node.layout(0);
-    let wanted = node.contents(1).ok_or_else(|| mixes("makes a shape that the graph does not tell"))?;
+    let wanted = node.contents(1).ok_or_else(|| mixes("makes a shape that the graph does not determine"))?;
     let batch = node.shape(0)?.first().copied();
     let (Some((&first, rest)), Some(batch)) = (wanted.split_first(), batch) else {
         return Err(mixes("has a scalar as input"));

@@ -1,4 +1,4 @@
-//! Elements written at indices.
+//! Operators that write elements at indices.
 
 use super::{Entry, elementwise::like_first, entry, gather::side_by_side};
 use crate::rows::{
@@ -49,7 +49,7 @@ fn slices(node: &mut Node<'_>) -> Outcome {
     like_first(node)
 }
 
-/// A cache of keys or values, written from an index for each row.
+/// A cache of keys or values. Each row has its own write index.
 fn cache(node: &mut Node<'_>) -> Outcome {
     let values: Vec<&Value> = node.inputs.iter().flatten().collect();
     let axis = node.axis(-2, node.shape(0)?.len())?;

@@ -1,4 +1,4 @@
-//! Sequences of tensors, where their length is known.
+//! Sequences of tensors whose length is known.
 
 use super::{Entry, entry, slice};
 use crate::{
@@ -24,10 +24,10 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     })
 }
 
-/// Longer sequences are not followed.
-const LONGEST: usize = 256;
+/// Longest sequence that the analysis follows.
+const MAX_LENGTH: usize = 256;
 
-/// Sequences are of tensors: sequences within would lie as deep as a file likes.
+/// Fails for a sequence of sequences, because a file could nest them to any depth.
 fn only_tensors(values: &[Value]) -> Result<(), Mixes> {
     if values.iter().any(|value| value.elements.is_some()) {
         Err(mixes("puts a sequence into a sequence"))
@@ -36,7 +36,7 @@ fn only_tensors(values: &[Value]) -> Result<(), Mixes> {
     }
 }
 
-/// A sequence has rows where one of its tensors has: each tensor knows its own axis.
+/// A sequence of these tensors. Each tensor has its own state and row axis.
 fn sequence(elements: Vec<Value>) -> Value {
     let state = if elements.iter().any(|value| value.layout().is_some()) {
         State::Rows(Layout::plain(0))
@@ -49,13 +49,13 @@ fn sequence(elements: Vec<Value>) -> Value {
 }
 
 fn elements(node: &Node<'_>) -> Result<Vec<Value>, Mixes> {
-    let found = node.value(0)?.elements.as_deref().filter(|elements| elements.len() <= LONGEST);
+    let found = node.value(0)?.elements.as_deref().filter(|elements| elements.len() <= MAX_LENGTH);
     found.map(<[Value]>::to_vec).ok_or_else(|| mixes("has a sequence of unknown length"))
 }
 
-/// The position that an input gives.
+/// The position in a sequence that an input gives.
 fn position(node: &Node<'_>, input: usize, length: usize) -> Result<usize, Mixes> {
-    let unknown = || mixes("has a position that the graph does not tell");
+    let unknown = || mixes("has a position that the graph does not determine");
     let &[position] = node.contents(input).ok_or_else(unknown)? else { return Err(unknown()) };
     let position = node.sizes.as_constant(position).ok_or_else(unknown)?;
     let length = i64::try_from(length).unwrap_or(i64::MAX);
@@ -117,7 +117,7 @@ fn split(node: &mut Node<'_>) -> Outcome {
         return Err(mixes("splits the rows"));
     }
     let known = |size: Size| node.sizes.as_constant(size);
-    let unknown = || mixes("splits into as many tensors as the graph does not tell");
+    let unknown = || mixes("splits into a number of tensors that the graph does not determine");
     let keeps = node.optional(1).is_some() || node.int("keepdims", 1) != 0;
     let parts: Vec<i64> = if let Some(split) = node.optional(1) {
         let parts: Vec<i64> = split
@@ -128,7 +128,7 @@ fn split(node: &mut Node<'_>) -> Outcome {
         match (parts.as_slice(), split.rank()) {
             (&[part], Some(0)) if part > 0 => {
                 let whole = known(shape[axis]).ok_or_else(unknown)?;
-                let count = usize::try_from(whole / part).unwrap_or(LONGEST).min(LONGEST + 1);
+                let count = usize::try_from(whole / part).unwrap_or(MAX_LENGTH).min(MAX_LENGTH + 1);
                 let rest = (whole % part != 0).then_some(whole % part);
                 std::iter::repeat_n(part, count).chain(rest).collect()
             }
@@ -136,9 +136,9 @@ fn split(node: &mut Node<'_>) -> Outcome {
         }
     } else {
         let count = known(shape[axis]).and_then(|dim| usize::try_from(dim).ok()).ok_or_else(unknown)?;
-        vec![1; count.min(LONGEST + 1)]
+        vec![1; count.min(MAX_LENGTH + 1)]
     };
-    if parts.len() > LONGEST {
+    if parts.len() > MAX_LENGTH {
         return Err(unknown());
     }
     let mut outputs = Vec::with_capacity(parts.len());

@@ -1,4 +1,4 @@
-//! Shapes, and tensors made from shapes.
+//! Operators that read shapes, or make tensors of a given shape.
 
 use super::{Entry, elementwise, entry};
 use crate::{
@@ -20,11 +20,11 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
         "Range" => entry(range).sizes(0b111).grows(0b111),
         "Expand" => entry(expand).sizes(0b10).grows(0b10).any_state(),
         "Tile" => entry(tile).sizes(0b10).grows(0b10),
-        "EyeLike" => entry(|_| Err(mixes("gives each row a one at another place"))),
+        "EyeLike" => entry(|_| Err(mixes("gives each row a one at another position"))),
         "OneHot" => entry(one_hot).sizes(0b10).grows(0b10),
         "Trilu" => entry(trilu),
         "NonZero" => entry(|_| Err(mixes("gives positions across the whole batch"))),
-        "Unique" => entry(|_| Err(mixes("drops what is equal across the whole batch"))),
+        "Unique" => entry(|_| Err(mixes("drops duplicates across the whole batch"))),
         "NonMaxSuppression" => entry(|_| Err(mixes("chooses rows across the batch"))),
         _ => return None,
     })
@@ -79,7 +79,8 @@ fn constant(node: &mut Node<'_>) -> Value {
     }
 }
 
-/// A tensor with the same element everywhere: each axis whose size is a multiple of the rows has rows.
+/// A tensor with the same value in every element. Each axis whose size is a multiple of the number of rows counts as a
+/// row axis.
 fn filled(node: &mut Node<'_>, shape: Vec<Size>) -> Value {
     let axes: Vec<usize> = (0..shape.len()).filter(|&axis| !node.sizes.is_free(shape[axis])).collect();
     if let [axis] = axes[..]
@@ -93,7 +94,7 @@ fn filled(node: &mut Node<'_>, shape: Vec<Size>) -> Value {
 
 fn constant_of_shape(node: &mut Node<'_>) -> Outcome {
     let Some(dims) = node.contents(0) else {
-        return Err(mixes("makes a shape that the graph does not tell"));
+        return Err(mixes("makes a shape that the graph does not determine"));
     };
     let fill = match attribute::tensor(node.proto, "value") {
         Some(tensor) => contents::literal(tensor, node.sizes),
@@ -143,14 +144,14 @@ fn expand(node: &mut Node<'_>) -> Outcome {
     }
     let shape = node.shape(0)?;
     let Some(target) = node.contents(1) else {
-        return Err(mixes("makes a shape that the graph does not tell"));
+        return Err(mixes("makes a shape that the graph does not determine"));
     };
     let rank = shape.len().max(target.len());
     let at =
         |dims: &[Size], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(Size::ONE, |i| dims[i]);
     let own = match value.state {
         State::Rows(layout) => Some(layout),
-        State::Numbers(Numbers { axis, .. }) | State::Places { axis } => Some(Layout::plain(axis)),
+        State::Numbers(Numbers { axis, .. }) | State::RowIndices { axis } => Some(Layout::plain(axis)),
         _ => None,
     };
     let mut rows = own.map(|layout| layout.on(layout.axis + rank - shape.len()));
@@ -176,7 +177,7 @@ fn expand(node: &mut Node<'_>) -> Outcome {
     let contents = small.map(|(elements, dims)| vec![elements[0]; dims.iter().product()]);
     let state = match (value.state, rows) {
         (State::Numbers(numbers), Some(rows)) => State::Numbers(numbers.on(rows.axis)),
-        (State::Places { .. }, Some(rows)) => State::Places { axis: rows.axis },
+        (State::RowIndices { .. }, Some(rows)) => State::RowIndices { axis: rows.axis },
         (_, Some(rows)) => State::Rows(rows),
         _ => value.state,
     };
@@ -187,7 +188,7 @@ fn tile(node: &mut Node<'_>) -> Outcome {
     let value = node.value(0)?;
     let shape = node.shape(0)?;
     let Some(repeats) = node.contents(1) else {
-        return Err(mixes("repeats as often as the graph does not tell"));
+        return Err(mixes("repeats an axis a number of times that the graph does not determine"));
     };
     if repeats.len() != shape.len() {
         return Err(mixes("repeats other axes than its input has"));
@@ -228,7 +229,7 @@ fn trilu(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0])?;
     let shape = node.shape(0)?;
     if node.layout(0).is_some_and(|rows| rows.axis + 2 >= shape.len()) {
-        return Err(mixes("keeps a triangle of which the rows are a side"));
+        return Err(mixes("keeps a triangle of a matrix, and the rows are one of its axes"));
     }
     elementwise::like_first(node)
 }

@@ -1,4 +1,4 @@
-//! Signals, and attention over sequences of them.
+//! Signal processing, and attention.
 
 use super::{Entry, elementwise, entry, matmul::result};
 use crate::rows::{
@@ -23,7 +23,7 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     })
 }
 
-/// Fourier transform along an axis; the last axis is that of the complex parts.
+/// Fourier transform along an axis. The last axis holds the real and imaginary parts.
 fn dft(node: &mut Node<'_>) -> Outcome {
     node.others_free(&[0])?;
     let shape = node.shape(0)?;
@@ -34,7 +34,7 @@ fn dft(node: &mut Node<'_>) -> Outcome {
             None => crate::rows::node::axis(-2, shape.len())?,
             Some(_) => match node.contents(2) {
                 Some(&[axis]) => node.axis_of(axis, shape.len())?,
-                _ => return Err(mixes("has an axis that the graph does not tell")),
+                _ => return Err(mixes("has an axis that the graph does not determine")),
             },
         }
     };
@@ -61,14 +61,14 @@ fn stft(node: &mut Node<'_>) -> Outcome {
     Ok(vec![result(vec![batch, node.fresh(), node.fresh(), node.fresh()], rows)])
 }
 
-/// Turns pairs of elements by the angle of their position.
+/// Rotary embedding: rotates pairs of elements by the angle of their position.
 fn rotary(node: &mut Node<'_>) -> Outcome {
     let rows = node.layout(0);
     if !node.has_rows() {
         return elementwise::like_first(node);
     }
     let rows =
-        rows.filter(|rows| rows.axis == 0).ok_or_else(|| mixes("turns the rows by their positions"))?;
+        rows.filter(|rows| rows.axis == 0).ok_or_else(|| mixes("rotates the rows by their positions"))?;
     let rank_of_tables = if node.optional(3).is_some() { 2 } else { 3 };
     for table in [1, 2] {
         let shape = node.shape(table)?;
@@ -86,7 +86,7 @@ fn rotary(node: &mut Node<'_>) -> Outcome {
     elementwise::like_first(node)
 }
 
-/// Attention of each row's queries to its own keys.
+/// Attention. The queries of each row attend to the keys of the same row.
 fn attention(node: &mut Node<'_>) -> Outcome {
     let (query, value) = (node.shape(0)?, node.shape(2)?);
     let rank = query.len();
@@ -121,8 +121,8 @@ fn attention(node: &mut Node<'_>) -> Outcome {
     Ok(outputs)
 }
 
-/// Steps of a sequence with the batch first, after a state for each row. `widest` is the axis whose size is not that of
-/// the input.
+/// An operator on steps of sequences, with the batch axis first and one state per row. The size of axis `widest` of the
+/// output is not that of the input.
 fn stateful(node: &mut Node<'_>, batched: &[usize], widest: usize) -> Outcome {
     node.others_free(batched)?;
     let rows = node.layout(0);

@@ -1,4 +1,4 @@
-//! Parts of tensors, and tensors put together.
+//! Operators that slice, split, concatenate or pad tensors.
 
 use super::{Entry, entry, matmul::result};
 use crate::rows::{
@@ -19,8 +19,8 @@ pub(crate) fn find(operator: &str) -> Option<Entry> {
     })
 }
 
-/// Greater ends are past the end of any axis: no batch has so many rows. TensorFlow writes this one.
-const FAR: i64 = 1_000_000_000;
+/// An end of at least this value means the end of the axis: no batch has so many rows. TensorFlow writes this value.
+const END_OF_AXIS: i64 = 1_000_000_000;
 
 #[derive(Clone, Copy)]
 struct Part {
@@ -29,10 +29,12 @@ struct Part {
     step: i64,
 }
 
-/// The whole axis, in its order.
+/// Whether the slice is the whole axis, in its order.
 fn is_whole(node: &Node<'_>, part: Part, dim: Size) -> bool {
     let end = node.sizes.as_constant(part.end);
-    part.step == 1 && part.start == Size::ZERO && (part.end == dim || end.is_some_and(|end| end >= FAR))
+    part.step == 1
+        && part.start == Size::ZERO
+        && (part.end == dim || end.is_some_and(|end| end >= END_OF_AXIS))
 }
 
 fn length(node: &mut Node<'_>, part: Part, dim: Size) -> Size {
@@ -56,7 +58,7 @@ fn length(node: &mut Node<'_>, part: Part, dim: Size) -> Size {
     node.sizes.opaque(Op::Slice, dim, how)
 }
 
-/// Where a slice starts and ends in an axis of this length.
+/// Start and end of a slice, clamped to an axis of this length.
 fn bounds(start: i64, end: i64, step: i64, dim: i64) -> (i64, i64) {
     let from_front = |at: i64| if at < 0 { at.saturating_add(dim) } else { at };
     let (low, high) = if step > 0 { (0, dim) } else { (-1, dim - 1) };
@@ -72,19 +74,19 @@ fn slice(node: &mut Node<'_>) -> Outcome {
     let axes = node.axes(3, shape.len())?.unwrap_or_else(|| (0..starts.len()).collect());
     let steps = match node.optional(4) {
         Some(steps) => {
-            steps.contents.clone().ok_or_else(|| mixes("has steps that the graph does not tell"))?
+            steps.contents.clone().ok_or_else(|| mixes("has steps that the graph does not determine"))?
         }
         None => vec![Size::ONE; starts.len()].into(),
     };
     if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
-        return Err(mixes("has as many starts as it has no ends or axes"));
+        return Err(mixes("has another number of starts than of ends or axes"));
     }
     let mut target = shape.to_vec();
     let mut parts: Vec<Option<Part>> = vec![None; shape.len()];
     for (index, &axis) in axes.iter().enumerate() {
         let dim = *shape.get(axis).ok_or_else(|| mixes("has an axis that its input lacks"))?;
         let step = node.sizes.as_constant(steps[index]).filter(|&step| step != 0);
-        let step = step.ok_or_else(|| mixes("has a step that the graph does not tell"))?;
+        let step = step.ok_or_else(|| mixes("has a step that the graph does not determine"))?;
         let part = Part { start: starts[index], end: ends[index], step };
         if node.layout(0).is_some_and(|rows| rows.axis == axis) {
             if !is_whole(node, part, dim) {
@@ -93,7 +95,7 @@ fn slice(node: &mut Node<'_>) -> Outcome {
         } else if node.layout(0).is_some()
             && !(node.sizes.is_free(part.start) && node.sizes.is_free(part.end))
         {
-            return Err(mixes("cuts at a place that depends on how many rows there are"));
+            return Err(mixes("cuts at a place that depends on the number of rows"));
         }
         target[axis] = length(node, part, dim);
         parts[axis] = Some(part);
@@ -134,7 +136,7 @@ fn split(node: &mut Node<'_>) -> Outcome {
         target[axis] = part;
         let mut rows = value.layout();
         if let Some(layout) = rows.as_mut().filter(|rows| rows.axis == axis) {
-            // several batches one after another come apart where each part is whole batches
+            // several batches along one axis can be split if each part is a number of whole batches
             let unit = node.sizes.mul(Size::ROWS, layout.inner);
             layout.outer = node
                 .sizes
@@ -147,11 +149,15 @@ fn split(node: &mut Node<'_>) -> Outcome {
     Ok(outputs)
 }
 
-/// The sizes of the outputs of a split.
+/// The sizes of the outputs of a split along an axis of size `dim`.
 pub(crate) fn part_sizes(node: &mut Node<'_>, dim: Size) -> Result<Vec<Size>, Mixes> {
     let outputs = node.proto.output.len().max(1);
     if let Some(parts) = node.numbers("split", 1)? {
-        return if parts.len() == outputs { Ok(parts) } else { Err(mixes("has other parts than outputs")) };
+        return if parts.len() == outputs {
+            Ok(parts)
+        } else {
+            Err(mixes("has another number of parts than of outputs"))
+        };
     }
     let count = node.sizes.constant(i64::try_from(outputs).unwrap_or(1));
     if let Some(part) = node.sizes.divide(dim, count) {
@@ -166,7 +172,7 @@ pub(crate) fn part_sizes(node: &mut Node<'_>, dim: Size) -> Result<Vec<Size>, Mi
         .collect())
 }
 
-/// Joins tensors along an axis.
+/// Concatenates tensors along an axis.
 pub(crate) fn concat(node: &mut Node<'_>, values: &[Option<Value>]) -> Outcome {
     let values: Vec<&Value> = values.iter().flatten().collect();
     let first = values.first().ok_or_else(|| mixes("lacks an input"))?;
@@ -219,14 +225,14 @@ fn joined_state(node: &mut Node<'_>, values: &[&Value], axis: usize, rank: usize
         && values[0].shape.as_ref().is_some_and(|shape| shape[axis] == Size::ONE)
         && values[1..].iter().all(|value| value.layout() == Some(Layout::plain(rows)))
     {
-        return Ok(State::Places { axis: rows });
+        return Ok(State::RowIndices { axis: rows });
     }
     if !values.iter().any(|value| value.layout().is_some()) {
         let all_free = values.iter().all(|value| value.is_free());
         return Ok(if all_free { State::Free } else { State::Count });
     }
     if values.iter().any(|value| !value.is_free() && value.layout().is_none()) {
-        return Err(mixes("depends on how many rows there are"));
+        return Err(mixes("depends on the number of rows"));
     }
     let layouts: Option<Vec<Layout>> = values.iter().map(|value| value.layout()).collect();
     let layouts =
@@ -245,7 +251,7 @@ fn joined_state(node: &mut Node<'_>, values: &[&Value], axis: usize, rank: usize
     Ok(State::Rows(rows))
 }
 
-/// The pads before and after each axis, by axis.
+/// The padding before and after each axis, in the order of the axes.
 fn pads(node: &mut Node<'_>, rank: usize) -> Result<Vec<(Size, Size)>, Mixes> {
     let name = if attribute::find(node.proto, "paddings").is_some() { "paddings" } else { "pads" };
     let pads = node.numbers(name, 1)?.ok_or_else(|| mixes("lacks its pads"))?;
@@ -275,7 +281,7 @@ pub(crate) fn pad(node: &mut Node<'_>) -> Outcome {
             continue;
         }
         if rows.is_some() && !(node.sizes.is_free(before) && node.sizes.is_free(after)) {
-            return Err(mixes("pads by a number that depends on how many rows there are"));
+            return Err(mixes("pads by a number that depends on the number of rows"));
         }
         let longer = node.sizes.add(target[axis], before);
         target[axis] = node.sizes.add(longer, after);
@@ -291,7 +297,7 @@ fn center_crop_pad(node: &mut Node<'_>) -> Outcome {
         }
         None => (0..shape.len()).collect::<Vec<_>>(),
     };
-    let wanted = node.contents(1).ok_or_else(|| mixes("makes a shape that the graph does not tell"))?;
+    let wanted = node.contents(1).ok_or_else(|| mixes("makes a shape that the graph does not determine"))?;
     let mut target = shape.to_vec();
     for (&axis, &want) in axes.iter().zip(wanted) {
         if node.layout(0).is_some_and(|rows| rows.axis == axis) && want != shape[axis] {

@@ -1,4 +1,4 @@
-//! Requests of the V1 protocol, read in one pass.
+//! Reads requests of the V1 protocol, in one pass.
 
 use compact_str::{CompactString, format_compact};
 use smallvec::SmallVec;
@@ -17,14 +17,14 @@ use crate::{
     },
 };
 
-/// Reads a request to a model with these inputs, whose first axis counts rows in the row form.
+/// Reads a request to a model with these inputs. In the row form, the first axis of each input counts rows.
 ///
-/// Other keys than `instances` and `inputs` are skipped. `nulls` says what `null` means as an element.
+/// Keys other than `instances` and `inputs` are skipped. `nulls` says what `null` means as an element.
 ///
 /// # Errors
-/// Whatever is wrong with the body, by instance, input and byte: neither form or both, no instance, an input
-/// that is missing, unknown or twice there, values that are not nested as the model's shape, `null` where it is
-/// refused, numbers beyond the datatype.
+/// [`DecodeError`] names the instance, input and byte. Faults are: neither form or both, no instance, an input that is
+/// missing, unknown or given twice, another nesting than the model's shape, `null` where it is refused, a number
+/// outside its datatype.
 pub fn decode_request(body: &[u8], inputs: &[Input<'_>], nulls: Nulls) -> Result<Request, DecodeError> {
     let mut reader = Reader::new(body);
     let (mut rows, mut columns) = (None, None);
@@ -92,7 +92,8 @@ fn read_columns(
     finish(tensors, None)
 }
 
-/// Reads the values of all inputs from `axis` on: an object by name, or those of the only input as they are.
+/// Reads the values of all inputs from `axis` on. They are an object by name or, if the model has one input, its values
+/// directly.
 fn read_tensors(
     reader: &mut Reader<'_>,
     tensors: &mut [Nested<'_>],
@@ -105,7 +106,7 @@ fn read_tensors(
     {
         return only.read(reader, axis).map_err(|problem| at(Some(only.input.name), problem));
     }
-    // One bit an input would do, but a model may have any number of them.
+    // One bit per input would be enough, but a model may have any number of inputs.
     let mut given: SmallVec<[bool; 8]> = tensors.iter().map(|_| false).collect();
     reader
         .object("an object with the inputs by name", |reader, key| {
@@ -128,7 +129,7 @@ fn read_tensors(
     }
 }
 
-/// Whether the value at hand is an object with inputs by name, rather than an element of BYTES in base64.
+/// Whether the next value is an object with inputs by name. An element of BYTES in base64 is an object too.
 fn is_by_name(reader: &mut Reader<'_>, only: &Nested<'_>) -> bool {
     if reader.peek() != Some(b'{') {
         return false;

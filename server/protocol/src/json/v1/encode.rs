@@ -1,4 +1,4 @@
-//! Answers of the V1 protocol: values nested as their shape says.
+//! Writes responses of the V1 protocol: values are nested as their shape says.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -10,13 +10,15 @@ use crate::{
     json::{data::BASE64, write_numbers, write_string},
 };
 
-/// Writes an answer in the form of its request: `predictions`, a row for each instance, or `outputs`. A single
-/// output stands there by itself; several are an object, in the row form one for each row.
+/// Writes a response in the form of its request: `predictions`, with one row per instance, or `outputs`. The values of
+/// a single output are written directly. Several outputs are written as an object by name; in the row form, there is
+/// one such object per row.
 ///
-/// BYTES that are not UTF-8 are written as `{"b64": "…"}`, NaN and infinity as `null`.
+/// BYTES elements that are not UTF-8 are written as `{"b64": "…"}`, and NaN and infinity as `null`.
 ///
 /// # Errors
-/// [`EncodeError::NoRows`]: an output has not one row for each instance. [`EncodeError::Inconsistent`].
+/// [`EncodeError::NoRows`] if an output does not have one row per instance. [`EncodeError::Inconsistent`] if an
+/// output's data does not match its datatype and shape.
 pub fn encode_response(response: &InferResponse, form: Form) -> Result<Bytes, EncodeError> {
     let outputs = &response.outputs;
     for (name, tensor) in outputs {
@@ -29,7 +31,7 @@ pub fn encode_response(response: &InferResponse, form: Form) -> Result<Bytes, En
             return Err(EncodeError::NoRows { name: name.clone(), shape: tensor.shape.clone(), rows });
         }
     }
-    // Numbers rarely take more than four bytes of text for each of theirs, brackets included.
+    // An element rarely takes more than four bytes of text per byte of its size, brackets included.
     let size = outputs.iter().map(|(name, tensor)| name.len() + 4 * tensor.data.len()).sum::<usize>();
     let mut out = Vec::with_capacity(64 + size);
     match (form, &outputs[..]) {
@@ -56,7 +58,7 @@ pub fn encode_response(response: &InferResponse, form: Form) -> Result<Bytes, En
     Ok(out.into())
 }
 
-/// Writes an object for each row, with that row of every output.
+/// Writes one object per row, with that row of every output.
 fn write_rows(outputs: &[(CompactString, Tensor)], rows: usize, out: &mut Vec<u8>) {
     let mut cursors: Vec<Cursor<'_>> = outputs.iter().map(|(_, tensor)| Cursor::new(tensor)).collect();
     list(rows, out, |out| {
@@ -85,7 +87,7 @@ fn write_object<'a, C>(
     out.push(b'}');
 }
 
-/// Writes `count` values between brackets.
+/// Writes `count` values in brackets, with commas between them.
 fn list(count: usize, out: &mut Vec<u8>, mut value: impl FnMut(&mut Vec<u8>)) {
     out.push(b'[');
     for index in 0..count {
@@ -97,7 +99,7 @@ fn list(count: usize, out: &mut Vec<u8>, mut value: impl FnMut(&mut Vec<u8>)) {
     out.push(b']');
 }
 
-/// A tensor's elements that are not written yet.
+/// The elements of a tensor that have not been written yet.
 struct Cursor<'a> {
     datatype: Datatype,
     rest: BytesElements<'a>,
@@ -109,7 +111,7 @@ impl<'a> Cursor<'a> {
         Self { datatype: tensor.datatype, rest: bytes_elements(&tensor.data), data: &tensor.data }
     }
 
-    /// Writes the next elements, nested as `dims`.
+    /// Writes the next elements, nested as `dims` says.
     fn write(&mut self, dims: &[usize], out: &mut Vec<u8>) {
         match dims {
             [] => self.elements(1, out),
@@ -122,7 +124,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Writes the next `count` elements and commas between them.
+    /// Writes the next `count` elements, with commas between them.
     fn elements(&mut self, count: usize, out: &mut Vec<u8>) {
         let Some(size) = self.datatype.size() else {
             for (index, element) in self.rest.by_ref().take(count).enumerate() {

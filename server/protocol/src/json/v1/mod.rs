@@ -1,10 +1,10 @@
-//! The V1 protocol of `KServe` and TensorFlow Serving: values nested as their shape says, without names of
-//! datatypes, so that reading a request takes the model's signature.
+//! The V1 protocol of `KServe` and TensorFlow Serving: values are nested as their shape says. Requests do not name
+//! datatypes, so the reader needs the model's signature.
 //!
-//! In the row form, `{"instances": […]}`, each instance is one row of the input, or an object with one row of
-//! each input by name; the answer is `{"predictions": […]}` with a row for each. In the column form,
-//! `{"inputs": …}`, the whole tensor or an object of them comes and goes, as `{"outputs": …}`. Of BYTES, an
-//! element is a string or `{"b64": "…"}`; so is a picture for an input that takes pictures.
+//! In the row form, `{"instances": […]}`, each instance is one row of the only input, or an object with one row of each
+//! input by name. The response is `{"predictions": […]}`, with one row per instance. In the column form, `{"inputs":
+//! …}`, the value is the whole tensor of the only input, or an object of tensors by name. The response is `{"outputs":
+//! …}`. An element of BYTES, and a picture for an input that accepts pictures, is a string or `{"b64": "…"}`.
 
 mod decode;
 mod encode;
@@ -22,26 +22,26 @@ pub struct Input<'a> {
     pub name: &'a str,
     /// Its elements' datatype.
     pub datatype: Datatype,
-    /// Its dimensions, the one of the rows included; -1 for one of any size.
+    /// Its dimensions, with the axis of the rows; -1 if a size varies.
     pub dims: Vec<i64>,
-    /// Whether encoded pictures are taken beside its own numbers, as elements of BYTES: a tensor of one axis.
+    /// Whether the input also accepts encoded pictures, as BYTES elements along one axis, in place of its own numbers.
     pub pictures: bool,
 }
 
-/// In which form a request came, and its answer goes.
+/// The form of a request, and so of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// `instances` and `predictions`: so many rows.
+    /// `instances` and `predictions`, with this number of rows.
     Rows(usize),
     /// `inputs` and `outputs`: whole tensors.
     Columns,
 }
 
-/// A request in the one form or the other.
+/// A request in either form.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// In which.
+    /// The form in which it was sent.
     pub form: Form,
-    /// What it asks for; every input of the model, in the model's order, and all outputs.
+    /// The request for inference. It has every input of the model, in the model's order, and asks for all outputs.
     pub infer: InferRequest,
 }

@@ -1,5 +1,4 @@
-//! Values nested as their shape says, read into packed bytes; sizes that the model leaves open are learnt from
-//! the first values.
+//! Reads nested values into packed bytes. Where the model's shape leaves a size open, the first values determine it.
 
 use bytes::Bytes;
 use half::{bf16, f16};
@@ -14,20 +13,20 @@ use crate::{
     },
 };
 
-/// A tensor being read.
+/// A tensor that is being read.
 pub(super) struct Nested<'a> {
     pub(super) input: &'a Input<'a>,
-    /// The datatype of what is read: the input's, or BYTES for pictures.
+    /// The datatype of the values: that of the input, or BYTES for pictures.
     datatype: Datatype,
     /// Whether nothing has been read yet.
     is_new: bool,
-    /// The sizes known so far.
+    /// The sizes of the axes, as far as they are known.
     dims: SmallVec<[Option<usize>; 4]>,
     elements: Elements,
 }
 
 impl<'a> Nested<'a> {
-    /// A tensor for `input`, still empty. The size of its first axis is left to what comes.
+    /// An empty tensor for `input`. The values determine the size of its first axis.
     pub(super) fn new(input: &'a Input<'a>, nulls: Nulls) -> Self {
         let size = |(axis, dim): (usize, &i64)| usize::try_from(*dim).ok().filter(|_| axis > 0);
         Self {
@@ -39,7 +38,7 @@ impl<'a> Nested<'a> {
         }
     }
 
-    /// Reads the whole tensor at hand (`axis` 0), or one row of it (`axis` 1).
+    /// Reads the whole next tensor (`axis` 0), or one row of it (`axis` 1).
     pub(super) fn read(&mut self, reader: &mut Reader<'_>, axis: usize) -> Result<(), Problem> {
         if self.input.pictures {
             self.settle(reader, axis)?;
@@ -62,7 +61,7 @@ impl<'a> Nested<'a> {
         }
     }
 
-    /// Settles whether pictures or numbers are read; all rows are one or the other.
+    /// Decides whether the tensor is read as pictures or as numbers. All rows must be of the same type.
     fn settle(&mut self, reader: &mut Reader<'_>, axis: usize) -> Result<(), Problem> {
         let offset = reader.offset;
         let are_pictures = is_picture(*reader, axis);
@@ -77,17 +76,17 @@ impl<'a> Nested<'a> {
         if are_pictures == (self.datatype == Datatype::Bytes) { Ok(()) } else { Err(Problem::Mixed(offset)) }
     }
 
-    /// The tensor of what was read; `rows` is the size of the first axis where it was read row by row.
+    /// Makes a tensor of the values read. `rows` is the size of the first axis if the values were read row by row.
     pub(super) fn finish(mut self, rows: Option<usize>) -> Result<Tensor, Problem> {
         if let (Some(rows), Some(first)) = (rows, self.dims.first_mut()) {
             *first = Some(rows);
         }
-        // An axis that was never reached lies within an empty one.
+        // An axis that was never reached is inside an empty one, so its size is 0.
         let shape = Shape(self.dims.into_iter().map(Option::unwrap_or_default).collect());
         Tensor::new(self.datatype, shape, Bytes::from(self.elements.packed))
     }
 
-    /// Reads what lies along `axis` and those after it; no deeper than the model's shape.
+    /// Reads the values along `axis` and the axes after it. Values nested deeper than the model's shape are an error.
     fn axis<E: Element>(&mut self, reader: &mut Reader<'_>, axis: usize) -> Result<(), Problem> {
         let rank = self.dims.len();
         if axis >= rank {
@@ -113,7 +112,7 @@ impl<'a> Nested<'a> {
         }
     }
 
-    /// Reads an array of elements; gives their number.
+    /// Reads an array of elements. Returns their number.
     fn innermost<E: Element>(&mut self, reader: &mut Reader<'_>) -> Result<usize, Problem> {
         reader.require(b'[', "an array")?;
         reader.enter()?;
@@ -146,7 +145,7 @@ impl<'a> Nested<'a> {
     }
 }
 
-/// Whether the value at hand is an encoded picture, or for `axis` 0 an array of them, and not numbers.
+/// Whether the next value is an encoded picture, or (for `axis` 0) an array of encoded pictures.
 fn is_picture(mut reader: Reader<'_>, axis: usize) -> bool {
     if axis == 0 && !(reader.peek() == Some(b'[') && reader.eat(b'[')) {
         return false;
@@ -158,10 +157,10 @@ fn is_picture(mut reader: Reader<'_>, axis: usize) -> bool {
     }
 }
 
-/// Whether the first key of the object at hand is that of base64, where it has one.
+/// Whether the first key of the next object is [`BASE64`]. `None` if the object has no key.
 pub(super) fn first_key(mut reader: Reader<'_>) -> Option<bool> {
     let mut first = None;
-    // Stops at the first key, by way of an error that nobody sees.
+    // The closure returns an error to stop at the first key. Nobody sees this error.
     let _stopped: Result<(), Problem> = reader.object("an object", |_, key| {
         first = Some(key == BASE64.as_bytes());
         Err(Problem::NoForm)

@@ -1,11 +1,12 @@
 "use strict";
 
-/** Fills in the first model of this server where an operation asks for a model. */
-function withModel(description, model) {
+/** Leaves out HEAD, and fills in a model of this server where an operation asks for one. */
+function prepared(description, model) {
   for (const item of Object.values(description.paths)) {
+    delete item.head; // GET's twin
     for (const operation of Object.values(item)) {
       for (const parameter of operation.parameters ?? []) {
-        if (parameter.name === "model") parameter.example = model;
+        if (model && parameter.name === "model") parameter.example = model;
       }
     }
   }
@@ -27,7 +28,7 @@ async function start() {
   // The server's address is relative to this page, whatever prefix it is served below.
   description.servers = [{ url: new URL(".", location.href).href }];
   SwaggerUIBundle({
-    spec: models.length ? withModel(description, models[0]) : description,
+    spec: prepared(description, models[0]),
     dom_id: "#swagger-ui",
     deepLinking: true,
     displayRequestDuration: true,

@@ -1,4 +1,4 @@
-//! One method of one path, and how it is written in the document.
+//! The description of one method of one path, and how it becomes part of the document.
 
 use serde_json::Value;
 use utoipa::openapi::{
@@ -10,7 +10,7 @@ use utoipa::openapi::{
 
 use crate::error::ErrorCode::{self, Internal, InvalidArgument, MethodNotAllowed, NotFound, Unavailable};
 
-/// Headings of the document.
+/// The groups (OpenAPI tags) of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Group {
     Inference,
@@ -47,23 +47,23 @@ impl Group {
 
     pub(super) const fn description(self) -> &'static str {
         match self {
-            Self::Inference => "Asking a model.",
-            Self::Models => "What there is, what it takes and gives, and what it has done.",
+            Self::Inference => "Inference requests to a model.",
+            Self::Models => "The models, their inputs and outputs, configuration and statistics.",
             Self::Feedback => {
-                "Corrections of what a model answered, where `--feedback` names a place for them."
+                "Corrections: pictures with their right labels. Needs a server with `--feedback`."
             }
             Self::Server => "Health, metadata and metrics.",
-            Self::Repository => "Which models are there, and loading and unloading them.",
-            Self::V1 => "The protocol of KServe's first servers and of TensorFlow Serving.",
+            Self::Repository => "The index of models and versions, and loading and unloading of models.",
+            Self::V1 => "The V1 protocol of KServe and TensorFlow Serving.",
             Self::Documentation => "This description.",
         }
     }
 }
 
-/// The body of an answer: its type, the name of its schema, and an example.
+/// The body of a response: its media type, the name of its schema, and an example.
 type Body = (&'static str, &'static str, Option<Value>);
 
-/// One method of one path, or of two: with a version in it, and without.
+/// One method of one path, or of two paths: without a version and with one.
 pub(super) struct Endpoint {
     method: HttpMethod,
     paths: Vec<&'static str>,
@@ -71,13 +71,13 @@ pub(super) struct Endpoint {
     id: &'static str,
     summary: &'static str,
     details: &'static str,
-    /// Headers, and what is in the query.
+    /// Optional headers and query parameters.
     optional: Vec<Parameter>,
-    /// Whether its parameters have examples: not where trying one out would do harm.
-    harmless: bool,
+    /// Whether path parameters have examples. They have none if trying the example would do harm.
+    has_examples: bool,
     body: Option<RequestBody>,
-    answer: Option<Response>,
-    /// The status of success.
+    response: Option<Response>,
+    /// The HTTP status of success.
     success: &'static str,
     faults: Vec<ErrorCode>,
 }
@@ -106,35 +106,35 @@ impl Endpoint {
             summary,
             details: "",
             optional: Vec::new(),
-            harmless: true,
+            has_examples: true,
             body: None,
-            answer: None,
+            response: None,
             success: "200",
-            // No path takes every method, and a fault of the server can happen on any.
+            // Every path refuses some methods, and an internal error can happen on any path.
             faults: vec![MethodNotAllowed, Internal],
         }
     }
 
-    /// More than the summary says.
+    /// Adds details to the summary.
     pub(super) fn details(mut self, details: &'static str) -> Self {
         self.details = details;
         self
     }
 
-    /// Takes a version too, under this path.
+    /// Adds the path with a version.
     pub(super) fn or_version(mut self, path: &'static str) -> Self {
         self.paths.push(path);
         self
     }
 
-    /// Looks for a model.
+    /// Adds the errors of paths that name a model.
     pub(super) fn of_a_model(self) -> Self {
         self.fails(&[InvalidArgument, NotFound, Unavailable])
     }
 
-    /// Takes something away, and only from whom it is told: its parameters have no examples.
-    pub(super) fn by_name(mut self) -> Self {
-        self.harmless = false;
+    /// Omits the examples of path parameters, for a method that does harm, such as unloading a model.
+    pub(super) fn without_examples(mut self) -> Self {
+        self.has_examples = false;
         self
     }
 
@@ -148,13 +148,13 @@ impl Endpoint {
         self
     }
 
-    /// Takes this in its query.
+    /// Adds a query parameter.
     pub(super) fn query(mut self, name: &str, description: &str, schema: Object) -> Self {
         self.optional.push(optional(ParameterIn::Query, name, description, schema));
         self
     }
 
-    /// Takes JSON, with examples by name.
+    /// Adds a JSON request body, with named examples.
     pub(super) fn takes(
         mut self,
         schema: &str,
@@ -176,7 +176,7 @@ impl Endpoint {
         self
     }
 
-    /// Takes bytes as well.
+    /// Also accepts a binary request body.
     pub(super) fn or_takes_bytes(mut self, media_type: &str) -> Self {
         if let Some(body) = &mut self.body {
             body.content.insert(media_type.to_owned(), Content::default().into());
@@ -184,46 +184,46 @@ impl Endpoint {
         self
     }
 
-    /// Answers 201 instead of 200.
+    /// Responds with 201 instead of 200.
     pub(super) fn creates(mut self) -> Self {
         self.success = "201";
         self
     }
 
-    /// Answers with JSON.
+    /// Responds with JSON.
     pub(super) fn gives(mut self, schema: &'static str, example: Value) -> Self {
-        self.answer = Some(answer("Success.", Some(("application/json", schema, Some(example)))));
+        self.response = Some(make_response("Success.", Some(("application/json", schema, Some(example)))));
         self
     }
 
-    /// Answers 200 with a text.
+    /// Responds with text.
     pub(super) fn gives_text(mut self, media_type: &str) -> Self {
         let text = ContentBuilder::new().schema(Some(Object::with_type(Type::String))).build();
-        let mut success = answer("Success.", None);
+        let mut success = make_response("Success.", None);
         success.content.insert(media_type.to_owned(), text.into());
-        self.answer = Some(success);
+        self.response = Some(success);
         self
     }
 
-    /// Answers 200 with a text as well.
+    /// Also responds with another type of text.
     pub(super) fn or_gives_text(mut self, media_type: &str) -> Self {
         let text = ContentBuilder::new().schema(Some(Object::with_type(Type::String))).build();
-        if let Some(answer) = &mut self.answer {
-            answer.content.insert(media_type.to_owned(), text.into());
+        if let Some(response) = &mut self.response {
+            response.content.insert(media_type.to_owned(), text.into());
         }
         self
     }
 
-    /// Answers 200 with bytes as well, and this header.
+    /// Also responds with bytes and this header.
     pub(super) fn or_gives_bytes(mut self, media_type: &str, name: &str, description: &str) -> Self {
-        if let Some(answer) = &mut self.answer {
-            answer.content.insert(media_type.to_owned(), Content::default().into());
-            answer.headers.insert(name.to_owned(), header(description).into());
+        if let Some(response) = &mut self.response {
+            response.content.insert(media_type.to_owned(), Content::default().into());
+            response.headers.insert(name.to_owned(), header(description).into());
         }
         self
     }
 
-    /// Writes it down. A path that takes GET takes HEAD too.
+    /// Adds the method to the document. A path with GET gets HEAD too.
     pub(super) fn add_to(self, paths: &mut Paths) {
         for (index, path) in self.paths.iter().enumerate() {
             let id = if index == 0 { self.id.to_owned() } else { format!("{}_version", self.id) };
@@ -232,7 +232,7 @@ impl Endpoint {
                 let mut head = operation.clone();
                 head.operation_id = Some(format!("{id}_head"));
                 for response in head.responses.responses.values_mut() {
-                    *response = answer("As to GET, without the body.", None).into();
+                    *response = make_response("As for GET, without the body.", None).into();
                 }
                 paths.add_path_operation(path, vec![HttpMethod::Head], head);
             }
@@ -245,13 +245,13 @@ impl Endpoint {
             .tag(self.group.name())
             .operation_id(Some(id))
             .summary(Some(self.summary))
-            .parameters(Some(path_parameters(path, self.harmless).chain(self.optional.iter().cloned())))
+            .parameters(Some(path_parameters(path, self.has_examples).chain(self.optional.iter().cloned())))
             .request_body(self.body.clone());
         if !self.details.is_empty() {
             operation = operation.description(Some(self.details));
         }
-        if let Some(answer) = &self.answer {
-            operation = operation.response(self.success, answer.clone());
+        if let Some(response) = &self.response {
+            operation = operation.response(self.success, response.clone());
         }
         for fault in &self.faults {
             operation = operation.response(fault.http().to_string(), Ref::from_response_name(fault.label()));
@@ -265,7 +265,7 @@ fn optional(place: ParameterIn, name: &str, description: &str, schema: Object) -
     parameter.required(Required::False).description(Some(description)).schema(Some(schema)).build()
 }
 
-/// The parts of a path in braces.
+/// Returns the parameters in a path: its parts in braces.
 fn path_parameters(path: &str, examples: bool) -> impl Iterator<Item = Parameter> {
     path.split('{').skip(1).filter_map(|part| part.split_once('}')).map(move |(name, _)| {
         let (description, example) = match name {
@@ -285,16 +285,16 @@ fn path_parameters(path: &str, examples: bool) -> impl Iterator<Item = Parameter
     })
 }
 
-/// An answer with the header that every answer has.
-pub(super) fn answer(description: &str, body: Option<Body>) -> Response {
-    let mut answer = ResponseBuilder::new()
+/// Makes a response with the header that every response has.
+pub(super) fn make_response(description: &str, body: Option<Body>) -> Response {
+    let mut response = ResponseBuilder::new()
         .description(description)
-        .header("X-Request-Id", header("The request's own id, or one that was made up."));
+        .header("X-Request-Id", header("The request's id, or one that the server made."));
     if let Some((media_type, schema, example)) = body {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).example(example);
-        answer = answer.content(media_type, content.build());
+        response = response.content(media_type, content.build());
     }
-    answer.build()
+    response.build()
 }
 
 pub(super) fn header(description: &str) -> Header {

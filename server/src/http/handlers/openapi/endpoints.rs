@@ -1,6 +1,6 @@
-//! Everything that is served over HTTP. A test holds it to the router.
+//! The list of all paths and methods of the HTTP API. A test compares it with the router.
 //!
-//! What is answered with 501, always, is not served, and not here.
+//! Paths that always respond with 501 are not listed.
 
 use serde_json::json;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
@@ -26,7 +26,7 @@ pub(super) fn all() -> Vec<Endpoint> {
 
 const JSON_LENGTH: &str = "Inference-Header-Content-Length";
 
-/// What can happen to a body on its way in.
+/// Errors that any request with a body can get.
 const BODY: [crate::error::ErrorCode; 4] =
     [InvalidArgument, RequestTimeout, PayloadTooLarge, UnsupportedEncoding];
 
@@ -37,7 +37,7 @@ fn inference() -> Vec<Endpoint> {
     let infer = Endpoint::post(Inference, "/v2/models/{model}/infer", "infer", "Infer")
         .or_version("/v2/models/{model}/versions/{version}/infer")
         .details(
-            "The newest version that answers, or the one that the path names. Tensors come as JSON, or as bytes \
+            "Runs the newest version that is ready, or the one that the path names. Tensors come as JSON, or as bytes \
              after it: little-endian, packed, in the order of the inputs that have a `binary_data_size`. Outputs \
              go out as bytes when they are asked for with `binary_data`. The body may be gzip or deflate. The \
              Content-Type is not looked at, but for `image/...`: the body is one encoded picture, for a model that \
@@ -45,9 +45,9 @@ fn inference() -> Vec<Endpoint> {
              same for pictures in JSON.",
         )
         .header(JSON_LENGTH, "Bytes of JSON before the tensors. 0: the body is the model's one input.", length)
-        .header("X-Request-Id", "Comes back with the answer, and is in the log.", Object::with_type(Type::String))
-        .query("digits", "Of a picture: `all` makes a row of each digit, from left to right.", digits)
-        .query("return_input", "Of a picture: whether the answer has what the model was shown.", flag)
+        .header("X-Request-Id", "An id for the log. The response repeats it.", Object::with_type(Type::String))
+        .query("digits", "For a picture: `all` makes a row of each digit, from left to right.", digits)
+        .query("return_input", "For a picture: whether the response has the model's input tensor too.", flag)
         .takes("InferRequest", true, [
             ("A digit", examples::infer_request()),
             ("Its two best classes", examples::classification_request()),
@@ -70,7 +70,7 @@ fn models() -> Vec<Endpoint> {
             .or_version("/v2/models/{model}/versions/{version}")
             .gives("ModelMetadata", examples::model_metadata())
             .of_a_model(),
-        Endpoint::get(Models, "/v2/models/{model}/ready", "model_ready", "Whether it answers")
+        Endpoint::get(Models, "/v2/models/{model}/ready", "model_ready", "Whether it is ready")
             .or_version("/v2/models/{model}/versions/{version}/ready")
             .gives("ModelReady", json!({ "name": "digits", "ready": true }))
             .of_a_model(),
@@ -78,18 +78,18 @@ fn models() -> Vec<Endpoint> {
             .or_version("/v2/models/{model}/versions/{version}/config")
             .gives("ModelConfiguration", examples::model_configuration())
             .of_a_model(),
-        Endpoint::get(Models, "/v2/models/{model}/stats", "model_stats", "What it has done")
+        Endpoint::get(Models, "/v2/models/{model}/stats", "model_stats", "Statistics of a model")
             .or_version("/v2/models/{model}/versions/{version}/stats")
             .gives("Statistics", examples::statistics())
             .of_a_model(),
-        Endpoint::get(Models, "/v2/models/stats", "stats", "What all models have done")
+        Endpoint::get(Models, "/v2/models/stats", "stats", "Statistics of all models")
             .gives("Statistics", examples::statistics()),
     ]
 }
 
 fn feedback() -> Vec<Endpoint> {
     vec![
-        Endpoint::get(Feedback, "/feedback", "feedback", "Whether corrections are taken")
+        Endpoint::get(Feedback, "/feedback", "feedback", "Whether corrections are accepted")
             .gives("FeedbackState", json!({ "enabled": true }))
             .fails(&[NotFound]),
         Endpoint::post(Feedback, "/feedback", "correct", "Say what is on a picture")
@@ -113,7 +113,7 @@ fn server() -> Vec<Endpoint> {
             "ServerMetadata",
             json!({ "name": "decima", "version": env!("CARGO_PKG_VERSION"), "extensions": ["binary_tensor_data"] }),
         ),
-        Endpoint::get(Server, "/v2/health/live", "live", "Whether the server is there")
+        Endpoint::get(Server, "/v2/health/live", "live", "Whether the server is alive")
             .gives("Live", json!({ "live": true })),
         Endpoint::get(Server, "/v2/health/ready", "ready", "Whether the models are loaded")
             .gives("Ready", json!({ "live": true, "ready": true }))
@@ -125,11 +125,11 @@ fn server() -> Vec<Endpoint> {
 fn repository() -> Vec<Endpoint> {
     vec![
         Endpoint::post(Repository, "/v2/repository/index", "index", "Every version of every model")
-            .takes("IndexRequest", false, [("Those that answer", json!({ "ready": true }))])
+            .takes("IndexRequest", false, [("Ready versions only", json!({ "ready": true }))])
             .gives("Index", json!([{ "name": "digits", "version": "1", "state": "READY", "reason": "" }]))
             .fails(&BODY),
         Endpoint::post(Repository, "/v2/repository/models/{model}/load", "load", "Load a model")
-            .details("Brings in what the repositories hold of it, and answers when that is ready.")
+            .details("Loads the model's new and changed versions from the repositories, and responds when they are ready.")
             .takes("ControlRequest", false, [("As it is", json!({}))])
             .gives("Loaded", json!({ "name": "digits", "load": true }))
             .of_a_model()
@@ -137,9 +137,9 @@ fn repository() -> Vec<Endpoint> {
             .fails(&[Overloaded]),
         Endpoint::post(Repository, "/v2/repository/models/{model}/unload", "unload", "Unload a model")
             .details(
-                "Requests that it has taken up are finished; later ones get 503 until it is loaded again.",
+                "Accepted requests are finished; later ones get 503 until the model is loaded again.",
             )
-            .by_name()
+            .without_examples()
             .takes("ControlRequest", false, [("As it is", json!({}))])
             .gives("Unloaded", json!({ "name": "digits", "unload": true }))
             .of_a_model()
@@ -150,13 +150,13 @@ fn repository() -> Vec<Endpoint> {
 
 fn v1() -> Vec<Endpoint> {
     vec![
-        Endpoint::get(V1, "/", "alive", "Whether the server is there")
+        Endpoint::get(V1, "/", "alive", "Whether the server is alive")
             .details("Clients that accept HTML get the page to draw on, unless `--ui` is off.")
             .gives("Alive", json!({ "status": "alive" }))
             .or_gives_text("text/html"),
         Endpoint::get(V1, "/v1/models", "v1_models", "Names of all models")
             .gives("ModelNames", json!({ "models": ["digits"] })),
-        Endpoint::get(V1, "/v1/models/{model}", "v1_model", "Whether a model answers")
+        Endpoint::get(V1, "/v1/models/{model}", "v1_model", "Whether a model is ready")
             .or_version("/v1/models/{model}/versions/{version}")
             .gives("ModelReady", json!({ "name": "digits", "ready": true }))
             .of_a_model(),

@@ -1,11 +1,11 @@
-//! Bodies for the digits model, which a server without arguments serves.
+//! Example bodies for the digits model, which a server without arguments serves.
 
 use serde_json::{Value, json};
 
-/// A picture of a seven as 28 rows of 28 pixels, to try the model that a server without arguments serves.
+/// Returns a request with a picture of a seven, as 28 rows of 28 pixels.
 pub(super) fn infer_request() -> Value {
     let example = include_str!("../../../../../models/digits/example.json");
-    serde_json::from_str(example).expect("a file of the project, read in every test")
+    serde_json::from_str(example).expect("the example of the digits model is JSON")
 }
 
 pub(super) fn classification_request() -> Value {

@@ -1,36 +1,36 @@
-//! The bodies of corrections as schemas.
+//! Schemas of the bodies of corrections.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Whether corrections are taken.
+/// Whether the server accepts corrections.
 #[derive(Serialize, ToSchema)]
 pub(super) struct FeedbackState {
     enabled: bool,
 }
 
-/// A picture with its right answer.
+/// A picture with its right label.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Correction {
-    /// The model that was wrong, or right.
+    /// Name of the model that answered.
     model: String,
-    /// Its version; the newest that answers where it is left out.
+    /// Version of the model. Without it, the newest one that is ready.
     version: Option<String>,
-    /// The encoded picture in base64, also as a `data:` URL.
+    /// The encoded picture in base64, or as a `data:` URL.
     picture: String,
     label: Label,
 }
 
-/// The right answer: one of the model's labels, or the index of a class.
+/// The right label: one of the model's labels, or the index of a class.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "described, never made")]
+#[expect(dead_code, reason = "it only describes the schema")]
 pub(super) enum Label {
     Name(String),
     Index(u64),
 }
 
-/// Where the picture lies, below the place for corrections.
+/// Path of the stored picture below the place for corrections.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Stored {
     stored: String,

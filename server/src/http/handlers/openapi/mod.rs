@@ -1,6 +1,6 @@
-//! The description of everything that is served over HTTP, as a document of OpenAPI 3.1, and pages that show it.
+//! The description of the HTTP API as an OpenAPI 3.1 document.
 //!
-//! It stands apart from the handlers: `endpoints` says what there is, `schemas` what the bodies look like.
+//! It is separate from the handlers: `endpoints` lists the paths, and `schemas` describes the bodies.
 
 mod endpoint;
 mod endpoints;
@@ -24,7 +24,7 @@ use utoipa::openapi::{
 use self::endpoint::Group;
 use crate::error::ErrorCode;
 
-/// The document as it is sent: it never changes.
+/// The encoded document, which never changes.
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
     serde_json::to_vec(&document()).expect("strings, numbers and maps by string are always JSON").into()
 });
@@ -63,19 +63,19 @@ fn components() -> Components {
     schemas::components().responses_from_iter(faults).build()
 }
 
-/// The answer to a request that fails with this code.
+/// Describes the response to a request that fails with this code.
 fn fault(code: ErrorCode) -> Answer {
-    let mut answer = endpoint::answer(description(code), Some(("application/json", "Error", None)));
+    let mut response = endpoint::make_response(description(code), Some(("application/json", "Error", None)));
     if code.retry_after().is_some() {
-        answer
+        response
             .headers
             .insert("Retry-After".into(), endpoint::header("Seconds to wait before another try.").into());
     }
     if code == ErrorCode::MethodNotAllowed {
         let allow: Header = endpoint::header("The methods that the path takes.");
-        answer.headers.insert("Allow".into(), allow.into());
+        response.headers.insert("Allow".into(), allow.into());
     }
-    answer
+    response
 }
 
 const fn description(code: ErrorCode) -> &'static str {
@@ -90,7 +90,7 @@ const fn description(code: ErrorCode) -> &'static str {
         }
         ErrorCode::Overloaded => "Too much is waiting already.",
         ErrorCode::Unavailable => {
-            "The model is loading or unloaded, the server is starting or stopping, or a store does not answer."
+            "The model is loading or unloaded, the server is starting or stopping, or a store does not respond."
         }
         ErrorCode::DeadlineExceeded => "The request's time ran out.",
         ErrorCode::Internal => "The server failed, or ONNX Runtime did.",

@@ -1,4 +1,4 @@
-//! The bodies of requests and answers as schemas. They describe what other modules read and write.
+//! Schemas of the bodies of requests and responses. They describe what other modules read and write.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use utoipa::{
 
 use super::feedback_schemas::{Correction, FeedbackState, Label, Stored};
 
-/// Every schema, under its name.
+/// Returns all schemas by name.
 pub(super) fn components() -> ComponentsBuilder {
     ComponentsBuilder::new()
         .schema_from::<Error>()
@@ -51,7 +51,7 @@ pub(super) fn components() -> ComponentsBuilder {
         .schema_from::<Stored>()
 }
 
-/// What went wrong, with what came and what was expected.
+/// What went wrong: what the request had and what was expected.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Error {
     error: String,
@@ -70,7 +70,7 @@ pub(super) struct Live {
     live: bool,
 }
 
-/// Whether the server's models have been loaded and it is not about to stop.
+/// Whether the server's models are loaded and it is not draining.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Ready {
     live: bool,
@@ -82,7 +82,7 @@ pub(super) struct Ready {
 pub(super) struct ServerMetadata {
     name: String,
     version: String,
-    /// Extensions of the protocol that it has.
+    /// Extensions of the protocol that it implements.
     extensions: Vec<String>,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct ModelNames {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ModelMetadata {
     name: String,
-    /// Those that answer, oldest first.
+    /// Versions that are ready, oldest first.
     versions: Vec<String>,
     platform: String,
     inputs: Vec<TensorMetadata>,
@@ -128,20 +128,20 @@ impl PartialSchema for Datatype {
 
 impl ToSchema for Datatype {}
 
-/// A model answers.
+/// A model is ready.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ModelReady {
     name: String,
     ready: bool,
 }
 
-/// A model's configuration in Triton's terms, of which these are always there.
+/// A model's configuration in Triton's terms. These members are always present.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ModelConfiguration {
     name: String,
     platform: String,
     backend: String,
-    /// Most rows of one request; 0 for a model whose requests are not joined along the first axis.
+    /// Most rows of one request; 0 for a model whose requests are not batched along the first axis.
     max_batch_size: u32,
     input: Vec<TensorConfiguration>,
     output: Vec<TensorConfiguration>,
@@ -149,7 +149,8 @@ pub(super) struct ModelConfiguration {
     version_policy: Value,
     #[schema(value_type = Vec<Object>)]
     instance_group: Vec<Value>,
-    /// What was decided at load, by name: whether requests are joined and why, and what was measured.
+    /// What was decided when the model was loaded, by name: whether requests are batched and why, and what was
+    /// measured.
     #[schema(value_type = Object)]
     parameters: Value,
 }
@@ -160,28 +161,28 @@ pub(super) struct TensorConfiguration {
     name: String,
     #[schema(example = "TYPE_FP32")]
     data_type: String,
-    /// Size along each axis, without the first where `max_batch_size` is not 0; -1 where it varies.
+    /// Size along each axis, without the first one if `max_batch_size` is not 0; -1 where it varies.
     dims: Vec<i64>,
 }
 
-/// What versions of models have done.
+/// Statistics of versions of models.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Statistics {
     model_stats: Vec<ModelStatistics>,
 }
 
-/// What a version of a model has done.
+/// Statistics of one version of a model.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ModelStatistics {
     name: String,
     version: String,
-    /// When its last run began, in milliseconds since 1970; 0 before the first.
+    /// Start of the last run, in milliseconds since 1970; 0 before the first run.
     last_inference: u64,
-    /// Rows that it has answered.
+    /// Rows that were computed.
     inference_count: u64,
-    /// Runs that it took.
+    /// Batches that were run.
     execution_count: u64,
-    /// By what the time went to: `success`, `fail`, `queue`, `compute_input`, `compute_infer` and more.
+    /// Counts and times by kind: `success`, `fail`, `queue`, `compute_input`, `compute_infer` and more.
     inference_stats: BTreeMap<String, Durations>,
     response_stats: BTreeMap<String, Durations>,
     batch_stats: Vec<BatchStatistics>,
@@ -193,11 +194,11 @@ pub(super) struct ModelStatistics {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Durations {
     count: u64,
-    /// Nanoseconds.
+    /// Total time in nanoseconds.
     ns: u64,
 }
 
-/// Batches of one size.
+/// Statistics of batches with one number of rows.
 #[derive(Serialize, ToSchema)]
 pub(super) struct BatchStatistics {
     batch_size: u64,
@@ -209,15 +210,15 @@ pub(super) struct BatchStatistics {
 /// A request for inference. Unknown keys are ignored.
 #[derive(Serialize, ToSchema)]
 pub(super) struct InferRequest {
-    /// Echoed in the answer.
+    /// An id, which the response repeats.
     id: Option<String>,
-    /// `priority`, `timeout` in microseconds, `binary_data_output`; for pictures `digits` and `return_input`; and others,
-    /// which are ignored.
+    /// `priority`, `timeout` in microseconds, `binary_data_output`; for pictures `digits` and `return_input`. Others
+    /// are ignored.
     #[schema(nullable = false)]
     parameters: Option<BTreeMap<String, Parameter>>,
     /// Every input of the model, once.
     inputs: Vec<InferInput>,
-    /// Outputs to answer with, in this order; all where there are none.
+    /// Outputs of the response, in this order. Without it, the response has all outputs.
     #[schema(nullable = false)]
     outputs: Option<Vec<InferOutput>>,
 }
@@ -225,7 +226,7 @@ pub(super) struct InferRequest {
 /// A parameter of a request, an input or an output.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "described, never made")]
+#[expect(dead_code, reason = "it only describes the schema")]
 pub(super) enum Parameter {
     Bool(bool),
     Number(f64),
@@ -239,31 +240,32 @@ pub(super) struct InferInput {
     datatype: Datatype,
     /// Size along each axis, the batch axis included.
     shape: Vec<u64>,
-    /// `binary_data_size`: the tensor is so many bytes after the JSON, and there is no `data`. `content_type`: `base64` for
-    /// elements of BYTES that are written so.
+    /// `binary_data_size`: the tensor has this number of bytes after the JSON, and there is no `data`. `content_type`:
+    /// `base64` for elements of BYTES in base64.
     #[schema(nullable = false)]
     parameters: Option<BTreeMap<String, Parameter>>,
-    /// The elements in row-major order, flat or nested as the shape is. Of BYTES, text or `{"b64": "…"}`; for an input that
-    /// takes pictures, each encoded in base64.
+    /// The elements in row-major order, flat or nested like the shape. An element of BYTES is text or `{"b64": "…"}`.
+    /// For an input that takes pictures, each element is an encoded picture in base64.
     #[schema(value_type = Vec<Value>, nullable = false, required = false)]
     data: Vec<Value>,
 }
 
-/// An output that is asked for.
+/// A requested output.
 #[derive(Serialize, ToSchema)]
 pub(super) struct InferOutput {
     name: String,
-    /// `binary_data`: whether it comes as bytes after the JSON; `classification`: so many best classes.
+    /// `binary_data`: whether the output comes as bytes after the JSON. `classification`: the number of best classes to
+    /// return instead of values.
     #[schema(nullable = false)]
     parameters: Option<BTreeMap<String, Parameter>>,
 }
 
-/// The answer to a request for inference.
+/// The response to an inference request.
 #[derive(Serialize, ToSchema)]
 pub(super) struct InferResponse {
     model_name: String,
     model_version: String,
-    /// The request's, where it had one.
+    /// The request's id, if it had one.
     #[schema(nullable = false)]
     id: Option<String>,
     outputs: Vec<OutputTensor>,
@@ -275,7 +277,7 @@ pub(super) struct OutputTensor {
     name: String,
     datatype: Datatype,
     shape: Vec<u64>,
-    /// `binary_data_size`, where it is so many bytes after the JSON.
+    /// `binary_data_size`: the number of bytes after the JSON, if the output is binary.
     #[schema(nullable = false)]
     parameters: Option<BTreeMap<String, Parameter>>,
     /// The elements in row-major order, flat; `null` for NaN and infinity.
@@ -286,29 +288,29 @@ pub(super) struct OutputTensor {
 /// A request of the V1 protocol: `instances`, a list of rows, or `inputs`, the columns.
 #[derive(Serialize, ToSchema)]
 pub(super) struct PredictRequest {
-    /// Rows: values nested as the model's shape says, or objects with one for each input.
+    /// Rows: values nested like the model's shape, or objects with one value for each input.
     #[schema(value_type = Vec<Value>, nullable = false, required = false)]
     instances: Vec<Value>,
-    /// Columns: values, or an object with those of each input.
+    /// Columns: values, or an object with the values of each input.
     #[schema(value_type = Value, required = false)]
     inputs: Value,
 }
 
-/// The answer of the V1 protocol, in the form of the request.
+/// The response of the V1 protocol, in the form of the request.
 #[derive(Serialize, ToSchema)]
 pub(super) struct PredictResponse {
-    /// For `instances`: one a row.
+    /// For `instances`: one prediction per row.
     #[schema(value_type = Vec<Value>, nullable = false, required = false)]
     predictions: Vec<Value>,
-    /// For `inputs`: values, or an object with those of each output.
+    /// For `inputs`: values, or an object with the values of each output.
     #[schema(value_type = Value, required = false)]
     outputs: Value,
 }
 
-/// What the index is to list.
+/// Which versions the index lists.
 #[derive(Serialize, ToSchema)]
 pub(super) struct IndexRequest {
-    /// Only versions that answer.
+    /// Whether to list ready versions only.
     #[serde(default)]
     ready: bool,
 }
@@ -324,11 +326,11 @@ pub(super) struct IndexEntry {
     version: String,
     /// `READY`, `LOADING` or `UNAVAILABLE`.
     state: String,
-    /// Why it does not answer.
+    /// Why it is not ready.
     reason: String,
 }
 
-/// Parameters of loading or unloading; all are ignored but those that would override the repository.
+/// Parameters of loading or unloading. Those that would override the repository are refused; all others are ignored.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ControlRequest {
     #[schema(value_type = Option<Object>)]
@@ -349,7 +351,7 @@ pub(super) struct Unloaded {
     unload: bool,
 }
 
-/// A document of OpenAPI 3.1.
+/// An OpenAPI 3.1 document.
 #[derive(Serialize, ToSchema)]
 #[schema(title = "OpenAPI")]
 pub(super) struct OpenApiDocument {

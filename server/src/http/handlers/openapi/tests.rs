@@ -35,16 +35,16 @@ fn as_json() -> Value {
     serde_json::from_slice(&DOCUMENT).unwrap()
 }
 
-/// Paths that are answered with 501, so that Triton's clients are told why.
+/// Beginning of paths that respond with 501, so that Triton's clients learn why.
 const NOT_SERVED: &str = "/v2/repository/{repository}/";
 
-/// The path of the router behind a path of the document: a verb is part of the last segment.
+/// Returns the router's path for a path of the document. In the router, a verb is part of the last segment.
 fn route(path: &str) -> &str {
     let path = path.strip_suffix(":predict").unwrap_or(path);
     if path == "/" { path } else { path.trim_end_matches('/') }
 }
 
-/// Methods by path, as the document has them.
+/// Returns the methods of each path in the document.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let mut documented: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (path, item) in as_json()["paths"].as_object().unwrap() {
@@ -57,7 +57,7 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
 #[tokio::test]
 async fn the_document_has_the_paths_and_methods_of_the_router() {
     let documented = documented();
-    // The router tells its paths to nobody but `Debug`.
+    // The router lists its paths only in its `Debug` text.
     let shown = format!("{:?}", server());
     let routes = shown.split('"').filter(|text| text.starts_with('/') && !text.contains("__private"));
     let rest = |path: &&str| {
@@ -76,7 +76,7 @@ async fn the_document_has_the_paths_and_methods_of_the_router() {
     }
 }
 
-/// Every value under `key`, however deep.
+/// Collects every value under `key`, at any depth.
 fn find<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
     match value {
         Value::Object(object) => {
@@ -111,7 +111,7 @@ fn schemas_are_schemas_and_examples_fit_them() {
     let mut contents = Vec::new();
     find(&document, "application/json", &mut contents);
     for content in contents {
-        // References are to the whole document: it goes along.
+        // References point into the whole document, so the schema gets its components.
         let mut schema = content["schema"].clone();
         schema["components"] = document["components"].clone();
         assert!(jsonschema::draft202012::meta::is_valid(&schema));

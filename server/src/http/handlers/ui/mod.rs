@@ -1,4 +1,5 @@
-//! The page to draw on: what browsers get at `/`. Its files are part of the program and need nothing from elsewhere.
+//! The web page for drawing digits, which browsers get at `/`. Its files are compiled into the program, and load
+//! nothing from other servers.
 
 use std::{fmt::Write as _, sync::LazyLock};
 
@@ -13,7 +14,7 @@ use super::v1;
 use crate::error::{ErrorCode, ServeError};
 use crate::http::AppState;
 
-/// Only what this server sends, with its own pictures and the camera's.
+/// Content security policy: the page may only load what this server sends, and show its own pictures and the camera's.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data: blob:; \
      media-src blob: mediastream:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -31,7 +32,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
-/// The page itself, then its parts.
+/// The files of the page. The first is the page itself.
 const FILES: [File; 9] = [
     File { name: "index.html", content_type: HTML, content: include_str!("index.html") },
     File { name: "style.css", content_type: STYLE, content: include_str!("style.css") },
@@ -44,19 +45,19 @@ const FILES: [File; 9] = [
     File { name: "snippets.js", content_type: SCRIPT, content: include_str!("snippets.js") },
 ];
 
-/// What tells a file from what it was before, by its place in [`FILES`].
+/// The `ETag` of each file in [`FILES`], a digest of its content.
 static TAGS: LazyLock<[HeaderValue; FILES.len()]> = LazyLock::new(|| FILES.map(|file| tag(file.content)));
 
 fn tag(content: &str) -> HeaderValue {
     let mut tag = String::from("\"");
     for byte in &Sha256::digest(content)[..12] {
-        let _ = write!(tag, "{byte:02x}"); // a string takes all that is written
+        let _ = write!(tag, "{byte:02x}"); // writing to a string never fails
     }
     tag.push('"');
     HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// Answers at `/`: the page to browsers, and to all others what V1 clients ask there.
+/// Serves `/`: the page for browsers, and the V1 liveness response for all other clients.
 pub(in crate::http) async fn root(State(state): State<AppState>, headers: HeaderMap) -> Response {
     if !state.ui {
         return v1::alive();
@@ -66,7 +67,7 @@ pub(in crate::http) async fn root(State(state): State<AppState>, headers: Header
     answer
 }
 
-/// Sends a part of the page.
+/// Serves a file of the page below `/ui/`.
 pub(in crate::http) async fn file(
     State(state): State<AppState>,
     Path(name): Path<String>,
@@ -89,7 +90,8 @@ fn accepts_html(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The file, or 304 where the browser has it. It is asked for every time, since it changes with the server.
+/// Responds with a file, or with 304 if the browser has it. Browsers must revalidate each time, since another version
+/// of the server has other files.
 fn sent(index: usize, headers: &HeaderMap) -> Response {
     let File { content_type, content, .. } = FILES[index];
     let tag = &TAGS[index];
@@ -98,18 +100,18 @@ fn sent(index: usize, headers: &HeaderMap) -> Response {
     } else {
         ([(header::CONTENT_TYPE, content_type)], content).into_response()
     };
-    let own = answer.headers_mut();
-    own.insert(header::ETAG, tag.clone());
-    own.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    own.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    own.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let response_headers = answer.headers_mut();
+    response_headers.insert(header::ETAG, tag.clone());
+    response_headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response_headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response_headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if content_type == HTML {
-        own.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+        response_headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     }
     answer
 }
 
-/// Whether the browser names the tag, as it is or weakened by a proxy that compresses.
+/// Returns whether the browser sent the `ETag`, as it is or weakened by a compressing proxy.
 fn has_already(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     known.flat_map(|value| value.split(',')).any(|known| {

@@ -1,4 +1,4 @@
-//! The one task that looks at corrections and stores them, one after the other.
+//! The task that checks corrections and stores them, one after another.
 
 use std::{
     fmt::Write,
@@ -17,56 +17,57 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Budget, Job, PATIENCE};
+use super::{Budget, Job, STORE_TIMEOUT};
 use crate::error::{ErrorCode, ServeError};
 
-/// Shortest time between two warnings that corrections are lost.
-const PAUSE: Duration = Duration::from_mins(1);
+/// Shortest time between two warnings about corrections that cannot be stored.
+const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Decodes corrections, so that nothing but pictures is kept, and stores them.
+/// Decodes corrections, so that only pictures are stored, and stores them.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct Writer {
     jobs: mpsc::Receiver<Job>,
     store: Store,
     budget: Arc<Budget>,
     limits: Limits,
-    complained: Option<Instant>,
-    /// Corrections that were lost since then.
+    last_warning: Option<Instant>,
+    /// Corrections since the last warning that could not be stored.
     lost: u64,
 }
 
-impl Keeper {
+impl Writer {
     pub(super) fn new(jobs: mpsc::Receiver<Job>, store: Store, budget: Arc<Budget>, limits: Limits) -> Self {
-        Self { jobs, store, budget, limits, complained: None, lost: 0 }
+        Self { jobs, store, budget, limits, last_warning: None, lost: 0 }
     }
 
-    /// Where corrections are stored.
+    /// Returns where corrections are stored.
     pub fn place(&self) -> &Location {
         self.store.location()
     }
 
-    /// Stores what comes, until nobody can send any more.
+    /// Stores corrections until the server stops.
     pub async fn run(mut self) {
         while let Some(mut job) = self.jobs.recv().await {
             let bytes = job.picture.len() as u64;
-            let stored = self.keep(&mut job).await;
+            let stored = self.store(&mut job).await;
             if stored.is_err() {
                 self.budget.give_back(bytes);
             }
-            // The client may have gone away.
-            let _told = job.done.send(stored);
+            // The client may have disconnected.
+            let _disconnected = job.done.send(stored);
         }
     }
 
-    async fn keep(&mut self, job: &mut Job) -> Result<String, ServeError> {
-        if job.arrived.elapsed() > PATIENCE {
-            return Err(self.lose("the store takes longer than corrections come"));
+    async fn store(&mut self, job: &mut Job) -> Result<String, ServeError> {
+        if job.arrived.elapsed() > STORE_TIMEOUT {
+            return Err(self.record_loss("the store takes longer than corrections come"));
         }
         let picture = job.picture.clone();
-        // Not by `workers::run_blocking`: a decoder that panics fails its own picture, and not this task.
+        // `workers::run_blocking` would pass on a panic of the decoder and end this task. Here, only the picture fails.
         let limits = self.limits;
-        let looked = spawn_blocking(move || look(&picture, limits)).await;
-        let (sha256, format) = looked.map_err(|_| ServeError::invalid("the picture cannot be decoded"))??;
+        let checked = spawn_blocking(move || check_picture(&picture, limits)).await;
+        let (sha256, format) =
+            checked.map_err(|_| ServeError::invalid("the picture cannot be decoded"))??;
         let name = format!("{}/{sha256}", job.folder);
         let about = json!({
             "label": job.label,
@@ -78,32 +79,33 @@ impl Keeper {
         let key = format!("{name}.{}", extension(format));
         let about = Bytes::from(about.to_string());
         let put = async {
-            // The picture comes last: a reader ignores a description without a picture.
+            // The picture is written last: readers ignore a description without a picture.
             self.store.put(&format!("{name}.json"), about).await?;
             self.store.put(&key, job.picture.clone()).await
         };
-        match timeout(PATIENCE, put).await {
+        match timeout(STORE_TIMEOUT, put).await {
             Ok(Ok(())) => Ok(key),
-            Ok(Err(error)) => Err(self.lose(&error.to_string())),
-            Err(_) => Err(self.lose(&format!("not done within {} s", PATIENCE.as_secs()))),
+            Ok(Err(error)) => Err(self.record_loss(&error.to_string())),
+            Err(_) => Err(self.record_loss(&format!("not done within {} s", STORE_TIMEOUT.as_secs()))),
         }
     }
 
-    /// Counts a lost correction, and warns at most once a minute. The error for the client has no address and no path.
-    fn lose(&mut self, reason: &str) -> ServeError {
+    /// Counts a correction that could not be stored, and logs a warning at most once a minute. Returns the error for
+    /// the client, which has no address and no path.
+    fn record_loss(&mut self, reason: &str) -> ServeError {
         self.lost += 1;
-        if self.complained.is_none_or(|last| last.elapsed() >= PAUSE) {
+        if self.last_warning.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL) {
             tracing::warn!(place = %self.store.location(), reason, lost = self.lost, "corrections cannot be stored");
-            (self.complained, self.lost) = (Some(Instant::now()), 0);
+            (self.last_warning, self.lost) = (Some(Instant::now()), 0);
         }
-        let message = "the correction could not be stored: the place for them does not answer or takes nothing; try \
+        let message = "the correction could not be stored: the store does not respond or refuses to write; try \
                        again later (the server's log says why)";
         ServeError::new(ErrorCode::Unavailable, message)
     }
 }
 
-/// The SHA-256 of a picture in hexadecimal, and its format; all of it is decoded to see that it is one.
-fn look(picture: &[u8], limits: Limits) -> Result<(String, Format), ServeError> {
+/// Decodes a picture to check it. Returns its SHA-256 in hexadecimal, and its format.
+fn check_picture(picture: &[u8], limits: Limits) -> Result<(String, Format), ServeError> {
     let format = Format::of(picture)?;
     decode(picture, &limits)?;
     let hex = Sha256::digest(picture).iter().fold(String::new(), |mut hex, byte| {

@@ -1,44 +1,45 @@
-//! What a request with pictures wants beside the model's outputs.
+//! Options of a request with pictures: outputs in addition to the model's, and one row or several per picture.
 
 use compact_str::CompactString;
 use oip::{InferRequest, Parameter, RequestedOutput, Tensor};
 
-use super::Added;
+use super::AddedOutputs;
 use crate::{
     error::ServeError,
     model::{BOXES, ImageInput, Steps},
 };
 
-/// The parameter that asks for all digits of a picture.
+/// The parameter that requests all digits of a picture.
 pub const DIGITS: &str = "digits";
 
-/// The one value that it has.
+/// The only value of [`DIGITS`].
 pub const ALL: &str = "all";
 
-/// The parameter that asks for what the model was shown.
+/// The parameter that requests the model's input tensor as an output.
 pub const RETURN_INPUT: &str = "return_input";
 
-/// Where an output stands among those asked for; the last where it is not named.
+/// The index of an output among the requested ones; [`usize::MAX`], for the last place, if it was not requested by
+/// name.
 type Position = usize;
 
-/// What a request with pictures wants beside the model's outputs.
+/// Options of a request with pictures: outputs in addition to the model's, and one row or several per picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
-    /// Every digit of a picture, and not the only one.
+pub struct PictureOptions {
+    /// Whether each digit of a picture becomes a row. Otherwise a picture must show one digit.
     pub all_digits: bool,
     input: Option<Position>,
     boxes: Option<Position>,
-    /// Whether outputs are asked for, and none of them is the model's.
+    /// Whether the request names only added outputs, and none of the model's.
     only_added: bool,
 }
 
-impl Wishes {
-    /// Outputs that an answer may have beside the model's.
+impl PictureOptions {
+    /// Most outputs that a response has in addition to the model's.
     pub const MOST_ADDED: usize = 2;
 
-    /// Reads them, and takes what is none of the model's out of the outputs that the request asks for.
+    /// Reads the options, and removes the added outputs from the request's list of outputs.
     pub(super) fn take(request: &mut InferRequest, input: &ImageInput) -> Result<Self, ServeError> {
-        let mut wishes = Self { all_digits: all_digits(request, input)?, ..Self::default() };
+        let mut options = Self { all_digits: all_digits(request, input)?, ..Self::default() };
         let returns_input = match request.parameters.get(RETURN_INPUT) {
             None => false,
             Some(Parameter::Bool(value)) => *value,
@@ -46,39 +47,39 @@ impl Wishes {
         };
         let has_boxes = input.steps == Steps::Mnist;
         for (position, output) in request.outputs.iter().enumerate() {
-            let wish = match output.name.as_str() {
-                name if name == input.name => &mut wishes.input,
-                BOXES if has_boxes => &mut wishes.boxes,
+            let requested = match output.name.as_str() {
+                name if name == input.name => &mut options.input,
+                BOXES if has_boxes => &mut options.boxes,
                 _ => continue,
             };
-            check(output, wish.replace(position).is_some())?;
+            check(output, requested.replace(position).is_some())?;
         }
         let is_added =
             |output: &RequestedOutput| output.name == input.name || has_boxes && output.name == BOXES;
         let is_selective = !request.outputs.is_empty();
         request.outputs.retain(|output| !is_added(output));
-        wishes.only_added = is_selective && request.outputs.is_empty();
+        options.only_added = is_selective && request.outputs.is_empty();
         if returns_input {
-            wishes.input.get_or_insert(Position::MAX);
+            options.input.get_or_insert(Position::MAX);
         }
-        if wishes.all_digits {
-            wishes.boxes.get_or_insert(Position::MAX);
+        if options.all_digits {
+            options.boxes.get_or_insert(Position::MAX);
         }
-        Ok(wishes)
+        Ok(options)
     }
 
-    /// Whether the answer has what the model was shown.
+    /// Returns whether the response has the model's input tensor.
     pub fn returns_input(&self) -> bool {
         self.input.is_some()
     }
 
-    /// Whether the answer has where each digit lies.
+    /// Returns whether the response has the boxes of the digits.
     pub fn has_boxes(&self) -> bool {
         self.boxes.is_some()
     }
 
-    /// Puts what was added among the model's outputs, in the order asked for.
-    pub fn add(&self, outputs: &mut Vec<(CompactString, Tensor)>, added: Added, input: &ImageInput) {
+    /// Inserts the added outputs among the model's, in the requested order.
+    pub fn add(&self, outputs: &mut Vec<(CompactString, Tensor)>, added: AddedOutputs, input: &ImageInput) {
         if self.only_added {
             outputs.clear();
         }

@@ -1,0 +1,173 @@
+//! Images, built by Buildah of the release builds that are there: our own by `deploy/docker`, and those that cannot be
+//! pulled here of Debian's packages and of published programs. They stay, so a later run takes seconds.
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+    process::Command,
+    sync::LazyLock,
+};
+
+use anyhow::{Result, anyhow};
+use tempfile::TempDir;
+
+use crate::{
+    podman::program,
+    programs::{built, cached, pinned, root, run},
+};
+
+/// Revision and source that the labels of our images are given.
+pub const REVISION: &str = "0123456789abcdef0123456789abcdef01234567";
+/// See [`REVISION`].
+pub const SOURCE: &str = "https://example.org/decima";
+
+/// An image that is built where the first test asks for it; its tag.
+type Image = LazyLock<Result<String>>;
+
+fn tag_of(image: &'static Image) -> Result<&'static str> {
+    image.as_deref().map_err(|error| anyhow!("{error:#}"))
+}
+
+/// The tag of an image: another one in each checkout, so that tests of two do not change each other's.
+fn tag(name: &str) -> Result<String> {
+    let mut hasher = DefaultHasher::new();
+    fs::canonicalize(root())?.hash(&mut hasher);
+    Ok(format!("localhost/decima-test/{name}:{:x}", hasher.finish()))
+}
+
+/// The image of decima-server.
+///
+/// # Errors
+///
+/// A part is missing, or the build fails.
+pub fn server() -> Result<&'static str> {
+    static IMAGE: Image = LazyLock::new(|| {
+        let version = pinned("ONNXRUNTIME_VERSION")?;
+        let library = cached("onnxruntime", &format!("onnxruntime-{version}"))?;
+        let folder = TempDir::new()?;
+        let place = folder.path().join("opt/onnxruntime");
+        fs::create_dir_all(&place)?;
+        run(Command::new("cp").arg("--archive").arg(library.join(".")).arg(&place))?;
+        let contexts = [("onnxruntime", folder.path())];
+        ours("decima-server", "deploy/docker/Dockerfile", "runtime", &contexts, "server")
+    });
+    tag_of(&IMAGE)
+}
+
+/// The image of decima-trainer.
+///
+/// # Errors
+///
+/// A part is missing, or the build fails.
+pub fn trainer() -> Result<&'static str> {
+    static IMAGE: Image = LazyLock::new(|| trainer_target("runtime", "trainer"));
+    tag_of(&IMAGE)
+}
+
+/// The image of decima-trainer with the shell that Katib needs.
+///
+/// # Errors
+///
+/// A part is missing, or the build fails.
+pub fn trainer_for_katib() -> Result<&'static str> {
+    static IMAGE: Image = LazyLock::new(|| trainer_target("katib", "trainer-katib"));
+    tag_of(&IMAGE)
+}
+
+fn trainer_target(target: &str, name: &str) -> Result<String> {
+    let shell = cached("base-images", "base-images/busybox")?;
+    ours("decima-trainer", "deploy/docker/trainer.Dockerfile", target, &[("shell", &shell)], name)
+}
+
+/// Builds an image of ours; `contexts` take the place of the container file's stages.
+fn ours(program: &str, file: &str, target: &str, contexts: &[(&str, &Path)], name: &str) -> Result<String> {
+    let programs = TempDir::new()?;
+    run(Command::new(root().join("scripts/split-debug"))
+        .arg(built(program)?)
+        .arg(programs.path().join("out")))?;
+    let base = base()?;
+    let mut arguments: Vec<String> = contexts
+        .iter()
+        .copied()
+        .chain([("build", programs.path())])
+        .map(|(stage, folder)| format!("--build-context={stage}={}", folder.display()))
+        .collect();
+    arguments.push(format!("--build-arg=RUNTIME_IMAGE={base}"));
+    arguments.push(format!("--build-arg=REVISION={REVISION}"));
+    arguments.push(format!("--build-arg=SOURCE={SOURCE}"));
+    arguments.push(format!("--target={target}"));
+    arguments.push(format!("--file={}", root().join(file).display()));
+    build(&arguments, name, &root())
+}
+
+/// What our images stand on: glibc, libstdc++ and the CA certificates, as in distroless images.
+///
+/// # Errors
+///
+/// It cannot be made.
+pub fn base() -> Result<&'static str> {
+    static IMAGE: Image = LazyLock::new(|| {
+        let certificates = "ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt";
+        let file = format!("FROM scratch\nCOPY . /\n{PATH}{certificates}\n");
+        let folder = cached("base-images", "base-images/runtime")?;
+        stand_in(&file, "base", &folder)
+    });
+    tag_of(&IMAGE)
+}
+
+/// Kubeflow's S3 store, where its image has the program.
+///
+/// # Errors
+///
+/// It cannot be made.
+pub fn seaweedfs() -> Result<&'static str> {
+    static IMAGE: Image = LazyLock::new(|| {
+        let file = format!(
+            "FROM scratch\nCOPY weed /usr/bin/weed\n{PATH}WORKDIR /data\nWORKDIR /tmp\nENTRYPOINT [\"/usr/bin/weed\"]\n"
+        );
+        let program = cached("seaweedfs", "seaweedfs/weed")?;
+        stand_in(&file, "seaweedfs", program.parent().unwrap_or(&program))
+    });
+    tag_of(&IMAGE)
+}
+
+/// Prometheus, with the entry point and the command of its published image.
+///
+/// # Errors
+///
+/// It cannot be made.
+pub fn prometheus() -> Result<&'static str> {
+    static IMAGE: Image = LazyLock::new(|| {
+        let base = base()?;
+        let options =
+            r#"["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]"#;
+        let file = format!(
+            "FROM {base}\nCOPY bin/prometheus /bin/prometheus\nWORKDIR /prometheus\n\
+         ENTRYPOINT [\"/bin/prometheus\"]\nCMD {options}\n"
+        );
+        stand_in(&file, "prometheus", &cached("base-images", "base-images/prometheus")?)
+    });
+    tag_of(&IMAGE)
+}
+
+const PATH: &str = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
+
+/// Builds an image that cannot be pulled here.
+fn stand_in(file: &str, name: &str, context: &Path) -> Result<String> {
+    let folder = TempDir::new()?;
+    let path = folder.path().join("Containerfile");
+    fs::write(&path, file)?;
+    build(&[format!("--file={}", path.display())], name, context)
+}
+
+fn build(arguments: &[String], name: &str, context: &Path) -> Result<String> {
+    let tag = tag(name)?;
+    let mut buildah = program("buildah")?;
+    // Layers are kept, so that what has not changed is not built again; containers at work are not. No RUN of ours needs
+    // a network.
+    let options = ["--layers", "--force-rm", "--isolation=chroot", "--pull-never", "--format=oci"];
+    buildah.arg("bud").args(options).args(["--tag", &tag]);
+    run(buildah.args(arguments).arg(context))?;
+    Ok(tag)
+}
