@@ -47,21 +47,22 @@ pub(super) fn find(mut plane: Plane, light: Option<&Light>) -> Option<Marked> {
     let core = (CORE * stroke).max(SURE * noise).max(FAINTEST);
     let rim = (RIM * stroke).max(LIKELY * noise).min(core);
     let grey = light.map(|light| &light.grey);
-    let ink = plane.mapv(|value| ((value - middle) / stroke).clamp(0.0, 1.0));
-    let components = components::find(&ink, rim / stroke, core / stroke, grey);
-    if light.is_some()
-        && components.had_crossing
-        && let Some(lines) = lines(&plane, middle + rim)
+    let before = light.map(|_| plane.clone());
+    plane.mapv_inplace(|value| ((value - middle) / stroke).clamp(0.0, 1.0));
+    let components = components::find(&plane, rim / stroke, core / stroke, grey);
+    if components.had_crossing
+        && let Some(mut ink) = before
+        && let Some(lines) = lines(&ink, middle + rim)
     {
-        plane.mapv_inplace(|value| ((value - lines.tone) / lines.beyond).clamp(0.0, 1.0));
-        let mut components = components::find(&plane, LINE_RIM, CORE, grey);
-        if !components.is_empty() && !components.cross(plane.dim()) {
+        ink.mapv_inplace(|value| ((value - lines.tone) / lines.beyond).clamp(0.0, 1.0));
+        let mut components = components::find(&ink, LINE_RIM, CORE, grey);
+        if !components.is_empty() && !components.cross(ink.dim()) {
             components.had_crossing = true;
-            return Some(Marked { ink: plane, components });
+            return Some(Marked { ink, components });
         }
     }
     // lines alone are said to be there, for wider strokes may lie under them
-    (components.had_crossing || !components.is_empty()).then_some(Marked { ink, components })
+    (components.had_crossing || !components.is_empty()).then_some(Marked { ink: plane, components })
 }
 
 /// Ink of one tone on a ground of one tone, where ink is 1.

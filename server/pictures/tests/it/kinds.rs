@@ -25,27 +25,23 @@ fn inks(stored: [u8; 4], adobe_transform: Option<u8>) -> Vec<u8> {
     bytes.extend(segment(0xc4, &[&[0x10, 1], &[0; 15][..], &[0]].concat()));
     let components = (1..=4).flat_map(|component| [component, 0]);
     bytes.extend(segment(0xda, &[vec![4], components.collect(), vec![0, 63, 0]].concat()));
-    let mut bits = String::new();
+    let mut bits = Vec::new();
     for value in stored {
         let mean = 8 * (i32::from(value) - 128);
         let (code, length) = match mean.unsigned_abs() {
-            0 => ("00", 0),
-            512..1024 => ("01", 10),
-            1024.. => ("10", 11),
+            0 => ([0, 0], 0),
+            512..1024 => ([0, 1], 10),
+            1024.. => ([1, 0], 11),
             small => panic!("no code for a mean of {small}"),
         };
         let written = if mean < 0 { mean + (1 << length) - 1 } else { mean };
-        bits += code;
-        if length > 0 {
-            bits += &format!("{written:0length$b}");
-        }
-        bits.push('0');
+        bits.extend(code);
+        bits.extend((0..length).rev().map(|bit| (written >> bit & 1) as u8));
+        bits.push(0);
     }
-    while bits.len() % 8 > 0 {
-        bits.push('1');
-    }
-    for at in (0..bits.len()).step_by(8) {
-        let byte = u8::from_str_radix(&bits[at..at + 8], 2).unwrap();
+    for bits in bits.chunks(8) {
+        // what is left of the last byte is filled with ones
+        let byte = (0..8).fold(0, |byte, at| byte << 1 | bits.get(at).unwrap_or(&1));
         bytes.push(byte);
         if byte == 0xff {
             bytes.push(0);
@@ -98,7 +94,7 @@ fn plain(red: u8) -> DynamicImage {
     DynamicImage::ImageRgba8(RgbaImage::from_pixel(5, 3, image::Rgba([red, 0, 0, 255])))
 }
 
-fn png_chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+fn png_chunk(name: &[u8], data: &[u8]) -> Vec<u8> {
     let named = [name, data].concat();
     [&(data.len() as u32).to_be_bytes()[..], &named, &crc(&named).to_be_bytes()].concat()
 }

@@ -106,8 +106,9 @@ fn a_hard_shadow_across_faint_ink_leaves_one_digit() {
 
 #[test]
 fn paper_in_a_shadow_is_blank() {
+    type Shade = fn(f32, f32) -> f32;
     let page = paint(&Array2::zeros((200, 200)), PAPER, INK);
-    let shadows: [(&str, fn(f32, f32) -> f32); 3] = [
+    let shadows: [(&str, Shade); 3] = [
         ("a hand", hand),
         ("a hard edge", |x, y| if x + 0.3 * y > 0.6 { 0.55 } else { 1.0 }),
         ("a soft edge", |x, y| 1.0 - 0.4 / (1.0 + (-15.0 * (0.7 * x + 0.7 * y - 0.7)).exp())),
