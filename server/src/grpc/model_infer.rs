@@ -19,7 +19,10 @@ use oip::grpc::{
 use tonic::{Status, codegen::StdError};
 
 use super::{Service, metadata::timeout, status::error_of};
-use crate::error::{ErrorCode, ServeError};
+use crate::{
+    error::{ErrorCode, ServeError},
+    platform::workers,
+};
 
 /// The rest of a response's body. It has no `content-length`, which gRPC clients do not use.
 #[derive(Debug)]
@@ -89,7 +92,12 @@ impl ModelInfer {
     {
         let encoding = encoding(head)?;
         let message = self.read(body, encoding).await?;
-        let mut message = decode_message(message).map_err(|status| error_of(&status))?;
+        let message = if workers::is_long_to_decode(0, message.len()) {
+            workers::run_blocking(move || decode_message(message)).await
+        } else {
+            decode_message(message)
+        };
+        let mut message = message.map_err(|status| error_of(&status))?;
         let answer = self.service.infer(&mut message, timeout(head)).await?;
         // A client that does not compress its request gets no compressed response: most announce that they accept gzip,
         // but few gain from it.

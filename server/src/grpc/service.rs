@@ -7,12 +7,13 @@ use oip::{
     grpc::{
         TensorForm, decode_request, encode_response,
         messages::{
-            ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse,
-            ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse,
-            ModelStatisticsRequest, ModelStatisticsResponse, RepositoryIndexRequest, RepositoryIndexResponse,
-            RepositoryModelLoadRequest, RepositoryModelLoadResponse, RepositoryModelUnloadRequest,
-            RepositoryModelUnloadResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest,
-            ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
+            InferTensorContents, ModelConfigRequest, ModelConfigResponse, ModelInferRequest,
+            ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest,
+            ModelReadyResponse, ModelStatisticsRequest, ModelStatisticsResponse, RepositoryIndexRequest,
+            RepositoryIndexResponse, RepositoryModelLoadRequest, RepositoryModelLoadResponse,
+            RepositoryModelUnloadRequest, RepositoryModelUnloadResponse, ServerLiveRequest,
+            ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest,
+            ServerReadyResponse,
         },
         server::GrpcInferenceService,
     },
@@ -69,7 +70,10 @@ impl Codec for Message<'_> {
     }
 
     fn size(message: &ModelInferRequest) -> EncodedSize {
-        EncodedSize { text: 0, tensors: message.raw_input_contents.iter().map(bytes::Bytes::len).sum() }
+        let raw: usize = message.raw_input_contents.iter().map(bytes::Bytes::len).sum();
+        let typed: usize =
+            message.inputs.iter().filter_map(|input| input.contents.as_ref()).map(bytes_of_contents).sum();
+        EncodedSize { text: 0, tensors: raw + typed }
     }
 
     fn decode(message: ModelInferRequest, _: &ServedModel) -> Result<(InferRequest, TensorForm), ServeError> {
@@ -79,6 +83,15 @@ impl Codec for Message<'_> {
     fn encode(response: InferResponse, form: TensorForm) -> Result<ModelInferResponse, ServeError> {
         Ok(encode_response(response, form))
     }
+}
+
+/// The bytes of a tensor's elements in the lists of the message.
+fn bytes_of_contents(contents: &InferTensorContents) -> usize {
+    let strings: usize = contents.bytes_contents.iter().map(|element| element.len()).sum();
+    contents.bool_contents.len()
+        + 4 * (contents.int_contents.len() + contents.uint_contents.len() + contents.fp32_contents.len())
+        + 8 * (contents.int64_contents.len() + contents.uint64_contents.len() + contents.fp64_contents.len())
+        + strings
 }
 
 #[async_trait]
@@ -144,6 +157,7 @@ impl GrpcInferenceService for Service {
         let compressed = is_compressed(request.metadata());
         let (metadata, _, requests) = request.into_parts();
         let service = self.clone();
+        // The stream's own `grpc-timeout` bounds the stream, not a request of it.
         let infer = move |mut request| {
             let service = service.clone();
             async move { service.infer(&mut request, None).await }

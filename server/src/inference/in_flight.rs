@@ -53,8 +53,12 @@ impl<'a> InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         if !self.is_counted {
-            let code = if thread::panicking() { ErrorCode::Internal.http() } else { CLIENT_CLOSED };
-            self.count(code);
+            if thread::panicking() {
+                self.count(ErrorCode::Internal.http());
+                self.metrics.rejected(ErrorCode::Internal);
+            } else {
+                self.count(CLIENT_CLOSED);
+            }
         }
         self.metrics.in_flight.dec();
     }

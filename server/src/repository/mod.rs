@@ -1,4 +1,18 @@
 //! The model repositories: finding models, downloading and loading them, and the registry of models that are ready.
+//!
+//! | question | file |
+//! |---|---|
+//! | When are the places looked through, and what follows from it? | `sync`: [`Repository`] |
+//! | What do all places hold together? | `scan` |
+//! | What does one place hold, and how is it downloaded? | `source` |
+//! | Which files are a model or a version? | `layout`; which look like one and are none: `skipped` |
+//! | What are models called? | `naming` |
+//! | Which versions are served, and which is the newest? | `version` |
+//! | Which version answers a request? | `registry` |
+//! | How does a client have a model loaded or unloaded? | `control` |
+//! | Which downloads are kept? | `cache_holds` |
+//! | What is logged once? | `log_once` |
+//! | What does Triton's `config.pbtxt` say that has another name here? | `triton_config` |
 
 mod cache_holds;
 mod control;

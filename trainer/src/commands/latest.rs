@@ -9,6 +9,7 @@ use crate::console::{self, Counting};
 use crate::data::labelled::{self, Found};
 use crate::data::latest::{self, Weight};
 use crate::data::{CLASSES, Dataset, folder};
+use crate::report::text::count;
 
 pub(super) fn latest(args: &LatestArgs) -> Result<()> {
     let place: Location = args.from.parse()?;
@@ -29,7 +30,8 @@ pub(super) fn latest(args: &LatestArgs) -> Result<()> {
         ));
     } else {
         console::result(&format!(
-            "{seen} pictures in {place}: {} used, {} left out",
+            "{} in {place}: {} used, {} left out",
+            count(seen, "picture", "pictures"),
             used.len(),
             left_out.total()
         ));
@@ -45,8 +47,8 @@ pub(super) fn latest(args: &LatestArgs) -> Result<()> {
         console::result(&format!("  by digit: {}", shown.join(", ")));
         let (added, all) = (used.len() * enlarged.repeat, enlarged.train.len());
         console::result(&format!(
-            "each used {} times: {added} of {all} training pictures, {:.1} %",
-            enlarged.repeat,
+            "each used {}: {added} of {all} training pictures, {:.1} %",
+            count(enlarged.repeat, "time", "times"),
             100.0 * added as f64 / all as f64
         ));
     }

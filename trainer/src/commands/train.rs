@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::onnx::export::{Metadata, encode};
 use crate::progress::TrainingProgress;
 use crate::report::Report;
+use crate::report::text::{count, thousands};
 use crate::training::recipe::Recipe;
 use crate::training::run::RecipeError;
 use crate::{console, evaluate as measure, files, training};
@@ -130,9 +131,11 @@ fn learn(dataset: &Dataset, args: &RecipeArgs, after: &After<'_>) -> Result<Chec
     let learning_from = dataset.train.len().saturating_sub(holdout);
     let interrupt = Interrupt::listen()?;
     console::progress(&format!(
-        "training on {learning_from} pictures and {} drawn beside them, for {} epochs with {threads} threads",
-        recipe.pictures(learning_from) - learning_from,
-        recipe.epochs
+        "training on {} and {} drawn beside them, for {} with {}",
+        count(learning_from, "picture", "pictures"),
+        thousands(recipe.pictures(learning_from) - learning_from),
+        count(recipe.epochs, "epoch", "epochs"),
+        count(threads, "thread", "threads")
     ));
     // An epoch is of whole batches. Of the additions a few may fail, which makes no difference to look at.
     let an_epoch = recipe.pictures(learning_from) / recipe.batch * recipe.batch;

@@ -28,6 +28,9 @@ const LARGEST_PICTURE: u64 = 8 << 20;
 const LARGEST_CARD: u64 = 64 << 10;
 /// Most pictures that are looked at: more than MNIST has.
 pub const MOST_PICTURES: usize = 100_000;
+/// Why a picture has no label.
+const NO_LABEL: &str =
+    "it has no label: neither is its folder named as one digit, nor does its name start with a digit";
 /// Files that are read at once, so that a bucket far away does not take a picture's time for each.
 const AT_ONCE: usize = 16;
 /// Pictures that are named for each reason to leave some out.
@@ -90,6 +93,21 @@ impl fmt::Display for Reason {
             Self::Contradictory => "with several labels, none of them later than the others",
             Self::TooMany => "more than the limit",
         })
+    }
+}
+
+/// Why one picture is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The kind of reason.
+    pub reason: Reason,
+    /// The reason in words, about this picture alone.
+    pub why: String,
+}
+
+impl Refusal {
+    fn new(reason: Reason, why: impl fmt::Display) -> Self {
+        Self { reason, why: why.to_string() }
     }
 }
 
@@ -156,40 +174,64 @@ struct Raw {
 /// # Errors
 /// When the place cannot be read.
 pub fn read(place: &Location, settings: &Settings, progress: &dyn Fn(usize, usize)) -> Result<Found> {
+    let mut found = Found::default();
+    visit(place, settings, progress, &mut |key, picture| match picture {
+        Ok(picture) => found.pictures.push(picture),
+        Err(Refusal { reason, .. }) => found.left_out.add(reason, &key),
+    })?;
+    Ok(found)
+}
+
+/// Takes every picture below a place by its name below that, or the reason to leave it out.
+pub type Visitor<'a> = dyn FnMut(String, Result<Labelled, Refusal>) + 'a;
+
+/// Shows every picture below `place` to `visitor`, in the order of their names. Like [`read`] in all else.
+///
+/// # Errors
+/// When the place cannot be read.
+pub fn visit(
+    place: &Location,
+    settings: &Settings,
+    progress: &dyn Fn(usize, usize),
+    visitor: &mut Visitor<'_>,
+) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let store = Store::open(place, settings)?;
-        let keys = match store.list().await {
-            Ok(objects) => objects.into_iter().map(|object| object.key).collect::<Vec<_>>(),
-            Err(StorageError::NotFound { .. }) => Vec::new(),
+        let listing = match store.look().await {
+            Ok(listing) => listing,
+            Err(StorageError::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let mut found = Found::default();
-        let keys = chosen(&keys, &mut found.left_out);
+        for folder in listing.unreadable {
+            visitor(folder.key, Err(Refusal::new(Reason::Unreadable, folder.error)));
+        }
+        let keys: Vec<String> = listing.objects.into_iter().map(|object| object.key).collect();
+        let keys = chosen(&keys, visitor);
         let total = keys.len();
         let raw: Vec<_> = keys.into_iter().map(|(key, card)| fetch(&store, key, card)).collect();
         let mut raw = stream::iter(raw).buffered(AT_ONCE);
         let mut done = 0;
         while let Some(raw) = raw.next().await {
             let key = raw.key.clone();
-            match labelled(raw, place)? {
-                Ok(picture) => found.pictures.push(picture),
-                Err(reason) => found.left_out.add(reason, &key),
-            }
+            visitor(key, labelled(raw, place)?);
             done += 1;
             progress(done, total);
         }
-        Ok(found)
+        Ok(())
     })
 }
 
 /// The pictures among these names, each with the name of the JSON file beside it, where there is one.
-fn chosen(keys: &[String], left_out: &mut LeftOut) -> Vec<(String, Option<String>)> {
+fn chosen(keys: &[String], visitor: &mut Visitor<'_>) -> Vec<(String, Option<String>)> {
     let mut pictures: Vec<String> = keys.iter().filter(|key| is_picture(Path::new(key))).cloned().collect();
     if pictures.len() > MOST_PICTURES {
         // by a hash: in their own order, whole digits would be missing
         pictures.sort_by_cached_key(|key| files::sha256(&[key.as_bytes()]));
-        pictures.drain(MOST_PICTURES..).for_each(|key| left_out.add(Reason::TooMany, &key));
+        let why = format!("there are more than {MOST_PICTURES} pictures");
+        for key in pictures.drain(MOST_PICTURES..) {
+            visitor(key, Err(Refusal::new(Reason::TooMany, &why)));
+        }
         pictures.sort_unstable();
     }
     let with_card = |key: String| {
@@ -209,41 +251,54 @@ async fn fetch(store: &Store, key: String, card: Option<String>) -> Raw {
     Raw { key, picture, card }
 }
 
-fn labelled(raw: Raw, place: &Location) -> Result<Result<Labelled, Reason>> {
+fn labelled(raw: Raw, place: &Location) -> Result<Result<Labelled, Refusal>> {
     let bytes = match raw.picture {
         Ok(bytes) => bytes,
-        Err(StorageError::TooLarge { .. }) => return Ok(Err(Reason::TooLarge)),
+        Err(error @ StorageError::TooLarge { .. }) => return Ok(Err(Refusal::new(Reason::TooLarge, error))),
         // taken away since it was listed, or closed to this user
-        Err(StorageError::NotFound { .. } | StorageError::Io { .. }) => return Ok(Err(Reason::Unreadable)),
+        Err(error @ (StorageError::NotFound { .. } | StorageError::Io { .. })) => {
+            return Ok(Err(Refusal::new(Reason::Unreadable, error)));
+        }
         Err(error) => return Err(error.into()),
+    };
+    let other_label = |why: &dyn fmt::Display| {
+        Refusal::new(Reason::OtherLabel, format!("the JSON file beside it cannot be read: {why}"))
     };
     let card = match raw.card {
         None | Some(Err(StorageError::NotFound { .. })) => None,
         Some(Ok(card)) => match serde_json::from_slice::<Card>(&card) {
             Ok(card) => Some(card),
-            Err(_) => return Ok(Err(Reason::OtherLabel)),
+            Err(error) => return Ok(Err(other_label(&error))),
         },
-        Some(Err(StorageError::TooLarge { .. } | StorageError::Io { .. })) => {
-            return Ok(Err(Reason::OtherLabel));
+        Some(Err(error @ (StorageError::TooLarge { .. } | StorageError::Io { .. }))) => {
+            return Ok(Err(other_label(&error)));
         }
         Some(Err(error)) => return Err(error.into()),
     };
     Ok(digit(raw.key, &bytes, card.as_ref(), place))
 }
 
-fn digit(key: String, bytes: &[u8], card: Option<&Card>, place: &Location) -> Result<Labelled, Reason> {
-    let label = label(&place.join(&key).to_string()).ok_or(Reason::NoLabel)?;
-    if card.and_then(|card| card.label.as_ref()).is_some_and(|said| *said != label.to_string()) {
-        return Err(Reason::OtherLabel);
+fn digit(key: String, bytes: &[u8], card: Option<&Card>, place: &Location) -> Result<Labelled, Refusal> {
+    let label =
+        label(&place.join(&key).to_string()).ok_or_else(|| Refusal::new(Reason::NoLabel, NO_LABEL))?;
+    if let Some(said) = card.and_then(|card| card.label.as_ref())
+        && *said != label.to_string()
+    {
+        let why = format!("its folder or name says {label}, the JSON file beside it '{said}'");
+        return Err(Refusal::new(Reason::OtherLabel, why));
     }
     let sha256 = card.and_then(|card| card.sha256.as_ref());
     if sha256.is_some_and(|sha256| !sha256.eq_ignore_ascii_case(&files::sha256(&[bytes]))) {
-        return Err(Reason::Changed);
+        return Err(Refusal::new(Reason::Changed, "the JSON file beside it is about another picture"));
     }
-    let picture = decode(bytes, &Limits::default()).map_err(|_| Reason::Unreadable)?;
-    let digit = mnist::digit(picture.view()).map_err(|error| match error {
-        MnistError::Several { .. } => Reason::Several,
-        MnistError::Blank => Reason::Blank,
+    let picture =
+        decode(bytes, &Limits::default()).map_err(|error| Refusal::new(Reason::Unreadable, error))?;
+    let digit = mnist::digit(picture.view()).map_err(|error| {
+        let reason = match error {
+            MnistError::Several { .. } => Reason::Several,
+            MnistError::Blank => Reason::Blank,
+        };
+        Refusal::new(reason, error)
     })?;
     let time = card.and_then(|card| card.time.as_ref());
     let time = time.and_then(|time| humantime::parse_rfc3339(time).ok());
@@ -251,13 +306,13 @@ fn digit(key: String, bytes: &[u8], card: Option<&Card>, place: &Location) -> Re
 }
 
 /// Whether a file is a picture, by its name.
-pub fn is_picture(path: &Path) -> bool {
+fn is_picture(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
 }
 
 /// The label of the picture at an address: see the module.
-pub fn label(address: &str) -> Option<u8> {
+fn label(address: &str) -> Option<u8> {
     let (folders, name) = address.rsplit_once('/').unwrap_or(("", address));
     let folder = folders.rsplit('/').next().unwrap_or_default();
     let digit = |text: &str| text.chars().next()?.to_digit(CLASSES as u32).map(|digit| digit as u8);
@@ -290,7 +345,7 @@ mod tests {
         keys.extend(["0/0.json", "0/notes.txt", "README"].map(str::to_owned));
         keys.sort_unstable();
         let mut left_out = LeftOut::default();
-        let chosen = chosen(&keys, &mut left_out);
+        let chosen = chosen(&keys, &mut |key, picture| left_out.add(picture.unwrap_err().reason, &key));
         assert_eq!((chosen.len(), left_out.count(Reason::TooMany)), (MOST_PICTURES, 3));
         let with_card: Vec<_> = chosen.iter().filter(|(_, card)| card.is_some()).collect();
         assert!(with_card.len() <= 1 && with_card.iter().all(|(key, _)| key == "0/0.PNG"));

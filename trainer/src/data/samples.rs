@@ -1,21 +1,14 @@
-//! Folders of labelled pictures to measure a model on, of any size and format that the server reads.
-//!
-//! A picture's label is the name of its folder where that is one digit, and otherwise the first character of
-//! the file's name. The words of the name are its style: `7-pen-crossed-03.png` is of "pen crossed".
+//! Folders of labelled pictures to measure a model on, read as [`labelled`] does. The words of a name are its style:
+//! `7-pen-crossed-03.png` is of "pen crossed".
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
-use pictures::decode::{self, Limits};
-use pictures::mnist;
+use anyhow::{Result, ensure};
+use storage::{Location, Settings};
 
 use super::Pictures;
-use super::labelled::{EXTENSIONS, is_picture, label};
-use crate::files;
+use super::labelled::{self, EXTENSIONS};
 
-/// Folders within folders that are looked into; deeper ones are taken for a circle of links.
-const DEEPEST: usize = 16;
 /// The style of pictures whose names have no word.
 pub const NO_STYLE: &str = "no style";
 
@@ -46,23 +39,24 @@ pub struct Unreadable {
 /// # Errors
 /// When a folder cannot be read, or there is no picture of one digit in any of them.
 pub fn read(folders: &[PathBuf]) -> Result<Samples> {
-    let mut found = Vec::new();
-    for folder in folders {
-        ensure!(folder.is_dir(), "there is no folder {}", folder.display());
-        find(folder, 0, &mut found)?;
-    }
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     let (mut paths, mut styles, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
-    for path in found {
-        match read_one(&path) {
-            Ok((label, shown)) => {
-                pixels.extend(shown.iter());
-                labels.push(label);
-                styles.push(style(&path));
-                paths.push(path);
+    // a folder needs none of them
+    let settings = Settings::from_env(&|_| None)?;
+    for folder in folders {
+        ensure!(folder.is_dir(), "there is no folder {}", folder.display());
+        labelled::visit(&Location::Folder(folder.clone()), &settings, &|_, _| (), &mut |key, picture| {
+            let path = folder.join(key);
+            match picture {
+                Ok(picture) => {
+                    pixels.extend(picture.pixels);
+                    labels.push(picture.label);
+                    styles.push(style(&path));
+                    paths.push(path);
+                }
+                Err(refusal) => unreadable.push(Unreadable { path, reason: refusal.why }),
             }
-            Err(reason) => unreadable.push(Unreadable { path, reason }),
-        }
+        })?;
     }
     let why = unreadable.first().map_or_else(
         || format!("they hold no file that ends in .{}", EXTENSIONS.join(", .")),
@@ -80,34 +74,6 @@ pub fn read(folders: &[PathBuf]) -> Result<Samples> {
     Ok(Samples { pictures: Pictures::from_rows(pixels, labels), paths, styles, unreadable })
 }
 
-/// Adds the pictures of a folder, and of those in it.
-fn find(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
-    ensure!(depth < DEEPEST, "{} is {DEEPEST} folders deep: is it a circle of links?", folder.display());
-    let entries = fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    let entries = entries.with_context(|| format!("cannot read the folder {}", folder.display()))?;
-    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            find(&path, depth + 1, found)?;
-        } else if is_picture(&path) {
-            found.push(path);
-        }
-    }
-    Ok(())
-}
-
-/// A picture's label and what the model is shown of it.
-fn read_one(path: &Path) -> Result<(u8, ndarray::Array2<u8>), String> {
-    let label = label(&path.to_string_lossy()).ok_or(
-        "it has no label: neither is its folder named as one digit, nor does its name start with a digit",
-    )?;
-    let bytes = files::read(path).map_err(|error| format!("{error:#}"))?;
-    let picture = decode::decode(&bytes, &Limits::default()).map_err(|error| error.to_string())?;
-    let digit = mnist::digit(picture.view()).map_err(|error| error.to_string())?;
-    Ok((label, digit.pixels))
-}
-
 /// The words of a picture's name.
 pub fn style(path: &Path) -> String {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -121,6 +87,8 @@ pub fn style(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A PNG of a black bar on white, or of nothing.

@@ -7,7 +7,7 @@ mod plot;
 mod scores;
 mod settings;
 mod tables;
-mod text;
+pub(crate) mod text;
 
 use std::path::PathBuf;
 use std::time::SystemTime;

@@ -20,7 +20,7 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// A whole number with a comma after every three digits from the right.
-pub(super) fn thousands(number: impl TryInto<u64>) -> String {
+pub(crate) fn thousands(number: impl TryInto<u64>) -> String {
     let digits = number.try_into().unwrap_or(u64::MAX).to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -33,7 +33,7 @@ pub(super) fn thousands(number: impl TryInto<u64>) -> String {
 }
 
 /// A number of things: "1 picture", "2,000 pictures".
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{} {}", thousands(number as u64), if number == 1 { one } else { many })
 }
 

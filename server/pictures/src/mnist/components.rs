@@ -30,6 +30,9 @@ const ONE_SIDED: f32 = 0.5;
 /// What a picture's ink is made of.
 pub(super) struct Components {
     pub(super) all: Vec<Component>,
+    /// Whether one goes from one side of the picture to the opposite one, as the lines of a page do; it may be none of
+    /// those that are kept.
+    pub(super) had_crossing: bool,
     /// In the order of rows.
     runs: Vec<Run>,
 }
@@ -55,6 +58,11 @@ impl Component {
 impl Components {
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Whether one of them goes from one side of a picture to the opposite one, as the lines of a page do.
+    pub(super) fn cross(&self, size: (usize, usize)) -> bool {
+        self.all.iter().any(|component| component.bounds.cross(size))
     }
 
     /// The runs of each of `groups`, where `group_of` says in which a component is, if in any.
@@ -105,6 +113,7 @@ pub(super) fn find(ink: &Plane, rim: f32, core: f32, grey: Option<&Plane>) -> Co
         }
         run.component = index_of[root];
     }
+    let had_crossing = all.iter().any(|component| component.bounds.cross((rows, columns)));
     let kept = keep(&all, core, grey.is_some(), (rows, columns));
     let mut new = vec![usize::MAX; all.len()];
     let mut remaining = Vec::new();
@@ -118,7 +127,7 @@ pub(super) fn find(ink: &Plane, rim: f32, core: f32, grey: Option<&Plane>) -> Co
         run.component = new[run.component];
         run.component != usize::MAX
     });
-    Components { all: remaining, runs }
+    Components { all: remaining, had_crossing, runs }
 }
 
 /// Sums over a run of the gradient, right and down, and of its length.

@@ -4,11 +4,17 @@ use super::{Plane, strokes};
 
 /// Share of the contrast that a third tone is away from both, and share of the cells that it has at least.
 const BEYOND: f32 = 0.25;
-const MOST_BEYOND: f32 = 0.08;
+const MOST_BEYOND: f32 = 0.03;
 
-/// Ground and sign of ink where a digit of two tones is cropped so close that it may have most of the picture and most of
+/// The tones of a picture that has no others.
+pub(super) struct Tones {
+    pub(super) ground: f32,
+    pub(super) ink: f32,
+}
+
+/// The tones where a digit of two is cropped so close that it may have most of the picture and most of
 /// its edges: its ink hangs together and reaches all sides, and cuts the ground into pieces.
-pub(super) fn cut_close(grid: &Plane) -> Option<(f32, f32)> {
+pub(super) fn cut_close(grid: &Plane) -> Option<Tones> {
     let threshold = otsu(grid);
     let parts = [pieces(grid, |value| value < threshold), pieces(grid, |value| value >= threshold)];
     let ink = (0..2).find(|&class| {
@@ -36,8 +42,44 @@ pub(super) fn cut_close(grid: &Plane) -> Option<(f32, f32)> {
         });
         more as f32 > MOST_BEYOND * all as f32
     };
-    (same as f32 > 0.7 * all as f32 && !has_more(0) && !has_more(1))
-        .then_some((tone, if ink == 1 { 1.0 } else { -1.0 }))
+    let tones = Tones { ground: tone, ink: if ink == 1 { light } else { dark } };
+    (same as f32 > 0.7 * all as f32 && !has_more(0) && !has_more(1)).then_some(tones)
+}
+
+/// Longest side of a scan so coarse that a cell of it is no larger than a stroke.
+const COARSE: usize = 40;
+/// Grey levels between the two tones of a coarse scan, and how much wider than the tones themselves that must be.
+const APART: f32 = 60.0;
+const CLEAR: f32 = 1.5;
+
+/// The tones of a scan of few pixels. Its ink may reach the edges, where a shadow would, but one tone of
+/// ground and one of ink say that there is none.
+pub(super) fn coarse_scan(plane: &Plane) -> Option<Tones> {
+    if plane.nrows().max(plane.ncols()) > COARSE {
+        return None;
+    }
+    let threshold = otsu(plane);
+    let (dark, light): (Vec<f32>, Vec<f32>) = plane.iter().partition(|&&value| value < threshold);
+    // how far most of the pixels of a tone are from its middle
+    let spread =
+        |tone: &[f32], middle: f32| median(tone.iter().map(|value| (value - middle).abs()).collect());
+    let tones = [dark, light].map(|tone| {
+        let middle = median(tone.clone());
+        (middle, spread(&tone, middle))
+    });
+    let [(dark, dark_spread), (light, light_spread)] = tones;
+    if light - dark < APART.max(CLEAR * (dark_spread + light_spread)) {
+        return None;
+    }
+    // ink has less of the edges than the ground
+    let rows = plane.nrows();
+    let sides = [plane.row(0), plane.row(rows - 1), plane.column(0), plane.column(plane.ncols() - 1)];
+    let (at_edges, dark_there) = sides
+        .iter()
+        .flatten()
+        .fold((0, 0), |(all, dark), &value| (all + 1, dark + usize::from(value < threshold)));
+    let is_dark = 2 * dark_there <= at_edges;
+    Some(if is_dark { Tones { ground: light, ink: dark } } else { Tones { ground: dark, ink: light } })
 }
 
 fn median(mut values: Vec<f32>) -> f32 {

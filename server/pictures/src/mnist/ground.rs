@@ -1,6 +1,8 @@
 //! Which tone is the ground, and how bright it is at each place.
 
-use ndarray::Zip;
+use std::ops::Range;
+
+use ndarray::{Array2, Zip, s};
 
 use super::{Plane, crop, surface};
 
@@ -20,6 +22,9 @@ const SUDDEN: f32 = 0.55;
 /// crop, which [`crop::cut_close`] knows.
 const RADII: [f32; 6] = [0.02, 0.035, 0.055, 0.08, 0.11, 0.15];
 
+/// The radius for strokes that are wider than the lines of their page, by its index.
+const WIDE: usize = 3;
+
 /// Grey levels that pixels of a flat ground may be away from the usual one.
 const NOISE: usize = 4;
 
@@ -30,16 +35,68 @@ const FLAT: f32 = 2.5;
 const MOST: f32 = 0.6;
 const MOST_OF_EDGES: f32 = 0.85;
 
-/// A picture without its ground.
-pub(super) struct Bare {
-    /// 0 where there is no ink, and as many grey levels as ink differs from the ground, whichever is brighter.
-    pub(super) ink: Plane,
-    /// The grey before, where the ground was uneven: shadows may be left of it.
-    pub(super) grey: Option<Plane>,
+/// A picture without its ground, by what that is like. Its `ink` is 0 where there is none, and as many grey levels as ink
+/// differs from the ground, whichever is brighter.
+pub(super) enum Ground {
+    /// Of one tone.
+    Flat { ink: Plane },
+    /// Of one tone, cut to pieces by a digit of one tone that fills the picture. Its ink is 1; `grey` is the picture as
+    /// it was.
+    Cropped { ink: Plane, grey: Plane },
+    /// Lit unevenly, patterned or noisy.
+    Uneven(Bare),
 }
 
+/// A picture without its uneven ground.
+pub(super) struct Bare {
+    pub(super) ink: Plane,
+    pub(super) light: Light,
+}
+
+/// What is known about an uneven ground.
+pub(super) struct Light {
+    /// The grey before: shadows may be left of it.
+    pub(super) grey: Plane,
+    /// Whether ink was taken to be darker than the ground.
+    is_dark: bool,
+    /// Cells where the ground has a step: ink is lost there.
+    steps: Array2<bool>,
+    /// Pixels along a side of a cell.
+    cell: usize,
+}
+
+impl Light {
+    /// The picture again, its ground taken away as if ink had the other tone.
+    pub(super) fn otherwise(self) -> Bare {
+        without_light(self.grey, Some(!self.is_dark), 0)
+    }
+
+    /// The picture again, its ground found over wider strokes than were taken for ink.
+    pub(super) fn over_wide_strokes(self) -> Bare {
+        without_light(self.grey, Some(self.is_dark), WIDE)
+    }
+
+    /// Whether ink of these pixels of a row ends at a step.
+    pub(super) fn is_at_step(&self, row: usize, columns: Range<usize>) -> bool {
+        let near = |from: usize, to: usize, most: usize| {
+            (from / self.cell).saturating_sub(1)..(to / self.cell + 2).min(most)
+        };
+        let (rows, cells) = self.steps.dim();
+        let (rows, cells) = (near(row, row, rows), near(columns.start, columns.end, cells));
+        self.steps.slice(s![rows, cells]).iter().any(|&is| is)
+    }
+
+    /// Pixels across the band in which a step hides ink.
+    pub(super) fn band(&self) -> usize {
+        BAND * self.cell
+    }
+}
+
+/// Cells across the band in which ink may be lost at a step.
+const BAND: usize = 6;
+
 /// Takes the ground away.
-pub(super) fn remove(mut plane: Plane) -> Bare {
+pub(super) fn remove(mut plane: Plane) -> Ground {
     let (grid, _) = surface::coarse(&plane, CELLS);
     if let Some(tone) = flat(&plane, &grid) {
         let mut lean = 0.0;
@@ -48,12 +105,19 @@ pub(super) fn remove(mut plane: Plane) -> Bare {
         }
         let sign = if lean < 0.0 { -1.0 } else { 1.0 };
         plane.mapv_inplace(|value| sign * (value - tone));
-        return Bare { ink: plane, grey: None };
+        return Ground::Flat { ink: plane };
     }
-    if let Some((tone, sign)) = crop::cut_close(&grid) {
-        plane.mapv_inplace(|value| sign * (value - tone));
-        return Bare { ink: plane, grey: None };
+    if let Some(tones) = crop::cut_close(&grid).or_else(|| crop::coarse_scan(&plane)) {
+        let ink = plane.mapv(|value| (value - tones.ground) / (tones.ink - tones.ground));
+        return Ground::Cropped { ink, grey: plane };
     }
+    Ground::Uneven(without_light(plane, None, 0))
+}
+
+/// Takes an uneven ground away; `is_dark` says whether ink is darker than it, where that is known, and `least` which of the
+/// radii is the smallest.
+pub(super) fn without_light(plane: Plane, is_dark: Option<bool>, least: usize) -> Bare {
+    let (grid, _) = surface::coarse(&plane, CELLS);
     let bowl = surface::Bowl::through(&grid);
     let shape = bowl.over(grid.dim());
     let dark = levels(&grid, &shape);
@@ -61,18 +125,18 @@ pub(super) fn remove(mut plane: Plane) -> Bare {
     // A tone that leaves with thin strokes is ink. One that leaves with wide patches may be shadow, and counts less.
     let left =
         |levels: &[f32]| levels[1..].iter().zip(RADII).map(|(level, share)| level / share).sum::<f32>();
-    let is_dark = left(&dark) <= left(&light);
+    let is_dark = is_dark.unwrap_or_else(|| left(&dark) <= left(&light));
     let (sign, rough) = if is_dark { (1.0, dark) } else { (-1.0, light) };
     // Choose the smallest radius that removes most of the ink, so that shadows, which are wider, stay in the ground.
     let last = rough[RADII.len()];
     let enough = last + 0.3 * (rough[0] - last);
     let index = rough[1..].iter().position(|&value| value <= enough).unwrap_or(RADII.len() - 1);
-    let share = RADII[(index + 1).min(RADII.len() - 1)];
+    let share = RADII[(index + 1).max(least).min(RADII.len() - 1)];
     let (grid, cell) = surface::coarse(&plane, FINE_CELLS);
     let shape = bowl.over(grid.dim());
     let ground = envelope(&(&grid * sign), &(shape * sign), radius(&grid, share));
-    let ground = surface::enlarge(&lower_at_steps(&ground), cell, plane.dim());
-    let mut ink = ground;
+    let (ground, steps) = lower_at_steps(&ground);
+    let mut ink = surface::enlarge(&ground, cell, plane.dim());
     if is_dark {
         // Shade darkens paper and ink by the same factor.
         let brightest = ink.iter().copied().fold(1.0, f32::max);
@@ -82,7 +146,7 @@ pub(super) fn remove(mut plane: Plane) -> Bare {
     } else {
         ink.zip_mut_with(&plane, |ground, &value| *ground += value);
     }
-    Bare { ink, grey: Some(plane) }
+    Bare { ink, light: Light { grey: plane, is_dark, steps, cell } }
 }
 
 /// The tone that most of the picture has, and most of its edges.
@@ -132,8 +196,8 @@ fn envelope(grid: &Plane, bowl: &Plane, radius: usize) -> Plane {
 }
 
 /// Lowers the ground to the darker side wherever it has a step, such as the edge of a shadow. The cells on a step hold
-/// some of both tones and would otherwise show as a line of ink.
-fn lower_at_steps(ground: &Plane) -> Plane {
+/// some of both tones and would otherwise show as a line of ink. Returns where that is, too.
+fn lower_at_steps(ground: &Plane) -> (Plane, Array2<bool>) {
     let range = |radius: usize| {
         let mut range = surface::extreme(ground, radius, f32::max);
         range -= &surface::extreme(ground, radius, f32::min);
@@ -154,7 +218,7 @@ fn lower_at_steps(ground: &Plane) -> Plane {
             *value = low;
         }
     });
-    out
+    (out, steps.mapv(|step| step > STEP))
 }
 
 /// The roughness of the picture, and of the ground that each of the radii leaves of it. For the right tone of ink the

@@ -1,6 +1,6 @@
 //! Tells ink from noise: a threshold from the noise of the ground, and the pixels above it.
 
-use super::{Plane, components, components::Components, ground::Bare, surface};
+use super::{Plane, components, components::Components, ground::Light, surface};
 
 /// Ink fainter than this many grey levels is none: 2.4 % of the range.
 const FAINTEST: f32 = 6.0;
@@ -32,7 +32,7 @@ struct Levels {
     stroke: f32,
 }
 
-pub(super) fn find(Bare { ink: mut plane, grey }: Bare) -> Option<Marked> {
+pub(super) fn find(mut plane: Plane, light: Option<&Light>) -> Option<Marked> {
     let longest = plane.nrows().max(plane.ncols());
     let mut found = levels(&plane);
     for _ in 0..3 {
@@ -46,9 +46,67 @@ pub(super) fn find(Bare { ink: mut plane, grey }: Bare) -> Option<Marked> {
     let Levels { middle, noise, stroke } = found?;
     let core = (CORE * stroke).max(SURE * noise).max(FAINTEST);
     let rim = (RIM * stroke).max(LIKELY * noise).min(core);
+    let grey = light.map(|light| &light.grey);
+    let before = light.map(|_| plane.clone());
     plane.mapv_inplace(|value| ((value - middle) / stroke).clamp(0.0, 1.0));
-    let components = components::find(&plane, rim / stroke, core / stroke, grey.as_ref());
-    (!components.is_empty()).then_some(Marked { ink: plane, components })
+    let components = components::find(&plane, rim / stroke, core / stroke, grey);
+    if components.had_crossing
+        && let Some(mut ink) = before
+        && let Some(lines) = lines(&ink, middle + rim)
+    {
+        ink.mapv_inplace(|value| ((value - lines.tone) / lines.beyond).clamp(0.0, 1.0));
+        let mut components = components::find(&ink, LINE_RIM, CORE, grey);
+        if !components.is_empty() && !components.cross(ink.dim()) {
+            components.had_crossing = true;
+            return Some(Marked { ink, components });
+        }
+    }
+    // lines alone are said to be there, for wider strokes may lie under them
+    (components.had_crossing || !components.is_empty()).then_some(Marked { ink: plane, components })
+}
+
+/// Ink of one tone on a ground of one tone, where ink is 1.
+pub(super) fn find_plain(mut ink: Plane) -> Option<Marked> {
+    ink.mapv_inplace(|value| value.clamp(0.0, 1.0));
+    let components = components::find(&ink, PLAIN_RIM, CORE, None);
+    (!components.is_empty()).then_some(Marked { ink, components })
+}
+
+/// Share of ink's darkness from which on a pixel is ink where there are two tones: more than noise, less than edges.
+const PLAIN_RIM: f32 = 0.25;
+
+/// Share of the way from the tone of a page's lines to that of ink from which on a pixel is ink.
+const LINE_RIM: f32 = 0.4;
+/// How much darker than lines ink is at least, to be told from them.
+const DARKER: f32 = 1.7;
+
+/// The lines of a page, under ink.
+struct Lines {
+    /// Their usual darkness.
+    tone: f32,
+    /// How much darker than that ink usually is.
+    beyond: f32,
+}
+
+/// Tells the lines of a page from ink that is darker, among pixels that are at least `least`.
+fn lines(plane: &Plane, least: f32) -> Option<Lines> {
+    let mut values: Vec<f32> = surface::beyond(plane, f32::NEG_INFINITY, least).collect();
+    values.sort_unstable_by(f32::total_cmp);
+    let total: f32 = values.iter().sum();
+    // the split into two tones with the most variance between them
+    let (mut below, mut best, mut at) = (0.0, 0.0, 0);
+    for (index, value) in values.iter().enumerate().skip(1) {
+        below += values[index - 1];
+        let (few, many) = (index as f32, (values.len() - index) as f32);
+        let apart = (total - below) / many - below / few;
+        let between = few * many * apart * apart;
+        if between > best && *value > values[index - 1] {
+            (best, at) = (between, index);
+        }
+    }
+    let (faint, dark) = values.split_at(at);
+    let (tone, ink) = (*faint.get(faint.len() / 2)?, *dark.get(dark.len() / 2)?);
+    (ink > DARKER * tone).then_some(Lines { tone, beyond: ink - tone })
 }
 
 /// The noise between neighbouring pixels, as a standard deviation.

@@ -28,6 +28,7 @@ mod split;
 mod strokes;
 mod surface;
 
+use ground::{Ground, Light};
 use ndarray::{Array2, ArrayView3};
 use thiserror::Error;
 
@@ -102,27 +103,81 @@ pub fn digits(picture: ArrayView3<'_, u8>) -> Result<Vec<Digit>, MnistError> {
     let frame = edges::trim(&plane);
     let whole = (frame.height, frame.width) == plane.dim();
     let inner = if whole { plane } else { plane.slice(frame.slice()).to_owned() };
-    let marked = ink::find(ground::remove(inner)).ok_or(MnistError::Blank)?;
-    let groups = split::split(&marked);
+    let found = drawn(inner);
     let outer = |start: usize, length: usize, offset: usize, most: usize| {
         let start = (start + offset) * factor;
         (start, (length * factor).min(most - start))
     };
-    let digits = groups.iter().filter_map(|group| {
-        let drawing = group.draw(&marked);
-        if !strokes::are_strokes(&drawing, group.bounds, marked.ink.dim()) {
-            return None;
-        }
-        let bounds = group.bounds;
+    let digits = found.into_iter().map(|(drawing, bounds)| {
         let (left, width) = outer(bounds.left, bounds.width, frame.left, columns);
         let (top, height) = outer(bounds.top, bounds.height, frame.top, rows);
-        Some(Digit { pixels: fit::fit(&drawing), bounds: Bounds { left, top, width, height } })
+        Digit { pixels: fit::fit(&drawing), bounds: Bounds { left, top, width, height } }
     });
     let digits: Vec<Digit> = digits.collect();
     if digits.is_empty() { Err(MnistError::Blank) } else { Ok(digits) }
 }
 
+/// Drawings and where they are, from left to right.
+fn drawn(plane: Plane) -> Vec<(Plane, Bounds)> {
+    let size = plane.dim();
+    let ground::Bare { ink, light } = match ground::remove(plane) {
+        Ground::Flat { ink } => return strokes_of(ink, None).0,
+        Ground::Uneven(bare) => bare,
+        Ground::Cropped { ink, grey } => {
+            // that they are strokes is known: their outline is the picture's edge, which measures nothing
+            if let Some(marked) = ink::find_plain(ink) {
+                return drawings(&marked, None).collect();
+            }
+            ground::without_light(grey, None, 0)
+        }
+    };
+    let (found, had_crossing) = strokes_of(ink, Some(&light));
+    // What crosses the picture may be its ground: lines of a page that hide wider ink, or light beside a large shadow.
+    if !had_crossing && !found.is_empty() {
+        return found;
+    }
+    let mut light = light;
+    for again in [Light::over_wide_strokes, Light::otherwise] {
+        let bare = again(light);
+        let (other, _) = strokes_of(bare.ink, Some(&bare.light));
+        // where there is nothing, small pieces of noise are found
+        if let [(_, bounds)] = &other[..]
+            && !bounds.cross(size)
+            && 4 * bounds.width.max(bounds.height) >= size.0.min(size.1)
+        {
+            return other;
+        }
+        light = bare.light;
+        if !found.iter().all(|(_, bounds)| bounds.cross(size)) {
+            break;
+        }
+    }
+    found
+}
+
+/// The drawings that are made of strokes; and whether anything crosses the picture.
+fn strokes_of(ink: Plane, light: Option<&Light>) -> (Vec<(Plane, Bounds)>, bool) {
+    let Some(marked) = ink::find(ink, light) else { return (Vec::new(), false) };
+    let size = marked.ink.dim();
+    let found =
+        drawings(&marked, light).filter(|(drawing, bounds)| strokes::are_strokes(drawing, *bounds, size));
+    (found.collect(), marked.components.had_crossing)
+}
+
+/// What is drawn, one by one from the left.
+fn drawings<'a>(
+    marked: &'a ink::Marked,
+    light: Option<&Light>,
+) -> impl Iterator<Item = (Plane, Bounds)> + 'a {
+    split::split(marked, light).into_iter().map(|group| (group.draw(marked), group.bounds))
+}
+
 impl Bounds {
+    /// Whether it goes from one side of a picture to the opposite one.
+    fn cross(&self, (rows, columns): (usize, usize)) -> bool {
+        (self.left == 0 && self.right() == columns) || (self.top == 0 && self.bottom() == rows)
+    }
+
     fn slice(&self) -> ndarray::SliceInfo<[ndarray::SliceInfoElem; 2], ndarray::Ix2, ndarray::Ix2> {
         ndarray::s![self.top..self.top + self.height, self.left..self.left + self.width]
     }

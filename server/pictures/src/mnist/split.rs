@@ -5,6 +5,7 @@ use ndarray::{Array2, s};
 use super::{
     Bounds, Plane,
     components::{Component, Run, gap},
+    ground::Light,
     ink::Marked,
 };
 
@@ -34,11 +35,33 @@ impl Group {
 }
 
 /// Digits from left to right.
-pub(super) fn split(marked: &Marked) -> Vec<Group> {
+pub(super) fn split(marked: &Marked, light: Option<&Light>) -> Vec<Group> {
     let components = &marked.components;
     let (group_of, bounds) = gather(&components.all);
     let runs = components.runs_of(&group_of, bounds.len());
-    bounds.into_iter().zip(runs).map(|(bounds, runs)| Group { bounds, runs }).collect()
+    let groups = bounds.into_iter().zip(runs).map(|(bounds, runs)| Group { bounds, runs });
+    match light {
+        Some(light) => join_at_steps(groups.collect(), light),
+        None => groups.collect(),
+    }
+}
+
+/// Joins what the edge of a shadow has cut: groups that end at a step and lie on both sides of it.
+fn join_at_steps(groups: Vec<Group>, light: &Light) -> Vec<Group> {
+    let ends_at_step =
+        |group: &Group| group.runs.iter().any(|run| light.is_at_step(run.row, run.start..run.end));
+    let mut joined: Vec<(Group, bool)> = Vec::with_capacity(groups.len());
+    for group in groups {
+        let cut = ends_at_step(&group);
+        match joined.last_mut() {
+            Some((last, true)) if cut && gap(&last.bounds, &group.bounds) <= light.band() => {
+                last.bounds = last.bounds.union(&group.bounds);
+                last.runs.extend(group.runs);
+            }
+            _ => joined.push((group, cut)),
+        }
+    }
+    joined.into_iter().map(|(group, _)| group).collect()
 }
 
 /// In which group each component is, and the groups' bounds, from left to right.

@@ -10,19 +10,19 @@ use pictures::{
 };
 
 /// 3 rows of 5 pixels: red at the top left, else white.
-fn corner() -> DynamicImage {
+pub(crate) fn corner() -> DynamicImage {
     let mut picture = RgbaImage::from_pixel(5, 3, image::Rgba([255; 4]));
     picture.put_pixel(0, 0, image::Rgba([255, 0, 0, 255]));
     DynamicImage::ImageRgba8(picture)
 }
 
-fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+pub(crate) fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
-fn read(bytes: &[u8]) -> Result<pictures::Rgba, DecodeError> {
+pub(crate) fn read(bytes: &[u8]) -> Result<pictures::Rgba, DecodeError> {
     decode(bytes, &Limits::default())
 }
 
@@ -62,14 +62,14 @@ fn depths_and_colours_become_eight_bits_of_each() {
 }
 
 /// An EXIF block that holds an orientation only.
-fn exif(orientation: u8) -> Vec<u8> {
+pub(crate) fn exif(orientation: u8) -> Vec<u8> {
     let mut block = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     block.extend([orientation, 0, 0, 0, 0, 0, 0]);
     block
 }
 
 /// The sum that ends a chunk of a PNG (ISO 3309).
-fn crc(bytes: &[u8]) -> u32 {
+pub(crate) fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |sum, &byte| {
         (0..8).fold(sum ^ u32::from(byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 * (sum & 1)))
     })
@@ -139,7 +139,7 @@ fn frames_may_not_be_larger_than_they_say() {
 }
 
 /// A chunk of a RIFF file.
-fn chunk(name: &[u8], data: &[u8]) -> Vec<u8> {
+pub(crate) fn chunk(name: &[u8], data: &[u8]) -> Vec<u8> {
     let mut chunk = name.to_vec();
     chunk.extend((data.len() as u32).to_le_bytes());
     chunk.extend(data);
@@ -147,7 +147,7 @@ fn chunk(name: &[u8], data: &[u8]) -> Vec<u8> {
     chunk
 }
 
-fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
     chunk(b"RIFF", &[b"WEBP".to_vec(), chunks.concat()].concat())
 }
 
@@ -168,12 +168,12 @@ fn vp8l(width: u32, height: u32) -> Vec<u8> {
 }
 
 /// A canvas of 5 x 3.
-fn vp8x(flags: u8) -> Vec<u8> {
+pub(crate) fn vp8x(flags: u8) -> Vec<u8> {
     chunk(b"VP8X", &[flags, 0, 0, 0, 4, 0, 0, 2, 0, 0])
 }
 
 /// A frame of an animation. `place`: left and top in steps of two pixels, width and height less 1.
-fn anmf(place: [u32; 4], inner: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn anmf(place: [u32; 4], inner: &[Vec<u8>]) -> Vec<u8> {
     let mut data: Vec<u8> = place.iter().flat_map(|value| value.to_le_bytes()[..3].to_vec()).collect();
     data.extend([0; 4]);
     data.extend(inner.concat());

@@ -4,4 +4,6 @@
 mod decoding;
 mod digits;
 mod drawing;
+mod kinds;
+mod paper;
 mod properties;

@@ -4,6 +4,14 @@
 //! field of the protocol twice in one object. Floating-point data may also have `NaN`, `Infinity` and `-Infinity`,
 //! which Python, Java and Triton write for values that JSON has no number for. Unknown fields are skipped. An optional
 //! field that is `null` counts as absent.
+//!
+//! | question | file |
+//! |---|---|
+//! | What does a request for inference have, in which order may it come? | `request` |
+//! | What does a tensor have beside its elements? | `tensor` |
+//! | How are elements read into bytes, flat or nested? | `data`, with `number` and `string` |
+//! | How is an answer written? | `response`, with `writer` |
+//! | How does V1 write the same? | `v1` |
 
 // In this module, no result of a comparison may be used both as a number and as a condition, as in `offset +=
 // usize::from(byte == b'"')` before a branch on the same comparison. rustc 1.95 drops such a comparison when it

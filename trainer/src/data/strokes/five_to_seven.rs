@@ -182,7 +182,8 @@ fn crossed_seven(dice: &mut Dice<'_>) -> Vec<Stroke> {
 /// From the foot of the stem back up to the left and across it.
 fn seven_crossed_at_once(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let (body, stem, foot) = any_seven(dice);
-    let up = dice.between(0.0, 0.4);
+    // No lower than this: the stroke across would be the base of a 2.
+    let up = dice.between(0.0, 0.25);
     let at = (stem.0 + (foot.0 - stem.0) * up, stem.1 + (foot.1 - stem.1) * up);
     let from = (at.0 - dice.between(0.14, 0.34), at.1 + dice.around(0.02, 0.03));
     let to = (at.0 + dice.between(0.1, 0.36), at.1 - dice.around(0.02, 0.04));

@@ -82,6 +82,8 @@ fn digits_have_their_holes() {
         rule(0, 30, |style| style == "plain", |holes| holes.len() == 1),
         rule(0, 35, |style| style == "slashed long", |holes| holes.len() >= 2),
         rule(1, 45, any, <[f32]>::is_empty),
+        // With a ring it would be a 9.
+        rule(4, 46, |style| style.contains("in one stroke"), <[f32]>::is_empty),
         rule(5, 40, any, <[f32]>::is_empty),
         rule(7, 48, |style| !style.contains("crossed"), <[f32]>::is_empty),
         rule(6, 28, any, |holes| !holes.is_empty() && holes.iter().all(|&y| y > 0.5)),
@@ -135,6 +137,9 @@ fn a_long_slash_is_longer_than_its_ring_and_a_long_flag_nearly_its_stem() {
         let flag = (stroke[0].0 - apex.0).hypot(stroke[0].1 - apex.1);
         assert!((0.4..1.1).contains(&flag), "a flag of {flag}");
         assert!(stroke[0].0 < apex.0, "the flag is on the right");
+        // A flag that lies flatter is the bar of a 7.
+        let from_stem = (apex.0 - stroke[0].0).atan2(stroke[0].1 - apex.1).to_degrees();
+        assert!(from_stem < 55.0, "a flag at {from_stem} degrees from the stem");
     }
 }
 

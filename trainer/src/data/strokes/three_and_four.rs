@@ -15,7 +15,7 @@ pub(super) const WAYS: &[Way] = &[
     Way { digit: 4, style: "closed", share: 2.0, draw: closed_four },
     Way { digit: 4, style: "hooked", share: 2.5, draw: hooked_four },
     Way { digit: 4, style: "open in one stroke", share: 1.5, draw: zigzag_four },
-    Way { digit: 4, style: "round in one stroke", share: 1.5, draw: round_four },
+    Way { digit: 4, style: "round in one stroke", share: 1.0, draw: round_four },
 ];
 
 /// The lower bow of a 3 or 5-like shape, from where the pen is, around to the lower left.
@@ -99,10 +99,11 @@ fn closed_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
 /// Down, across to the right, up a little and down the stem, all at once: a hook like lightning.
 fn hooked_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let cross = dice.between(0.5, 0.78);
-    let lean = dice.between(-0.02, 0.5);
+    // Its start stays left of the stem, and the stem's top below it: closer, they would close the ring of a 9.
+    let lean = dice.between(-0.02, 0.36);
     let corner = dice.near(0.05, cross, STRAY);
     let from = (corner.0 + lean + 0.05, dice.around(0.0, 0.02));
-    let rise = dice.between(0.03, 0.34);
+    let rise = dice.between(0.03, 0.26);
     let turn = (dice.around(0.62, 0.1), cross - rise);
     let foot = (turn.0 - dice.between(-0.05, 0.3), 1.0);
     let path = Path::at(from);
@@ -148,10 +149,11 @@ fn zigzag_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
 /// Like a G: a bow open to the upper right, its end the bar, and a stem down from there.
 fn round_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let radii = (dice.between(0.26, 0.42), dice.between(0.3, 0.4));
-    let from = dice.between(-135.0, -65.0);
+    // The opening is a quarter of the bow or more: with less it is the ring of a 9.
+    let from = dice.between(-165.0, -105.0);
     let bow = Path::default().arc((0.42, radii.1), radii, from, -(from + 360.0 - dice.between(25.0, 60.0)));
     let bend = bow.end();
-    let turn = (0.42 + radii.0 + dice.between(-0.04, 0.1), bend.1 - dice.between(0.05, 0.3));
+    let turn = (0.42 + radii.0 + dice.between(-0.04, 0.1), bend.1 - dice.between(0.05, 0.22));
     let foot = (turn.0 - dice.between(-0.05, 0.2), 1.0);
     let (_, _, right, _) = extent(&[vec![bend, turn]]);
     vec![bow.curve(&[(right - 0.04, f32::midpoint(bend.1, turn.1)), turn]).line(foot).lift()]

@@ -104,8 +104,8 @@ fn bar(dice: &mut Dice<'_>) -> Stroke {
 /// A stem with a flag `low` to `high` times its length; returns where the stem ends too.
 fn flagged(dice: &mut Dice<'_>, low: f32, high: f32) -> (Stroke, Point) {
     let length = dice.between(low, high);
-    // From the stem; a long flag lies closer to it than a short one.
-    let angle = dice.between(22.0, 62.0 - 14.0 * length).to_radians();
+    // From the stem; the longer a flag, the closer it lies, or it would be the bar of a 7.
+    let angle = dice.between(22.0, 60.0 - 22.0 * length).to_radians();
     let apex = dice.near(0.5, 0.0, 0.015);
     let from = (apex.0 - length * angle.sin(), apex.1 + length * angle.cos());
     let bow = dice.around(0.0, 0.06) * length;

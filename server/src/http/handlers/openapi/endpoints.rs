@@ -90,8 +90,7 @@ fn models() -> Vec<Endpoint> {
 fn feedback() -> Vec<Endpoint> {
     vec![
         Endpoint::get(Feedback, "/feedback", "feedback", "Whether corrections are accepted")
-            .gives("FeedbackState", json!({ "enabled": true }))
-            .fails(&[NotFound]),
+            .gives("FeedbackState", json!({ "enabled": true })),
         Endpoint::post(Feedback, "/feedback", "correct", "Say what is on a picture")
             .details(
                 "The picture (PNG, JPEG, WebP, GIF or BMP, at most 1 MiB) is stored as it came, with its label, for a \
