@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::error::excerpt;
+use crate::excerpt::excerpt;
 
 /// Datatype of a tensor's elements, as the Open Inference Protocol names them (BF16 as Triton does).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

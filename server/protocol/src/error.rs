@@ -1,13 +1,10 @@
 //! Errors in request and response bodies. Their texts are sent to the client.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
-use compact_str::{CompactString, ToCompactString, format_compact};
+use compact_str::{CompactString, format_compact};
 
-use crate::{Datatype, Shape, UnknownDatatype};
-
-/// Names and values quoted in a message are cut to this many characters, because a client chooses their length.
-const EXCERPT_CHARS: usize = 64;
+use crate::{Datatype, Shape, UnknownDatatype, excerpt::excerpt};
 
 /// Why a body was refused, and in which tensor the fault lies.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -372,30 +369,4 @@ pub enum EncodeError {
         /// Name of the tensor.
         name: CompactString,
     },
-}
-
-/// The start of `text`, on one line, for use in a message.
-pub(crate) fn excerpt(text: &str) -> CompactString {
-    match text.char_indices().nth(EXCERPT_CHARS) {
-        None => on_one_line(text).to_compact_string(),
-        Some((end, _)) => format_compact!("{}…", on_one_line(&text[..end])),
-    }
-}
-
-/// Makes a client's text safe for a message or log line: control characters are escaped, because they could break the
-/// line or control a terminal.
-pub fn on_one_line(text: &str) -> Cow<'_, str> {
-    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    if !text.contains(breaks) {
-        return Cow::Borrowed(text);
-    }
-    let mut line = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if breaks(c) {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    Cow::Owned(line)
 }

@@ -14,6 +14,7 @@ mod datatype;
 mod elements;
 mod encode;
 mod error;
+mod excerpt;
 mod extensions;
 mod message;
 mod metadata;
@@ -25,7 +26,8 @@ pub use binary::{JSON_LENGTH_HEADER, decode_response};
 pub use datatype::{Datatype, UnknownDatatype};
 pub use elements::{BytesElements, bytes_elements, push_bytes_element};
 pub use encode::{Encoded, encode_request, encode_response};
-pub use error::{DecodeError, EncodeError, Found, Problem, on_one_line};
+pub use error::{DecodeError, EncodeError, Found, Problem};
+pub use excerpt::on_one_line;
 pub use extensions::{
     BatchStatistics, Durations, DynamicBatchingConfiguration, IndexEntry, InferenceStatistics,
     InstanceGroupConfiguration, MemoryUsage, ModelConfiguration, ModelState, ModelStatistics,

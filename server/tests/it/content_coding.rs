@@ -54,7 +54,7 @@ fn long_answers_are_compressed_for_clients_that_ask_and_short_ones_are_not() {
     let collector = Collector::start();
     for server in servers(&collector) {
         for path in PATHS {
-            let url = server.url().to_owned() + path;
+            let url = format!("{}{path}", server.url());
             for (rows, is_long) in [(1, false), (600, true)] {
                 let plain = post(&url, &[], body(rows).as_bytes());
                 assert!(plain.status == 200 && (plain.body.len() > 1024) == is_long, "{}", plain.body.len());
@@ -77,7 +77,7 @@ fn what_is_compressed_otherwise_or_badly_is_refused_and_errors_are_sent_as_they_
     let collector = Collector::start();
     for server in servers(&collector) {
         for path in PATHS {
-            let url = server.url().to_owned() + path;
+            let url = format!("{}{path}", server.url());
             let answer = post(&url, &[("content-encoding", "br")], b"anything");
             assert_eq!(
                 (answer.status, answer.headers["accept-encoding"].to_str().unwrap()),

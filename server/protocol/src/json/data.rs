@@ -10,7 +10,7 @@ use super::{
     reader::Reader,
     tensor::once,
 };
-use crate::{Datatype, Problem, Shape, Tensor, error::excerpt, push_bytes_element};
+use crate::{Datatype, Problem, Shape, Tensor, excerpt::excerpt, push_bytes_element};
 
 /// Key of the object that holds a BYTES element in base64.
 pub(super) const BASE64: &str = "b64";

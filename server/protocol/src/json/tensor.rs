@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Datatype, DecodeError, InputTensor, Parameter, Parameters, Problem, Shape, Tensor, bytes_elements,
-    error::excerpt, push_bytes_element,
+    excerpt::excerpt, push_bytes_element,
 };
 
 /// Whether the tensors are a request's inputs or a response's outputs.

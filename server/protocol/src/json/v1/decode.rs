@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Datatype, DecodeError, InferRequest, InputTensor, Parameters, Problem,
-    error::excerpt,
+    excerpt::excerpt,
     json::{
         data::{BASE64, Nulls},
         reader::Reader,

@@ -11,7 +11,7 @@ use crate::error::{ErrorCode, ServeError};
 
 /// Only what this server sends. Swagger UI sets styles on elements and draws its icons from `data:` addresses.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; \
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
