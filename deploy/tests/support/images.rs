@@ -164,8 +164,10 @@ fn stand_in(file: &str, name: &str, context: &Path) -> Result<String> {
 fn build(arguments: &[String], name: &str, context: &Path) -> Result<String> {
     let tag = tag(name)?;
     let mut buildah = program("buildah")?;
-    // Layers are kept, so that what has not changed is not built again. No RUN of ours needs a network.
-    buildah.args(["bud", "--layers", "--isolation=chroot", "--pull-never", "--format=oci", "--tag", &tag]);
+    // Layers are kept, so that what has not changed is not built again; containers at work are not. No RUN of ours needs
+    // a network.
+    let options = ["--layers", "--force-rm", "--isolation=chroot", "--pull-never", "--format=oci"];
+    buildah.arg("bud").args(options).args(["--tag", &tag]);
     run(buildah.args(arguments).arg(context))?;
     Ok(tag)
 }
