@@ -124,7 +124,12 @@ fn every_step_writes_what_pipelines_shows() {
     assert_eq!(metadata(&exported, "model")["framework"], "ONNX");
     // A model without its figures would be published without them.
     assert!(folder.path().join("model/metrics.json").is_file());
+    decided(folder.path());
+}
 
+/// The steps after the model is made, which is in this folder.
+fn decided(folder: &Path) {
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let gate = |threshold: &str| {
         let metrics = at("deep/metrics");
         let served = at("models/digits");
@@ -145,7 +150,7 @@ fn every_step_writes_what_pipelines_shows() {
         publish("false")["parameterValues"],
         json!({ "published": "false", "version": "", "place": "" })
     );
-    assert!(!folder.path().join("models").exists());
+    assert!(!folder.join("models").exists());
     let expected = json!({ "published": "true", "version": "1", "place": at("models/digits/1") });
     assert_eq!(publish("true")["parameterValues"], expected);
     assert!(gate("0.1")["parameterValues"]["reason"].as_str().unwrap().contains("version 1"));
@@ -176,15 +181,11 @@ fn the_gate_says_no_to_what_is_worse_than_what_is_served_and_fails_where_that_is
     assert!(says().contains("version 9, which is served, has 10.00 %"), "{}", says());
     // 10 is after 9 as a number, and before it as text.
     version(10, Some(r#"{ "test": { "accuracy": 1.0 } }"#));
-    let metrics_before = fs::read(&metrics).unwrap();
     let said = fail(&place);
-    let accuracy: Value = serde_json::from_slice(&metrics_before).unwrap();
-    if accuracy["test"]["accuracy"].as_f64().unwrap() < 0.998 {
-        assert!(
-            said.contains("the gate says no") && said.contains("version 10, which is served, has 100.00 %"),
-            "{said}"
-        );
-    }
+    assert!(
+        said.contains("the gate says no") && said.contains("version 10, which is served, has 100.00 %"),
+        "{said}"
+    );
     let tolerant = [&place[..], &["--tolerance", "0.5"]].concat();
     succeed(&tolerant);
     version(11, None);
