@@ -54,7 +54,7 @@ e2e: ## train, publish to MinIO, serve from it and predict, as a user does
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server scripts/e2e
 
 test-kubeflow: ## build and run images, pipeline and manifests with the programs of Kubeflow and KServe
-	@scripts/setup onnxruntime podman base-images compose seaweedfs actionlint
+	@scripts/setup onnxruntime podman base-images compose seaweedfs actionlint kfp definitions apiserver
 	$(CARGO) build --release --locked --package decima-trainer
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server \
 	$(CARGO) test --package deploy-tests --locked --test images --test pipeline --test api_server

@@ -2,19 +2,25 @@
 #![expect(clippy::doc_markdown, reason = "these comments are the help texts, for people at a terminal")]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::training::recipe::Optimizer;
 
 /// Trains a network to recognise digits and publishes it as an ONNX model.
 ///
 /// `run` does everything at once. The other commands are its steps, each reading files and writing files, for
-/// pipelines: fetch or synth, prepare, train, evaluate, export, publish.
+/// pipelines: fetch or synth, prepare, latest, train, evaluate, export, gate, publish, deploy.
 #[derive(Debug, Parser)]
 #[command(name = "decima-trainer", version)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// The task of this step in Kubeflow Pipelines ({{$}}): what the command comes to is written where it says.
+    #[arg(long, global = true, value_name = "JSON")]
+    pub executor_input: Option<String>,
 }
 
 /// The steps.
@@ -34,9 +40,13 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Write a trained and measured network as OUT/model.onnx.
     Export(ExportArgs),
+    /// Say whether a measured model is good enough to replace the one that is served, and why.
+    Gate(GateArgs),
     /// Publish a model as a new version, in a folder or a bucket.
     Publish(PublishArgs),
-    /// Do all but publishing: leaves OUT/model.onnx, OUT/metrics.json, OUT/report.html and
+    /// Serve the models of a bucket by KServe: apply the InferenceService, wait until it is ready, ask it a digit.
+    Deploy(DeployArgs),
+    /// Do all at once, but publish only where asked: leaves OUT/model.onnx, OUT/metrics.json, OUT/report.html and
     /// OUT/weights.safetensors.
     Run(RunArgs),
 }
@@ -118,9 +128,29 @@ pub struct RecipeArgs {
     /// tenth where there are fewer than 50000].
     #[arg(long, value_name = "N")]
     pub holdout: Option<u64>,
+    /// What turns gradients into steps.
+    #[arg(long, value_enum, default_value_t = Optimizer::AdamW)]
+    pub optimizer: Optimizer,
+    /// Highest learning rate: it rises to this and then falls to 0. By default, or where this is 0, that which suits
+    /// the optimiser: 0.004 for adamw, 0.1 for sgd.
+    #[arg(long, value_name = "R", default_value_t = 0.0, hide_default_value = true, value_parser = learning_rate)]
+    pub learning_rate: f32,
     /// Threads to work with; changes the speed and not the result [default: one a core].
     #[arg(long, value_name = "T", value_parser = count())]
     pub threads: Option<u64>,
+    /// Form of the lines about each epoch and the test.
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// How a command tells its numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// As `name=value` on stdout, as Katib collects them.
+    Katib,
 }
 
 /// Arguments of `train`.
@@ -155,6 +185,15 @@ pub struct EvaluateArgs {
     /// Folder to put metrics.json and report.html into.
     #[arg(long, value_name = "FOLDER", default_value = "out")]
     pub out: PathBuf,
+    /// File to put the metrics into instead.
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// File to put the report into instead.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// File to describe the model in, as Markdown: its layers, what it learnt from, how well it does.
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
 }
 
 /// Arguments of `export`.
@@ -166,9 +205,30 @@ pub struct ExportArgs {
     /// The file that `evaluate` wrote.
     #[arg(long, value_name = "FILE", default_value = "out/metrics.json")]
     pub metrics: PathBuf,
-    /// Folder to put model.onnx into.
+    /// Folder to put model.onnx into, with metrics.json beside it.
     #[arg(long, value_name = "FOLDER", default_value = "out")]
     pub out: PathBuf,
+}
+
+/// Arguments of `gate`.
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    /// The file that `evaluate` wrote.
+    #[arg(long, value_name = "FILE", default_value = "out/metrics.json")]
+    pub metrics: PathBuf,
+    /// Lowest accuracy on the test set, 0 to 1.
+    #[arg(long, value_name = "A", default_value_t = 0.98, value_parser = zero_to_one)]
+    pub threshold: f64,
+    /// The model's folder in a model repository, a folder or s3://bucket/models/digits: its highest version is what
+    /// is served. Where nothing is there yet, the threshold alone counts.
+    #[arg(long, value_name = "PLACE")]
+    pub served: Option<String>,
+    /// By how much the accuracy may be below that of the served model: 0 to 1.
+    #[arg(long, value_name = "D", default_value_t = 0.002, value_parser = zero_to_one)]
+    pub tolerance: f64,
+    /// Exit with 1 where the answer is no.
+    #[arg(long)]
+    pub fail: bool,
 }
 
 /// Arguments of `publish`.
@@ -184,7 +244,66 @@ pub struct PublishArgs {
     /// Version to publish as [default: the one after the highest there is].
     #[arg(long, value_name = "N", value_parser = count())]
     pub version: Option<u64>,
+    /// What the gate decided; on `false`, nothing is published.
+    #[arg(long, value_name = "true|false", default_value_t = true, action = ArgAction::Set)]
+    pub gate: bool,
 }
+
+/// Arguments of `deploy`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct DeployArgs {
+    /// The model repository that is served: s3://bucket/prefix. On Kubeflow, s3://mlpipeline/private/NAMESPACE/models.
+    #[arg(long, value_name = "PLACE", required_unless_present_any = ["storage_uri", "manifest"])]
+    pub models: Option<String>,
+    /// Serve this one model by the cluster's runtime for ONNX instead; KServe downloads it.
+    #[arg(long, value_name = "URI", conflicts_with = "models")]
+    pub storage_uri: Option<String>,
+    /// Apply the InferenceService of this YAML file instead.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["models", "storage_uri", "image"])]
+    pub manifest: Option<PathBuf>,
+    /// Name of the InferenceService: a service of that name is changed, not a second one made.
+    #[arg(long, value_name = "NAME", default_value = "digits")]
+    pub name: String,
+    /// Namespace of it [default: that of the pod, or of the kubeconfig's context].
+    #[arg(long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Image of the server.
+    #[arg(long, value_name = "IMAGE", conflicts_with = "storage_uri")]
+    pub image: Option<String>,
+    /// Take over fields that somebody else has set on the service.
+    #[arg(long)]
+    pub force_conflicts: bool,
+    /// How long it may take until the service is ready and answers.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+    /// Model to ask a digit [default: the service's name].
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Version that must be served in the end, as `publish` gives it [default: any].
+    #[arg(long, value_name = "N", value_parser = version)]
+    pub version: Option<Version>,
+    /// Address to ask it at [default: the one that KServe gives it].
+    #[arg(long, value_name = "URL")]
+    pub address: Option<String>,
+    /// File with the token to ask with; without it, the token is in DECIMA_TOKEN, if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Do not ask a digit.
+    #[arg(long)]
+    pub no_request: bool,
+    /// Print the InferenceService and do nothing.
+    #[arg(long, value_name = "true|false", default_value_t = false, default_missing_value = "true",
+        num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
+    pub dry_run: bool,
+    /// What the gate decided; on `false`, nothing is deployed.
+    #[arg(long, value_name = "true|false", default_value_t = true, action = ArgAction::Set)]
+    pub gate: bool,
+}
+
+/// A model's version; none where nothing was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version(pub Option<u64>);
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -203,6 +322,9 @@ pub struct RunArgs {
     /// character of its name.
     #[arg(long, value_name = "FOLDER")]
     pub pictures: Vec<PathBuf>,
+    /// Publish the model too, as `publish` does: the model's folder in a model repository.
+    #[arg(long, value_name = "PLACE")]
+    pub publish: Option<String>,
     /// Folder for everything that comes out.
     #[arg(long, value_name = "FOLDER", default_value = "out")]
     pub out: PathBuf,
@@ -210,6 +332,28 @@ pub struct RunArgs {
 
 fn count() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=1 << 30)
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    if text.is_empty() {
+        return Ok(Version(None));
+    }
+    let version = text.parse().ok().filter(|version| *version > 0);
+    version
+        .map(|version| Version(Some(version)))
+        .ok_or_else(|| "expected a whole number of at least 1".to_owned())
+}
+
+fn learning_rate(text: &str) -> Result<f32, String> {
+    let rate = text.parse().ok().filter(|rate| *rate == 0.0 || (1e-6..=10.0).contains(rate));
+    rate.ok_or_else(|| {
+        "expected a rate from 0.000001 to 10, or 0 for that which suits the optimiser".to_owned()
+    })
+}
+
+fn zero_to_one(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -1,19 +1,25 @@
 //! Everything that is printed: results on stdout, progress on stderr.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Prints one line of a result.
-#[expect(clippy::print_stdout, reason = "the program's results go to stdout")]
 pub fn result(line: &str) {
-    println!("{line}");
+    // A reader that has gone, as `head` does, wants no more of it: no reason to leave work undone.
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Prints one line about what is going on.
-#[expect(clippy::print_stderr, reason = "what is going on goes to stderr")]
 pub fn progress(line: &str) {
-    eprintln!("{line}");
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Prints figures as Katib collects them: a line for each, `name=value`.
+pub fn metrics(figures: &[(&str, f64)]) {
+    for (name, value) in figures {
+        result(&format!("{name}={value:.6}"));
+    }
 }
 
 /// Counts what is done: a bar on a terminal, nothing elsewhere.

@@ -1,8 +1,8 @@
 //! Trains a network to recognise digits and makes an ONNX model of it.
 //!
 //! Floors, lowest first: [`random`], [`simd`], [`files`] and [`console`]; [`data`] and [`nn`]; [`augment`] and [`evaluate`]; [`calibration`];
-//! [`drawings`]; [`training`] and [`onnx`]; [`checkpoint`]; [`metrics`]; [`report`]; [`interrupt`]; [`progress`] and [`cli`]; [`commands`]. A
-//! module imports downward only.
+//! [`drawings`]; [`training`] and [`onnx`]; [`checkpoint`]; [`metrics`]; [`report`], [`summary`] and [`outcome`]; [`kfp`] and
+//! [`kubernetes`]; [`interrupt`]; [`cli`]; [`progress`]; [`commands`]. A module imports downward only.
 
 pub mod augment;
 pub mod calibration;
@@ -15,11 +15,15 @@ pub mod drawings;
 pub mod evaluate;
 pub mod files;
 pub mod interrupt;
+pub mod kfp;
+pub mod kubernetes;
 pub mod metrics;
 pub mod nn;
 pub mod onnx;
+pub mod outcome;
 pub mod progress;
 pub mod random;
 pub mod report;
 pub mod simd;
+pub mod summary;
 pub mod training;

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             return code;
         }
     };
-    match commands::run(cli.command) {
+    match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console::progress(&format!("decima-trainer: {error:#}"));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::LogFormat;
 use crate::console;
 use crate::interrupt::Interrupt;
 use crate::training::run::{EpochRecord, Observer};
@@ -19,6 +20,7 @@ pub struct TrainingProgress<'a> {
     bar: ProgressBar,
     interrupt: &'a Interrupt,
     start: Instant,
+    log_format: LogFormat,
     /// Epochs of the whole run.
     epochs: usize,
     /// Pictures of an epoch.
@@ -29,14 +31,14 @@ pub struct TrainingProgress<'a> {
 
 impl<'a> TrainingProgress<'a> {
     /// Starts to show `epochs` epochs of `pictures` pictures.
-    pub fn new(epochs: usize, pictures: usize, interrupt: &'a Interrupt) -> Self {
+    pub fn new(epochs: usize, pictures: usize, log_format: LogFormat, interrupt: &'a Interrupt) -> Self {
         let bar = if std::io::stderr().is_terminal() {
             ProgressBar::new((epochs * pictures) as u64)
         } else {
             ProgressBar::hidden()
         };
         bar.set_style(ProgressStyle::with_template(BAR).expect("the template is well formed"));
-        let progress = Self { bar, interrupt, start: Instant::now(), epochs, pictures, done: 0 };
+        let progress = Self { bar, interrupt, start: Instant::now(), log_format, epochs, pictures, done: 0 };
         progress.bar.set_prefix(progress.name(1));
         progress
     }
@@ -73,13 +75,28 @@ impl Observer for TrainingProgress<'_> {
         self.done = record.epoch;
         let left = self.left(0).filter(|_| record.epoch < self.epochs);
         let line = line(&self.name(record.epoch), record, left);
-        self.bar.suspend(|| console::progress(&line));
+        self.bar.suspend(|| match self.log_format {
+            LogFormat::Text => console::progress(&line),
+            LogFormat::Katib => console::metrics(&figures(record)),
+        });
         if record.epoch == self.epochs {
             self.bar.finish_and_clear();
         } else {
             self.bar.set_prefix(self.name(record.epoch + 1));
         }
     }
+}
+
+/// What an epoch came to, by names for programs.
+pub fn figures(record: &EpochRecord) -> Vec<(&'static str, f64)> {
+    let always = [("train_loss", record.train_loss), ("train_accuracy", record.train_accuracy)];
+    let measured = [
+        ("holdout_loss", record.holdout_loss),
+        ("holdout_accuracy", record.holdout_accuracy),
+        ("drawings_accuracy", record.drawings_accuracy),
+    ];
+    let measured = measured.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    always.into_iter().chain(measured).collect()
 }
 
 /// What an epoch came to, in columns.

@@ -3,3 +3,4 @@
 pub mod images;
 pub mod podman;
 pub mod programs;
+pub mod store;

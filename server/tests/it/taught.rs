@@ -20,7 +20,7 @@ const SIDE: u32 = 140;
 
 fn train(arguments: &[&str]) {
     let cli = Cli::try_parse_from([&["decima-trainer"], arguments].concat()).unwrap();
-    commands::run(cli.command).unwrap();
+    commands::run(cli).unwrap();
 }
 
 /// A seven as nobody writes it: a bar below, with an arm at either end. The seed decides its size, place, slant and pen.

@@ -3,15 +3,19 @@
 use anyhow::Result;
 use storage::Location;
 
-use super::storage_settings;
+use super::{data, storage_settings};
 use crate::cli::LatestArgs;
 use crate::console::{self, Counting};
 use crate::data::labelled::{self, Found};
 use crate::data::latest::{self, Weight};
 use crate::data::{CLASSES, Dataset, folder};
-use crate::report::text::count;
+use crate::{outcome::Outcome, report::text::count};
 
-pub(super) fn latest(args: &LatestArgs) -> Result<()> {
+/// What later steps may take.
+pub(super) const LATEST: &[&str] =
+    &["dataset_version", "train_pictures", "test_pictures", "pictures_used", "pictures_left_out"];
+
+pub(super) fn latest(args: &LatestArgs) -> Result<Outcome> {
     let place: Location = args.from.parse()?;
     let base = folder::load(&args.data)?;
     let counting = Counting::new("pictures");
@@ -52,6 +56,7 @@ pub(super) fn latest(args: &LatestArgs) -> Result<()> {
             100.0 * added as f64 / all as f64
         ));
     }
+    let enlarged_repeat = enlarged.repeat;
     let dataset = Dataset { train: enlarged.train, test: base.test };
     folder::save_prepared(&dataset, &args.out)?;
     console::result(&format!(
@@ -61,5 +66,10 @@ pub(super) fn latest(args: &LatestArgs) -> Result<()> {
         args.out.display()
     ));
     console::result(&format!("dataset SHA-256 {}", dataset.sha256()));
-    Ok(())
+    Ok(data::about(&dataset)
+        .parameter("pictures_used", used.len())
+        .parameter("pictures_left_out", left_out.total())
+        .fact("pictures_used", used.len())
+        .fact("pictures_left_out", left_out.total())
+        .fact("pictures_repeated", enlarged_repeat))
 }

@@ -1,29 +1,69 @@
 //! What each subcommand does.
 
 mod data;
+mod deploy;
+mod gate;
 mod latest;
 mod publish;
 mod train;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
-use crate::cli::Command;
+use crate::cli::{Cli, Command};
+use crate::kfp::Step;
+use crate::outcome::Outcome;
 
 /// Runs one command.
 ///
 /// # Errors
 /// Whatever keeps it from its end, with the file or address and the mend.
-pub fn run(command: Command) -> Result<()> {
+pub fn run(cli: Cli) -> Result<()> {
+    let Cli { command, executor_input } = cli;
+    let step = executor_input.as_deref().map(Step::parse).transpose()?;
+    if let Some(step) = &step {
+        let (name, given) = command.gives();
+        step.expect(name, given)?;
+    }
+    let outcome = work(&command)?;
+    if let Some(step) = step {
+        step.write(&outcome)?;
+    }
+    // The work is done and told, and what it came to is a failure.
+    outcome.failure.map_or(Ok(()), |reason| Err(anyhow!(reason)))
+}
+
+fn work(command: &Command) -> Result<Outcome> {
     match command {
-        Command::Fetch(args) => data::fetch(&args),
-        Command::Synth(args) => data::synth(&args),
-        Command::Prepare(args) => data::prepare(&args),
-        Command::Latest(args) => latest::latest(&args),
-        Command::Train(args) => train::train(&args),
-        Command::Evaluate(args) => train::evaluate(&args),
-        Command::Export(args) => train::export(&args),
-        Command::Publish(args) => publish::publish(&args),
-        Command::Run(args) => train::run(&args),
+        Command::Fetch(args) => data::fetch(args),
+        Command::Synth(args) => data::synth(args),
+        Command::Prepare(args) => data::prepare(args),
+        Command::Latest(args) => latest::latest(args),
+        Command::Train(args) => train::train(args),
+        Command::Evaluate(args) => train::evaluate(args),
+        Command::Export(args) => train::export(args),
+        Command::Gate(args) => gate::gate(args),
+        Command::Publish(args) => publish::publish(args),
+        Command::Deploy(args) => deploy::deploy(args),
+        Command::Run(args) => train::run(args),
+    }
+}
+
+impl Command {
+    /// The command's name, and the values that later steps of a pipeline may take of it.
+    fn gives(&self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Fetch(_) => ("fetch", &[]),
+            Self::Synth(_) => ("synth", data::DATASET),
+            Self::Prepare(_) => ("prepare", data::DATASET),
+            Self::Latest(_) => ("latest", latest::LATEST),
+            Self::Train(_) => ("train", train::TRAIN),
+            Self::Evaluate(_) => ("evaluate", train::EVALUATE),
+            Self::Export(_) => ("export", train::EXPORT),
+            Self::Gate(_) => ("gate", gate::GATE),
+            Self::Publish(_) => ("publish", publish::PUBLISH),
+            Self::Deploy(_) => ("deploy", deploy::DEPLOY),
+            Self::Run(_) => ("run", train::RUN),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use storage::{Location, Settings, StorageError, Store};
 
 use super::storage_settings;
 use crate::cli::PublishArgs;
+use crate::outcome::Outcome;
 use crate::{console, files};
 
 /// The model's settings, for a repository that has none of it yet.
@@ -20,10 +21,22 @@ const CONFIG_NAME: &str = "config.toml";
 /// Limit for reading the settings that a repository has.
 const LARGEST_CONFIG: u64 = 1 << 20;
 
-pub(super) fn publish(args: &PublishArgs) -> Result<()> {
-    let location: Location = args.to.parse()?;
-    let mut content = vec![("model.onnx", Bytes::from(files::read(&args.model)?))];
-    let metrics = args.model.with_file_name("metrics.json");
+/// What later steps may take.
+pub(super) const PUBLISH: &[&str] = &["published", "version", "place"];
+
+pub(super) fn publish(args: &PublishArgs) -> Result<Outcome> {
+    if !args.gate {
+        console::result("not published: the gate said no");
+        return Ok(outcome("false", String::new(), String::new()));
+    }
+    model(&args.model, &args.to, args.version)
+}
+
+/// Publishes a model, and the figures that are beside it.
+pub(super) fn model(model: &Path, to: &str, version: Option<u64>) -> Result<Outcome> {
+    let location: Location = to.parse()?;
+    let mut content = vec![("model.onnx", Bytes::from(files::read(model)?))];
+    let metrics = model.with_file_name("metrics.json");
     if metrics.is_file() {
         content.push(("metrics.json", files::read(&metrics)?.into()));
     }
@@ -31,7 +44,7 @@ pub(super) fn publish(args: &PublishArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let version = runtime.block_on(async {
         let store = Store::open(&location, &settings)?;
-        let version = match args.version {
+        let version = match version {
             Some(version) => version,
             None => store.next_version().await?,
         };
@@ -39,12 +52,16 @@ pub(super) fn publish(args: &PublishArgs) -> Result<()> {
         store.publish(&version.to_string(), &content).await?;
         anyhow::Ok(version)
     })?;
-    console::result(&format!(
-        "published {} as {}",
-        args.model.display(),
-        location.join(&version.to_string())
-    ));
-    Ok(())
+    let place = location.join(&version.to_string());
+    console::result(&format!("published {} as {place}", model.display()));
+    Ok(outcome("true", version.to_string(), place.to_string()))
+}
+
+fn outcome(published: &str, version: String, place: String) -> Outcome {
+    Outcome::default()
+        .parameter("published", published)
+        .parameter("version", version)
+        .parameter("place", place)
 }
 
 /// Gives the model settings if it has none. They come before the version, which then appears complete.

@@ -5,40 +5,50 @@ use std::time::SystemTime;
 
 use anyhow::{Result, ensure};
 
-use super::storage_settings;
+use super::{publish, storage_settings};
 use crate::checkpoint::{Checkpoint, History};
-use crate::cli::{EvaluateArgs, ExportArgs, RecipeArgs, RunArgs, TrainArgs};
+use crate::cli::{EvaluateArgs, ExportArgs, LogFormat, RecipeArgs, RunArgs, TrainArgs};
 use crate::data::fetch::{self, Source};
 use crate::data::{Dataset, folder, samples};
 use crate::drawings::{self, DrawingsMetrics};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::metrics::Metrics;
 use crate::onnx::export::{Metadata, encode};
-use crate::progress::TrainingProgress;
+use crate::outcome::Outcome;
+use crate::progress::{self, TrainingProgress};
 use crate::report::Report;
 use crate::report::text::{count, thousands};
 use crate::training::recipe::Recipe;
 use crate::training::run::RecipeError;
-use crate::{console, evaluate as measure, files, training};
+use crate::{console, evaluate as measure, files, summary, training};
 
 const WEIGHTS: &str = "weights.safetensors";
 const METRICS: &str = "metrics.json";
 const REPORT: &str = "report.html";
 const MODEL: &str = "model.onnx";
 
-pub(super) fn train(args: &TrainArgs) -> Result<()> {
+/// What later steps may take of each command.
+pub(super) const TRAIN: &[&str] = &["chosen_epoch"];
+pub(super) const EVALUATE: &[&str] = &["accuracy", "loss", "errors"];
+pub(super) const EXPORT: &[&str] = &["model_sha256"];
+pub(super) const RUN: &[&str] = &["accuracy", "loss", "errors", "model_sha256"];
+
+pub(super) fn train(args: &TrainArgs) -> Result<Outcome> {
     let dataset = folder::load_prepared(&args.data)?;
     let after = After { prepare: None, data: &args.data, out: &args.out };
-    learn(&dataset, &args.recipe, &after)?;
+    let checkpoint = learn(&dataset, &args.recipe, &after)?;
     console::result(&format!("trained; weights in {}", args.out.join(WEIGHTS).display()));
-    Ok(())
+    Ok(trained(&checkpoint.history))
 }
 
-pub(super) fn evaluate(args: &EvaluateArgs) -> Result<()> {
+pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Outcome> {
     let checkpoint = Checkpoint::load(&args.weights)?;
     let Some(data) = &args.data else {
-        say_drawings(&drawings::measure(&checkpoint.folded, &samples::read(&args.pictures)?).0);
-        return Ok(());
+        let drawings = drawings::measure(&checkpoint.folded, &samples::read(&args.pictures)?).0;
+        say_drawings(&drawings);
+        return Ok(Outcome::default()
+            .parameter("accuracy", drawings.accuracy)
+            .metric("drawings_accuracy", drawings.accuracy));
     };
     let dataset = folder::load_prepared(data)?;
     let trained_on = &checkpoint.history.dataset_sha256;
@@ -49,10 +59,18 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<()> {
         args.weights.display(),
         data.display()
     );
-    test(&checkpoint, &dataset, &args.pictures, &args.out).map(drop)
+    let places = Places {
+        metrics: args.metrics.clone().unwrap_or_else(|| args.out.join(METRICS)),
+        report: args.report.clone().unwrap_or_else(|| args.out.join(REPORT)),
+    };
+    let metrics = test(&checkpoint, &dataset, &args.pictures, &places)?;
+    if let Some(file) = &args.summary {
+        files::write(file, summary::markdown(&checkpoint.folded.architecture, &metrics).as_bytes())?;
+    }
+    Ok(measured(&metrics))
 }
 
-pub(super) fn export(args: &ExportArgs) -> Result<()> {
+pub(super) fn export(args: &ExportArgs) -> Result<Outcome> {
     let checkpoint = Checkpoint::load(&args.weights)?;
     let metrics = Metrics::load(&args.metrics)?;
     ensure!(
@@ -61,10 +79,12 @@ pub(super) fn export(args: &ExportArgs) -> Result<()> {
         args.metrics.display(),
         args.weights.display()
     );
+    // `publish` takes the figures that are beside the model.
+    metrics.save(&args.out.join(METRICS))?;
     write_model(&checkpoint, &metrics, &args.out)
 }
 
-pub(super) fn run(args: &RunArgs) -> Result<()> {
+pub(super) fn run(args: &RunArgs) -> Result<Outcome> {
     let source = args.mnist.as_deref().map_or(Ok(Source::Mirrors), Source::parse)?;
     let folder: PathBuf = if let Source::Folder(folder) = &source {
         folder.clone()
@@ -78,8 +98,19 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let prepared = args.out.join("prepared");
     let after = After { prepare: Some(&folder), data: &prepared, out: &args.out };
     let checkpoint = learn(&dataset, &args.recipe, &after)?;
-    let metrics = test(&checkpoint, &dataset, &args.pictures, &args.out)?;
-    write_model(&checkpoint, &metrics, &args.out)
+    let places = Places { metrics: args.out.join(METRICS), report: args.out.join(REPORT) };
+    let metrics = test(&checkpoint, &dataset, &args.pictures, &places)?;
+    if args.recipe.log_format == LogFormat::Katib {
+        console::metrics(&[("accuracy", metrics.test.accuracy), ("loss", metrics.test.loss)]);
+    }
+    let model = write_model(&checkpoint, &metrics, &args.out)?;
+    let mut outcome = measured(&metrics);
+    outcome.parameters.extend(model.parameters);
+    outcome.facts.extend(model.facts);
+    if let Some(place) = &args.publish {
+        publish::model(&args.out.join(MODEL), place, None)?;
+    }
+    Ok(outcome)
 }
 
 /// Where things are for who wants to go on after Ctrl-C.
@@ -124,7 +155,13 @@ fn quoted(path: &Path) -> String {
 /// Trains a network and leaves its weights in the folder for everything that comes out.
 fn learn(dataset: &Dataset, args: &RecipeArgs, after: &After<'_>) -> Result<Checkpoint> {
     let threads = threads(args)?;
-    let defaults = Recipe::default();
+    let (peak_learning_rate, weight_decay) = args.optimizer.defaults();
+    let defaults = Recipe {
+        optimizer: args.optimizer,
+        peak_learning_rate: if args.learning_rate > 0.0 { args.learning_rate } else { peak_learning_rate },
+        weight_decay,
+        ..Recipe::default()
+    };
     // Small sets (drawn ones, for tests) keep nine tenths to learn from.
     let holdout = args.holdout.map_or(defaults.holdout.min(dataset.train.len() / 10), |n| n as usize);
     let recipe = Recipe { epochs: args.epochs as usize, seed: args.seed, holdout, ..defaults };
@@ -139,7 +176,7 @@ fn learn(dataset: &Dataset, args: &RecipeArgs, after: &After<'_>) -> Result<Chec
     ));
     // An epoch is of whole batches. Of the additions a few may fail, which makes no difference to look at.
     let an_epoch = recipe.pictures(learning_from) / recipe.batch * recipe.batch;
-    let mut progress = TrainingProgress::new(recipe.epochs, an_epoch, &interrupt);
+    let mut progress = TrainingProgress::new(recipe.epochs, an_epoch, args.log_format, &interrupt);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let trained = match pool.install(|| training::run::train(&dataset.train, &recipe, &mut progress)) {
         Err(RecipeError::Stopped) => return Err(Interrupted::Nothing.into()),
@@ -172,8 +209,19 @@ fn threads(args: &RecipeArgs) -> Result<usize> {
     }
 }
 
+/// Where the results of the test go.
+struct Places {
+    metrics: PathBuf,
+    report: PathBuf,
+}
+
 /// Reads the test set, once, and writes what came of it.
-fn test(checkpoint: &Checkpoint, dataset: &Dataset, pictures: &[PathBuf], out: &Path) -> Result<Metrics> {
+fn test(
+    checkpoint: &Checkpoint,
+    dataset: &Dataset,
+    pictures: &[PathBuf],
+    places: &Places,
+) -> Result<Metrics> {
     let indices: Vec<u32> = (0..dataset.test.len() as u32).collect();
     let answers = measure::answers(&checkpoint.folded, &dataset.test, &indices);
     let parameters = checkpoint.folded.parameters.len();
@@ -182,16 +230,16 @@ fn test(checkpoint: &Checkpoint, dataset: &Dataset, pictures: &[PathBuf], out: &
         let samples = samples::read(pictures)?;
         metrics.drawings = Some(drawings::measure(&checkpoint.folded, &samples).0);
     }
-    metrics.save(&out.join(METRICS))?;
+    metrics.save(&places.metrics)?;
     let report =
         Report { metrics: &metrics, dataset, answers: &answers, drawings: pictures, time: SystemTime::now() };
-    files::write(&out.join(REPORT), report.html()?.as_bytes())?;
+    files::write(&places.report, report.html()?.as_bytes())?;
     console::result(&format!(
         "{:.2} % of {} test pictures read right ({} wrong); report in {}",
         100.0 * metrics.test.accuracy,
         answers.len(),
         metrics.test.errors,
-        out.join(REPORT).display()
+        places.report.display()
     ));
     if let Some(drawings) = &metrics.drawings {
         say_drawings(drawings);
@@ -219,7 +267,7 @@ fn say_drawings(drawings: &DrawingsMetrics) {
     }
 }
 
-fn write_model(checkpoint: &Checkpoint, metrics: &Metrics, out: &Path) -> Result<()> {
+fn write_model(checkpoint: &Checkpoint, metrics: &Metrics, out: &Path) -> Result<Outcome> {
     let history = &checkpoint.history;
     let metadata = Metadata {
         trainer_version: history.trainer_version.clone(),
@@ -231,5 +279,50 @@ fn write_model(checkpoint: &Checkpoint, metrics: &Metrics, out: &Path) -> Result
     let model = encode(&checkpoint.folded, &metadata);
     files::write(&path, &model)?;
     console::result(&format!("model in {} ({} kB)", path.display(), model.len() / 1000));
-    Ok(())
+    let sha256 = files::sha256(&[&model]);
+    Ok(Outcome::default()
+        .parameter("model_sha256", sha256.clone())
+        .fact("framework", "ONNX")
+        .fact("sha256", sha256)
+        .fact("bytes", model.len())
+        .fact("accuracy", metrics.test.accuracy)
+        .fact("dataset_version", history.dataset_sha256.clone()))
+}
+
+/// What is to be known of a training.
+fn trained(history: &History) -> Outcome {
+    let recipe = &history.recipe;
+    let outcome = Outcome::default()
+        .parameter("chosen_epoch", history.chosen_epoch)
+        .fact("epochs", history.epochs.len())
+        .fact("chosen_epoch", history.chosen_epoch)
+        .fact("optimizer", recipe.optimizer.to_string())
+        .fact("learning_rate", f64::from(recipe.peak_learning_rate))
+        .fact("seed", recipe.seed)
+        .fact("dataset_version", history.dataset_sha256.clone());
+    let chosen = history.epochs.iter().find(|epoch| epoch.epoch == history.chosen_epoch);
+    chosen.map_or(outcome.clone(), |epoch| {
+        progress::figures(epoch)
+            .into_iter()
+            .fold(outcome, |outcome, (name, value)| outcome.metric(name, value))
+    })
+}
+
+/// What is to be known of a test.
+fn measured(metrics: &Metrics) -> Outcome {
+    let test = &metrics.test;
+    let outcome = Outcome::default()
+        .parameter("accuracy", test.accuracy)
+        .parameter("loss", test.loss)
+        .parameter("errors", test.errors)
+        .fact("accuracy", test.accuracy)
+        .fact("loss", test.loss)
+        .metric("accuracy", test.accuracy)
+        .metric("loss", test.loss)
+        .metric("errors", test.errors as f64)
+        .metric("not_sure", test.not_sure)
+        .metric("test_pictures", metrics.dataset.test_pictures as f64)
+        .metric("train_pictures", metrics.dataset.train_pictures as f64)
+        .metric("parameters", metrics.parameters as f64);
+    Outcome { confusion: Some(test.confusion.clone()), ..outcome }
 }

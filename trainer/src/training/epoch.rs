@@ -6,7 +6,7 @@ use std::time::Instant;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use super::optimizer::{AdamW, Average};
+use super::optimizer::{Average, Stepper};
 use super::recipe::Recipe;
 use crate::augment;
 use crate::data::{NO_DIGIT, PIXELS, Pictures};
@@ -21,7 +21,7 @@ pub struct Learner {
     pub network: Network,
     /// Its averaged parameters.
     pub average: Average,
-    optimizer: AdamW,
+    optimizer: Stepper,
     /// One for each chunk of a batch.
     workspaces: Vec<Workspace>,
     gradient: Vec<f32>,
@@ -48,7 +48,11 @@ impl Learner {
         let chunks = recipe.batch / recipe.chunk;
         Self {
             average: Average::new(network.parameters()),
-            optimizer: AdamW::new(architecture.parameters(), architecture.weight_ranges()),
+            optimizer: Stepper::new(
+                recipe.optimizer,
+                architecture.parameters(),
+                architecture.weight_ranges(),
+            ),
             workspaces: (0..chunks).map(|_| Workspace::new(&architecture, recipe.chunk)).collect(),
             gradient: vec![0.0; architecture.parameters()],
             steps_done: 0,

@@ -2,6 +2,38 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What turns gradients into steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Steps scaled by running means of the gradient and of its square.
+    #[default]
+    AdamW,
+    /// Steps along a running sum of the gradients (Nesterov's momentum).
+    Sgd,
+}
+
+impl std::fmt::Display for Optimizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::AdamW => "adamw",
+            Self::Sgd => "sgd",
+        })
+    }
+}
+
+impl Optimizer {
+    /// Highest learning rate and decay of the weights that it learns well with.
+    pub fn defaults(self) -> (f32, f32) {
+        match self {
+            Self::AdamW => (4e-3, 0.02),
+            // The usual decay is 0.0005 inside the gradient, where momentum makes ten times as much of it.
+            Self::Sgd => (0.1, 5e-3),
+        }
+    }
+}
+
 /// How a network is trained. The defaults are what the shipped model was trained with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
@@ -21,6 +53,9 @@ pub struct Recipe {
     pub batch: usize,
     /// Pictures that share batch norm statistics; divides `batch`, whose chunks run on different threads.
     pub chunk: usize,
+    /// What turns gradients into steps.
+    #[serde(default)]
+    pub optimizer: Optimizer,
     /// Highest learning rate.
     pub peak_learning_rate: f32,
     /// Share of all steps in which the learning rate rises to its peak; then it falls to 0 along a cosine.
@@ -37,6 +72,7 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
+        let (peak_learning_rate, weight_decay) = Optimizer::AdamW.defaults();
         Self {
             epochs: 30,
             seed: 1,
@@ -46,9 +82,10 @@ impl Default for Recipe {
             others: 0.12,
             batch: 128,
             chunk: 32,
-            peak_learning_rate: 4e-3,
+            optimizer: Optimizer::AdamW,
+            peak_learning_rate,
             warm_up: 0.15,
-            weight_decay: 0.02,
+            weight_decay,
             label_smoothing: 0.1,
             averaging: 0.998,
             statistics_pictures: 6_400,

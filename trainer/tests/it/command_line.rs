@@ -16,7 +16,11 @@ fn a_command_line_that_cannot_be_understood_exits_with_64() {
 #[test]
 fn help_names_every_step() {
     let help = String::from_utf8(succeed(&["--help"]).stdout).unwrap();
-    for step in ["fetch", "synth", "prepare", "latest", "train", "evaluate", "export", "publish", "run"] {
+    let steps = [
+        "fetch", "synth", "prepare", "latest", "train", "evaluate", "export", "gate", "publish", "deploy",
+        "run",
+    ];
+    for step in steps {
         assert!(help.contains(&format!("\n  {step} ")), "{step} is missing in\n{help}");
     }
 }

@@ -10,5 +10,6 @@ mod latest;
 mod onnx;
 mod publishing;
 mod reporting;
+mod steps;
 mod support;
 mod training;

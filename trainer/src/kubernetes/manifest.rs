@@ -1,0 +1,138 @@
+//! The `InferenceService` that is applied: the manifests of `deploy/kserve`, with the user's names in them.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::files;
+
+/// The server as a custom predictor, and how it reaches Kubeflow's store with the profile's own keys.
+const BASE: &str = include_str!("../../../deploy/kserve/base/inference-service.yaml");
+const STORE: &str = include_str!("../../../deploy/kserve/overlays/kubeflow/store.yaml");
+/// A model that KServe downloads, served by the cluster's runtime.
+const BY_RUNTIME: &str = include_str!("../../../deploy/kserve/examples/storage-uri.yaml");
+
+/// Kind and version of what is applied.
+pub(super) const API_VERSION: &str = "serving.kserve.io/v1beta1";
+pub(super) const KIND: &str = "InferenceService";
+
+/// Where the models come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// The server reads a model repository in a bucket by itself.
+    Models(&'a str),
+    /// KServe downloads one model for the cluster's runtime.
+    StorageUri(&'a str),
+    /// As the user's own file says.
+    File(&'a Path),
+}
+
+/// The manifest, under this name.
+///
+/// # Errors
+/// When the user's file is no `InferenceService`, or an address is none that a server in a cluster can read.
+pub fn manifest(source: Source<'_>, name: &str, image: Option<&str>) -> Result<Value> {
+    let mut service = match source {
+        Source::Models(place) => {
+            ensure!(
+                place.starts_with("s3://"),
+                "--models {place}: a server in the cluster reads buckets: write s3://bucket/prefix, or give a \
+                 manifest of your own with --manifest"
+            );
+            let mut service = yaml(BASE)?;
+            json_patch::patch(&mut service, &serde_json::from_value::<json_patch::Patch>(yaml(STORE)?)?)?;
+            let args = service.pointer_mut("/spec/predictor/containers/0/args").and_then(Value::as_array_mut);
+            let repository = args.into_iter().flatten().find(|argument| {
+                argument.as_str().is_some_and(|argument| argument.starts_with("--model-repository="))
+            });
+            *repository.context("the base manifest names a model repository")? =
+                format!("--model-repository={place}").into();
+            service
+        }
+        Source::StorageUri(uri) => {
+            let mut service = yaml(BY_RUNTIME)?;
+            service["spec"]["predictor"]["model"]["storageUri"] = uri.into();
+            service
+        }
+        Source::File(path) => {
+            let text = String::from_utf8(files::read(path)?)
+                .map_err(|_| anyhow::anyhow!("{} is not text", path.display()))?;
+            let service =
+                yaml(&text).with_context(|| format!("{} is not YAML of one document", path.display()))?;
+            if service["apiVersion"] != API_VERSION || service["kind"] != KIND {
+                bail!("{} is no {KIND} of {API_VERSION}", path.display());
+            }
+            service
+        }
+    };
+    service["metadata"]["name"] = name.into();
+    if let Some(image) = image {
+        let container = service.pointer_mut("/spec/predictor/containers/0/image");
+        *container.context("the base manifest names an image")? = image.into();
+    }
+    Ok(service)
+}
+
+/// Puts the manifest into a namespace.
+pub(super) fn in_namespace(service: &Value, namespace: &str) -> Value {
+    let mut service = service.clone();
+    service["metadata"]["namespace"] = json!(namespace);
+    service
+}
+
+fn yaml(text: &str) -> Result<Value> {
+    Ok(serde_saphyr::from_str(text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_served_by_the_base_with_the_profiles_keys() {
+        let place = "s3://mlpipeline/private/alice/models";
+        let service = manifest(Source::Models(place), "numbers", Some("registry/decima:7")).unwrap();
+        assert_eq!(service["metadata"], json!({ "name": "numbers" }));
+        let container = &service["spec"]["predictor"]["containers"][0];
+        assert_eq!(container["image"], "registry/decima:7");
+        let args = container["args"].to_string();
+        assert!(
+            args.contains(&format!("\"--model-repository={place}\"")) && !args.contains("NAMESPACE"),
+            "{args}"
+        );
+        assert!(args.contains("--poll-interval"), "new versions are found: {args}");
+        let key = json!({ "secretKeyRef": { "name": "mlpipeline-minio-artifact", "key": "accesskey" } });
+        assert_eq!(container["env"][0], json!({ "name": "AWS_ACCESS_KEY_ID", "valueFrom": key }));
+    }
+
+    #[test]
+    fn a_storage_uri_is_served_by_the_runtime() {
+        let service = manifest(Source::StorageUri("pvc://models/digits"), "digits", None).unwrap();
+        let model = &service["spec"]["predictor"]["model"];
+        assert_eq!(
+            (&model["storageUri"], &model["modelFormat"]["name"]),
+            (&json!("pvc://models/digits"), &json!("onnx"))
+        );
+    }
+
+    #[test]
+    fn a_file_of_the_users_own_is_taken_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("own.yaml");
+        let file = |text: &str| {
+            files::write(&path, text.as_bytes()).unwrap();
+            manifest(Source::File(&path), "digits", None)
+        };
+        let text = "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: x}\nspec: {a: 1}\n";
+        let service = file(text).unwrap();
+        assert_eq!((&service["spec"], &service["metadata"]["name"]), (&json!({ "a": 1 }), &json!("digits")));
+        for (text, part) in [("kind: Pod\n", "is no InferenceService"), ("a: [", "not YAML")] {
+            let error = format!("{:#}", file(text).unwrap_err());
+            assert!(error.contains("own.yaml") && error.contains(part), "{error}");
+        }
+        assert!(
+            manifest(Source::Models("models"), "digits", None).unwrap_err().to_string().contains("s3://")
+        );
+    }
+}
