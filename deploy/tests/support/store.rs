@@ -40,9 +40,9 @@ pub struct Key {
 impl Store {
     /// Starts a store with the bucket of Pipelines in it, and a profile's key.
     ///
-    /// Kubeflow puts a policy on the key that allows Get, Put and List at four places. The `SeaweedFS` that it ships makes
-    /// actions of that, a place each, and these are they. (Later ones keep policies as they are, and then a listing asks
-    /// for the whole bucket, which this policy does not allow.)
+    /// Kubeflow puts a policy on the key that allows Get, Put and List at four places. `SeaweedFS` 4.48 allows no listing
+    /// by this policy when its IAM API puts it. So the key has the same rights as actions of `SeaweedFS`, one for each
+    /// place.
     ///
     /// # Errors
     ///
