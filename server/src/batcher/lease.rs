@@ -37,7 +37,8 @@ pub struct BatchPolicy {
     pub max_queue_rows: usize,
     /// How long a leader waits for more rows, counted from its own arrival.
     pub max_queue_delay: Duration,
-    /// Batch sizes, in rows, at which a leader stops waiting before `max_queue_delay` is over.
+    /// Batch sizes, in rows. A leader stops waiting at the smallest, and its batch gets at most the largest that the
+    /// waiting rows fill. Empty: any size up to `max_joined_rows`.
     pub preferred_batch_size: Vec<usize>,
     /// What the time of a run depends on. It decides what must be known about a batch to call it short.
     pub time_depends_on: TimeDependsOn,
@@ -56,7 +57,7 @@ pub(super) struct Waiting {
 /// What a waiting task receives.
 #[derive(Debug)]
 pub(super) enum Turn {
-    /// Its result: another request led the batch.
+    /// Its outputs, or why there are none.
     Answer(Result<Answer, ServeError>),
     /// An instance: the task leads the next batch. Boxed, since an answer is much smaller.
     Lead(Box<Appointment>),
@@ -187,6 +188,7 @@ impl Drop for Lease {
             let appointed = LaneInstance { instance: appointed, lane_index: self.instance_lane };
             let lease = Self::of_leader(&self.shared, appointed, self.instance_lane);
             let appointment = Appointment { lease, entry: Entry { rows, group, payload: request } };
+            // A client that has gone refuses. The dropped lease then ends its own forming, and the next one is appointed.
             let Err(refused) = turn.send(Turn::Lead(Box::new(appointment))) else { return };
             // The task has gone and the channel returns the lease. The loop appoints the next request.
             let Turn::Lead(mut appointment) = refused else { return };

@@ -3,7 +3,8 @@
 //! No separate thread forms batches. A request that finds an instance free takes it and *leads*: it waits briefly for
 //! more rows, forms a batch of itself and of waiting requests, and runs it. A request that finds no instance free
 //! waits in a queue. When a batch ends, its instance goes to the first request in the queue, which leads the next
-//! batch. So a single connection never waits, and many connections form large batches while the instances are busy.
+//! batch. So many connections form large batches while the instances are busy, and a single connection hardly waits:
+//! probing stops when it has brought no request lately.
 //!
 //! | question | file |
 //! |---|---|

@@ -7,8 +7,8 @@
 //!
 //! A model may have several queues with instances of their own. They share one [`RowBudget`] for waiting requests.
 //!
-//! Requests leave by priority, and within a priority in order of arrival. None starves: for each priority level above
-//! its own, a request lets at most as many later arrivals pass as rows may wait.
+//! Requests leave by priority, and within a priority in order of arrival. None starves: a limited number of later
+//! arrivals overtake a request, for each priority level above its own as many as rows may wait.
 
 use std::{
     collections::VecDeque,
@@ -34,7 +34,7 @@ pub struct Entry<P> {
 /// Identifies a waiting entry, and orders it: the least ticket leaves first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket {
-    /// Number of the first arrival that cannot pass this entry.
+    /// Arrivals from this number on leave after this entry, whatever their priority.
     due: u64,
     /// Number of this arrival, counted from 0 in each queue.
     number: u64,
@@ -145,6 +145,7 @@ impl<P, I> BatchQueue<P, I> {
         if !self.budget.reserve(entry.rows) {
             return Admission::Full(entry);
         }
+        // A waiting request has at least one row, so no more than these arrivals can wait at once.
         let may_pass = priority.levels_above() * self.budget.max_rows as u64;
         let ticket = Ticket { due: self.next + may_pass, number: self.next };
         self.next += 1;

@@ -205,9 +205,9 @@ fn rows_of(members: &[Entry<Waiting>]) -> usize {
     members.iter().map(|entry| entry.rows).sum()
 }
 
-/// Returns the size class of the members' inputs together, with the positions of the optional inputs. The first
-/// dimension of an input follows from its bytes and its other dimensions, so it counts only for inputs without
-/// elements.
+/// Returns the size class of the members' inputs together. It is made of each input's bytes, its dimensions but the
+/// first, and the positions of the optional inputs. The first dimension follows from the others and the bytes, except
+/// for an input without elements: there it counts too.
 pub(super) fn size_class_of(members: &[Entry<Waiting>]) -> SizeClass {
     let first = members.first().map(|entry| entry.payload.request.inputs());
     let RequestInputs { tensors, optional } = first.unwrap_or(RequestInputs { tensors: &[], optional: &[] });

@@ -34,12 +34,13 @@ impl SizeClass {
         Self(sizes.into_iter().fold(0xCBF2_9CE4_8422_2325, mix))
     }
 
-    /// Returns the index of its entry in the table.
+    /// Returns the index of its entry in the table: the highest 8 bits of the hash, hence at most 256 entries.
     fn slot(self) -> usize {
         (self.0 >> 56) as usize % SIZE_CLASSES
     }
 
-    /// Returns the upper half of its entry, which tells it from other classes with the same slot.
+    /// Returns the low half of the hash in the upper half of a table entry. It tells the class from others with the
+    /// same slot.
     fn mark(self) -> u64 {
         self.0 << 32
     }
@@ -149,7 +150,7 @@ fn average(known: u64, latest: u64) -> u64 {
 
 /// Converts to nanoseconds, at most half of what 64 bits hold, so that averaging cannot overflow.
 fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2)
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX / 2)
 }
 
 #[cfg(test)]

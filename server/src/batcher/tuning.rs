@@ -62,8 +62,8 @@ pub(super) const PROBE_COST: Duration = Duration::from_micros(4);
 /// joins a batch saves this once.
 pub(super) const RUN_OVERHEAD: Duration = Duration::from_micros(3);
 
-/// Divisor of a row's time. The result is the part of it that one run costs regardless of its rows, which each
-/// request that joins a batch saves too.
+/// A run costs one row's time divided by this, whatever its number of rows. A request that joins a batch saves that
+/// cost.
 pub(super) const RUN_SHARE_OF_ROW: u32 = 5;
 
 /// What probes must save, in percent of their cost, so that leaders go on probing. It is below 100 since switching

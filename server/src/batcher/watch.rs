@@ -92,6 +92,7 @@ impl WatchedRun {
     /// Counts and logs that the run goes on although it was told to stop longer than [`STOP_GRACE`] ago.
     fn report_unstopped(&self) {
         let Shared { unstopped, metrics, .. } = &*self.shared;
+        // Counted before the state changes: a run that ends at that moment subtracts, and must not do so first.
         unstopped.running.fetch_add(1, Ordering::Relaxed);
         metrics.runs.unstopped.inc();
         if !self.advance(state::RUNNING, state::UNSTOPPED) {
@@ -178,8 +179,8 @@ impl RunGuard {
         run(&self.0.members.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Declares that only these members run from now on, and returns the handle that stops them. The watch uses it as
-    /// soon as the clients of these members have gone, whoever else waits.
+    /// Declares that only these members run from now on, and returns the handle that stops them. The watch stops them
+    /// once all their clients have gone, even if clients of other members still wait.
     pub(super) fn begin_part(&self, members: Range<usize>) -> Arc<Stop> {
         let stop = Arc::new(Stop::default());
         let part = Part { members, stop: Arc::clone(&stop) };

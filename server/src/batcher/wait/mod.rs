@@ -36,6 +36,7 @@ impl FormingBatch {
         let (shared, lane) = (&self.lease.shared, self.lease.batch_lane());
         let Some(join_probe) = lane.join_probe.as_ref().filter(|probe| probe.should_probe()) else { return };
         let before = lane.queue().len();
+        // A waiting request has at least one row: the batch is full at the latest then.
         let is_full = |waiting| self.own.rows + waiting >= shared.policy.max_joined_rows;
         let mut waiting = 0;
         let mut empty_polls = 0;
@@ -53,8 +54,8 @@ impl FormingBatch {
         }
     }
 
-    /// Waits until as many requests are present as at the end of the previous batch, or until the next of them takes
-    /// too long. Does nothing where that has not paid lately.
+    /// Waits until as many requests are present as at the end of the previous batch, or until none has arrived for
+    /// [`ReturningClients::max_gap`]. Does nothing where that has not paid lately.
     async fn wait_for_returning_clients(&self) {
         let shared = &self.lease.shared;
         let Some(clients) = &shared.returning_clients else { return };
