@@ -78,7 +78,7 @@ impl Layers {
         self.chain.floats(name, dims, &values);
     }
 
-    /// A 3x3 convolution that keeps the size, followed by a ReLU.
+    /// A 3x3 convolution that keeps the size, followed by a `ReLU`.
     fn convolution(&mut self, name: &str, inputs: i64, outputs: i64) {
         let (weights, bias) = (format!("{name}_weights"), format!("{name}_bias"));
         self.weights(&weights, &[outputs, inputs, 3, 3]);

@@ -87,7 +87,7 @@ impl Codec for Message<'_> {
 
 /// The bytes of a tensor's elements in the lists of the message.
 fn bytes_of_contents(contents: &InferTensorContents) -> usize {
-    let strings: usize = contents.bytes_contents.iter().map(|element| element.len()).sum();
+    let strings: usize = contents.bytes_contents.iter().map(bytes::Bytes::len).sum();
     contents.bool_contents.len()
         + 4 * (contents.int_contents.len() + contents.uint_contents.len() + contents.fp32_contents.len())
         + 8 * (contents.int64_contents.len() + contents.uint64_contents.len() + contents.fp64_contents.len())
