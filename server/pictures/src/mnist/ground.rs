@@ -117,7 +117,7 @@ pub(super) fn remove(mut plane: Plane) -> Ground {
 /// Takes an uneven ground away; `is_dark` says whether ink is darker than it, where that is known, and `least` which of the
 /// radii is the smallest.
 pub(super) fn without_light(plane: Plane, is_dark: Option<bool>, least: usize) -> Bare {
-    let (grid, _) = surface::coarse(&plane, CELLS);
+    let (grid, cell) = surface::coarse(&plane, CELLS);
     let bowl = surface::Bowl::through(&grid);
     let shape = bowl.over(grid.dim());
     let dark = levels(&grid, &shape);
@@ -131,10 +131,13 @@ pub(super) fn without_light(plane: Plane, is_dark: Option<bool>, least: usize) -
     let last = rough[RADII.len()];
     let enough = last + 0.3 * (rough[0] - last);
     let index = rough[1..].iter().position(|&value| value <= enough).unwrap_or(RADII.len() - 1);
+    let sufficient = (2 * radius(&grid, RADII[index]) + 1) * cell; // pixels across the window
     let share = RADII[(index + 1).max(least).min(RADII.len() - 1)];
     let (grid, cell) = surface::coarse(&plane, FINE_CELLS);
+    // A radius is rounded to cells, and these are smaller: the window must not become narrower than the one that sufficed.
+    let radius = radius(&grid, share).max(sufficient.div_ceil(cell) / 2);
     let shape = bowl.over(grid.dim());
-    let ground = envelope(&(&grid * sign), &(shape * sign), radius(&grid, share));
+    let ground = envelope(&(&grid * sign), &(shape * sign), radius);
     let (ground, steps) = lower_at_steps(&ground);
     let mut ink = surface::enlarge(&ground, cell, plane.dim());
     if is_dark {
