@@ -5,6 +5,7 @@ mod close_ups;
 mod decoding;
 mod digits;
 mod drawing;
+mod ends;
 mod kinds;
 mod paper;
 mod properties;
