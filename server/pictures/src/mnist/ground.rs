@@ -6,7 +6,7 @@ use ndarray::{Array2, Zip, s};
 
 use super::{Plane, crop, surface};
 
-/// Cells along the longer side of the grid on which the ground is estimated.
+/// Cells along the longer side of the grid on which the ground is estimated; a strip has more.
 const CELLS: usize = 48;
 
 /// The same once it is known which tone the ground is.
@@ -134,7 +134,7 @@ pub(super) fn without_light(plane: Plane, is_dark: Option<bool>, least: usize) -
     let sufficient = (2 * radius(&grid, RADII[index]) + 1) * cell; // pixels across the window
     let share = RADII[(index + 1).max(least).min(RADII.len() - 1)];
     let (grid, cell) = surface::coarse(&plane, FINE_CELLS);
-    // A radius is rounded to cells, and these are smaller: the window must not become narrower than the one that sufficed.
+    // A radius is rounded to cells, and these are smaller: the window may not be narrower than the one that sufficed.
     let radius = radius(&grid, share).max(sufficient.div_ceil(cell) / 2);
     let shape = bowl.over(grid.dim());
     let ground = envelope(&(&grid * sign), &(shape * sign), radius);

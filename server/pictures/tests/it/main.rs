@@ -9,3 +9,4 @@ mod ends;
 mod kinds;
 mod paper;
 mod properties;
+mod strips;
