@@ -26,7 +26,7 @@ fn jpeg(bytes: &[u8]) -> bool {
         let Some(&marker) = bytes.get(at) else { return false };
         match marker {
             // a byte that fills up: the next may be the marker
-            0xff => continue,
+            0xff => {}
             0xd9 => return true,
             // no segment follows these; 0 says that the byte before it belongs to a scan
             0x00..=0x01 | 0xd0..=0xd8 => at += 1,
