@@ -98,7 +98,8 @@ pub struct PrepareArgs {
 #[derive(Debug, Args)]
 pub struct LatestArgs {
     /// Labelled pictures: a folder or s3://bucket/prefix, such as the server's --feedback. The label is the name of
-    /// the picture's folder where that is one digit, else the first character of its name.
+    /// the picture's folder where that is one digit, else the digit that its own name begins with, such as 7-pen.png.
+    /// No letter or digit may follow that one: 20240101.png has no label.
     #[arg(long, value_name = "PLACE")]
     pub from: String,
     /// Folder with the data set that they are added to: what `fetch`, `synth` or `prepare` wrote.

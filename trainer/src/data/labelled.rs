@@ -1,7 +1,8 @@
 //! Labelled pictures of a folder or a bucket, as the server would show them to the model.
 //!
-//! A picture's label is the name of its folder where that is one digit, else the first character of its name. Where a
-//! JSON file of the same name lies beside it, as the server's corrections have one, that must say the same.
+//! A picture's label is the name of its folder where that is one digit, else the digit that its own name begins with.
+//! No letter or digit may follow that one: cameras name pictures by the date. Where a JSON file of the same name lies
+//! beside a picture, as the server's corrections have one, that must say the same.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,8 +30,8 @@ const LARGEST_CARD: u64 = 64 << 10;
 /// Most pictures that are looked at: more than MNIST has.
 pub const MOST_PICTURES: usize = 100_000;
 /// Why a picture has no label.
-const NO_LABEL: &str =
-    "it has no label: neither is its folder named as one digit, nor does its name start with a digit";
+const NO_LABEL: &str = "it has no label: neither is its folder named as one digit, nor does its name start with a \
+                        digit that no other digit or letter follows";
 /// Files that are read at once, so that a bucket far away does not take a picture's time for each.
 const AT_ONCE: usize = 16;
 /// Pictures that are named for each reason to leave some out.
@@ -52,7 +53,7 @@ pub struct Labelled {
 /// Why a picture is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// Neither its folder nor its name begins with a digit.
+    /// Its folder is not named as one digit, and its name does not begin with one that stands alone.
     NoLabel,
     /// Folder or name, and the JSON file beside it, do not say the same; or that cannot be read.
     OtherLabel,
@@ -80,7 +81,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoLabel => {
-                "without a label: put them into folders named 0 to 9, or begin their names with the digit"
+                "without a label: put them into folders named 0 to 9, or begin their names with the digit and a hyphen"
             }
             Self::OtherLabel => "whose JSON file says another label, or none that can be read",
             Self::Changed => "that are not the pictures their JSON files are about",
@@ -315,7 +316,11 @@ fn is_picture(path: &Path) -> bool {
 fn label(address: &str) -> Option<u8> {
     let (folders, name) = address.rsplit_once('/').unwrap_or(("", address));
     let folder = folders.rsplit('/').next().unwrap_or_default();
-    let digit = |text: &str| text.chars().next()?.to_digit(CLASSES as u32).map(|digit| digit as u8);
+    let digit = |text: &str| {
+        let mut characters = text.chars();
+        let digit = characters.next()?.to_digit(CLASSES as u32)? as u8;
+        (!characters.next().is_some_and(char::is_alphanumeric)).then_some(digit)
+    };
     digit(folder).filter(|_| folder.len() == 1).or_else(|| digit(name))
 }
 
@@ -331,6 +336,15 @@ mod tests {
             ("place/3-pen.png", Some(3)),
             ("place/77/4.png", Some(4)),
             ("4.png", Some(4)),
+            ("5 (2).png", Some(5)),
+            ("6_curly.png", Some(6)),
+            ("place/20240101_120000.png", None),
+            ("2024-01-01 12.00.00.jpg", None),
+            ("8/20240101_120000.png", Some(8)),
+            ("7b41f0.png", None),
+            ("2nd try.png", None),
+            ("3\u{e9}.png", None),
+            ("9", Some(9)),
             ("place/cat/abc.png", None),
             ("place/\u{663}/x.png", None),
             ("", None),

@@ -1,5 +1,6 @@
 //! Encoded pictures become arrays, within bounds.
 
+mod end;
 mod format;
 mod frames;
 mod head;
@@ -83,7 +84,8 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgba, DecodeError> {
     let broken = |reason: String| DecodeError::Broken { format, reason };
     let size = head::dimensions(format, bytes)?;
     check(size, *limits)?;
-    if let Some(reason) = frames::refuse(format, bytes, size, limits.max_pixels) {
+    let refused = frames::refuse(format, bytes, size, limits.max_pixels);
+    if let Some(reason) = refused.or_else(|| end::refuse(format, bytes)) {
         return Err(broken(reason));
     }
     let broken_by = |error: ImageError| broken(reason(&error));

@@ -1,6 +1,6 @@
 //! Pixels that hang together, and which of them are specks.
 
-use super::{Bounds, Plane};
+use super::{Bounds, Plane, surface};
 
 /// Neighbouring pixels of a row that are ink.
 #[derive(Clone, Copy)]
@@ -209,13 +209,14 @@ const LARGEST: usize = 64;
 
 /// Which components are ink of a digit, and not specks.
 fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usize)) -> Vec<bool> {
+    let extent = surface::extent((rows, columns));
     // on an uneven ground, what lies along the edges of the picture is the rest of a shadow, unless it is the only
     // component and fills the picture
     let inside = all.iter().any(|component| {
         component.darkest >= core
             && !component.is_along_edge()
             && !component.is_one_sided()
-            && component.size() * 8 >= rows.max(columns)
+            && component.size() * 8 >= extent
     });
     let fills = |component: &Component| {
         let Bounds { width, height, .. } = component.bounds;
@@ -232,7 +233,7 @@ fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usi
     let largest = order.iter().map(|&index| all[index].size()).max().unwrap_or(0);
     let heaviest = order.first().map_or(0.0, |&index| all[index].mass);
     // A component no longer than this is a speck, even if it is the only one.
-    if largest < 4.max(rows.max(columns) / 50) {
+    if largest < 4.max(extent / 50) {
         return vec![false; all.len()];
     }
     let large: Vec<Bounds> = order
@@ -242,7 +243,7 @@ fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usi
         .map(|component| component.bounds)
         .collect();
     // pieces that are small, several, and hardly darker than the noise are the pattern of paper or of a board
-    let is_pattern = large.len() >= PATTERN && largest * 12 < rows.max(columns) && core > HARDLY;
+    let is_pattern = large.len() >= PATTERN && largest * 12 < extent && core > HARDLY;
     if uneven && is_pattern {
         return vec![false; all.len()];
     }

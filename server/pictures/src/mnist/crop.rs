@@ -12,8 +12,8 @@ pub(super) struct Tones {
     pub(super) ink: f32,
 }
 
-/// The tones where a digit of two is cropped so close that it may have most of the picture and most of
-/// its edges: its ink hangs together and reaches all sides, and cuts the ground into pieces.
+/// The tones of a picture of two, cropped so close to its digit that ink may have most of the picture and most of its
+/// edges. Such ink hangs together, reaches all sides, and cuts the ground into pieces.
 pub(super) fn cut_close(grid: &Plane) -> Option<Tones> {
     let threshold = otsu(grid);
     let parts = [pieces(grid, |value| value < threshold), pieces(grid, |value| value >= threshold)];

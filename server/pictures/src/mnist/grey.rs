@@ -2,9 +2,10 @@
 
 use ndarray::{Array2, ArrayView3, Axis};
 
-use super::Plane;
+use super::{Plane, surface};
 
-/// Longest side of a picture, in pixels, after the first step. Finer detail would be lost in a box of 20 anyway.
+/// Longest side of a picture, in pixels, after the first step. Finer detail would be lost in a box of 20 anyway. A strip
+/// of many digits may be longer, but has no more pixels than a square of this side.
 const LONGEST: usize = 640;
 
 /// Weights of red, green and blue in brightness (ITU-R BT.601).
@@ -31,7 +32,7 @@ pub(super) fn grey(picture: &ArrayView3<'_, u8>) -> Grey {
     let standard = picture.as_standard_layout();
     let (rows, columns, _) = standard.dim();
     let bytes = standard.as_slice().unwrap_or_default();
-    let factor = rows.max(columns).div_ceil(LONGEST);
+    let factor = surface::square((rows, columns), LONGEST, LONGEST * LONGEST);
     let (pixels, _) = bytes.as_chunks::<4>();
     // many at a time, which the compiler turns into vector instructions
     let opaque = pixels.chunks(64).all(|part| part.iter().fold(255, |all, pixel| all & pixel[3]) == 255);

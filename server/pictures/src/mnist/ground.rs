@@ -6,7 +6,7 @@ use ndarray::{Array2, Zip, s};
 
 use super::{Plane, crop, surface};
 
-/// Cells along the longer side of the grid on which the ground is estimated.
+/// Cells along the longer side of the grid on which the ground is estimated; a strip has more.
 const CELLS: usize = 48;
 
 /// The same once it is known which tone the ground is.
@@ -35,13 +35,13 @@ const FLAT: f32 = 2.5;
 const MOST: f32 = 0.6;
 const MOST_OF_EDGES: f32 = 0.85;
 
-/// A picture without its ground, by what that is like. Its `ink` is 0 where there is none, and as many grey levels as ink
-/// differs from the ground, whichever is brighter.
+/// A picture with its ground taken away, by the kind of that ground. `ink` is in grey levels: 0 where there is none, else
+/// how much it differs from the ground, be it darker or brighter.
 pub(super) enum Ground {
     /// Of one tone.
     Flat { ink: Plane },
-    /// Of one tone, cut to pieces by a digit of one tone that fills the picture. Its ink is 1; `grey` is the picture as
-    /// it was.
+    /// Of one tone, cut to pieces by a digit of one tone that fills the picture. Here full ink is 1, and `grey` is the
+    /// picture as it was.
     Cropped { ink: Plane, grey: Plane },
     /// Lit unevenly, patterned or noisy.
     Uneven(Bare),
@@ -117,7 +117,7 @@ pub(super) fn remove(mut plane: Plane) -> Ground {
 /// Takes an uneven ground away; `is_dark` says whether ink is darker than it, where that is known, and `least` which of the
 /// radii is the smallest.
 pub(super) fn without_light(plane: Plane, is_dark: Option<bool>, least: usize) -> Bare {
-    let (grid, _) = surface::coarse(&plane, CELLS);
+    let (grid, cell) = surface::coarse(&plane, CELLS);
     let bowl = surface::Bowl::through(&grid);
     let shape = bowl.over(grid.dim());
     let dark = levels(&grid, &shape);
@@ -131,10 +131,13 @@ pub(super) fn without_light(plane: Plane, is_dark: Option<bool>, least: usize) -
     let last = rough[RADII.len()];
     let enough = last + 0.3 * (rough[0] - last);
     let index = rough[1..].iter().position(|&value| value <= enough).unwrap_or(RADII.len() - 1);
+    let sufficient = (2 * radius(&grid, RADII[index]) + 1) * cell; // pixels across the window
     let share = RADII[(index + 1).max(least).min(RADII.len() - 1)];
     let (grid, cell) = surface::coarse(&plane, FINE_CELLS);
+    // A radius is rounded to cells, and these are smaller: the window may not be narrower than the one that sufficed.
+    let radius = radius(&grid, share).max(sufficient.div_ceil(cell) / 2);
     let shape = bowl.over(grid.dim());
-    let ground = envelope(&(&grid * sign), &(shape * sign), radius(&grid, share));
+    let ground = envelope(&(&grid * sign), &(shape * sign), radius);
     let (ground, steps) = lower_at_steps(&ground);
     let mut ink = surface::enlarge(&ground, cell, plane.dim());
     if is_dark {
@@ -181,10 +184,10 @@ fn radius(relief: &Plane, share: f32) -> usize {
     ((shorter as f32 * share).round() as usize).max(1)
 }
 
-/// The ground over which there is nothing but ink that is darker than it and thinner than `2 * radius + 1`.
+/// The ground below the ink: the grid, with every dark gap filled that is narrower than `2 * radius + 1` cells.
 ///
-/// Gaps are filled twice, in the picture and in what is left of it above a bowl: the first takes the corners of a
-/// bowl for ink, the second the sides of a step.
+/// Gaps are filled twice, and the lower of both results counts. In the grid itself, the corners of a bowl are filled too,
+/// as if they were ink; in what is left of it above a bowl, the sides of a step are.
 fn envelope(grid: &Plane, bowl: &Plane, radius: usize) -> Plane {
     let mut ground = surface::close(grid, radius);
     let above = surface::close(&(grid - bowl), radius);

@@ -4,10 +4,28 @@ use ndarray::{Array2, ArrayView2, Axis, Zip, s};
 
 use super::Plane;
 
-/// Averages of squares, so many pixels wide that no side has more than `longest` of them; and how wide they are.
+/// The side that a picture is measured by: the longer one, but no more than twice the height, for a wide strip holds many
+/// digits. A high one does not: digits below each other are not told apart.
+pub(super) fn extent((rows, columns): (usize, usize)) -> usize {
+    rows.max(columns.min(2 * rows))
+}
+
+/// Pixels along the side of squares that leave a picture `longest` of them along its [`extent`], and `most` in all.
+pub(super) fn square((rows, columns): (usize, usize), longest: usize, most: usize) -> usize {
+    let last = rows.max(columns).div_ceil(longest);
+    let first = extent((rows, columns)).div_ceil(longest);
+    let is_few = |side: &usize| rows.div_ceil(*side) * columns.div_ceil(*side) <= most;
+    (first..last).find(is_few).unwrap_or(last)
+}
+
+/// How many times as many cells a strip may have as a square.
+const OF_STRIPS: usize = 4;
+
+/// Averages of squares, so many pixels wide that the picture's extent has no more than `longest` of them; and how wide
+/// they are.
 pub(super) fn coarse(plane: &Plane, longest: usize) -> (Plane, usize) {
     let (rows, columns) = plane.dim();
-    let cell = rows.max(columns).div_ceil(longest);
+    let cell = square((rows, columns), longest, OF_STRIPS * longest * longest);
     if cell == 1 {
         return (plane.clone(), 1);
     }

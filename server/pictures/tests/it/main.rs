@@ -1,9 +1,12 @@
 //! Pictures of every kind that people send, drawn and encoded by the tests themselves.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
+mod close_ups;
 mod decoding;
 mod digits;
 mod drawing;
+mod ends;
 mod kinds;
 mod paper;
 mod properties;
+mod strips;
