@@ -192,6 +192,14 @@ fn a_digit_of_a_photograph_is_kept_as_one_that_can_be_read() {
                 ))
                 .await;
                 assert_eq!(read_again(&page, place.path(), label), [7, 0, 4][at], "{label}");
+                // The ground around the digit is the photograph's own, pixel for pixel, and no frame of white.
+                let kept = fs::read(stored(place.path(), label).0).unwrap();
+                let kept = decode(&kept, &Limits::default()).unwrap();
+                let (rows, columns, _) = kept.dim();
+                let corners = [(0, 0), (0, columns - 1), (rows - 1, 0), (rows - 1, columns - 1)]
+                    .map(|(row, column)| kept[[row, column, 0]]);
+                assert!(corners.iter().all(|&grey| grey < 128), "{label}: {corners:?}");
+                assert!(round == 1 || (230..=290).contains(&rows), "{label}: {rows} rows");
             }
         }
     });
