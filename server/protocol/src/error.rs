@@ -254,16 +254,24 @@ pub enum Problem {
     /// Some rows are numbers and others are encoded pictures. The offset is where the type changes.
     #[error("at byte {0}: numbers and encoded pictures in one request: send them apart")]
     Mixed(usize),
-    /// A string is not valid base64 with padding.
-    #[error("at byte {offset}: '{value}' is not base64 with padding")]
+    /// A string is not base64.
+    #[error("at byte {offset}: '{value}' is not base64")]
     Base64 {
         /// Where the string starts.
         offset: usize,
         /// The start of the string.
         value: CompactString,
     },
-    /// The tensor's `content_type` is `base64`, but an element is not valid base64 with padding.
-    #[error("element {index} is '{value}', which is not base64 with padding (content_type is base64)")]
+    /// An element of BYTES is an object that has another key than `b64`.
+    #[error("at byte {offset}: '{key}' beside \"b64\": an element of BYTES has no other key")]
+    OtherKey {
+        /// Where the key's value starts.
+        offset: usize,
+        /// The start of the key.
+        key: CompactString,
+    },
+    /// The tensor's `content_type` is `base64`, but an element is not base64.
+    #[error("element {index} is '{value}', which is not base64 (content_type is base64)")]
     Base64Element {
         /// Index of the element, in row-major order.
         index: usize,

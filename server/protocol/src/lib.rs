@@ -10,6 +10,7 @@ pub mod binary;
 pub mod grpc;
 pub mod json;
 
+mod base64_text;
 mod datatype;
 mod elements;
 mod encode;
@@ -22,6 +23,7 @@ mod parameter;
 mod shape;
 mod tensor;
 
+pub use base64_text::{NotBase64, decode_base64};
 pub use binary::{JSON_LENGTH_HEADER, decode_response};
 pub use datatype::{Datatype, UnknownDatatype};
 pub use elements::{BytesElements, bytes_elements, push_bytes_element};

@@ -93,7 +93,11 @@ fn an_element_of_bytes_may_be_an_object_of_base64() {
         read.map(|request| request.inputs[0].tensor.data.clone()).map_err(|error| error.to_string())
     };
     let expected = &b"\x02\0\0\0\xff\0\x01\0\0\0a"[..];
-    for data in [r#"[{"b64":"/wA="},"a"]"#, r#"[[{ "b64" : "/wA=" }],[{"b64":"YQ=="}]]"#] {
+    for data in [
+        r#"[{"b64":"/wA="},"a"]"#,
+        r#"[[{ "b64" : "/wA=" }],[{"b64":"YQ=="}]]"#,
+        r#"[{"b64":"_wA"},{"b64":"YQ\n"}]"#,
+    ] {
         assert_eq!(tensor(data, "").unwrap(), expected, "{data}");
         let late = format!(r#"{{"name":"x","data":{data},"shape":[2],"datatype":"BYTES"}}"#);
         let read = json::decode_request(&format!(r#"{{"inputs":[{late}]}}"#).into(), Nulls::Refuse).unwrap();
@@ -101,7 +105,7 @@ fn an_element_of_bytes_may_be_an_object_of_base64() {
     }
     for (data, word) in [
         (r#"[{"b64":"?"},"a"]"#, "not base64"),
-        (r#"[{"b64":"","k":1},"a"]"#, "no other key"),
+        (r#"[{"b64":"","k":1},"a"]"#, "'k' beside \"b64\""),
         (r#"[{},"a"]"#, "'b64' is missing"),
         (r#"[{"b64":"","b64":""},"a"]"#, "twice"),
     ] {
@@ -170,7 +174,11 @@ fn bad_base64_is_named_and_other_content_types_say_nothing() {
             r#""shape":[2],"datatype":"BYTES","data":[{elements}],"parameters":{{"content_type":"{content_type}"}}"#
         )
     };
-    for bad in ["YQ", "Y Q=", "YQ=", "\u{e9}", "Y\\nQ=", "*"] {
+    for good in ["YQ==", "YQ", "Y Q=", "Y\\nQ==", "data:text/plain;base64,YQ=="] {
+        let tensor = v2(&fields("base64", &format!(r#""YQ==","{good}""#)), Nulls::Refuse).unwrap();
+        assert_eq!(bytes_elements(&tensor.data).collect::<Vec<_>>(), [b"a", b"a"], "{good}");
+    }
+    for bad in ["Y", "YQ=a", "YQ=====", "\u{e9}", "Y\\nQ*", "*", "data:,YQ=="] {
         let error = v2(&fields("base64", &format!(r#""YQ==","{bad}""#)), Nulls::Refuse).unwrap_err();
         assert!(error.starts_with("input 'x': element 1 is '") && error.contains("base64"), "{error}");
         assert!(!error.contains('\n'), "{error:?}");

@@ -218,6 +218,8 @@ fn an_input_that_takes_pictures_takes_its_numbers_too() {
         (r#"{"instances":[{"x":[3,4]},{"x":{"b64":"/wA="}}]}"#, "numbers and encoded"),
         (r#"{"instances":[["picture"]]}"#, "number"),
         (r#"{"inputs":"picture"}"#, "fewer"),
+        (r#"{"inputs":{"b64":"/wA="}}"#, "expected a list of {\"b64\": …}, found '{'"),
+        (r#"{"inputs":{"x": {"b64":"/wA="}}}"#, "expected a list of {\"b64\": …}, found '{'"),
         (r#"{"instances":[{"y":"picture"}]}"#, "unknown"),
     ] {
         let error = decode_request(body.as_bytes(), &x, Nulls::Refuse).unwrap_err().to_string();
@@ -240,9 +242,11 @@ fn what_is_wrong_is_named() {
         assert!(error.to_string().contains(word), "{error}");
     }
     let blobs = [Input { name: "x", datatype: Datatype::Bytes, dims: vec![-1], pictures: false }];
-    for (blob, word) in
-        [(r#"{"b64":"?"}"#, "base64"), (r#"{"b64":1}"#, "base64"), (r#"{"b64":"","k":1}"#, "no other key")]
-    {
+    for (blob, word) in [
+        (r#"{"b64":"?"}"#, "base64"),
+        (r#"{"b64":1}"#, "base64"),
+        (r#"{"b64":"","k":1}"#, "'k' beside \"b64\""),
+    ] {
         let error = decode_request(format!(r#"{{"instances":[{blob}]}}"#).as_bytes(), &blobs, Nulls::Refuse)
             .unwrap_err();
         assert!(error.to_string().contains(word), "{error}");

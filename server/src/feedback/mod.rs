@@ -65,6 +65,8 @@ pub struct Corrected<'a> {
     pub version: &'a str,
     /// Names of its classes, by index.
     pub labels: &'a [String],
+    /// Whether it reads digits, so that a picture must show one and no more.
+    pub reads_digits: bool,
 }
 
 /// Why a correction was not stored.
@@ -90,6 +92,7 @@ struct Job {
     folder: String,
     model: String,
     version: String,
+    reads_digits: bool,
     picture: Bytes,
     arrived: Instant,
     done: oneshot::Sender<Result<String, ServeError>>,
@@ -125,10 +128,10 @@ impl Feedback {
     /// caller stops waiting.
     ///
     /// # Errors
-    /// The label is none of the model's; the body is no picture, or too large a one; there are too many corrections; or
-    /// the store fails.
+    /// The label is none of the model's; the body is no picture, or too large a one, or not one of one digit where the
+    /// model reads digits; there are too many corrections; or the store fails.
     pub async fn store(&self, corrected: Corrected<'_>, correction: Correction) -> Result<String, Refusal> {
-        let Corrected { model, version, labels } = corrected;
+        let Corrected { model, version, labels, reads_digits } = corrected;
         let Correction { label, picture, .. } = correction;
         let class = names::class(&label, labels, model)?;
         check_size(picture.len())?;
@@ -139,6 +142,7 @@ impl Feedback {
             label: labels[class].clone(),
             model: model.to_owned(),
             version: version.to_owned(),
+            reads_digits,
             picture,
             arrived: Instant::now(),
             done,
@@ -159,10 +163,7 @@ impl Feedback {
 }
 
 /// Refuses a picture that is too large.
-///
-/// # Errors
-/// [`ErrorCode::PayloadTooLarge`].
-pub fn check_size(bytes: usize) -> Result<(), ServeError> {
+fn check_size(bytes: usize) -> Result<(), ServeError> {
     if bytes <= MAX_PICTURE_BYTES {
         return Ok(());
     }

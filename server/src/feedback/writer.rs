@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use pictures::decode::{Format, Limits, decode};
+use pictures::{
+    decode::{Format, Limits, decode},
+    mnist,
+};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use storage::{Location, Store};
@@ -64,8 +67,8 @@ impl Writer {
         }
         let picture = job.picture.clone();
         // `workers::run_blocking` would pass on a panic of the decoder and end this task. Here, only the picture fails.
-        let limits = self.limits;
-        let checked = spawn_blocking(move || check_picture(&picture, limits)).await;
+        let (limits, reads_digits) = (self.limits, job.reads_digits);
+        let checked = spawn_blocking(move || check_picture(&picture, limits, reads_digits)).await;
         let (sha256, format) =
             checked.map_err(|_| ServeError::invalid("the picture cannot be decoded"))??;
         let name = format!("{}/{sha256}", job.folder);
@@ -104,10 +107,14 @@ impl Writer {
     }
 }
 
-/// Decodes a picture to check it. Returns its SHA-256 in hexadecimal, and its format.
-fn check_picture(picture: &[u8], limits: Limits) -> Result<(String, Format), ServeError> {
+/// Decodes a picture to check it. A training of digits reads it as `mnist::digit` does, and leaves out what shows none or
+/// several. Returns its SHA-256 in hexadecimal, and its format.
+fn check_picture(picture: &[u8], limits: Limits, reads_digits: bool) -> Result<(String, Format), ServeError> {
     let format = Format::of(picture)?;
-    decode(picture, &limits)?;
+    let decoded = decode(picture, &limits)?;
+    if reads_digits {
+        mnist::digit(decoded.view()).map_err(|error| ServeError::invalid(error.to_string()))?;
+    }
     let hex = Sha256::digest(picture).iter().fold(String::new(), |mut hex, byte| {
         write!(hex, "{byte:02x}").expect("writing to a string does not fail");
         hex

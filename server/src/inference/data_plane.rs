@@ -11,6 +11,7 @@ use crate::{
     feedback::{Corrected, Correction, Feedback, Refusal},
     loading::ServedModel,
     repository::{Control, Registry},
+    request::preprocess::Pictures,
     telemetry::{Metrics, ModelCounts},
 };
 
@@ -225,7 +226,12 @@ impl DataPlane {
         let feedback = self.feedback()?;
         let model = self.model(&correction.model, correction.version.as_deref());
         let model = model.inspect_err(|error| self.count_refused_feedback(error.code))?;
-        let corrected = Corrected { model: &model.name, version: &model.version, labels: &model.labels };
+        let corrected = Corrected {
+            model: &model.name,
+            version: &model.version,
+            labels: &model.labels,
+            reads_digits: model.pictures.as_ref().is_some_and(Pictures::are_digits),
+        };
         let stored = feedback.store(corrected, correction).await;
         self.metrics.correction(&model.name, stored.as_ref().err().map(|refusal| refusal.error.code));
         stored

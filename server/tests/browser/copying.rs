@@ -90,3 +90,27 @@ fn pages_without_tls_can_copy_too() {
         );
     });
 }
+
+#[test]
+fn a_copy_that_fails_is_shown_as_a_failure() {
+    run(async {
+        let page = Page::open().await;
+        page.js("Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true });
+             document.execCommand = () => false")
+            .await;
+        page.draw(By::Mouse, &strokes::digit(1).in_the_middle()).await;
+        page.read().await;
+        page.press("curl").await;
+        page.until(
+            "document.getElementById('copied').textContent === 'The browser does not let this page copy.'",
+        )
+        .await;
+        let is_red = "const [red, green] = getComputedStyle(document.getElementById('copied')).color.match(/\\d+/g).map(Number);
+             return red > 2 * green";
+        assert_eq!(page.js(is_red).await, json!(true));
+        page.js("document.execCommand = () => true").await;
+        page.press("curl").await;
+        page.until("document.getElementById('copied').textContent === 'Copied'").await;
+        assert_eq!(page.js(is_red).await, json!(false));
+    });
+}

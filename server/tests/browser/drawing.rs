@@ -189,6 +189,10 @@ fn several_digits_are_read_as_a_number() {
         }
         let shown = page.read().await;
         assert_eq!(shown.answer, "742");
+        assert_eq!(shown.message, "742 · 3 digits, read from left to right.", "one number, to be copied");
+        let selected = "getSelection().selectAllChildren(document.getElementById('message'));
+             return getSelection().toString()";
+        assert!(page.js(selected).await.as_str().unwrap().starts_with("742 "));
         let best = |percents: &[f64]| {
             (0..10).max_by(|&one, &other| percents[one].total_cmp(&percents[other])).unwrap()
         };

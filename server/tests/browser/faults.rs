@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Has what `path` matches answered with this status, as the server does it, while `window.isRefusing`.
-fn refusing(path: &str, status: u16) -> String {
+pub(crate) fn refusing(path: &str, status: u16) -> String {
     format!(
         "{{
            const ask = window.fetch;

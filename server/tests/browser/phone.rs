@@ -4,7 +4,7 @@ use fantoccini::actions::PointerAction;
 use serde_json::{Value, json};
 
 use crate::{
-    page::{By, Page, digits, run},
+    page::{By, Page, digits, digits_with, run},
     strokes,
 };
 
@@ -119,6 +119,55 @@ fn ink_is_under_the_pen_on_scrolled_and_dense_pages() {
             let beside: Vec<_> = places.iter().map(|&(x, y)| (x, y - 40.0)).collect();
             assert_eq!(page.ink(&beside).await, [0; 3], "{width} x {height} at {density}");
             page.js("document.getElementById('clear').click()").await;
+        }
+    });
+}
+
+/// The least width of a label's button, and the lowest edges of the answer and of the thanks, in pixels of the window.
+async fn measured(page: &Page) -> (f64, f64, f64) {
+    let script = "const rect = (selector) => document.querySelector(selector).getBoundingClientRect();
+         const labels = [...document.querySelectorAll('#labels button')].map((each) => each.getBoundingClientRect().width);
+         return [Math.min(...labels), rect('.digit').bottom, rect('#thanks').bottom]";
+    let values = page.js(script).await;
+    let value = |at: usize| values[at].as_f64().unwrap();
+    (value(0), value(1), value(2))
+}
+
+#[test]
+fn the_answer_and_the_labels_fit_every_screen() {
+    run(async {
+        let place = tempfile::TempDir::new().unwrap();
+        let server = digits_with(&["--feedback", place.path().to_str().unwrap()]);
+        let page = Page::of(server, (1280, 900), None).await;
+        page.until("!document.getElementById('teach').hidden").await;
+        page.draw(By::Mouse, &strokes::digit(4).in_the_middle()).await;
+        assert_eq!(page.read().await.answer, "4");
+        for (width, height, least) in [
+            (320, 568, 44.0),
+            (375, 667, 44.0),
+            (390, 844, 44.0),
+            (768, 1024, 44.0),
+            (820, 1180, 44.0),
+            (1280, 800, 30.0),
+        ] {
+            resize(&page, width, height, 1.0).await;
+            page.js("scrollTo(0, 0)").await;
+            let (label, answer, thanks) = measured(&page).await;
+            assert!(label >= least, "{width} x {height}: a label of {label}");
+            if width >= 375 {
+                assert!(answer <= f64::from(height), "{width} x {height}: the answer ends at {answer}");
+                let row = "const top = (id) => document.getElementById(id).getBoundingClientRect().top;
+                     return Math.abs(top('clear') - top('width'))";
+                assert!(
+                    page.js(row).await.as_f64().unwrap() < 2.0,
+                    "{width} x {height}: the pen is beside Clear"
+                );
+            }
+            if width >= 768 {
+                assert!(thanks <= f64::from(height), "{width} x {height}: the thanks end at {thanks}");
+            }
+            let sides = page.js("return [document.documentElement.scrollWidth, innerWidth]").await;
+            assert_eq!(sides[0], sides[1], "{width} x {height}: nothing is wider than the screen");
         }
     });
 }

@@ -61,12 +61,49 @@ fn a_dropped_file_is_read_and_drawn_over() {
         );
         page.press("undo").await;
         assert_eq!(page.read().await.answer, "17");
+        page.until("document.getElementById('hint').textContent === ''").await;
         drop_file(&page, &file(&folder, "notes.txt", b"not a picture")).await;
         let hint = "document.getElementById('hint').textContent.includes('“notes.txt” is not a picture')";
         page.until(hint).await;
+        drop_file(&page, &file(&folder, "seven.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>")).await;
+        page.until("document.getElementById('hint').textContent === '“seven.svg” cannot be read here: use PNG or JPEG.'")
+            .await;
         assert_eq!(page.shown().await.answer, "17", "what was there stays");
         page.press("undo").await;
         assert_eq!(page.shown().await.state, "empty");
+        page.until("document.getElementById('hint').textContent === 'Draw, or drop or paste a picture.'")
+            .await;
+    });
+}
+
+#[test]
+fn strokes_over_a_picture_are_sent_as_they_are_shown() {
+    run(async {
+        let (page, folder) = (Page::open().await, TempDir::new().unwrap());
+        // As wide as the paper, and with bars above and below it.
+        for (colour, height, shown) in [
+            ([40, 60, 50], 360, 255),
+            ([40, 60, 50], 300, 255),
+            ([200, 190, 170], 360, 0),
+            ([200, 190, 170], 300, 0),
+        ] {
+            let ground = pictures::plain(480, height, colour, ImageFormat::Png);
+            choose(&page, &file(&folder, "ground.png", &ground)).await;
+            page.until("document.getElementById('pad').ariaLabel === 'Drawing area with a picture'").await;
+            let stroke = strokes::digit(4).in_the_middle();
+            page.draw(By::Mouse, &stroke).await;
+            assert_eq!(page.read().await.answer, "4", "{colour:?}, {height}");
+            let place = page.on_screen(&stroke[0][2..3]).await[0];
+            let script = format!(
+                "const pad = document.getElementById('pad'), rect = pad.getBoundingClientRect();
+                 return [...pad.getContext('2d').getImageData(
+                   Math.round(({} - rect.left) / rect.width * pad.width),
+                   Math.round(({} - rect.top) / rect.height * pad.height), 1, 1).data].slice(0, 3)",
+                place.0, place.1
+            );
+            assert_eq!(page.js(&script).await, json!([shown, shown, shown]), "{colour:?}, {height}");
+            page.press("clear").await;
+        }
     });
 }
 
@@ -105,7 +142,7 @@ fn chosen_files_of_every_kind_are_read() {
         assert_eq!(page.read().await.answer, "7");
         page.press("clear").await;
         choose(&page, &file(&folder, "blank.png", &pictures::blank())).await;
-        page.until("document.getElementById('message').textContent.includes('too little')").await;
+        page.until("document.getElementById('message').textContent === 'No digit was found here.'").await;
         let shown = page.shown().await;
         assert_eq!((shown.state.as_str(), shown.answer.as_str()), ("empty", ""), "no ink, no digit");
     });

@@ -107,7 +107,7 @@ fn base64_as_mlserver_s_clients_send_it_is_decoded() {
     };
     assert_eq!(elements(&ask(body(r#""YQ==","/9j/""#, "base64"))), [&b"a"[..], b"\xff\xd8\xff"]);
     assert_eq!(elements(&ask(body(r#""YQ==","/9j/""#, "str"))), [&b"YQ=="[..], b"/9j/"]);
-    let refused = ask(body(r#""YQ==","/9j""#, "base64"));
+    let refused = ask(body(r#""YQ==","/9j=a""#, "base64"));
     assert_eq!(refused.status, 400);
     assert!(refused.error().contains("input 'x': element 1"), "{}", refused.error());
 }

@@ -3,12 +3,15 @@
 use std::{fs, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use image::ImageFormat;
 use oip::Datatype;
 use serde_json::{Value, json};
 use storage::{Store, testkit::Minio};
 use tempfile::TempDir;
 
-use crate::support::{Answer, Server, ServerBuilder, corrections as pictures, eventually, get, models, post};
+use crate::support::{
+    Answer, Server, ServerBuilder, corrections as pictures, eventually, get, models, pictures as digits, post,
+};
 
 const LABELS: &str = "labels = [\"zero\", \"one\", \"..\", \"a/b\"]\n";
 
@@ -280,4 +283,47 @@ async fn a_bucket_holds_corrections_and_may_come_and_go() {
     minio.start_again().await;
     eventually(|| send(&server, &correction(&pictures::png(12, 10, 10), "zero")).status == 201);
     assert_eq!(keys().await.len(), 4);
+}
+
+#[test]
+fn a_model_of_digits_is_corrected_with_one_digit_at_a_time() {
+    let root = TempDir::new().unwrap();
+    let place = root.path().join("place");
+    let dims = ["N", "28", "28", "1"];
+    let server = ServerBuilder::new()
+        .model("m", "3", &models::identity_of(Datatype::Fp32, &dims, &dims))
+        .file("m/config.toml", format!("{LABELS}{}", digits::MNIST))
+        .args(["--feedback", place.to_str().unwrap()])
+        .start();
+    // What a training would leave out is refused, with the reason that it would give.
+    for (picture, named) in [
+        (digits::blank(), "no ink found"),
+        (digits::one_and_seven(), "2 digits side by side, not one"),
+        (pictures::png(9, 7, 40), "no ink found"),
+    ] {
+        let answer = send(&server, &correction(&picture, "one"));
+        assert_eq!(answer.status, 400, "{named}: {answer:?}");
+        assert!(answer.error().contains(named), "{named}: {}", answer.error());
+    }
+    assert_eq!(files(root.path()), Vec::<String>::new());
+    let seven = digits::seven(ImageFormat::Png);
+    // In every form of base64 that an inference takes.
+    let standard = STANDARD.encode(&seven);
+    for picture in [
+        standard.clone(),
+        standard.trim_end_matches('=').to_owned(),
+        standard.replace('+', "-").replace('/', "_"),
+        standard
+            .as_bytes()
+            .chunks(76)
+            .map(|line| str::from_utf8(line).unwrap())
+            .collect::<Vec<_>>()
+            .join("\r\n"),
+        format!("DATA:image/png;base64,{standard}"),
+    ] {
+        let answer = send(&server, &json!({ "model": "m", "picture": picture, "label": "one" }));
+        let name = format!("one/{}.png", sha256(&seven));
+        assert_eq!((answer.status, answer.json()), (201, json!({ "stored": name })), "{}", &picture[..40]);
+    }
+    assert_eq!(files(&place).len(), 2);
 }

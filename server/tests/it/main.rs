@@ -30,6 +30,7 @@ mod page;
 mod passed_over;
 mod pictures;
 mod pictures_faults;
+mod pictures_sent;
 mod preface;
 mod protocol;
 mod repository;

@@ -165,7 +165,7 @@ fn a_body_says_what_it_is_and_to_whom_it_may_go() {
     let base64 = BASE64_STANDARD.encode(&plain);
     for (body, named) in [
         (json!({ "instances": [{ "b64": base64 }, [[[0]]]] }), "numbers and encoded pictures"),
-        (json!({ "instances": [{ "b64": base64, "x": 1 }] }), "no other key"),
+        (json!({ "instances": [{ "b64": base64, "x": 1 }] }), "'x' beside"),
         (json!({ "instances": [{ "b64": "?" }] }), "not base64"),
         (json!({ "instances": ["?"] }), "not supported"),
         (

@@ -1,6 +1,5 @@
 //! Reads the elements of a tensor: a JSON array, nested in any way, becomes packed little-endian bytes.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use half::{bf16, f16};
 
@@ -10,7 +9,7 @@ use super::{
     reader::Reader,
     tensor::once,
 };
-use crate::{Datatype, Problem, Shape, Tensor, excerpt::excerpt, push_bytes_element};
+use crate::{Datatype, Problem, Shape, Tensor, decode_base64, excerpt::excerpt, push_bytes_element};
 
 /// Key of the object that holds a BYTES element in base64.
 pub(super) const BASE64: &str = "b64";
@@ -316,12 +315,10 @@ impl Elements {
         reader.object("a string or an object", |reader, key| {
             let start = reader.offset;
             if key != BASE64.as_bytes() {
-                let expected = "no other key than \"b64\" in an element of BYTES";
-                return Err(Problem::Unexpected { offset: start, expected, found: reader.found() });
+                return Err(Problem::OtherKey { offset: start, key: excerpt(&String::from_utf8_lossy(key)) });
             }
             let text = reader.string("base64 in double quotes")?;
-            let decoded = STANDARD
-                .decode(text.as_bytes())
+            let decoded = decode_base64(text.as_bytes())
                 .map_err(|_| Problem::Base64 { offset: start, value: excerpt(&text) })?;
             once(&mut blob, decoded, reader, BASE64)
         })?;

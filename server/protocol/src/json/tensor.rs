@@ -1,6 +1,5 @@
 //! Reads the object of a tensor: its datatype, shape and parameters, and where its elements are.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use compact_str::CompactString;
 use smallvec::SmallVec;
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::{
     Datatype, DecodeError, InputTensor, Parameter, Parameters, Problem, Shape, Tensor, bytes_elements,
-    excerpt::excerpt, push_bytes_element,
+    decode_base64, excerpt::excerpt, push_bytes_element,
 };
 
 /// Whether the tensors are a request's inputs or a response's outputs.
@@ -100,7 +99,7 @@ fn is_base64(kind: Kind, fields: &Fields<'_>, parameters: &Parameters) -> bool {
 fn decoded(tensor: Tensor) -> Result<Tensor, Problem> {
     let mut packed = Vec::with_capacity(tensor.data.len());
     for (index, element) in bytes_elements(&tensor.data).enumerate() {
-        let bytes = STANDARD.decode(element).map_err(|_| {
+        let bytes = decode_base64(element).map_err(|_| {
             let value = excerpt(&String::from_utf8_lossy(element));
             Problem::Base64Element { index, value }
         })?;

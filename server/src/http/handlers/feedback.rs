@@ -6,14 +6,13 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
     error::{ErrorCode, ServeError},
-    feedback::{Correction, Label, MAX_PICTURE_BYTES, Refusal, check_size},
+    feedback::{Correction, Label, MAX_PICTURE_BYTES, Refusal},
     http::{AppState, body, reply},
     platform::workers,
 };
@@ -94,17 +93,8 @@ fn decode(bytes: &[u8]) -> Result<Correction, ServeError> {
             "the body is wrong: {error}; expected {{\"model\": …, \"version\": …, \"picture\": \"<base64>\", \"label\": …}}"
         ))
     })?;
-    let text = request.picture.trim();
-    // A data URL, as a browser's canvas makes it.
-    let text = match text.strip_prefix("data:").map(|url| url.split_once(";base64,")) {
-        Some(Some((_, text))) => text,
-        Some(None) => return Err(ServeError::invalid("the picture is a data URL without base64")),
-        None => text,
-    };
-    check_size(text.trim_end_matches('=').len() / 4 * 3)?;
-    let picture = STANDARD
-        .decode(text)
-        .map_err(|error| ServeError::invalid(format!("the picture is not base64: {error}")))?;
+    let picture = oip::decode_base64(request.picture.as_bytes())
+        .map_err(|error| ServeError::invalid(format!("'picture': {error}")))?;
     let label = match request.label {
         LabelValue::Name(name) => Label::Name(name),
         LabelValue::Index(index) => Label::Index(index),

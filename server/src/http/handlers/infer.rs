@@ -9,7 +9,10 @@ use axum::{
 use bytes::Bytes;
 use oip::{Encoded, InferRequest, InferResponse};
 
-use super::{models::ModelPath, picture};
+use super::{
+    models::ModelPath,
+    picture::{self, Announced},
+};
 use crate::{
     error::ServeError,
     http::{
@@ -103,7 +106,7 @@ struct HttpCodec<'a> {
 struct HttpBody {
     bytes: Bytes,
     form: Form,
-    /// The query, if the body is a picture.
+    /// The query, which has options for pictures.
     query: Option<String>,
 }
 
@@ -115,11 +118,10 @@ impl Codec for HttpCodec<'_> {
 
     async fn receive(self, model: &ServedModel) -> Result<HttpBody, ServeError> {
         let form = Form::of(self.headers)?;
-        let is_picture = matches!(form, Form::Picture);
-        if is_picture {
+        if matches!(form, Form::Picture) {
             picture::pictures_of(model)?;
         }
-        let query = self.query.filter(|_| is_picture).map(str::to_owned);
+        let query = self.query.filter(|_| model.pictures.is_some()).map(str::to_owned);
         let bytes = body::read(self.body, form.tensors().unwrap_or(0), self.state).await?;
         Ok(HttpBody { bytes, form, query })
     }
@@ -133,7 +135,9 @@ impl Codec for HttpCodec<'_> {
         let HttpBody { bytes, form, query } = body;
         let request = match form {
             Form::Json => oip::json::decode_request(&bytes, model.nulls).map_err(ServeError::from),
-            Form::Binary(length) => Ok(oip::binary::decode_request(&bytes, length, model.nulls)?),
+            Form::Binary(length) => {
+                oip::binary::decode_request(&bytes, length, model.nulls).map_err(ServeError::from)
+            }
             Form::Raw => raw(&bytes, model),
             Form::Picture => {
                 let mut request = picture::pictures_of(model)?.request(&bytes);
@@ -141,7 +145,14 @@ impl Codec for HttpCodec<'_> {
                 return Ok((request, Vec::new()));
             }
         };
-        let request = request.map_err(|error| picture::explain_missing_content_type(error, &bytes))?;
+        let announced = match form {
+            Form::Json | Form::Picture => Announced::ByContentType,
+            Form::Binary(_) | Form::Raw => Announced::WithoutLength,
+        };
+        let mut request = request.map_err(|error| picture::explain(error, &bytes, announced))?;
+        if query.is_some() && model.pictures.as_ref().is_some_and(|pictures| pictures.are_in(&request)) {
+            picture::apply_query(query.as_deref(), &mut request)?;
+        }
         let binary = binary_outputs(&request, model);
         Ok((request, binary))
     }

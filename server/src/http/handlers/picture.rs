@@ -48,22 +48,41 @@ pub(in crate::http) fn apply_query(
             _ => {
                 let shown: String = pair.chars().take(64).collect();
                 return Err(ServeError::invalid(format!(
-                    "'{shown}' in the query: a picture takes digits=all and return_input=true"
+                    "'{shown}' in the query: with pictures it may have digits=all and return_input=true"
                 )));
             }
         };
         if request.parameters.get(key).is_some() {
-            return Err(ServeError::invalid(format!("'{key}' is twice in the query")));
+            let message =
+                format!("'{key}' in the query is given twice: give it once, there or as a parameter");
+            return Err(ServeError::invalid(message));
         }
         request.parameters.0.push((key.into(), value));
     }
     Ok(())
 }
 
-/// Improves the error about a body that could not be decoded: if the body is a picture, the text says which
-/// Content-Type it needs.
+/// How a request can have a picture, for the error about a body that is one unannounced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Announced {
+    /// By the Content-Type of the body.
+    ByContentType,
+    /// By the Content-Type, if the request did not have the header with the length of its JSON.
+    WithoutLength,
+    /// Never by the body: V1 takes pictures in JSON.
+    InJson,
+}
+
+/// Improves the error about a body that could not be decoded: if the body is a picture, or a form with one, the text
+/// says how to send it.
 #[cold]
-pub(in crate::http) fn explain_missing_content_type(error: ServeError, body: &[u8]) -> ServeError {
+pub(in crate::http) fn explain(error: ServeError, body: &[u8], announced: Announced) -> ServeError {
+    if is_multipart(body) {
+        return ServeError::invalid(
+            "the body is multipart/form-data, as curl -F sends it, which is not read: send the JSON or the picture \
+             alone (curl --data-binary @FILE), a picture with its Content-Type, such as image/png",
+        );
+    }
     let Ok(format) = Format::of(body) else { return error };
     let kind = match format {
         Format::Png => "png",
@@ -72,7 +91,24 @@ pub(in crate::http) fn explain_missing_content_type(error: ServeError, body: &[u
         Format::Gif => "gif",
         Format::Bmp => "bmp",
     };
-    ServeError::invalid(format!(
-        "the body looks like a picture ({format}): send it with Content-Type: image/{kind}, so that it is read as one"
-    ))
+    let how = match announced {
+        Announced::ByContentType => {
+            format!("send it with Content-Type: image/{kind}, so that it is read as one")
+        }
+        Announced::WithoutLength => {
+            format!("send it with Content-Type: image/{kind} and without Inference-Header-Content-Length")
+        }
+        Announced::InJson => {
+            "V1 takes it as {\"instances\": [{\"b64\": \"…\"}]}, and V2 (/v2/models/…/infer) as it is"
+                .to_owned()
+        }
+    };
+    ServeError::invalid(format!("the body looks like a picture ({format}): {how}"))
+}
+
+/// Returns whether the body is a form in parts: a line with a boundary, then the head of the first part.
+fn is_multipart(body: &[u8]) -> bool {
+    const HEAD: &[u8] = b"content-disposition:";
+    let start = &body[..body.len().min(512)];
+    start.starts_with(b"--") && start.windows(HEAD.len()).any(|window| window.eq_ignore_ascii_case(HEAD))
 }

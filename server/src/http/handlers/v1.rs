@@ -10,7 +10,10 @@ use bytes::Bytes;
 use oip::{InferRequest, InferResponse, v1};
 use serde_json::json;
 
-use super::{models::ModelPath, picture};
+use super::{
+    models::ModelPath,
+    picture::{self, Announced},
+};
 use crate::{
     error::{ErrorCode, ServeError},
     http::{
@@ -135,7 +138,8 @@ impl Codec for V1Codec<'_> {
                 pictures: takes_pictures(&spec.name),
             })
             .collect();
-        let v1::Request { form, mut infer } = v1::decode_request(&bytes, &inputs, model.nulls)?;
+        let v1::Request { form, mut infer } = v1::decode_request(&bytes, &inputs, model.nulls)
+            .map_err(|error| picture::explain(error.into(), &bytes, Announced::InJson))?;
         let has_pictures = model.pictures.as_ref().is_some_and(|pictures| pictures.are_in(&infer));
         if has_pictures {
             picture::apply_query(query.as_deref(), &mut infer)?;

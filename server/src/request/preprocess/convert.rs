@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use compact_str::CompactString;
-use oip::{BytesElements, Datatype, Shape, Tensor};
+use oip::{BytesElements, Datatype, NotBase64, Shape, Tensor};
 use pictures::{
     DecodeError, Limits, Rgba,
     mnist::{self, Bounds, Digit, MnistError},
@@ -60,7 +60,7 @@ impl Task {
     }
 
     fn picture(&self, index: usize, element: &[u8], rows: &mut Rows) -> Result<(), Fault> {
-        let bytes = element::picture(element).map_err(Fault::Text)?;
+        let bytes = element::picture(element)?;
         let picture: Rgba = pictures::decode(&bytes, &self.limits)?;
         match &self.input.steps {
             Steps::Mnist if self.all_digits => {
@@ -75,10 +75,11 @@ impl Task {
     /// Makes the error for a client. If the request has several pictures, the text has the picture's index.
     fn error(&self, fault: Fault, index: Option<usize>) -> ServeError {
         let ServeError { code, message: reason } = match fault {
-            Fault::Text(reason) => ServeError::invalid(reason),
+            Fault::Text(error) => ServeError::invalid(error.to_string()),
             Fault::Decode(error) => error.into(),
             Fault::Mnist(error @ MnistError::Several { .. }) => ServeError::invalid(format!(
-                "{error}: digits=all answers for each of them, from left to right"
+                "{error}: to read each of them, from left to right, ask with \"parameters\": {{\"digits\": \"all\"}} \
+                 (V2), or with ?digits=all in the URL (V2 and V1)"
             )),
             Fault::Mnist(error) => ServeError::invalid(error.to_string()),
         };
@@ -90,9 +91,15 @@ impl Task {
 
 /// What is wrong with one picture.
 enum Fault {
-    Text(&'static str),
+    Text(NotBase64),
     Decode(DecodeError),
     Mnist(MnistError),
+}
+
+impl From<NotBase64> for Fault {
+    fn from(error: NotBase64) -> Self {
+        Self::Text(error)
+    }
 }
 
 impl From<DecodeError> for Fault {

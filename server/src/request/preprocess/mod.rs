@@ -30,7 +30,7 @@ pub use options::{ALL, DIGITS, PictureOptions, RETURN_INPUT};
 
 use crate::{
     error::{ErrorCode, ServeError},
-    model::ImageInput,
+    model::{ImageInput, Steps},
     platform::workers,
     request::validate::Rules,
 };
@@ -123,6 +123,11 @@ impl Pictures {
     /// Returns the input that takes pictures.
     pub fn input(&self) -> &ImageInput {
         &self.input
+    }
+
+    /// Returns whether the model reads digits. Then a picture shows one digit, or several if a request asks for all.
+    pub fn are_digits(&self) -> bool {
+        self.input.steps == Steps::Mnist
     }
 
     /// Returns whether the request has pictures.

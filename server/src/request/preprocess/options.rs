@@ -18,8 +18,8 @@ pub const ALL: &str = "all";
 /// The parameter that requests the model's input tensor as an output.
 pub const RETURN_INPUT: &str = "return_input";
 
-/// The index of an output among the requested ones; [`usize::MAX`], for the last place, if it was not requested by
-/// name.
+/// Where an added output goes in the response: its index in the request's list of outputs, or [`usize::MAX`] for the
+/// end, if the request does not list it.
 type Position = usize;
 
 /// Options of a request with pictures: outputs in addition to the model's, and one row or several per picture.

@@ -64,6 +64,10 @@ impl<'a> Nested<'a> {
     /// Decides whether the tensor is read as pictures or as numbers. All rows must be of the same type.
     fn settle(&mut self, reader: &mut Reader<'_>, axis: usize) -> Result<(), Problem> {
         let offset = reader.offset;
+        if axis == 0 && reader.peek() == Some(b'{') && first_key(*reader) == Some(true) {
+            let expected = "a list of {\"b64\": …}";
+            return Err(Problem::Unexpected { offset: reader.offset, expected, found: reader.found() });
+        }
         let are_pictures = is_picture(*reader, axis);
         if std::mem::take(&mut self.is_new) {
             if are_pictures {

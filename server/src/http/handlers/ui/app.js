@@ -36,7 +36,7 @@ const reader = new Reader({
   fail(error) {
     if (error.status === 400 && /no ink/.test(error.message)) {
       reading = undefined;
-      return result.empty("There is too little here to read.");
+      return result.empty("No digit was found here.");
     }
     if (error.status === 404) findModels();
     const again = error.retry === undefined ? "" : " Trying again …";
@@ -77,13 +77,13 @@ const pad = new Pad($("pad"), (what) => {
     $("pad").setAttribute("aria-label", isEmpty ? "Drawing area, empty" : `Drawing area with ${shown}`);
   }
   offer();
-  // The beginning of a stroke is no question yet; a dot is one when the pen is up.
+  // A stroke that has just begun is not sent. A dot is sent when the pen is up.
   if (!isEmpty && model && pad.isSpeck === (what === "ended")) reader.want();
 });
 
-/** Below the paper: what goes wrong with a picture, or how to begin. */
+/** Below the paper: what goes wrong with a picture, or how to begin while the paper is empty. */
 function say(problem) {
-  $("hint").textContent = problem ?? hint;
+  $("hint").textContent = problem ?? (pad.isEmpty ? hint : "");
   $("hint").classList.toggle("is-bad", problem !== undefined);
 }
 
@@ -93,7 +93,9 @@ function offer() {
   $("curl").disabled = $("python").disabled = !isRead;
   $("copied").textContent = "";
   $("teach").hidden = !isTaught || model?.kind !== "mnist";
-  for (const button of $("labels").children) button.disabled = !isRead;
+  // A label is for what is on the paper now: an answer about an earlier drawing gets none.
+  const isCurrent = isRead && reading.picture.revision === pad.revision;
+  for (const button of $("labels").children) button.disabled = !isCurrent;
   if (pad.isDrawing || !isRead) $("thanks").textContent = "";
 }
 
@@ -216,6 +218,7 @@ for (const [id, snippet] of [["curl", snippets.curl], ["python", snippets.python
       $("copied").classList.remove("is-bad");
     } catch (error) {
       $("copied").textContent = error.message;
+      $("copied").classList.add("is-bad");
     }
   });
 }
@@ -223,7 +226,8 @@ for (const [id, snippet] of [["curl", snippets.curl], ["python", snippets.python
 async function teach(label) {
   const { digits, picture, version, by } = reading;
   try {
-    const one = digits.length > 1 ? await pad.part(picture.onPaper(chosen.box)) : picture.base64;
+    const others = digits.filter((digit) => digit !== chosen).map(({ box }) => box);
+    const one = others.length ? await picture.part(chosen.box, others) : picture.base64;
     await server.teach({ model: by.name, version, picture: one, label });
     $("thanks").textContent = `Thank you: kept as a ${label}.`;
     $("thanks").classList.remove("is-bad");

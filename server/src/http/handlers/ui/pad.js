@@ -4,13 +4,29 @@
 export const WIDTH = 480;
 export const HEIGHT = 360;
 
-const BLANK = "#fff";
-const INK = "#000";
+const ON_WHITE = { paper: "#fff", ink: "#000" };
+const ON_BLACK = { paper: "#000", ink: "#fff" };
+const MARGIN = 24; // pixels around a digit that is cut out
 
 /** Where a picture lies on the paper: as large as it fits, in the middle. */
 function place({ width, height }) {
   const scale = Math.min(WIDTH / width, HEIGHT / height);
   return { scale, left: (WIDTH - width * scale) / 2, top: (HEIGHT - height * scale) / 2 };
+}
+
+/** The colours of paper and ink that are sent: strokes over a dark picture are white. */
+const colours = ([lowest]) => lowest?.picture?.isDark ? ON_BLACK : ON_WHITE;
+
+/** Whether a picture, laid on white, is dark on the whole. */
+function isDark({ bitmap }) {
+  const context = canvas(16, 16).getContext("2d", { willReadFrequently: true });
+  context.fillStyle = ON_WHITE.paper;
+  context.fillRect(0, 0, 16, 16);
+  context.drawImage(bitmap, 0, 0, 16, 16);
+  const { data } = context.getImageData(0, 0, 16, 16);
+  let sum = 0;
+  for (let at = 0; at < data.length; at += 4) sum += .3 * data[at] + .59 * data[at + 1] + .11 * data[at + 2];
+  return sum < 16 * 16 * 128;
 }
 
 function paint(context, items, ink) {
@@ -46,6 +62,54 @@ export const base64 = (blob) => new Promise((resolve, reject) => {
   reader.onerror = () => reject(reader.error);
   reader.readAsDataURL(blob);
 });
+
+/** Paints what is on the paper as it is sent, on a paper of its own. */
+function flatten(context, items) {
+  const { paper, ink } = colours(items);
+  context.fillStyle = paper;
+  context.fillRect(0, 0, WIDTH, HEIGHT);
+  paint(context, items, ink);
+}
+
+const right = ({ left, width }) => left + width;
+const bottom = ({ top, height }) => top + height;
+
+/** Where the picture lies on the paper, or the whole paper if the box reaches out of it. */
+function visible(picture, box) {
+  const { scale, left, top } = place(picture);
+  const area = { left, top, width: picture.width * scale, height: picture.height * scale };
+  const isInside = box.left >= left && box.top >= top && right(box) <= right(area) && bottom(box) <= bottom(area);
+  return isInside ? area : { left: 0, top: 0, width: WIDTH, height: HEIGHT };
+}
+
+/**
+ * A box of a picture with the ground around it, which tells what is ink. The ground goes no further than the picture, and
+ * half the way to the `others` beside the box.
+ */
+async function cut(source, area, box, others) {
+  const ends = others.map(right).filter((at) => at <= box.left).map((at) => (at + box.left) / 2);
+  const starts = others.map(({ left }) => left).filter((at) => at >= right(box)).map((at) => (at + right(box)) / 2);
+  const left = Math.ceil(Math.max(area.left, box.left - MARGIN, ...ends));
+  const top = Math.ceil(Math.max(area.top, box.top - MARGIN));
+  const width = Math.floor(Math.min(right(area), right(box) + MARGIN, ...starts)) - left;
+  const height = Math.floor(Math.min(bottom(area), bottom(box) + MARGIN)) - top;
+  const part = canvas(width, height);
+  part.getContext("2d").drawImage(source, -left, -top);
+  return base64(await png(part));
+}
+
+/** A box of a drawing alone on white. */
+async function alone(flat, box) {
+  const part = canvas(Math.ceil(box.width) + 2 * MARGIN, Math.ceil(box.height) + 2 * MARGIN);
+  const context = part.getContext("2d");
+  context.fillStyle = ON_WHITE.paper;
+  context.fillRect(0, 0, part.width, part.height);
+  context.beginPath();
+  context.rect(MARGIN - 1, MARGIN - 1, box.width + 2, box.height + 2);
+  context.clip();
+  context.drawImage(flat, MARGIN - box.left, MARGIN - box.top);
+  return base64(await png(part));
+}
 
 export class Pad {
   #canvas;
@@ -117,7 +181,7 @@ export class Pad {
 
   /** Shows a picture: `bitmap` with `width` and `height`, and its `blob`. */
   put(picture) {
-    this.#replace(() => this.#history.push({ picture }));
+    this.#replace(() => this.#history.push({ picture: { ...picture, isDark: isDark(picture) } }));
   }
 
   /** Frames a part of the paper, or none. */
@@ -188,8 +252,9 @@ export class Pad {
     const context = this.#canvas.getContext("2d");
     context.setTransform(width / WIDTH, 0, 0, height / HEIGHT, 0, 0);
     context.clearRect(0, 0, WIDTH, HEIGHT);
-    const ink = style.getPropertyValue(this.items[0]?.picture ? "--accent" : "--ink");
-    paint(context, this.items, ink);
+    const { items } = this;
+    if (items[0]?.picture) flatten(context, items);
+    else paint(context, items, style.getPropertyValue("--ink"));
     if (!this.#box) return;
     const { left, top, width: wide, height: high } = this.#box;
     context.lineWidth = 1.5;
@@ -199,16 +264,10 @@ export class Pad {
     context.setLineDash([]);
   }
 
-  #flat() {
-    const flat = canvas(WIDTH, HEIGHT);
-    const context = flat.getContext("2d");
-    context.fillStyle = BLANK;
-    context.fillRect(0, 0, WIDTH, HEIGHT);
-    paint(context, this.items, INK);
-    return flat;
-  }
-
-  /** What is on the paper as an encoded picture; `onPaper` says where on the paper a box of it lies. */
+  /**
+   * What is on the paper as an encoded picture. `onPaper` says where on the paper a box of it lies, and `part` cuts a box
+   * out of it, without what is in the `others`.
+   */
   async picture() {
     const { revision, items } = this;
     if (items.length === 1 && items[0].picture) {
@@ -217,23 +276,14 @@ export class Pad {
       const onPaper = (box) => ({
         left: left + box.left * scale, top: top + box.top * scale, width: box.width * scale, height: box.height * scale,
       });
-      return { revision, type: picture.blob.type, base64: await base64(picture.blob), onPaper };
+      const all = { left: 0, top: 0, width: picture.width, height: picture.height };
+      const part = (box, others) => cut(picture.bitmap, all, box, others);
+      return { revision, type: picture.blob.type, base64: await base64(picture.blob), onPaper, part };
     }
-    const blob = await png(this.#flat());
-    return { revision, type: blob.type, base64: await base64(blob), onPaper: (box) => box };
-  }
-
-  /** A part of the paper alone on white. */
-  async part(box) {
-    const margin = 24;
-    const cut = canvas(Math.ceil(box.width) + 2 * margin, Math.ceil(box.height) + 2 * margin);
-    const context = cut.getContext("2d");
-    context.fillStyle = BLANK;
-    context.fillRect(0, 0, cut.width, cut.height);
-    context.beginPath();
-    context.rect(margin - 1, margin - 1, box.width + 2, box.height + 2);
-    context.clip();
-    context.drawImage(this.#flat(), margin - box.left, margin - box.top);
-    return base64(await png(cut));
+    const flat = canvas(WIDTH, HEIGHT);
+    flatten(flat.getContext("2d"), items);
+    const blob = await png(flat);
+    const part = (box, others) => items[0]?.picture ? cut(flat, visible(items[0].picture, box), box, others) : alone(flat, box);
+    return { revision, type: blob.type, base64: await base64(blob), onPaper: (box) => box, part };
   }
 }

@@ -28,7 +28,8 @@ export async function fromFile(file) {
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new Error(`“${file.name || "What was pasted"}” is not a picture that this browser can show.`);
+    const name = `“${file.name || "What was pasted"}”`;
+    throw new Error(file.type.startsWith("image/") ? `${name} cannot be read here: use PNG or JPEG.` : `${name} is not a picture.`);
   }
   const { width, height } = bitmap;
   const isSmall = file.size <= LARGEST_FILE && Math.max(width, height) <= LONGEST_SIDE;

@@ -85,7 +85,7 @@ export class Result {
   #verdict() {
     const digits = this.#digits;
     const [best, next] = digits[this.index].classes;
-    const whole = digits.map(({ classes }) => classes[0].label).join("");
+    const labels = digits.map(({ classes }) => classes[0].label);
     if (digits.length === 1) {
       const perhaps = [best, next].filter(Boolean).map(({ label, value }) => `${label} (${percent(value)})`).join(" or ");
       if (isUnsure(digits[0])) return { text: `Not sure: ${perhaps}`, spoken: `Not sure: ${perhaps}` };
@@ -95,7 +95,7 @@ export class Result {
     const text = unsure === 0
       ? `${digits.length} digits, read from left to right.`
       : `${digits.length} digits, ${unsure === digits.length ? "and not sure of any" : `not sure of ${unsure}`}.`;
-    return { text, spoken: `${whole.split("").join(" ")}. ${text}` };
+    return { text: `${labels.join("")} · ${text}`, spoken: `${labels.join(" ")}. ${text}` };
   }
 
   #state(state, message, isBad = false) {
