@@ -159,7 +159,7 @@ fn rest(state: AppState) -> Router {
         .route("/openapi.json", get(openapi::json))
         .route("/docs", get(docs::page))
         .route("/docs/", get(docs::without_slash))
-        .route("/docs/{file}", get(docs::part))
+        .route("/docs/{part}", get(docs::part))
         .merge(inference)
         .merge(repository)
         .fallback(unknown_path)

@@ -271,6 +271,7 @@ fn path_parameters(path: &str, examples: bool) -> impl Iterator<Item = Parameter
         let (description, example) = match name {
             "model" => ("Name of the model.", "digits"),
             "file" => ("Name of the file.", "app.js"),
+            "part" => ("Name of the part.", "start.js"),
             _ => ("Version of the model.", "1"),
         };
         let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));

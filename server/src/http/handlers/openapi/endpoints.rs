@@ -174,7 +174,7 @@ fn documentation() -> Vec<Endpoint> {
         Endpoint::get(Documentation, "/openapi.json", "openapi", "This description")
             .gives("OpenApiDocument", json!({ "openapi": "3.1.0", "info": {}, "paths": {} })),
         Endpoint::get(Documentation, "/docs", "docs", "A page to read and try it").gives_text("text/html"),
-        Endpoint::get(Documentation, "/docs/{file}", "docs_part", "A part of that page")
+        Endpoint::get(Documentation, "/docs/{part}", "docs_part", "A part of that page")
             .gives_text("text/javascript")
             .or_gives_text("text/css")
             .fails(&[NotFound]),
