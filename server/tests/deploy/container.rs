@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use decima_server::{
     cli::Args,
-    config::{Config, Host, Resolved},
+    config::{Config, ConfigError, Host, Resolved},
     platform::environment::Environment,
 };
 use serde::Deserialize;
@@ -125,9 +125,14 @@ impl Container {
 
     /// The settings that the server makes of the arguments and the environment.
     pub(crate) fn resolve(&self, environment: &Environment) -> Resolved {
+        self.try_resolve(environment).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same, or what the server says against it.
+    pub(crate) fn try_resolve(&self, environment: &Environment) -> Result<Resolved, ConfigError> {
         let line = std::iter::once("decima-server").chain(self.args.iter().map(String::as_str));
         let args = Args::parse(line).unwrap_or_else(|error| panic!("{:?}: {error}", self.args));
-        Config::load(&args.flags, environment, &Host::detect()).unwrap_or_else(|error| panic!("{error}"))
+        Config::load(&args.flags, environment, &Host::detect())
     }
 
     /// The probes that it has.

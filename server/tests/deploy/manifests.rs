@@ -33,9 +33,11 @@ fn every_flag_and_variable_is_the_servers() {
         assert!(resolved.warnings.is_empty(), "{kind}: {:?}", resolved.warnings);
         for name in environment.keys() {
             let others = environment.iter().filter(|(other, _)| *other != name);
-            let without =
-                container.resolve(&others.map(|(name, text)| (name.as_str(), text.as_str())).collect());
-            let is_read = without.config != resolved.config || without.to_toml() != resolved.to_toml();
+            let others = others.map(|(name, text)| (name.as_str(), text.as_str())).collect();
+            let is_read = match container.try_resolve(&others) {
+                Ok(without) => without.config != resolved.config || without.to_toml() != resolved.to_toml(),
+                Err(_) => true, // such as a key without its secret
+            };
             assert!(is_read, "{kind}: the server does not read {name}");
         }
     }
