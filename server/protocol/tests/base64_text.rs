@@ -1,5 +1,4 @@
 //! Base64 in every form that clients write it.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use base64::prelude::{
     BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD, Engine,
