@@ -1,6 +1,10 @@
 //! Checks the sizes of frames inside a picture: decoders allocate for them, and the picture's head does not bound them.
 
-use super::{Format, head};
+use super::{
+    Format,
+    bytes::{array, little, little_24},
+    head,
+};
 
 /// Why a frame may not be decoded, if so: it is larger than the picture that it lies in, or than the limit.
 ///
@@ -31,7 +35,7 @@ struct Chunk<'a> {
 fn chunks(mut bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     std::iter::from_fn(move || {
         let name = bytes.get(..4)?;
-        let length = u32::from_le_bytes(head::array(bytes, 4)?) as usize;
+        let length = u32::from_le_bytes(array(bytes, 4)?) as usize;
         let rest = &bytes[8..];
         let data = &rest[..length.min(rest.len())];
         // one of an odd length is followed by a byte that fills it up
@@ -59,7 +63,7 @@ fn webp(bytes: &[u8], canvas: (u32, u32)) -> Option<String> {
         if chunk.name != b"ANMF" {
             return image(&chunk, canvas);
         }
-        let at = |offset| head::little_24(chunk.data, offset);
+        let at = |offset| little_24(chunk.data, offset);
         let (Some(left), Some(top), Some(width), Some(height)) = (at(0), at(3), at(6), at(9)) else {
             return Some("a frame is cut off".to_owned());
         };
@@ -108,7 +112,7 @@ fn gif(bytes: &[u8]) -> Option<(u32, u32)> {
     let mut at = 13 + if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
     loop {
         match *bytes.get(at)? {
-            0x2c => return Some((head::little(bytes, at + 5)?, head::little(bytes, at + 7)?)),
+            0x2c => return Some((little(bytes, at + 5)?, little(bytes, at + 7)?)),
             0x21 => {
                 // an extension: blocks, each with its length before it, up to an empty one
                 at += 2;

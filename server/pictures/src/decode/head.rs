@@ -1,13 +1,17 @@
 //! Width and height from a picture's head, without a decoder.
 
-use super::{DecodeError, Format};
+use super::{
+    DecodeError, Format,
+    bytes::{array, little, little_24},
+    jpeg,
+};
 
 /// Width and height as the head says, both at least 1.
 pub(super) fn dimensions(format: Format, bytes: &[u8]) -> Result<(u32, u32), DecodeError> {
     let broken = |reason: &str| DecodeError::Broken { format, reason: reason.to_owned() };
     let (width, height) = match format {
         Format::Png => png(bytes),
-        Format::Jpeg => jpeg(bytes),
+        Format::Jpeg => jpeg::dimensions(bytes),
         Format::WebP => webp(bytes),
         Format::Gif => gif(bytes),
         Format::Bmp => bmp(bytes),
@@ -17,18 +21,6 @@ pub(super) fn dimensions(format: Format, bytes: &[u8]) -> Result<(u32, u32), Dec
         return Err(broken("its head gives a width or height of 0"));
     }
     Ok((width, height))
-}
-
-pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
-}
-
-pub(super) fn little(bytes: &[u8], at: usize) -> Option<u32> {
-    array(bytes, at).map(u16::from_le_bytes).map(u32::from)
-}
-
-pub(super) fn little_24(bytes: &[u8], at: usize) -> Option<u32> {
-    array(bytes, at).map(|[a, b, c]| u32::from_le_bytes([a, b, c, 0]))
 }
 
 fn png(bytes: &[u8]) -> Option<(u32, u32)> {
@@ -68,30 +60,4 @@ pub(super) fn vp8(frame: &[u8]) -> Option<(u32, u32)> {
 pub(super) fn vp8l(frame: &[u8]) -> Option<(u32, u32)> {
     let bits = u32::from_le_bytes(array(frame, 1)?);
     Some(((bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1))
-}
-
-/// The segments of a JPEG up to the one that starts a frame.
-fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
-    let mut at = 2;
-    loop {
-        while *bytes.get(at)? != 0xff {
-            at += 1;
-        }
-        while *bytes.get(at)? == 0xff {
-            at += 1;
-        }
-        let marker = bytes[at];
-        at += 1;
-        match marker {
-            // C4, C8 and CC are tables, not frames
-            0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
-                let height = u32::from(u16::from_be_bytes(array(bytes, at + 3)?));
-                let width = u32::from(u16::from_be_bytes(array(bytes, at + 5)?));
-                return Some((width, height));
-            }
-            0x01 | 0xd0..=0xd8 => {} // markers without a segment
-            0xd9 | 0xda => return None,
-            _ => at += usize::from(u16::from_be_bytes(array(bytes, at)?)).max(2),
-        }
-    }
 }

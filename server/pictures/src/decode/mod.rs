@@ -1,9 +1,10 @@
 //! Encoded pictures become arrays, within bounds.
 
-mod end;
+mod bytes;
 mod format;
 mod frames;
 mod head;
+mod jpeg;
 
 use std::io::Cursor;
 
@@ -84,9 +85,12 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgba, DecodeError> {
     let broken = |reason: String| DecodeError::Broken { format, reason };
     let size = head::dimensions(format, bytes)?;
     check(size, *limits)?;
-    let refused = frames::refuse(format, bytes, size, limits.max_pixels);
-    if let Some(reason) = refused.or_else(|| end::refuse(format, bytes)) {
+    if let Some(reason) = frames::refuse(format, bytes, size, limits.max_pixels) {
         return Err(broken(reason));
+    }
+    if format == Format::Jpeg && !jpeg::has_end(bytes) {
+        let reason = "its end marker is missing, so some of the picture may be: send the whole file";
+        return Err(broken(reason.to_owned()));
     }
     let broken_by = |error: ImageError| broken(reason(&error));
     let mut decoder = open(format, bytes, *limits).map_err(broken_by)?;
