@@ -22,7 +22,8 @@ use crate::{
     telemetry::{Protocol, Stage, Timed, traces},
 };
 
-/// What is known of a request before its body is read.
+/// What is known of a request before its body is decoded. A gRPC message has been read by then, since it names the
+/// model.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
     /// Name of the model.
@@ -77,11 +78,7 @@ async fn serve<C: Codec>(in_flight: &InFlight<'_>, codec: C) -> Result<C::Reply,
         // Boxed, so that requests without pictures do not carry this large future.
         Box::pin(predict_pictures(model, pictures, request, deadline, reading)).await?
     } else {
-        drop(reading);
-        let _timed = model.metrics.time(Stage::Predict);
-        let (wanted, valid) = check(model, request)?;
-        let answer = model.batcher.submit(valid, deadline).await?;
-        response(model, wanted, answer)?
+        predict(model, request, deadline, reading).await?
     };
     let _writing = model.metrics.time(Stage::Postprocess);
     C::encode(response, form)
@@ -102,13 +99,23 @@ async fn predict_pictures(
     let timeout = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let deadline = timeout.map_or(deadline, |timeout| timeout.min(deadline));
     let added = pictures.prepare(&mut request, &options, deadline).await?;
+    let mut response = predict(model, request, deadline, reading).await?;
+    options.add(&mut response.outputs, added, pictures.input());
+    Ok(response)
+}
+
+/// Validates a request, has the batcher run it, and selects its outputs. `reading` ends here.
+async fn predict(
+    model: &ServedModel,
+    request: InferRequest,
+    deadline: Instant,
+    reading: Timed,
+) -> Result<InferResponse, ServeError> {
     drop(reading);
     let _timed = model.metrics.time(Stage::Predict);
     let (wanted, valid) = check(model, request)?;
     let answer = model.batcher.submit(valid, deadline).await?;
-    let mut response = response(model, wanted, answer)?;
-    options.add(&mut response.outputs, added, pictures.input());
-    Ok(response)
+    response(model, wanted, answer)
 }
 
 fn check(model: &ServedModel, mut request: InferRequest) -> Result<(Wanted, ValidRequest), ServeError> {
