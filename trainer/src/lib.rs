@@ -5,6 +5,7 @@
 //! [`kubernetes`]; [`interrupt`]; [`cli`]; [`progress`]; [`commands`]. A module imports downward only.
 
 pub mod augment;
+pub mod blocking;
 pub mod calibration;
 pub mod checkpoint;
 pub mod cli;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
 
+use crate::blocking::block_on;
 use crate::cli::{DeployArgs, Version};
 use crate::console;
 use crate::kubernetes::{Cluster, Source, manifest};
@@ -45,8 +46,7 @@ pub(super) fn deploy(args: &DeployArgs) -> Result<Outcome> {
     // Before anything is changed.
     let token = token(args)?;
     let deadline = Instant::now() + args.timeout;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let address = runtime.block_on(async {
+    let address = block_on(async {
         let cluster = Cluster::find(args.namespace.as_deref()).await?;
         cluster.apply(&service, args.force_conflicts).await?;
         console::progress(&format!(

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use storage::{Location, StorageError, Store};
 
 use super::storage_settings;
+use crate::blocking::block_on;
 use crate::cli::GateArgs;
 use crate::console;
 use crate::metrics::Metrics;
@@ -45,8 +46,7 @@ pub(super) fn gate(args: &GateArgs) -> Result<Outcome> {
         None => Served::Unasked,
         Some(place) => {
             let location: Location = place.parse()?;
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(look(&Store::open(&location, &storage_settings()?)?))?
+            block_on(look(&Store::open(&location, &storage_settings()?)?))?
         }
     };
     let (yes, reason) = decide(accuracy, &served, args.threshold, args.tolerance);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use storage::{Location, Settings, StorageError, Store};
 
 use super::storage_settings;
+use crate::blocking::block_on;
 use crate::cli::PublishArgs;
 use crate::outcome::Outcome;
 use crate::{console, files};
@@ -41,8 +42,7 @@ pub(super) fn model(model: &Path, to: &str, version: Option<u64>) -> Result<Outc
         content.push(("metrics.json", files::read(&metrics)?.into()));
     }
     let settings = storage_settings()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let version = runtime.block_on(async {
+    let version = block_on(async {
         let store = Store::open(&location, &settings)?;
         let version = match version {
             Some(version) => version,

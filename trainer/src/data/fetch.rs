@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use storage::{Location, Settings, Store};
 
 use super::folder::{IDX_NAMES, NPZ_NAME};
+use crate::blocking::block_on;
 use crate::files;
 
 /// Where MNIST has been kept for years, tried in this order.
@@ -135,8 +136,7 @@ fn copy(from: &Path, folder: &Path) -> Result<Vec<String>> {
 }
 
 fn copy_from_bucket(location: &Location, folder: &Path, settings: &Settings) -> Result<Vec<String>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    block_on(async {
         let store = Store::open(location, settings)?;
         let objects = store.list().await?;
         let complete = |names: &Vec<String>| names.iter().all(|name| objects.iter().any(|o| o.key == *name));

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use storage::{Location, Settings, StorageError, Store};
 
 use super::CLASSES;
+use crate::blocking::block_on;
 use crate::files;
 
 /// Names of files that are pictures end like this.
@@ -196,8 +197,7 @@ pub fn visit(
     progress: &dyn Fn(usize, usize),
     visitor: &mut Visitor<'_>,
 ) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    block_on(async {
         let store = Store::open(place, settings)?;
         let listing = match store.look().await {
             Ok(listing) => listing,
