@@ -188,9 +188,9 @@ impl Drop for Lease {
             let appointed = LaneInstance { instance: appointed, lane_index: self.instance_lane };
             let lease = Self::of_leader(&self.shared, appointed, self.instance_lane);
             let appointment = Appointment { lease, entry: Entry { rows, group, payload: request } };
-            // A client that has gone refuses. The dropped lease then ends its own forming, and the next one is appointed.
             let Err(refused) = turn.send(Turn::Lead(Box::new(appointment))) else { return };
-            // The task has gone and the channel returns the lease. The loop appoints the next request.
+            // The client has gone, and the channel returns the appointment. Its lease ends its own forming when it is
+            // dropped; the loop appoints the next request.
             let Turn::Lead(mut appointment) = refused else { return };
             let Some(returned) = appointment.lease.instance.take() else { return };
             instance = returned;

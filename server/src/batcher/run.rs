@@ -25,8 +25,8 @@ use crate::{
 type MemberResults = Vec<Result<Answer, ServeError>>;
 
 impl Lease {
-    /// Runs a batch on one of three threads: the instance's own, if the instance has one for all its batches; this
-    /// one, if the batch is known to be short; else the instance's thread for long runs. A long run then delays no
+    /// Runs a batch on one of three threads: the thread that an instance on a GPU has for all its batches; this one, if
+    /// the batch is known to be short; else the instance's thread for long runs. A long run then delays no
     /// other request, and it continues if the leader's task ends.
     pub(super) fn run_batch(mut self, batch: Vec<Entry<Waiting>>) {
         let Some(instance) = self.instance.as_mut() else { return };

@@ -9,7 +9,7 @@
 //! | idle session | whether a client that is alone runs on a session of more threads | the model has no such session |
 //! | run estimate | whether a batch is short enough for a worker's thread | every run has its instance's thread |
 //!
-//! `--batching static` switches all of them off. [`Policies`] is where the batcher asks.
+//! `--batching static` switches all of them off: the batcher is built by [`Policies`], without the others.
 //!
 //! `make bench-serve` measures their effect on throughput and latency. Settings that an operator can change are in
 //! `config/setting.rs` and in a model's `config.toml`, not here.

@@ -37,10 +37,10 @@ const FEW_THREADS_ROW: Duration = Duration::from_millis(4);
 /// Time from which each session gets [`MANY_THREADS`].
 const MANY_THREADS_ROW: Duration = Duration::from_millis(16);
 
-/// A thread for each millisecond of the shortest row that gets them.
+/// Threads from [`FEW_THREADS_ROW`] on: one for each millisecond of it.
 const FEW_THREADS: usize = 4;
 
-/// The same for longer rows.
+/// Threads from [`MANY_THREADS_ROW`] on: one for each millisecond of it.
 const MANY_THREADS: usize = 16;
 
 /// A further row is cheap if it adds at most this part of a run of one row, less the margin. Requests are then better off

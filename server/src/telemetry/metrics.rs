@@ -1,4 +1,5 @@
-//! All metrics of the server, with their names, help texts and buckets. Handles with labels are resolved once per
+//! The metrics of the server, with their names and help texts; those of runs, of corrections and of Triton's names are
+//! in the files beside. Handles with labels are resolved once per
 //! model, not per request.
 
 use std::{sync::Arc, time::Duration};

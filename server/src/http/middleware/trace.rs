@@ -125,7 +125,7 @@ fn failed(error: &ServeError, status: u16, microseconds: u64) {
     }
 }
 
-/// Serves a request and exports it as a span, which follows OpenTelemetry's semantic conventions.
+/// Has the routes serve a request within a span for the collector, which follows OpenTelemetry's semantic conventions.
 pub(in crate::http) async fn export(
     traces: &Traces,
     routes: &Routes,
