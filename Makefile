@@ -3,9 +3,11 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
+# The tests of deploy/tests, which `cargo test` leaves out. Selected from the whole workspace, so that they share its build.
+KUBEFLOW_TESTS := --test images --test pipeline --test api_server
 
 .DEFAULT_GOAL := help
-.PHONY: help build release serve test test-clients test-kubeflow bench bench-serve bench-beside bench-programs e2e stack stack-down fmt lint doc
+.PHONY: help build release serve test test-clients test-kubeflow bench bench-serve bench-check bench-beside bench-programs e2e stack stack-down fmt lint doc
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,18 +27,21 @@ serve: ## serve models/digits on port 8080, with a page to draw on
 test: ## run all tests, with ONNX Runtime, MinIO, published clients and a browser
 	@scripts/setup onnxruntime minio python clients browser
 	$(CARGO) test --workspace --locked
-	$(CARGO) test --release --package oip --locked # also in release mode, since an optimiser may have faults
 
 test-clients: ## test the server with the published clients of KServe and Triton
 	@scripts/setup onnxruntime clients
-	$(CARGO) test --package decima-server --test clients --locked
+	$(CARGO) test --workspace --test clients --locked
 
 bench: ## benchmark the parts of a request (criterion)
 	@scripts/setup onnxruntime
 	$(CARGO) bench --package benches --locked
 
-bench-serve: release bench-programs ## compare the server's CPU time with its limit under load (wrk, h2load); ARGS=--check: a quick check
+bench-serve: release bench-programs ## compare the server's CPU time with its limit under load (wrk, h2load)
 	@target=$${CARGO_TARGET_DIR:-target} && "$$target/release/bench-serve" --server "$$target/guided/decima-server" $(ARGS)
+
+bench-check: bench-programs ## run each load of bench-serve once, on the server that is there, and check the answers
+	@scripts/setup onnxruntime
+	@target=$${CARGO_TARGET_DIR:-target} && server=$$(scripts/release --any) && "$$target/release/bench-serve" --server "$$server" --check
 
 bench-beside: release bench-programs ## compare the request rates of the server and of furnace-server; FURNACE='--features tuned', ARGS=--check
 	@target=$${CARGO_TARGET_DIR:-target} && \
@@ -57,7 +62,7 @@ test-kubeflow: ## build and run images, pipeline and manifests with the programs
 	@scripts/setup onnxruntime podman base-images compose seaweedfs actionlint kfp definitions apiserver
 	$(CARGO) build --release --locked --package decima-trainer
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server \
-	$(CARGO) test --package deploy-tests --locked --test images --test pipeline --test api_server
+	$(CARGO) test --workspace --locked $(KUBEFLOW_TESTS)
 
 stack: ## train and serve on this machine in containers, by Docker or Podman (deploy/compose.yaml)
 	@scripts/stack build up
@@ -73,7 +78,7 @@ lint: ## check the format and run clippy, as CI does
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/furnace/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) clippy --package deploy-tests --test '*' --locked -- -D warnings # cargo test leaves them out, and so does the above
+	$(CARGO) clippy --workspace $(KUBEFLOW_TESTS) --locked -- -D warnings # cargo test leaves them out, and so does the above
 
 doc: ## build the API documentation (rustdoc)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
