@@ -1,8 +1,8 @@
 //! The protocol over gRPC. This module only translates between messages and calls of the data plane.
 
+mod call_headers;
 mod extensions;
 mod health;
-mod metadata;
 mod model_infer;
 mod service;
 mod status;

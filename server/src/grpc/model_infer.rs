@@ -18,7 +18,7 @@ use oip::grpc::{
 };
 use tonic::{Status, codegen::StdError};
 
-use super::{Service, metadata::timeout, status::error_of};
+use super::{Service, call_headers::timeout, status::error_of};
 use crate::{
     error::{ErrorCode, ServeError},
     platform::workers,

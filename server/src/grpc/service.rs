@@ -21,8 +21,8 @@ use oip::{
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
+    call_headers::{is_compressed, reply, timeout},
     extensions::{self, model_named_in},
-    metadata::{is_compressed, reply, timeout},
     stream,
 };
 use crate::{

@@ -10,16 +10,13 @@ use bytes::Bytes;
 use oip::{Encoded, InferRequest, InferResponse};
 
 use super::{
+    content_coding::{compressed, decompressed},
     models::ModelPath,
     picture::{self, Announced},
 };
 use crate::{
     error::ServeError,
-    http::{
-        AppState, body,
-        middleware::content_coding::{compressed, decompressed},
-        pieces::Pieces,
-    },
+    http::{AppState, body, pieces::Pieces},
     inference::{Call, Codec, EncodedSize},
     loading::ServedModel,
     request::preprocess::PictureOptions,

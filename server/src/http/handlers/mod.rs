@@ -1,5 +1,6 @@
 //! The handlers of the HTTP paths.
 
+mod content_coding;
 pub(in crate::http) mod docs;
 pub(in crate::http) mod feedback;
 pub(in crate::http) mod health;

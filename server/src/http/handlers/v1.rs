@@ -11,16 +11,13 @@ use oip::{InferRequest, InferResponse, v1};
 use serde_json::json;
 
 use super::{
+    content_coding::{compressed, decompressed},
     models::ModelPath,
     picture::{self, Announced},
 };
 use crate::{
     error::{ErrorCode, ServeError},
-    http::{
-        AppState, body,
-        middleware::content_coding::{compressed, decompressed},
-        reply,
-    },
+    http::{AppState, body, reply},
     inference::{Call, Codec, EncodedSize},
     loading::ServedModel,
     telemetry::Protocol,

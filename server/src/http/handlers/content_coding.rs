@@ -18,7 +18,7 @@ const SHORTEST_COMPRESSED: u64 = 1024;
 ///
 /// # Errors
 /// The coding is unknown. The error is the response: 415, with the known codings.
-pub(in crate::http) async fn decompressed(headers: &HeaderMap, body: Body) -> Result<Body, Response> {
+pub(super) async fn decompressed(headers: &HeaderMap, body: Body) -> Result<Body, Response> {
     let Some(coding) = headers.get(header::CONTENT_ENCODING) else { return Ok(body) };
     let mut request = Request::new(body);
     request.headers_mut().insert(header::CONTENT_ENCODING, coding.clone());
@@ -33,7 +33,7 @@ pub(in crate::http) async fn decompressed(headers: &HeaderMap, body: Body) -> Re
 }
 
 /// Compresses a response in a coding that the client accepts, if it is long enough.
-pub(in crate::http) async fn compressed(headers: &HeaderMap, response: Response) -> Response {
+pub(super) async fn compressed(headers: &HeaderMap, response: Response) -> Response {
     if !headers.contains_key(header::ACCEPT_ENCODING)
         || response.status() != StatusCode::OK
         || response.body().size_hint().lower() < SHORTEST_COMPRESSED

@@ -1,4 +1,4 @@
-//! Metadata of gRPC calls: timeouts and compression.
+//! Headers of gRPC calls: timeouts and compression.
 
 use std::time::Duration;
 
