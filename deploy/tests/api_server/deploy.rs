@@ -29,7 +29,7 @@ fn a_service_is_applied_waited_for_and_asked_and_a_second_run_makes_no_second_on
         "{text}"
     );
     assert!(text.contains("alice/digits is ready"), "{text}");
-    assert!(text.contains("asked for a 7, it answers 7"), "{text}");
+    assert!(text.contains("sent a 7, answered 7"), "{text}");
     assert!(
         text.ends_with(&format!("predict at {address}/v2/models/digits/infer\n"))
             || text.contains("predict at"),

@@ -1,4 +1,4 @@
-//! `publish` to a folder and to a real MinIO, and data from a bucket.
+//! `publish` to a folder and to a real MinIO, and `fetch` from a bucket.
 
 use std::fs;
 use std::process::Output;
