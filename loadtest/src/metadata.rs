@@ -20,9 +20,9 @@ pub struct ModelMetadata {
 pub struct TensorMetadata {
     /// Name of the tensor.
     pub name: String,
-    /// Name of its datatype on the wire.
+    /// Name of the datatype in the protocol.
     pub datatype: String,
-    /// Its dimensions; -1 for one that varies.
+    /// Dimensions of the tensor; -1 for one that varies.
     pub shape: Vec<i64>,
 }
 

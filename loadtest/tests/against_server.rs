@@ -244,7 +244,7 @@ fn what_is_not_there_is_named() {
     drop(server);
     let output = Command::new(env!("CARGO_BIN_EXE_decima-loadtest")).args(flags).arg(&url).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(shown(&output).contains(&format!("{url} does not say")), "{}", shown(&output));
+    assert!(shown(&output).contains(&format!("{url} does not describe model")), "{}", shown(&output));
 }
 
 #[test]
@@ -262,5 +262,5 @@ fn a_port_without_grpc_is_told() {
     let (url, flags) = (format!("http://{address}"), ["--requests", "1", "--wire", "grpc", "--url"]);
     let output = Command::new(env!("CARGO_BIN_EXE_decima-loadtest")).args(flags).arg(&url).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(shown(&output).contains(&format!("{address} may speak no gRPC")), "{}", shown(&output));
+    assert!(shown(&output).contains(&format!("{address} may not speak gRPC")), "{}", shown(&output));
 }
