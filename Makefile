@@ -25,7 +25,7 @@ serve: ## serve models/digits on port 8080, with a page to draw on
 test: ## run all tests, with ONNX Runtime, MinIO, published clients and a browser
 	@scripts/setup onnxruntime minio python clients browser
 	$(CARGO) test --workspace --locked
-	$(CARGO) test --release --package oip --locked # also in release mode, since an optimiser may have faults
+	$(CARGO) test --release --package oip --locked # also in release mode, since optimisation may reveal faults
 
 test-clients: ## test the server with the published clients of KServe and Triton
 	@scripts/setup onnxruntime clients
@@ -48,7 +48,7 @@ bench-programs:
 	$(CARGO) build --release --locked --package benches --bin bench-serve
 	$(CARGO) build --release --locked --package decima-loadtest
 
-e2e: ## train, publish to MinIO, serve from it and predict, as a user does
+e2e: ## run the whole way of a user: train, publish to MinIO, serve from it, predict
 	@scripts/setup onnxruntime minio
 	$(CARGO) build --release --locked --package decima-trainer
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server scripts/e2e
@@ -73,7 +73,7 @@ lint: ## check the format and run clippy, as CI does
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/furnace/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) clippy --package deploy-tests --test '*' --locked -- -D warnings # cargo test leaves them out, and so does the above
+	$(CARGO) clippy --package deploy-tests --test '*' --locked -- -D warnings # the line above leaves these tests out
 
 doc: ## build the API documentation (rustdoc)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
