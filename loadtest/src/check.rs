@@ -89,7 +89,11 @@ impl Checker {
             expected.check(output(response, &expected.name)?)?;
         }
         if response.outputs.len() != self.outputs.len() {
-            return Err(format!("the answer has {} outputs, expected {}", response.outputs.len(), self.outputs.len()));
+            return Err(format!(
+                "the answer has {} outputs, expected {}",
+                response.outputs.len(),
+                self.outputs.len()
+            ));
         }
         Ok(())
     }

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_arguments_are_refused() {
         for flags in [
             &["--connections", "0"][..],
             &["--duration", "soon"],

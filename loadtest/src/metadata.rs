@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_metadata() {
+    fn refuses_invalid_metadata() {
         for (right, wrong, names) in
             [("FP32", "FP31", "the datatype of 'image'"), ("-1,28", "-2,28", "a dimension of -2")]
         {

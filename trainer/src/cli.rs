@@ -352,9 +352,7 @@ fn version(text: &str) -> Result<Version, String> {
 
 fn learning_rate(text: &str) -> Result<f32, String> {
     let rate = text.parse().ok().filter(|rate| *rate == 0.0 || (1e-6..=10.0).contains(rate));
-    rate.ok_or_else(|| {
-        "expected a rate from 0.000001 to 10, or 0 for the optimiser's default".to_owned()
-    })
+    rate.ok_or_else(|| "expected a rate from 0.000001 to 10, or 0 for the optimiser's default".to_owned())
 }
 
 fn zero_to_one(text: &str) -> Result<f64, String> {

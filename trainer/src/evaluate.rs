@@ -131,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_is_the_mean_of_the_labels_surprise() {
+    fn the_loss_is_the_mean_cross_entropy_of_the_labels() {
         let answers = Answers { labels: arr1(&[3, 3, 7, 0]), ..four() };
         let expected = -(0.9_f64.ln() + 0.8_f64.ln() + 0.6_f64.ln()) / 4.0;
         assert!((answers.mean_loss() - expected).abs() < 1e-6);
     }
 
     #[test]
-    fn of_equals_the_first_digit_is_the_answer() {
+    fn of_equal_probabilities_the_first_digit_wins() {
         let probabilities = arr2(&[[0.1; CLASSES]]);
         assert_eq!(Answers { probabilities, labels: arr1(&[0]) }.digit(0), 0);
     }

@@ -17,7 +17,10 @@ pub fn markdown(architecture: &Architecture, metrics: &Metrics) -> String {
     fact("Wrong", format!("{} of {}", test.errors, data.test_pictures));
     fact("Not sure", format!("{:.2} %", 100.0 * test.not_sure));
     fact("Training pictures", data.train_pictures.to_string());
-    fact("Epochs", format!("{}, of which epoch {} gave the model", history.epochs.len(), history.chosen_epoch));
+    fact(
+        "Epochs",
+        format!("{}, of which epoch {} gave the model", history.epochs.len(), history.chosen_epoch),
+    );
     fact(
         "Optimiser",
         format!(

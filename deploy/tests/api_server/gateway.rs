@@ -57,7 +57,8 @@ impl Drop for Server {
     }
 }
 
-/// Starts a proxy that forwards requests with the token to a port, and refuses others as Istio does. Returns its address.
+/// Starts a proxy that forwards requests with the token to a port, and refuses others as Istio does. Returns its
+/// address.
 pub(crate) fn mesh(port: u16, token: &'static str) -> String {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", socket.local_addr().unwrap());

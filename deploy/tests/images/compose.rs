@@ -112,7 +112,10 @@ fn what_the_stack_trains_is_served_and_watched() -> Result<()> {
         query(&prometheus, expression)?;
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
         for name in expression.split(|c| !is_name(c)).filter(|word| word.starts_with("decima_")) {
-            assert!(documented.contains(&format!("`{}", base_name(name))), "docs/PROTOCOL.md has no metric {name}");
+            assert!(
+                documented.contains(&format!("`{}", base_name(name))),
+                "docs/PROTOCOL.md has no metric {name}"
+            );
         }
     }
     assert!(panels.len() > 5);

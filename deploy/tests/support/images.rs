@@ -1,6 +1,6 @@
-//! Builds images with Buildah from existing release builds. Our own images use the files in `deploy/docker`. Images that
-//! cannot be pulled here are built from Debian's packages and from published programs. The images are kept, so that a
-//! later run takes only seconds.
+//! Builds images with Buildah from existing release builds. Our own images use the files in `deploy/docker`. Images
+//! that cannot be pulled here are built from Debian's packages and from published programs. The images are kept, so
+//! that a later run takes only seconds.
 
 use std::{
     fs,

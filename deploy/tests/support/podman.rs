@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 
 use crate::programs::{cached, run};
 
-/// The restrictions under which our containers must work: an arbitrary UID, no capabilities, a read-only file system except
-/// for `/tmp`, limited memory and CPU.
+/// The restrictions under which our containers must work: an arbitrary UID, no capabilities, a read-only file system
+/// except for `/tmp`, limited memory and CPU.
 pub const CONFINED: [&str; 15] = [
     "--read-only",
     // Without this, Podman makes more folders writable than a cluster does.

@@ -40,9 +40,9 @@ pub struct Key {
 impl Store {
     /// Starts a store with the bucket of Pipelines and a profile's key.
     ///
-    /// Kubeflow gives the key a policy that allows Get, Put and List below four prefixes. If this policy is set by the IAM
-    /// API of `SeaweedFS` 4.48, listing does not work. The key therefore gets the same rights in the form of `SeaweedFS`'
-    /// own actions, for each prefix.
+    /// Kubeflow gives the key a policy that allows Get, Put and List below four prefixes. If this policy is set by the
+    /// IAM API of `SeaweedFS` 4.48, listing does not work. The key therefore gets the same rights in the form of
+    /// `SeaweedFS`' own actions, for each prefix.
     ///
     /// # Errors
     ///

@@ -72,7 +72,8 @@ fn a_correction_is_stored() {
                : ask(address, ...rest)")
             .await;
         press_label(&page, "9").await;
-        page.until("document.getElementById('thanks').textContent === 'Not stored. The server is busy.'").await;
+        page.until("document.getElementById('thanks').textContent === 'Not stored. The server is busy.'")
+            .await;
         page.until("document.getElementById('thanks').classList.contains('is-bad')").await;
     });
 }

@@ -152,10 +152,9 @@ fn try_test_digit(agent: &ureq::Agent, path: &str, token: Option<&str>) -> Attem
     match status {
         200 => match probabilities(&body) {
             Some(probabilities) => Attempt::Answered(probabilities),
-            None => Attempt::Failed(anyhow!(
-                "{path} answered, but not with ten probabilities: {}",
-                short(&body)
-            )),
+            None => {
+                Attempt::Failed(anyhow!("{path} answered, but not with ten probabilities: {}", short(&body)))
+            }
         },
         // The service mesh (Istio) sends these. The server itself never asks for a token.
         401 | 403 | 302 => Attempt::Failed(anyhow!(

@@ -104,10 +104,9 @@ fn decide(accuracy: f64, served: &Served, threshold: f64, tolerance: f64) -> (bo
     match served {
         Served::NotCompared => (true, above),
         Served::Nothing => (true, format!("{above}, and nothing is served yet")),
-        Served::Unmeasured { version } => (
-            true,
-            format!("{above}; the served version {version} has no metrics.json to compare with"),
-        ),
+        Served::Unmeasured { version } => {
+            (true, format!("{above}; the served version {version} has no metrics.json to compare with"))
+        }
         Served::Measured { version, accuracy: before } => {
             let compared = format!("the served version {version} has {}", shown(*before));
             // A difference equal to the tolerance is allowed; the addend absorbs rounding errors.
@@ -138,19 +137,9 @@ mod tests {
             (0.97, Served::NotCompared, false, "97.00 % is below the threshold of 98.00 %"),
             (0.98, Served::NotCompared, true, "at least the threshold of 98.00 %"),
             (0.98, Served::Nothing, true, "nothing is served yet"),
-            (
-                0.98,
-                Served::Unmeasured { version: 3 },
-                true,
-                "the served version 3 has no metrics.json",
-            ),
+            (0.98, Served::Unmeasured { version: 3 }, true, "the served version 3 has no metrics.json"),
             (0.988, served.clone(), true, "not worse by more than 0.20 %"),
-            (
-                0.9879,
-                served.clone(),
-                false,
-                "the served version 4 has 99.00 %, and at most 0.20 % less",
-            ),
+            (0.9879, served.clone(), false, "the served version 4 has 99.00 %, and at most 0.20 % less"),
             (0.995, served.clone(), true, "version 4"),
             (0.5, served, false, "below the threshold"),
         ];

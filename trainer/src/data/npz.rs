@@ -37,7 +37,10 @@ fn pictures(archive: &mut ZipArchive<Cursor<&[u8]>>, part: &str) -> Result<Pictu
     };
     let labels = array(archive, &format!("y_{part}"))?;
     let shape = labels.shape();
-    ensure!(shape == [count], "y_{part} has shape {shape:?}, not [{count}], the number of pictures in x_{part}");
+    ensure!(
+        shape == [count],
+        "y_{part} has shape {shape:?}, not [{count}], the number of pictures in x_{part}"
+    );
     ensure!(count > 0, "x_{part} has no pictures");
     ensure!(labels.iter().all(|&label| usize::from(label) < CLASSES), "y_{part} has labels above 9");
     Ok(Pictures::new(pixels.into_dimensionality()?, labels.into_dimensionality()?))

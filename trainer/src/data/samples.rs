@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_read_to_the_bottom_and_what_cannot_be_used_is_named() -> Result<()> {
+    fn subfolders_are_read_and_unusable_pictures_are_named() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let place = folder.path();
         fs::create_dir_all(place.join("a/1"))?;

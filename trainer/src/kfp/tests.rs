@@ -69,7 +69,10 @@ fn the_file_is_written_into_a_folder_that_is_not_there_yet() {
 fn what_pipelines_would_refuse_is_refused_here_by_name() {
     let step = Step::parse(&task("/x")).unwrap();
     let error = step.output(&outcome().metric("loss", f64::NAN)).unwrap_err().to_string();
-    assert!(error.starts_with("artifacts.metrics.artifacts[0].metadata.loss is null or not a finite number"), "{error}");
+    assert!(
+        error.starts_with("artifacts.metrics.artifacts[0].metadata.loss is null or not a finite number"),
+        "{error}"
+    );
     let error = step.output(&outcome().parameter("accuracy", f64::INFINITY)).unwrap_err().to_string();
     assert!(error.starts_with("parameterValues.accuracy is null or not a finite number"), "{error}");
     let error = step.output(&outcome().fact("list", vec![Value::Null])).unwrap_err().to_string();
@@ -88,7 +91,7 @@ fn parameters_that_the_command_does_not_give_are_refused_before_its_work() {
 }
 
 #[test]
-fn text_that_is_no_task_is_refused_with_the_mend() {
+fn text_that_is_not_a_task_is_refused_with_advice() {
     for text in ["", "{}", "{{$}}", r#"{"outputs":{}}"#, "null"] {
         let error = format!("{:#}", Step::parse(text).unwrap_err());
         assert!(error.contains("EXECUTOR_INPUT_PLACEHOLDER"), "{text}: {error}");

@@ -128,7 +128,9 @@ mod tests {
         let text = "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: x}\nspec: {a: 1}\n";
         let service = file(text).unwrap();
         assert_eq!((&service["spec"], &service["metadata"]["name"]), (&json!({ "a": 1 }), &json!("digits")));
-        for (text, part) in [("kind: Pod\n", "is not an InferenceService"), ("a: [", "not a single YAML document")] {
+        for (text, part) in
+            [("kind: Pod\n", "is not an InferenceService"), ("a: [", "not a single YAML document")]
+        {
             let error = format!("{:#}", file(text).unwrap_err());
             assert!(error.contains("own.yaml") && error.contains(part), "{error}");
         }

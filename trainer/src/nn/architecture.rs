@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digits_network_has_the_size_it_claims() {
+    fn the_digits_network_has_the_documented_size() {
         let digits = Architecture::digits();
         assert_eq!(digits.parameters(), 70_122);
         let macs: usize = digits.blocks.iter().map(|b| b.conv.weights() * b.conv.side * b.conv.side).sum();

@@ -8,7 +8,7 @@
 use rand::RngExt;
 
 use super::architecture::{Architecture, BlockSpec};
-use super::batch_norm::{BatchNorm, StatisticsAccumulator, Statistics};
+use super::batch_norm::{BatchNorm, Statistics, StatisticsAccumulator};
 use super::conv::{Backward, Conv, Kernel};
 use super::dense::Dense;
 use super::loss;

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_or_is_no_number_is_left_out() -> Result<()> {
+    fn missing_values_and_nan_are_left_out() -> Result<()> {
         let epochs = [record(1, f64::NAN, None), record(2, 0.5, Some(1.0)), record(3, 0.2, Some(0.99))];
         for svg in [loss(&epochs, 3)?, accuracy(&epochs, 3, 100)?] {
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");

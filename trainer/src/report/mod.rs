@@ -19,7 +19,7 @@ use crate::calibration::Calibration;
 use crate::data::Dataset;
 use crate::evaluate::Answers;
 use crate::metrics::Metrics;
-use text::{count, day, duration, confidence_interval, percent, thousands};
+use text::{confidence_interval, count, day, duration, percent, thousands};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -105,8 +105,8 @@ impl Report<'_> {
             format!(", which was best on {held_out}")
         };
         format!(
-            "A network of {} parameters recognises {} of {}: {}. Training {epochs} over {} ({}); the weights are those of \
-             epoch {}{why}.",
+            "A network of {} parameters recognises {} of {}: {}. Training {epochs} over {} ({}); the weights are \
+             those of epoch {}{why}.",
             thousands(*parameters as u64),
             thousands((self.answers.len() - test.errors) as u64),
             count(self.answers.len(), "test picture", "test pictures"),
@@ -134,7 +134,8 @@ impl Report<'_> {
                 @if let Some((digit, score)) = hardest.filter(|_| test.errors > 0) {
                     (figure("Hardest digit", &digit.to_string(), &format!("{} recognised", percent(score.recall(), 1))))
                 }
-                (figure("Calibration error", &percent(calibration.expected_error, 1), "mean distance of confidence and accuracy"))
+                (figure("Calibration error", &percent(calibration.expected_error, 1),
+                    "mean distance of confidence and accuracy"))
                 @if let Some(drawings) = &self.metrics.drawings {
                     (figure("Drawings", &percent(drawings.accuracy, 1),
                         &format!("of {} recognised", count(drawings.pictures, "picture", "pictures"))))
@@ -174,8 +175,10 @@ fn reliability(calibration: &Calibration) -> Result<Markup> {
             h2 { "Calibration" }
             div.beside {
                 figure {
-                    figcaption { "Each dot stands for the answers in one range of confidence; its area grows with their number. On the "
-                        "dashed line, accuracy equals confidence." }
+                    figcaption {
+                        "Each dot stands for the answers in one range of confidence; its area grows with their number. "
+                        "On the dashed line, accuracy equals confidence."
+                    }
                     (PreEscaped(charts::reliability(calibration)?))
                 }
                 div { (tables::calibration(calibration)) }

@@ -39,7 +39,10 @@ pub(super) fn mistakes(test: &Pictures, answers: &Answers) -> Result<Markup> {
 
 fn intro(wrong: usize, shown: usize) -> String {
     if shown == wrong {
-        return format!("All {}, those of the highest confidence first.", count(wrong, "mistake", "mistakes"));
+        return format!(
+            "All {}, those of the highest confidence first.",
+            count(wrong, "mistake", "mistakes")
+        );
     }
     format!("The {shown} mistakes of the highest confidence, of {}.", thousands(wrong as u64))
 }

@@ -105,7 +105,7 @@ mod tests {
     use crate::training::recipe::Recipe;
 
     #[test]
-    fn every_setting_of_the_recipe_is_shown_as_people_write_it() -> Result<()> {
+    fn every_hyperparameter_is_shown_in_readable_form() -> Result<()> {
         let recipe_json = serde_json::to_string(&Recipe { seed: 20_261_128, ..Recipe::default() })?;
         let shown = recipe(&recipe_json)?;
         let value = |name: &str| shown.iter().find(|(found, _)| found == name).unwrap().1.clone();

@@ -146,9 +146,9 @@ pub(super) fn calibration(calibration: &Calibration) -> Markup {
             dd { (part(calibration.not_sure_right, right)) }
         }
         p {
-            "The confidence of an answer is the probability of its most probable digit. An answer is \"not sure\" if its "
-            "confidence is below " (threshold) ". The expected calibration error is the mean distance between confidence "
-            "and accuracy."
+            "The confidence of an answer is the probability of its most probable digit. An answer is \"not sure\" if "
+            "its confidence is below " (threshold) ". The expected calibration error is the mean distance between "
+            "confidence and accuracy."
         }
         details {
             summary { "Numbers of the diagram" }

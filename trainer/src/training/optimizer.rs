@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bowl_is_descended_to_its_floor() {
+    fn a_quadratic_loss_is_minimised() {
         for kind in [Optimizer::AdamW, Optimizer::Sgd] {
             let mut parameters = [3.0, -2.0];
             let mut optimizer = OptimizerState::new(kind, 2, std::iter::empty());
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_average_trails_what_it_averages() {
+    fn the_average_lags_behind_the_parameters() {
         let recipe = Recipe { averaging: 0.9, ..Recipe::default() };
         let mut average = Average::new(&[100.0]);
         for step in 0..500 {

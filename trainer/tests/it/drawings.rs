@@ -22,7 +22,7 @@ fn write_png(path: &Path, pixels: &[u8]) {
 }
 
 #[test]
-fn labelled_pictures_are_measured_by_style_and_stand_in_the_metrics() {
+fn labelled_pictures_are_measured_by_style_and_appear_in_the_metrics() {
     let folder = TempDir::new().unwrap();
     let data = trained().join("synth");
     let test = folder::load(&data).unwrap().test;
@@ -67,7 +67,7 @@ fn metrics_without_drawings_have_no_such_section() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_named() {
+fn a_missing_folder_is_named() {
     let weights = trained().join("out/weights.safetensors");
     let said = fail(&["evaluate", "--weights", text(&weights), "--pictures", "no-such-folder"]);
     assert!(said.contains("no-such-folder"), "{said}");

@@ -55,7 +55,7 @@ fn go_on(message: &str) {
 }
 
 #[test]
-fn the_best_weights_of_a_run_stay_and_the_named_commands_make_a_model_of_them() {
+fn run_saves_the_best_weights_and_the_printed_commands_make_a_model_of_them() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("what came out");
     let data = trained().join("synth");
@@ -82,7 +82,7 @@ fn the_best_weights_of_a_run_stay_and_the_named_commands_make_a_model_of_them() 
 }
 
 #[test]
-fn train_leaves_its_weights_too() {
+fn train_saves_its_weights_too() {
     let folder = TempDir::new().unwrap();
     let (prepared, out) = (folder.path().join("prepared"), folder.path().join("out"));
     let data = trained().join("synth");
@@ -98,7 +98,7 @@ fn train_leaves_its_weights_too() {
 }
 
 #[test]
-fn before_the_first_epoch_is_over_nothing_is_left() {
+fn an_interrupt_in_the_first_epoch_leaves_no_files() {
     let folder = TempDir::new().unwrap();
     let (data, out) = (folder.path().join("synth"), folder.path().join("out"));
     // An epoch of so many pictures lasts long enough for the signal to come before its end.
@@ -131,7 +131,7 @@ fn a_second_ctrl_c_ends_at_once() {
 }
 
 #[test]
-fn lines_for_files_are_plain_and_aligned() {
+fn progress_lines_in_a_file_are_plain_and_aligned() {
     let folder = TempDir::new().unwrap();
     let data = trained().join("synth");
     let out = succeed(&["run", "--mnist", text(&data), "--epochs", "2", "--out", text(folder.path())]);

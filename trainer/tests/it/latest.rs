@@ -116,7 +116,7 @@ fn each_picture_counts_once_and_what_is_left_out_is_named() {
 }
 
 #[test]
-fn the_share_is_a_limit_and_nothing_there_is_no_failure() {
+fn the_share_is_a_limit_and_an_empty_place_is_no_failure() {
     let (place, out) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     sevens().for_each(|(name, picture)| put(place.path(), &format!("{name}.png"), &picture));
     let base = trained().join("synth");
@@ -132,7 +132,7 @@ fn the_share_is_a_limit_and_nothing_there_is_no_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn corrections_come_out_of_a_bucket() {
+async fn corrections_are_read_from_a_bucket() {
     let minio = Minio::start().await;
     minio.create_bucket("decima").await;
     for (name, picture) in sevens() {
@@ -159,7 +159,7 @@ async fn corrections_come_out_of_a_bucket() {
 }
 
 #[test]
-fn a_store_or_a_base_that_is_not_there_is_one_clear_line() {
+fn a_missing_store_or_data_set_gives_one_clear_line() {
     let out = TempDir::new().unwrap();
     let said = fail(&["latest", "--from", text(out.path()), "--data", "/nowhere", "--out", text(out.path())]);
     assert!(said.contains("/nowhere") && said.lines().count() == 1, "{said}");

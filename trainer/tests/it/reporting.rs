@@ -79,7 +79,7 @@ fn the_page_needs_nothing_else() {
 }
 
 #[test]
-fn those_who_cannot_see_it_are_told_what_is_there() {
+fn the_page_is_accessible_to_screen_readers() {
     let (page, _) = report();
     let all = elements(&page);
     assert_eq!(all.iter().find(|element| element.name == "html").unwrap().attribute("lang"), Some("en"));
@@ -144,7 +144,7 @@ fn the_numbers_are_those_of_the_metrics() {
 }
 
 #[test]
-fn every_mistake_has_its_picture_truth_and_answer() {
+fn every_mistake_has_its_picture_label_and_answer() {
     let (page, metrics) = report();
     let mistakes = section(&page, "mistakes");
     let pictures: Vec<_> = mistakes.iter().filter(|element| element.name == "img").collect();

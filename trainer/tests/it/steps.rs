@@ -161,7 +161,7 @@ fn decided(folder: &Path) {
 }
 
 #[test]
-fn the_gate_says_no_to_what_is_worse_than_what_is_served_and_fails_where_that_is_asked_for() {
+fn the_gate_says_no_to_a_worse_model_and_fails_with_its_flag() {
     let folder = TempDir::new().unwrap();
     let metrics = trained().join("out/metrics.json");
     let served = folder.path().join("digits");
@@ -206,7 +206,7 @@ fn a_failing_gate_writes_its_reason_for_the_pipeline() {
 }
 
 #[test]
-fn a_wrong_task_is_refused_before_the_work() {
+fn a_wrong_task_is_refused_before_any_work() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("out");
     let synth = ["synth", "--train", "200", "--test", "10", "--out", text(&out), "--executor-input"];
