@@ -246,8 +246,8 @@ mod tests {
     fn a_thinner_pen_takes_ink_away_and_a_thicker_one_adds_it() {
         let before = pad(&ring());
         let (mut thin, mut thick) = (before, before);
-        spread(&mut thin, 0.6, f32::min);
-        spread(&mut thick, 1.0, f32::max);
+        dilate_or_erode(&mut thin, 0.6, f32::min);
+        dilate_or_erode(&mut thick, 1.0, f32::max);
         let ink = |picture: &[f32]| picture.iter().sum::<f32>();
         assert!(ink(&thin) < 0.9 * ink(&before) && ink(&thin) > 0.2 * ink(&before));
         assert!(ink(&thick) > 1.1 * ink(&before) && ink(&thick) < 2.0 * ink(&before));
