@@ -53,7 +53,7 @@ bench-programs:
 	$(CARGO) build --release --locked --package benches --bin bench-serve
 	$(CARGO) build --release --locked --package decima-loadtest
 
-e2e: ## train, publish to MinIO, serve from it and predict, as a user does
+e2e: ## run the whole way of a user: train, publish to MinIO, serve from it, predict
 	@scripts/setup onnxruntime minio
 	$(CARGO) build --release --locked --package decima-trainer
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server scripts/e2e
@@ -78,7 +78,7 @@ lint: ## check the format and run clippy, as CI does
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/furnace/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) clippy --workspace $(KUBEFLOW_TESTS) --locked -- -D warnings # cargo test leaves them out, and so does the above
+	$(CARGO) clippy --workspace $(KUBEFLOW_TESTS) --locked -- -D warnings # the line above leaves these tests out
 
 doc: ## build the API documentation (rustdoc)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked

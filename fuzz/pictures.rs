@@ -35,7 +35,7 @@ enum Edit {
 fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         4 => (any::<u16>(), any::<u8>()).prop_map(|(at, byte)| Edit::Set { at, byte }),
-        // most headers are at the start
+        // Most headers are at the start of a file.
         4 => (0_u16..64, any::<u8>()).prop_map(|(at, byte)| Edit::Set { at, byte }),
         1 => (any::<u16>(), any::<u8>()).prop_map(|(at, length)| Edit::Delete { at, length }),
         1 => (any::<u16>(), any::<u8>(), 1_u8..9)

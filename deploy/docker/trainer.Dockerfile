@@ -1,22 +1,23 @@
 # syntax=docker/dockerfile:1
-# The image of decima-trainer. From the repository's root:
+# The image of decima-trainer. Build and run it from the repository's root:
 #
 #   docker build --file deploy/docker/trainer.Dockerfile --tag decima-trainer .
 #   docker run --user "$(id -u):$(id -g)" --volume "$PWD:/tmp" decima-trainer run --out out
 #
-# Its steps are what the container is given as arguments; Kubeflow Pipelines gives /usr/local/bin/decima-trainer too.
-# There is no shell in it. Katib's collectors wrap a trial's command in `sh -c`, so Katib needs the image with one:
+# The container's arguments are the trainer's command. Kubeflow Pipelines also gives the program's path,
+# /usr/local/bin/decima-trainer. The image has no shell. Katib runs a trial's command with `sh -c`, so it needs the
+# image with a shell:
 #
 #   docker build --file deploy/docker/trainer.Dockerfile --target katib --tag decima-trainer:0.1.0-katib .
 #
-# To take a program that is there already instead of compiling it (the tests and the release do), put a folder in the
-# place of a stage: --build-context build=FOLDER with FOLDER/out/decima-trainer, and likewise
-# --build-context shell=FOLDER with FOLDER/bin/busybox.
+# To use an existing program instead of compiling it (as the tests and the release do), replace a stage by a folder:
+# --build-context build=FOLDER with FOLDER/out/decima-trainer, and --build-context shell=FOLDER with
+# FOLDER/bin/busybox.
 
 ARG RUST_IMAGE=docker.io/library/rust:1.95-bookworm
-# a shell in one file without libraries
+# This image has a shell in a single file that needs no libraries.
 ARG SHELL_IMAGE=docker.io/library/busybox:1.37-musl
-# glibc, libstdc++ and the CA certificates; no shell
+# This image has glibc, libstdc++ and CA certificates, but no shell.
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
 FROM ${RUST_IMAGE} AS build
@@ -27,7 +28,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --package decima-trainer \
     && scripts/split-debug target/release/decima-trainer /out
 
-# what a debugger needs besides, for who wants it: docker build --target symbols --output FOLDER ...
+# The debug files of the program: docker build --target symbols --output FOLDER ...
 FROM scratch AS symbols
 COPY --from=build /out /
 
@@ -36,13 +37,13 @@ FROM ${SHELL_IMAGE} AS shell
 FROM ${RUNTIME_IMAGE} AS program
 COPY --from=build /out/decima-trainer /usr/local/bin/decima-trainer
 ENV TMPDIR=/tmp
-# /tmp is the only place that is written to, files that are named without a folder too; any other UID will do
+# The trainer writes only to /tmp, which is also the folder of relative paths. The container may run as any other UID.
 WORKDIR /tmp
 USER 65532:65532
-# fails here, rather than in the first pod, where the binary does not fit the base image
+# Makes the build fail if the program cannot run on the base image.
 RUN ["/usr/local/bin/decima-trainer", "--version"]
 ENTRYPOINT ["/usr/local/bin/decima-trainer"]
-# last, for a new revision to leave the layers above as they are
+# The labels come last, so that a new revision does not change the layers above.
 ARG VERSION=0.1.0
 ARG REVISION=
 ARG SOURCE=
@@ -56,5 +57,5 @@ LABEL org.opencontainers.image.title="decima-trainer" \
 FROM program AS katib
 COPY --from=shell /bin/busybox /bin/sh
 
-# what is built where no --target is given
+# The last stage is built if no --target is given.
 FROM program AS runtime

@@ -1,4 +1,4 @@
-"""The pipeline: from pictures of digits to a service that reads them. Each step is a command of decima-trainer.
+"""The pipeline: trains a network on pictures of digits and deploys it. Each step is a command of decima-trainer.
 
 Writes pipeline.yaml beside this file: python pipeline.py [--trainer IMAGE] [--out FILE]
 """
@@ -10,21 +10,21 @@ from kfp import compiler, dsl, kubernetes
 
 TRAINER = "decima-trainer:0.1.0"
 SERVER = "decima-server:0.1.0"
-# Kubeflow's object store, and the Secret with the keys that it makes for every profile. They read and write below
-# private/<namespace>/ and are denied elsewhere.
+# Kubeflow's object store, and the Secret with the keys that Kubeflow creates for each profile. The keys can read and
+# write only below private/<namespace>/.
 STORE = "http://seaweedfs.kubeflow:8333"
 SECRET = "mlpipeline-minio-artifact"
 BUCKET = "s3://mlpipeline/private"
-# The account of a step's pod, default-editor, and its token for the mesh.
+# The token of the pod's service account, default-editor. The service mesh requires it for the test request.
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
 def define(trainer: str):
-    """The pipeline, whose steps run in the image `trainer`."""
+    """Defines the pipeline. Its steps run in the image `trainer`."""
 
     def command(*arguments):
-        # Pipelines starts the command itself, without the image's entry point. The last argument tells the step where
-        # its results go.
+        # Pipelines ignores the image's entry point and starts the command itself. The last argument tells the step where
+        # to write its results.
         return dsl.ContainerSpec(
             image=trainer,
             command=["/usr/local/bin/decima-trainer"],
@@ -144,7 +144,7 @@ def define(trainer: str):
         deployed: dsl.OutputPath(str),
         address: dsl.OutputPath(str),
     ):
-        # One name, whichever run it is: a second run changes the service that the first one made.
+        # All runs use the same name, so a second run changes the service that the first one created.
         return command(
             "deploy", "--name", "digits", f"--models={BUCKET}/{namespace}/models", f"--version={version}",
             f"--image={image}", f"--timeout={timeout}", f"--gate={decision}", f"--dry-run={dry_run}",
@@ -153,7 +153,7 @@ def define(trainer: str):
 
     @dsl.pipeline(
         name="digits",
-        description="Trains the digit recogniser and, where the gate says yes, publishes and serves it.",
+        description="Trains the digit recogniser and, if the gate says yes, publishes and serves it.",
     )
     def digits(
         namespace: str = "kubeflow-user-example-com",
@@ -168,20 +168,20 @@ def define(trainer: str):
         timeout: str = "10m",
         dry_run: str = "false",
     ):
-        """From pictures to a service.
+        """Trains, publishes and serves a model.
 
         Args:
-            namespace: Your profile.
-            source: Where MNIST is: a web address or s3://mlpipeline/private/NAMESPACE/...; empty: its public mirrors.
-            epochs: Passes over the pictures.
-            optimizer: adamw or sgd.
-            learning_rate: The highest; 0: the one that suits the optimiser.
-            seed: The same one gives the same model.
-            threshold: Lowest accuracy that is published, 0 to 1.
-            tolerance: By how much it may be below that of what is served.
+            namespace: Namespace of your profile.
+            source: Source of MNIST, a web address or s3://mlpipeline/private/NAMESPACE/... (empty for public mirrors).
+            epochs: Number of passes over the pictures.
+            optimizer: Optimiser, adamw or sgd.
+            learning_rate: Peak learning rate (0 for the optimiser's default).
+            seed: Random seed. The same seed gives the same model.
+            threshold: Lowest accuracy with which a model is published, 0 to 1.
+            tolerance: How far the accuracy may be below that of the served model, 0 to 1.
             server: Image of decima-server.
-            timeout: How long it may take until the service answers.
-            dry_run: true: the last step prints the service and does not apply it.
+            timeout: How long to wait until the service answers.
+            dry_run: If true, the last step prints the service and does not apply it.
         """
         fetched = fetch(source=source)
         fetched_data = prepare(data=fetched.outputs["data"])
@@ -191,8 +191,8 @@ def define(trainer: str):
         )
         measured = evaluate(data=data.outputs["enlarged"], weights=trained.outputs["weights"])
         exported = export(weights=trained.outputs["weights"], metrics=measured.outputs["metrics"])
-        # The decision goes into the steps after it, which say that they do nothing where it is no. (A dsl.If on the
-        # output of a step is taken for false by the local runner of 2.17.)
+        # The steps after the gate get its decision. If it is no, they do nothing and say so. (dsl.If cannot be used: the
+        # local runner of 2.17 takes a condition on the output of a step as false.)
         decided = gate(
             namespace=namespace, metrics=measured.outputs["metrics"], threshold=threshold, tolerance=tolerance
         )
@@ -204,7 +204,7 @@ def define(trainer: str):
             image=server, timeout=timeout, dry_run=dry_run,
         )
 
-        # What depends on its inputs alone is not done twice. The others look at places that change, or change them.
+        # Caching is for steps whose results depend only on their inputs. The others read or write places that change.
         for task, cached in [
             (fetched, True), (fetched_data, True), (data, False), (trained, True), (measured, True),
             (exported, True), (decided, False), (published, False), (served, False),

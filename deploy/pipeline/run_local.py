@@ -1,10 +1,10 @@
-"""Runs the pipeline on this machine: Pipelines' own local runner, each step in a container of Docker or Podman.
+"""Runs the pipeline on this machine with the local runner of Kubeflow Pipelines, each step in a container.
 
     DOCKER_HOST=unix:///run/podman.sock python run_local.py --root FOLDER namespace=alice epochs=3 dry_run=true
 
-Steps reach the network of this machine, run as an unprivileged user with a read-only root, and take the variables of
---environment in the place of a cluster's Secrets. Limits and retries are those of a cluster alone. What steps leave is
-in the folder: one folder for each, with executor_output.json.
+Docker or Podman runs the containers. Steps use the network of this machine, and run as an unprivileged user with a
+read-only root file system. --environment sets variables that a cluster would take from Secrets. Limits and retries
+apply only in a cluster. FOLDER gets a subfolder for each step with its results and executor_output.json.
 """
 
 import argparse
@@ -16,14 +16,16 @@ from kfp.local import docker_task_handler
 
 import pipeline
 
-# Any user will do: this is one as OpenShift numbers them.
+# The steps must run as any user. This one is from the range of OpenShift.
 USER = "1000770000:0"
 
 
 def run_container(client, image, command, volumes, **options):
-    """Runs one step, whose command takes the place of the image's entry point, as in a cluster. (The runner's own way
-    is to give it to the entry point, and to ask for a container that removes itself: a short step is then gone before
-    it is waited for.)"""
+    """Runs one step. Its command replaces the image's entry point, as in a cluster.
+
+    The runner's own function passes the command to the entry point. It also lets the container remove itself, so that a
+    short step may be gone before the runner waits for it.
+    """
     program, *rest = command
     container = client.containers.run(
         image=image, entrypoint=[program], command=rest, detach=True, volumes=volumes, **options
@@ -37,7 +39,7 @@ def run_container(client, image, command, volumes, **options):
 
 
 def arguments(texts, inputs):
-    """The pipeline's arguments in their types."""
+    """Converts the pipeline's arguments to their types."""
     kinds = {"NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "STRING": str}
     values = {}
     for text in texts:
@@ -51,12 +53,12 @@ def arguments(texts, inputs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trainer", default=pipeline.TRAINER, help="image of decima-trainer")
-    parser.add_argument("--root", default="runs", help="folder for what the steps leave")
-    parser.add_argument("--environment", action="append", default=[], metavar="NAME=VALUE", help="for every step")
+    parser.add_argument("--root", default="runs", help="folder for the results of the steps")
+    parser.add_argument("--environment", action="append", default=[], metavar="NAME=VALUE", help="environment variable of all steps")
     parser.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="arguments of the pipeline")
     options = parser.parse_args()
 
-    os.umask(0)  # the steps' user writes beside what this one makes
+    os.umask(0)  # the user of the steps must be able to write into folders that this user creates
     root = Path(options.root).resolve()
     root.mkdir(parents=True, exist_ok=True)
     docker_task_handler.run_docker_container = run_container

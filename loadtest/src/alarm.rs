@@ -26,7 +26,7 @@ impl Alarm {
     /// The process has no file descriptor left.
     #[expect(
         deprecated,
-        reason = "what replaces it is unsafe, because some types may change their descriptor: an OwnedFd never does"
+        reason = "the replacement is unsafe, since some types can change their descriptor; an OwnedFd cannot"
     )]
     pub fn new() -> io::Result<Self> {
         let timer =

@@ -83,13 +83,17 @@ impl Checker {
 
     fn check_response(&self, response: &InferResponse) -> Result<(), String> {
         if response.model_name != self.model {
-            return Err(format!("model '{}' answered, not '{}'", response.model_name, self.model));
+            return Err(format!("the answer is of model '{}', not '{}'", response.model_name, self.model));
         }
         for expected in &self.outputs {
             expected.check(output(response, &expected.name)?)?;
         }
         if response.outputs.len() != self.outputs.len() {
-            return Err(format!("{} outputs came, expected {}", response.outputs.len(), self.outputs.len()));
+            return Err(format!(
+                "the answer has {} outputs, expected {}",
+                response.outputs.len(),
+                self.outputs.len()
+            ));
         }
         Ok(())
     }
@@ -159,7 +163,7 @@ fn output<'a>(response: &'a InferResponse, name: &str) -> Result<&'a Tensor, Str
 /// Elements that are not floats must be equal.
 fn difference(first: &Tensor, tensor: &Tensor, tolerance: f64) -> Option<String> {
     let (Some(firsts), Some(values)) = (floats(first), floats(tensor)) else {
-        return (first.data != tensor.data).then(|| "is not what it was in the first answer".to_owned());
+        return (first.data != tensor.data).then(|| "differs from the first answer".to_owned());
     };
     firsts.zip(values).enumerate().find_map(|(index, (was, is))| {
         ((was - is).abs() > tolerance * was.abs().max(1.0))
@@ -239,7 +243,7 @@ mod tests {
         let error = check(&checker, 2, vec![sum(&[0.5, 500.2]), digit(3)]).unwrap_err();
         assert!(error.starts_with("output 'sum' is 500.2"), "{error}");
         let error = check(&checker, 3, vec![sum(&[0.5, 500.0]), digit(4)]).unwrap_err();
-        assert_eq!(error, "output 'digit' is not what it was in the first answer");
+        assert_eq!(error, "output 'digit' differs from the first answer");
     }
 
     #[test]
@@ -254,7 +258,7 @@ mod tests {
         let integers = ("sum".into(), digit(3).1);
         assert_eq!(wrong(vec![integers, digit(3)]), "output 'sum' has datatype INT64, expected FP32");
         let extra = ("logits".into(), digit(3).1);
-        assert_eq!(wrong(vec![sum(&[0.0, 0.0]), digit(3), extra]), "3 outputs came, expected 2");
+        assert_eq!(wrong(vec![sum(&[0.0, 0.0]), digit(3), extra]), "the answer has 3 outputs, expected 2");
     }
 
     #[test]
@@ -267,7 +271,7 @@ mod tests {
         };
         let answer = Answer { body: Bytes::new(), json_length: None };
         let error = checker(&[]).unwrap().check(answer, |_| Ok(response)).unwrap_err();
-        assert_eq!(error, "model 'mean' answered, not 'sum'");
+        assert_eq!(error, "the answer is of model 'mean', not 'sum'");
     }
 
     #[test]

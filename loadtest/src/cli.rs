@@ -109,13 +109,13 @@ impl Args {
         let pace = match self.rate {
             None => Pace::Closed,
             Some(rate) if rate.is_finite() && rate > 0.0 && rate <= 1e9 => Pace::Open { rate },
-            Some(rate) => bail!("--rate {rate}: expected requests a second above 0"),
+            Some(rate) => bail!("--rate {rate}: expected a number of requests per second above 0"),
         };
         if self.duration == Some(Duration::ZERO) {
-            bail!("--duration 0: expected a length above 0, as 30s");
+            bail!("--duration 0: expected a duration above 0, such as 30s");
         }
         if self.timeout.is_zero() {
-            bail!("--timeout 0: expected a length above 0, as 10s");
+            bail!("--timeout 0: expected a duration above 0, such as 10s");
         }
         if self.tolerance.is_nan() || self.tolerance < 0.0 {
             bail!("--tolerance {}: expected 0 or more", self.tolerance);
@@ -131,7 +131,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     seconds
         .or_else(|| humantime::parse_duration(text).ok())
         .filter(|duration| *duration <= Duration::from_hours(24))
-        .ok_or_else(|| "expected a length of at most a day, as 250ms, 30s or 2m".to_owned())
+        .ok_or_else(|| "expected a duration of at most a day, such as 250ms, 30s or 2m".to_owned())
 }
 
 fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_arguments_are_refused() {
         for flags in [
             &["--connections", "0"][..],
             &["--duration", "soon"],

@@ -43,7 +43,7 @@ pub async fn measure(args: &Args, schedule: Schedule) -> Result<Report> {
 
 /// Runs the load test over one transport.
 async fn measure_over<T: Transport>(transport: T, args: &Args, schedule: Schedule) -> Result<Report> {
-    let unanswered = || format!("{} does not say what model '{}' is", args.url, args.model);
+    let unanswered = || format!("{} does not describe model '{}'", args.url, args.model);
     let (server, model) = transport.describe().await.with_context(unanswered)?;
     let model = model.checked()?;
     let payloads = match &args.body {

@@ -83,7 +83,7 @@ fn input_shape(input: &TensorMetadata, rows: usize) -> Result<Shape> {
             Ok(dim) => dim,
             Err(_) if axis == 0 => rows,
             Err(_) => bail!(
-                "input '{}' has the shape {:?}: axis {axis} varies too, so no request can be made up; give one with --body FILE",
+                "input '{}' has the shape {:?}: axis {axis} varies too, so no request can be generated; give one with --body FILE",
                 input.name,
                 input.shape
             ),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_cannot_be_made_up() {
+    fn inputs_that_cannot_be_generated_are_named() {
         let error = |model: &ModelMetadata, rows| make(model, rows, 1, 1).unwrap_err().to_string();
         assert!(error(&model(Datatype::Fp32, &[-1, -1]), 1).contains("axis 1 varies too"));
         assert!(error(&model(Datatype::Fp32, &[1, 4]), 2).contains("no batch axis"));

@@ -20,9 +20,9 @@ pub struct ModelMetadata {
 pub struct TensorMetadata {
     /// Name of the tensor.
     pub name: String,
-    /// Name of its datatype on the wire.
+    /// Name of the datatype in the protocol.
     pub datatype: String,
-    /// Its dimensions; -1 for one that varies.
+    /// Dimensions of the tensor; -1 for one that varies.
     pub shape: Vec<i64>,
 }
 
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_metadata() {
+    fn refuses_invalid_metadata() {
         for (right, wrong, names) in
             [("FP32", "FP31", "the datatype of 'image'"), ("-1,28", "-2,28", "a dimension of -2")]
         {

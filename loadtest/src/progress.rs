@@ -95,7 +95,7 @@ mod tests {
     use crate::recorder::Timing;
 
     #[test]
-    fn a_line_says_how_it_goes() {
+    fn a_line_shows_the_figures() {
         let mut recorder = Recorder::new();
         let latency = Duration::from_millis(2);
         recorder.answered(Timing { latency, send_delay: Duration::ZERO, in_window: true });

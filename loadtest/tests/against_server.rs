@@ -137,7 +137,7 @@ fn shown(output: &Output) -> String {
 }
 
 #[test]
-fn a_right_server_is_measured_over_each_wire() {
+fn a_correct_server_is_measured_over_each_wire() {
     let server = Server::start(&["Abs"]);
     for wire in ["json", "binary", "grpc"] {
         let flags =
@@ -153,7 +153,7 @@ fn a_right_server_is_measured_over_each_wire() {
 }
 
 #[test]
-fn an_open_loop_sends_what_it_should_and_no_more() {
+fn an_open_loop_sends_the_exact_number_of_requests() {
     let server = Server::start(&["Abs"]);
     let report = server.succeed("Abs", &["--rate", "400", "--duration", "1s", "--warmup", "200ms"]);
     assert_eq!(report["requests"]["succeeded"], 400);
@@ -180,7 +180,7 @@ fn a_request_from_a_file_is_sent() {
 }
 
 #[test]
-fn wrong_answers_are_found_and_end_badly() {
+fn wrong_answers_are_found_and_fail_the_run() {
     // The first operator gives another result each time; the second one gives the logarithm of 0.
     let server = Server::start(&["RandomUniformLike", "Log"]);
     for (model, complaint) in
@@ -200,7 +200,7 @@ fn wrong_answers_are_found_and_end_badly() {
 }
 
 #[test]
-fn what_the_server_refuses_is_counted() {
+fn refused_requests_are_counted() {
     let server = Server::start(&["Abs"]);
     let path = server.folder.path().join("request.json");
     let request = r#"{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}"#;
@@ -232,7 +232,7 @@ fn ctrl_c_reports_what_was_measured() {
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn a_missing_model_or_server_is_named() {
     let server = Server::start(&["Abs"]);
     for (wire, kind) in [("json", "http 404"), ("grpc", "grpc NotFound")] {
         let output = server.load_test("Exp", &["--wire", wire]).output().unwrap();
@@ -244,11 +244,11 @@ fn what_is_not_there_is_named() {
     drop(server);
     let output = Command::new(env!("CARGO_BIN_EXE_decima-loadtest")).args(flags).arg(&url).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(shown(&output).contains(&format!("{url} does not say")), "{}", shown(&output));
+    assert!(shown(&output).contains(&format!("{url} does not describe model")), "{}", shown(&output));
 }
 
 #[test]
-fn a_port_without_grpc_is_told() {
+fn a_port_without_grpc_is_explained() {
     // A server that sends an HTTP/1.1 response to any bytes.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -262,5 +262,5 @@ fn a_port_without_grpc_is_told() {
     let (url, flags) = (format!("http://{address}"), ["--requests", "1", "--wire", "grpc", "--url"]);
     let output = Command::new(env!("CARGO_BIN_EXE_decima-loadtest")).args(flags).arg(&url).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(shown(&output).contains(&format!("{address} may speak no gRPC")), "{}", shown(&output));
+    assert!(shown(&output).contains(&format!("{address} may not speak gRPC")), "{}", shown(&output));
 }

@@ -3,10 +3,10 @@
     pip install tensorflow-cpu
     python tensorflow_epoch.py MNIST_FOLDER [EPOCHS] [THREADS]
 
-The same layers, batch size, loss and optimiser as decima-trainer. What is timed is `fit` over all 60,000
-training pictures, undistorted and ready in memory as floats: TensorFlow has less to do than the trainer, whose
-epoch includes a fresh distortion of every picture and the averaging of the weights. Compilation and the first
-hundred steps come before and are not timed.
+Layers, batch size, loss and optimiser are those of decima-trainer. The script times `fit` over all 60,000 training
+pictures, which are undistorted and already in memory as floats. TensorFlow therefore has less to do than the
+trainer, whose epoch includes the augmentation of every picture and the averaging of the weights. Compilation and
+the first hundred steps run before and are not timed.
 """
 
 import gzip

@@ -1,8 +1,9 @@
-//! Distortions that leave a digit the same digit: the network never sees a picture twice.
+//! Data augmentation: random distortions that leave a digit readable as the same digit. They are drawn anew for each
+//! picture and epoch, so the network never sees the same pixels twice.
 //!
-//! A picture's pen is made thinner or thicker; it is turned, stretched, slanted, moved and bent a little, all in
-//! one resampling: for every pixel of the result the place in the original is worked out, and read between its
-//! four neighbours; and some pictures are blurred or get grain.
+//! First, some pictures get a thinner or thicker pen. Then one resampling step rotates, stretches, shears, shifts and
+//! bends the picture: it computes where each output pixel lies in the original, and interpolates bilinearly between
+//! the four pixels around that point. Last, some pictures are blurred or get noise.
 
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -13,56 +14,58 @@ use crate::simd::vectorised;
 
 /// Largest rotation, in degrees, either way.
 const ROTATION_DEGREES: f32 = 12.0;
-/// Largest relative stretch of each axis.
+/// Largest relative stretch of each axis: 0.12 means 12 % longer or shorter.
 const STRETCH: f32 = 0.12;
-/// Largest slant: columns moved per row.
+/// Largest slant (shear), in columns per row.
 const SLANT: f32 = 0.15;
-/// Largest move along each axis, in pixels.
+/// Largest shift along each axis, in pixels.
 const SHIFT_PIXELS: f32 = 2.0;
-/// Standard deviation of the bending at each control point, in pixels.
+/// Standard deviation of the bending (an elastic distortion) at each control point, in pixels.
 const BEND_PIXELS: f32 = 0.6;
-/// Control points of the bending along each axis, evenly spread over the picture.
-const CONTROLS: usize = 6;
+/// Number of control points of the bending along each axis. They are evenly spaced over the picture.
+const CONTROL_POINTS: usize = 6;
 
-/// Share of the pictures whose pen is made thinner, and as many thicker.
-const OTHER_PENS: f32 = 0.1;
-/// Share of the pictures that are blurred.
-const BLURRED: f32 = 0.03;
-/// Share of the pictures that get grain.
-const GRAINY: f32 = 0.03;
-/// Largest grain, on the scale of grey values.
-const GRAIN: f32 = 40.0;
+/// Share of the pictures that get a thinner pen, 0 to 1. The same share gets a thicker one.
+const PEN_CHANGE_SHARE: f32 = 0.1;
+/// Share of the pictures that are blurred, 0 to 1.
+const BLUR_SHARE: f32 = 0.03;
+/// Share of the pictures that get noise, 0 to 1.
+const NOISE_SHARE: f32 = 0.03;
+/// Largest noise, in grey values (of 0 to 255).
+const LARGEST_NOISE: f32 = 40.0;
 
-/// Zeros around the original, so that reading between pixels needs no test for the edge.
+/// Width of the zero padding around the original, in pixels. Interpolation then needs no test for the edge.
 const BORDER: usize = 2;
+/// Rows and columns of the padded picture.
 const PADDED: usize = SIDE + 2 * BORDER;
 
-/// Moves along one axis at every control point.
-type Bend = [[f32; CONTROLS]; CONTROLS];
+/// The shift along one axis at each control point, in pixels.
+type Bend = [[f32; CONTROL_POINTS]; CONTROL_POINTS];
 
-/// One row's places in the original, or their parts.
+/// One value for each pixel of a row.
 type Row<T> = [T; SIDE];
 
-/// How much each control point says about each pixel: all at its own place, nothing at its neighbours'.
-const HATS: [[f32; SIDE]; CONTROLS] = hats();
+/// Weights of linear interpolation between control points, `[control point, pixel]`: 1 at the control point itself,
+/// falling to 0 at the control points beside it.
+const BEND_WEIGHTS: [[f32; SIDE]; CONTROL_POINTS] = bend_weights();
 
-const fn hats() -> [[f32; SIDE]; CONTROLS] {
-    let mut hats = [[0.0; SIDE]; CONTROLS];
+const fn bend_weights() -> [[f32; SIDE]; CONTROL_POINTS] {
+    let mut weights = [[0.0; SIDE]; CONTROL_POINTS];
     let mut pixel = 0;
     while pixel < SIDE {
-        let scaled = pixel * (CONTROLS - 1);
+        let scaled = pixel * (CONTROL_POINTS - 1);
         let before = scaled / (SIDE - 1);
         let share = (scaled % (SIDE - 1)) as f32 / (SIDE - 1) as f32;
-        hats[before][pixel] = 1.0 - share;
-        if before + 1 < CONTROLS {
-            hats[before + 1][pixel] = share;
+        weights[before][pixel] = 1.0 - share;
+        if before + 1 < CONTROL_POINTS {
+            weights[before + 1][pixel] = share;
         }
         pixel += 1;
     }
-    hats
+    weights
 }
 
-/// Writes a distorted copy of `picture` to `out`, grey values on the same scale (0 to 255).
+/// Writes a distorted copy of `picture` to `out`, as grey values on the same scale (0 to 255).
 pub fn distort(picture: &[u8], generator: &mut Generator, out: &mut [f32]) {
     let mut padded = pad(picture);
     change_pen(&mut padded, generator);
@@ -77,37 +80,38 @@ pub fn distort(picture: &[u8], generator: &mut Generator, out: &mut [f32]) {
         || {
             for (row, out) in out[..PIXELS].chunks_exact_mut(SIDE).enumerate() {
                 let y = row as f32 - centre;
-                let from_y = places(yy * y + origin_y - yx * centre, yx, &bend_y, row);
-                let from_x = places(xy * y + origin_x - xx * centre, xx, &bend_x, row);
+                let from_y = source_coordinates(yy * y + origin_y - yx * centre, yx, &bend_y, row);
+                let from_x = source_coordinates(xy * y + origin_x - xx * centre, xx, &bend_x, row);
                 read_row(&padded, &from_y, &from_x, out);
             }
         },
     );
-    if generator.random_range(0.0..1.0_f32) < BLURRED {
+    if generator.random_range(0.0..1.0_f32) < BLUR_SHARE {
         blur(&mut out[..PIXELS]);
     }
-    if generator.random_range(0.0..1.0_f32) < GRAINY {
-        let most = generator.random_range(0.0..GRAIN);
+    if generator.random_range(0.0..1.0_f32) < NOISE_SHARE {
+        let most = generator.random_range(0.0..LARGEST_NOISE);
         for pixel in &mut out[..PIXELS] {
             *pixel = (*pixel + symmetric(generator, most)).clamp(0.0, 255.0);
         }
     }
 }
 
-/// Makes the pen thinner or thicker by up to a pixel on each side, or leaves it.
+/// Makes the pen of some pictures thinner or thicker, by at most one pixel on each side.
 fn change_pen(padded: &mut [f32; PADDED * PADDED], generator: &mut Generator) {
     let draw = generator.random_range(0.0..1.0_f32);
     let amount = generator.random_range(0.2..1.0_f32);
-    if draw < OTHER_PENS {
-        // A thin pen must leave something: half of the way is enough.
-        spread(padded, 0.6 * amount, f32::min);
-    } else if draw < 2.0 * OTHER_PENS {
-        spread(padded, amount, f32::max);
+    if draw < PEN_CHANGE_SHARE {
+        // At full strength a thin line would vanish.
+        dilate_or_erode(padded, 0.6 * amount, f32::min);
+    } else if draw < 2.0 * PEN_CHANGE_SHARE {
+        dilate_or_erode(padded, amount, f32::max);
     }
 }
 
-/// Moves every pixel by a share of the way to the `extreme` of itself and its four neighbours.
-fn spread(padded: &mut [f32; PADDED * PADDED], share: f32, extreme: fn(f32, f32) -> f32) {
+/// Moves each grey value towards the `extreme` of itself and its four neighbours, by `share` of the difference: with
+/// `f32::max` lines grow (dilation), with `f32::min` they shrink (erosion).
+fn dilate_or_erode(padded: &mut [f32; PADDED * PADDED], share: f32, extreme: fn(f32, f32) -> f32) {
     let from = *padded;
     for at in PADDED..PADDED * (PADDED - 1) {
         let around = [at - PADDED, at - 1, at + 1, at + PADDED].map(|neighbour| from[neighbour]);
@@ -116,7 +120,8 @@ fn spread(padded: &mut [f32; PADDED * PADDED], share: f32, extreme: fn(f32, f32)
     }
 }
 
-/// Shares every pixel's grey among its neighbours.
+/// Blurs the picture: each pixel keeps half of its grey value and takes a quarter of each neighbour's, first along rows
+/// and then along columns.
 fn blur(picture: &mut [f32]) {
     for stride in [1, SIDE] {
         let from = picture.to_vec();
@@ -127,24 +132,25 @@ fn blur(picture: &mut [f32]) {
     }
 }
 
-/// One coordinate of a row's places: a straight line, bent.
+/// One coordinate of the points in the original that a row's pixels are read from: a straight line plus the bending.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "must be compiled for its caller's vectors")]
-fn places(start: f32, slope: f32, bend: &Bend, row: usize) -> Row<f32> {
-    let mut places: Row<f32> = std::array::from_fn(|column| start + slope * column as f32);
-    for (control, hat) in HATS.iter().enumerate() {
-        let mut height = 0.0;
-        for (line, weight) in bend.iter().zip(&HATS) {
-            height += line[control] * weight[row];
+fn source_coordinates(start: f32, slope: f32, bend: &Bend, row: usize) -> Row<f32> {
+    let mut coordinates: Row<f32> = std::array::from_fn(|column| start + slope * column as f32);
+    for (control, column_weights) in BEND_WEIGHTS.iter().enumerate() {
+        let mut shift = 0.0;
+        for (line, row_weights) in bend.iter().zip(&BEND_WEIGHTS) {
+            shift += line[control] * row_weights[row];
         }
-        for (place, weight) in places.iter_mut().zip(hat) {
-            *place += height * weight;
+        for (coordinate, weight) in coordinates.iter_mut().zip(column_weights) {
+            *coordinate += shift * weight;
         }
     }
-    places
+    coordinates
 }
 
-/// The 2×2 map from the result's (row, column) to the original's: rotation, stretch and slant.
+/// A random 2×2 matrix that maps (row, column) of the result to (row, column) of the original: rotation, stretch and
+/// slant.
 fn linear_map(generator: &mut Generator) -> [f32; 4] {
     let (sin, cos) = symmetric(generator, ROTATION_DEGREES.to_radians()).sin_cos();
     let height = 1.0 + symmetric(generator, STRETCH);
@@ -172,13 +178,13 @@ fn pad(picture: &[u8]) -> [f32; PADDED * PADDED] {
     padded
 }
 
-/// Writes the grey values at a row's places in the original, 0 outside.
+/// Writes a row of grey values, interpolated at the points (`y`, `x`) of the original. Outside the original they are 0.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "must be compiled for its caller's vectors")]
 fn read_row(padded: &[f32; PADDED * PADDED], y: &Row<f32>, x: &Row<f32>, out: &mut [f32]) {
     let (rows, down) = split(y);
     let (columns, right) = split(x);
-    // The four neighbours are fetched one by one, everything else is done for many pixels at once.
+    // Only this loop reads pixel by pixel; the compiler vectorises the rest.
     let mut corners = [[0.0; SIDE]; 4];
     for column in 0..SIDE {
         let at = (rows[column] * PADDED as i32 + columns[column]) as usize;
@@ -196,14 +202,14 @@ fn read_row(padded: &[f32; PADDED * PADDED], y: &Row<f32>, x: &Row<f32>, out: &m
     }
 }
 
-/// Places as whole pixels of the padded picture, and what is left over.
+/// Splits coordinates into whole pixels of the padded picture and the fraction of a pixel beyond them.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "must be compiled for its caller's vectors")]
-fn split(places: &Row<f32>) -> (Row<i32>, Row<f32>) {
-    // Anything further out than the border reads the same zeros.
+fn split(coordinates: &Row<f32>) -> (Row<i32>, Row<f32>) {
+    // A point further out than the border reads the border's zeros.
     let limit = (PADDED - 2) as f32;
-    let inside = places.map(|place| (place + BORDER as f32).clamp(0.0, limit));
-    let whole = inside.map(|place| place as i32);
+    let inside = coordinates.map(|coordinate| (coordinate + BORDER as f32).clamp(0.0, limit));
+    let whole = inside.map(|coordinate| coordinate as i32);
     (whole, std::array::from_fn(|i| inside[i] - whole[i] as f32))
 }
 
@@ -240,8 +246,8 @@ mod tests {
     fn a_thinner_pen_takes_ink_away_and_a_thicker_one_adds_it() {
         let before = pad(&ring());
         let (mut thin, mut thick) = (before, before);
-        spread(&mut thin, 0.6, f32::min);
-        spread(&mut thick, 1.0, f32::max);
+        dilate_or_erode(&mut thin, 0.6, f32::min);
+        dilate_or_erode(&mut thick, 1.0, f32::max);
         let ink = |picture: &[f32]| picture.iter().sum::<f32>();
         assert!(ink(&thin) < 0.9 * ink(&before) && ink(&thin) > 0.2 * ink(&before));
         assert!(ink(&thick) > 1.1 * ink(&before) && ink(&thick) < 2.0 * ink(&before));

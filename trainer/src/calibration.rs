@@ -1,21 +1,21 @@
-//! Whether a network's certainty means what it says.
+//! Calibration: whether a network that gives its answers a probability of 0.9 is right in 90 % of them.
 
 use crate::evaluate::Answers;
 
-/// Below this probability of its most probable digit, an answer is called "not sure".
+/// An answer is "not sure" when the probability of its most probable digit is below this value.
 pub const NOT_SURE: f32 = 0.7;
-/// Ranges of certainty that answers are sorted into, equally wide.
+/// Number of equally wide ranges of confidence that answers are sorted into.
 pub const BINS: usize = 10;
 
-/// The answers whose certainty lies in one range.
+/// The answers whose confidence lies in one range.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Bin {
     /// Number of answers.
     pub answers: usize,
     /// How many of them are right.
     pub right: usize,
-    /// Sum of their certainties.
-    certainty: f64,
+    /// Sum of their confidences.
+    confidence_sum: f64,
 }
 
 impl Bin {
@@ -24,41 +24,42 @@ impl Bin {
         self.right as f64 / self.answers as f64
     }
 
-    /// Their mean certainty, 0 to 1.
-    pub fn certainty(&self) -> f64 {
-        self.certainty / self.answers as f64
+    /// Mean confidence of the answers, 0 to 1.
+    pub fn confidence(&self) -> f64 {
+        self.confidence_sum / self.answers as f64
     }
 }
 
-/// Certainty against truth.
+/// How well confidence agrees with accuracy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
-    /// From the least to the most certain answers.
+    /// The ranges, from the lowest confidence to the highest.
     pub bins: [Bin; BINS],
-    /// Mean distance between certainty and share right over the bins, weighted by their answers: 0 to 1.
+    /// Expected calibration error, 0 to 1: the mean distance between a bin's confidence and its accuracy, weighted by
+    /// its number of answers.
     pub expected_error: f64,
-    /// Right answers that are not sure.
+    /// Number of right answers that are not sure.
     pub not_sure_right: usize,
-    /// Wrong answers that are not sure.
+    /// Number of wrong answers that are not sure.
     pub not_sure_wrong: usize,
 }
 
 impl Calibration {
-    /// Sorts answers by their certainty.
+    /// Computes the calibration of some answers.
     pub fn of(answers: &Answers) -> Self {
         let mut calibration =
             Self { bins: [Bin::default(); BINS], expected_error: 0.0, not_sure_right: 0, not_sure_wrong: 0 };
-        for (&certainty, right) in answers.certainties().iter().zip(answers.right()) {
-            let bin = &mut calibration.bins[((certainty * BINS as f32) as usize).min(BINS - 1)];
+        for (&confidence, right) in answers.confidences().iter().zip(answers.right()) {
+            let bin = &mut calibration.bins[((confidence * BINS as f32) as usize).min(BINS - 1)];
             bin.answers += 1;
             bin.right += usize::from(right);
-            bin.certainty += f64::from(certainty);
-            let unsure = usize::from(certainty < NOT_SURE);
+            bin.confidence_sum += f64::from(confidence);
+            let unsure = usize::from(confidence < NOT_SURE);
             *(if right { &mut calibration.not_sure_right } else { &mut calibration.not_sure_wrong }) +=
                 unsure;
         }
         let filled = calibration.bins.iter().filter(|bin| bin.answers > 0);
-        let distances = filled.map(|bin| bin.answers as f64 * (bin.accuracy() - bin.certainty()).abs());
+        let distances = filled.map(|bin| bin.answers as f64 * (bin.accuracy() - bin.confidence()).abs());
         calibration.expected_error = distances.sum::<f64>() / answers.len().max(1) as f64;
         calibration
     }
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn certainty_that_holds_has_no_error() {
+    fn confidence_equal_to_accuracy_has_no_error() {
         let calibration = Calibration::of(&answers(&[0.75; 4], &[0, 0, 0, 1]));
         assert!(calibration.expected_error < 1e-6);
         assert_eq!((calibration.bins[7].answers, calibration.bins[7].right), (4, 3));

@@ -1,4 +1,4 @@
-//! The file between training and export: the folded network's tensors and how they came about.
+//! The file between training and export: the folded network's tensors and the history of its training.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,34 +14,34 @@ use crate::nn::folded::Folded;
 use crate::training::recipe::Recipe;
 use crate::training::run::EpochRecord;
 
-/// Key of the history in the file's metadata.
+/// Key of the training history in the metadata of the safetensors file.
 const HISTORY: &str = "history";
 
-/// How a network came about.
+/// How a network was trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// Version of the trainer.
     pub trainer_version: String,
-    /// SHA-256 of the dataset it was trained on.
+    /// SHA-256 of the dataset that it was trained on.
     pub dataset_sha256: String,
-    /// The recipe it was trained by.
+    /// The hyperparameters.
     pub recipe: Recipe,
-    /// The epoch after which it was taken.
+    /// The epoch whose weights were kept, from 1.
     pub chosen_epoch: usize,
-    /// What its logits were divided by, after training, so that it is as sure as it is right.
+    /// The temperature that divides the logits. It is fitted after training, so that the probabilities are calibrated.
     pub temperature: f32,
-    /// Threads that worked on it.
+    /// Number of threads that trained it.
     pub threads: usize,
-    /// Every epoch.
+    /// The measurements of each epoch.
     pub epochs: Vec<EpochRecord>,
 }
 
-/// A trained network with its history.
+/// A trained network and the history of its training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// The network.
+    /// The network, with batch norm folded into the weights.
     pub folded: Folded,
-    /// How it came about.
+    /// How it was trained.
     pub history: History,
 }
 
@@ -53,7 +53,7 @@ impl Checkpoint {
     pub fn save(&self, path: &Path) -> Result<()> {
         let bytes: Vec<u8> = self.folded.parameters.iter().flat_map(|value| value.to_le_bytes()).collect();
         let mut tensors = Vec::new();
-        for (name, shape, start) in places(&self.folded.architecture) {
+        for (name, shape, start) in tensor_layout(&self.folded.architecture) {
             let length = 4 * shape.iter().product::<usize>();
             let data = &bytes[4 * start..][..length];
             tensors.push((name, TensorView::new(Dtype::F32, shape, data).context("a tensor fits its data")?));
@@ -66,7 +66,7 @@ impl Checkpoint {
     /// Reads a file that [`Checkpoint::save`] wrote.
     ///
     /// # Errors
-    /// When it cannot be read or is no checkpoint of this trainer.
+    /// When the file cannot be read or is not a checkpoint of this trainer.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = files::read(path)?;
         let decode = || -> Result<Self> {
@@ -76,7 +76,7 @@ impl Checkpoint {
             let tensors = SafeTensors::deserialize(&bytes)?;
             let architecture = Architecture::digits();
             let mut parameters = vec![0.0; architecture.parameters()];
-            for (name, shape, start) in places(&architecture) {
+            for (name, shape, start) in tensor_layout(&architecture) {
                 let tensor = tensors.tensor(&name)?;
                 if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
                     bail!("tensor {name} is {:?} {:?}, not F32 {shape:?}", tensor.dtype(), tensor.shape());
@@ -90,23 +90,23 @@ impl Checkpoint {
             Ok(Self { folded: Folded { architecture, parameters }, history })
         };
         decode().with_context(|| {
-            format!("{} is not what `decima-trainer train` writes: train again", path.display())
+            format!("{} is not a file that `decima-trainer train` wrote: train again", path.display())
         })
     }
 }
 
-/// Name, shape and first parameter of each tensor.
-fn places(architecture: &Architecture) -> Vec<(String, Vec<usize>, usize)> {
-    let mut places = Vec::new();
+/// Name and shape of each tensor, and the index of its first value among the network's parameters.
+fn tensor_layout(architecture: &Architecture) -> Vec<(String, Vec<usize>, usize)> {
+    let mut layout = Vec::new();
     for (index, block) in architecture.blocks.iter().enumerate() {
         let (inputs, outputs) = (block.conv.inputs, block.conv.outputs);
         let weights = vec![3, 3, inputs, outputs];
-        places.push((format!("conv{}.weights", index + 1), weights, block.weights.start));
-        places.push((format!("conv{}.bias", index + 1), vec![outputs], block.beta.start));
+        layout.push((format!("conv{}.weights", index + 1), weights, block.weights.start));
+        layout.push((format!("conv{}.bias", index + 1), vec![outputs], block.beta.start));
     }
     let head = architecture.head;
     let weights = vec![head.inputs, head.outputs];
-    places.push(("head.weights".to_owned(), weights, architecture.head_weights.start));
-    places.push(("head.bias".to_owned(), vec![head.outputs], architecture.head_bias.start));
-    places
+    layout.push(("head.weights".to_owned(), weights, architecture.head_weights.start));
+    layout.push(("head.bias".to_owned(), vec![head.outputs], architecture.head_bias.start));
+    layout
 }

@@ -10,58 +10,61 @@ use crate::training::recipe::Optimizer;
 
 /// Trains a network to recognise digits and publishes it as an ONNX model.
 ///
-/// `run` does everything at once. The other commands are its steps, each reading files and writing files, for
-/// pipelines: fetch or synth, prepare, latest, train, evaluate, export, gate, publish, deploy.
+/// `run` does everything at once. The other commands are single steps for pipelines; each reads and writes files:
+/// fetch or synth, prepare, latest, train, evaluate, export, gate, publish, deploy.
 #[derive(Debug, Parser)]
 #[command(name = "decima-trainer", version)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
-    /// The task of this step in Kubeflow Pipelines ({{$}}): what the command comes to is written where it says.
+    /// The task that Kubeflow Pipelines gives this step ({{$}}). The command writes its results where the task says.
     #[arg(long, global = true, value_name = "JSON")]
     pub executor_input: Option<String>,
 }
 
-/// The steps.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Bring MNIST into a folder: from its mirrors, a web address, a folder or a bucket.
+    /// Copy MNIST into a folder: from its mirrors, a web address, a folder or a bucket.
     Fetch(FetchArgs),
-    /// Draw digits on the spot instead, as MNIST's four files: for tests and machines without a network.
+    /// Draw digits instead of fetching MNIST, and write them as MNIST's four files: for tests and machines without
+    /// internet access.
     Synth(SynthArgs),
-    /// Check fetched files and write them in one form, whatever form they came in.
+    /// Check fetched files and write them in the one format that `train` and `evaluate` read.
     Prepare(PrepareArgs),
-    /// Add corrected pictures, such as the server stores, to a data set, and write it as `prepare` does.
+    /// Add labelled pictures, such as the corrections that the server stores, to a data set. Writes the same files as
+    /// `prepare`.
     Latest(LatestArgs),
-    /// Train a network on prepared data: leaves OUT/weights.safetensors.
+    /// Train a network on prepared data. Writes OUT/weights.safetensors.
     Train(TrainArgs),
-    /// Measure a trained network on the test set: leaves OUT/metrics.json and OUT/report.html.
+    /// Measure a trained network on the test set. Writes OUT/metrics.json and OUT/report.html.
     Evaluate(EvaluateArgs),
-    /// Write a trained and measured network as OUT/model.onnx.
+    /// Write a trained and evaluated network as OUT/model.onnx.
     Export(ExportArgs),
-    /// Say whether a measured model is good enough to replace the one that is served, and why.
+    /// Decide whether a new model is good enough to replace the one that is served, and give the reason.
     Gate(GateArgs),
-    /// Publish a model as a new version, in a folder or a bucket.
+    /// Publish a model as a new version in a model repository: a folder or a bucket.
     Publish(PublishArgs),
-    /// Serve the models of a bucket by KServe: apply the InferenceService, wait until it is ready, ask it a digit.
+    /// Serve the models of a bucket with KServe: apply the InferenceService, wait until it is ready, send it a test
+    /// digit.
     Deploy(DeployArgs),
-    /// Do all at once, but publish only where asked: leaves OUT/model.onnx, OUT/metrics.json, OUT/report.html and
-    /// OUT/weights.safetensors.
+    /// Run all steps from fetch to export, and publish with --publish. Writes OUT/model.onnx, OUT/metrics.json,
+    /// OUT/report.html and OUT/weights.safetensors.
     Run(RunArgs),
 }
 
 /// Arguments of `fetch`.
 #[derive(Debug, Args)]
 pub struct FetchArgs {
-    /// Where from: an http(s):// address of a folder with the four IDX files or of mnist.npz, a folder, or
-    /// s3://bucket/prefix. Without it, MNIST's public mirrors.
+    /// Source: the http(s):// address of mnist.npz or of a folder with the four IDX files, a local folder, or
+    /// s3://bucket/prefix [default: MNIST's public mirrors].
     #[arg(long, visible_alias = "url", value_name = "PLACE")]
     pub from: Option<String>,
-    /// Accept files from the web that do not have MNIST's checksums.
+    /// Accept files from the web whose checksums are not MNIST's.
     #[arg(long)]
     pub unverified: bool,
-    /// Folder to put the files into.
+    /// Folder to write the files to.
     #[arg(long, value_name = "FOLDER", default_value = "mnist")]
     pub out: PathBuf,
 }
@@ -69,16 +72,16 @@ pub struct FetchArgs {
 /// Arguments of `synth`.
 #[derive(Debug, Args)]
 pub struct SynthArgs {
-    /// Training pictures to draw.
+    /// Number of training pictures to draw.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = count())]
     pub train: u64,
-    /// Test pictures to draw.
+    /// Number of test pictures to draw.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = count())]
     pub test: u64,
-    /// Seed of the drawing.
+    /// Random seed of the drawings.
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
-    /// Folder to put the files into.
+    /// Folder to write the files to.
     #[arg(long, value_name = "FOLDER", default_value = "synth")]
     pub out: PathBuf,
 }
@@ -86,10 +89,10 @@ pub struct SynthArgs {
 /// Arguments of `prepare`.
 #[derive(Debug, Args)]
 pub struct PrepareArgs {
-    /// Folder with MNIST's four files (packed or not) or mnist.npz.
+    /// Folder with mnist.npz or MNIST's four IDX files, which may be compressed (.gz).
     #[arg(long, value_name = "FOLDER")]
     pub data: PathBuf,
-    /// Folder to put the prepared files into.
+    /// Folder to write the prepared files to.
     #[arg(long, value_name = "FOLDER")]
     pub out: PathBuf,
 }
@@ -97,73 +100,75 @@ pub struct PrepareArgs {
 /// Arguments of `latest`.
 #[derive(Debug, Args)]
 pub struct LatestArgs {
-    /// Labelled pictures: a folder or s3://bucket/prefix, such as the server's --feedback. The label is the name of
-    /// the picture's folder where that is one digit, else the digit that its own name begins with, such as 7-pen.png.
-    /// No letter or digit may follow that one: 20240101.png has no label.
+    /// Labelled pictures: a folder or s3://bucket/prefix, such as the place in the server's --feedback. The label is
+    /// the name of the picture's folder if that is a single digit. Otherwise it is the first character of the file's
+    /// name, if that is a digit and no letter or digit follows: 7-pen.png is a 7, 20240101.png has no label.
     #[arg(long, value_name = "PLACE")]
     pub from: String,
-    /// Folder with the data set that they are added to: what `fetch`, `synth` or `prepare` wrote.
+    /// Folder with the data set to add them to, written by `fetch`, `synth` or `prepare`.
     #[arg(long, value_name = "FOLDER", default_value = "mnist")]
     pub data: PathBuf,
-    /// Folder to put the prepared files into.
+    /// Folder to write the prepared files to.
     #[arg(long, value_name = "FOLDER", default_value = "latest")]
     pub out: PathBuf,
-    /// Most of the training set that they may be, repetitions included: 0.01 to 0.9. Of more, the latest are used.
+    /// Largest share of the training set that they may make up, repetitions included: 0.01 to 0.9. If there are more,
+    /// the latest are used.
     #[arg(long, value_name = "S", default_value_t = 0.2, value_parser = share)]
     pub share: f64,
-    /// How often each is repeated, as far as the share has room: a few among thousands are not noticed otherwise.
+    /// How often to repeat each picture, within the share. Without repetition, a few pictures among thousands would not
+    /// change the model.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = count())]
     pub repeat: u64,
 }
 
-/// How to train.
+/// Arguments about the training, of `train` and `run`.
 #[derive(Debug, Clone, Args)]
 pub struct RecipeArgs {
-    /// Passes over the training pictures.
+    /// Number of epochs: passes over the training pictures.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = count())]
     pub epochs: u64,
-    /// Seed of every random draw: the same seed gives the same model.
+    /// Random seed: the same seed gives the same model.
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
-    /// Training pictures set aside to choose the model by; at most a quarter of them are [default: 5000, or a
-    /// tenth where there are fewer than 50000].
+    /// Number of training pictures to hold out for choosing the best epoch, at most a quarter of them [default: 5000,
+    /// or a tenth of fewer than 50000].
     #[arg(long, value_name = "N")]
     pub holdout: Option<u64>,
-    /// What turns gradients into steps.
+    /// Optimiser.
     #[arg(long, value_enum, default_value_t = Optimizer::AdamW)]
     pub optimizer: Optimizer,
-    /// Highest learning rate: it rises to this and then falls to 0. By default, or where this is 0, that which suits
-    /// the optimiser: 0.004 for adamw, 0.1 for sgd.
+    /// Peak learning rate. The rate rises to it and then falls to 0. 0 means the optimiser's default: 0.004 for adamw,
+    /// 0.1 for sgd.
     #[arg(long, value_name = "R", default_value_t = 0.0, hide_default_value = true, value_parser = learning_rate)]
     pub learning_rate: f32,
-    /// Threads to work with; changes the speed and not the result [default: one a core].
+    /// Number of threads. It changes the speed but not the result [default: one per core].
     #[arg(long, value_name = "T", value_parser = count())]
     pub threads: Option<u64>,
-    /// Form of the lines about each epoch and the test.
+    /// Format of the lines about each epoch and about the test set.
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
 }
 
-/// How a command tells its numbers.
+/// The format in which a command prints its metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Sentences and tables for people.
     #[default]
     Text,
-    /// As `name=value` on stdout, as Katib collects them.
+    /// `name=value` lines on stdout, which Katib collects.
     Katib,
 }
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Folder that `prepare` wrote.
+    /// Folder written by `prepare`.
     #[arg(long, value_name = "FOLDER")]
     pub data: PathBuf,
-    /// The recipe.
+    /// The hyperparameters.
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// Folder to put weights.safetensors into.
+    /// Folder to write weights.safetensors to.
     #[arg(long, value_name = "FOLDER", default_value = "out")]
     pub out: PathBuf,
 }
@@ -171,28 +176,28 @@ pub struct TrainArgs {
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
-    /// Folder that `prepare` wrote: the one that was trained with. May be left out where pictures are given:
-    /// then these alone are measured, and nothing is written.
+    /// Folder written by `prepare`: the same one that the network was trained on. Without it, only --pictures are
+    /// measured, and no file is written.
     #[arg(long, value_name = "FOLDER", required_unless_present = "pictures")]
     pub data: Option<PathBuf>,
-    /// Folder of labelled pictures to measure too, of any size, through the server's own preprocessing; may be
-    /// given several times. A picture's label is the name of its folder, if that is one digit, or else the first
-    /// character of its name.
+    /// Folder of labelled pictures of any size to measure as well, with the server's preprocessing. May be given
+    /// several times. A picture's label is the name of its folder if that is a single digit. Otherwise it is the first
+    /// character of the file's name, if that is a digit and no letter or digit follows.
     #[arg(long, value_name = "FOLDER")]
     pub pictures: Vec<PathBuf>,
-    /// The file that `train` wrote.
+    /// File written by `train`.
     #[arg(long, value_name = "FILE", default_value = "out/weights.safetensors")]
     pub weights: PathBuf,
-    /// Folder to put metrics.json and report.html into.
+    /// Folder to write metrics.json and report.html to.
     #[arg(long, value_name = "FOLDER", default_value = "out")]
     pub out: PathBuf,
-    /// File to put the metrics into instead.
+    /// File to write the metrics to, instead of OUT/metrics.json.
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
-    /// File to put the report into instead.
+    /// File to write the report to, instead of OUT/report.html.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// File to describe the model in, as Markdown: its layers, what it learnt from, how well it does.
+    /// File to write a description of the model to, in Markdown: layers, training data, accuracy.
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
 }
@@ -200,13 +205,13 @@ pub struct EvaluateArgs {
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The file that `train` wrote.
+    /// File written by `train`.
     #[arg(long, value_name = "FILE", default_value = "out/weights.safetensors")]
     pub weights: PathBuf,
-    /// The file that `evaluate` wrote.
+    /// File written by `evaluate`.
     #[arg(long, value_name = "FILE", default_value = "out/metrics.json")]
     pub metrics: PathBuf,
-    /// Folder to put model.onnx into, with metrics.json beside it.
+    /// Folder to write model.onnx to, with metrics.json beside it.
     #[arg(long, value_name = "FOLDER", default_value = "out")]
     pub out: PathBuf,
 }
@@ -214,20 +219,20 @@ pub struct ExportArgs {
 /// Arguments of `gate`.
 #[derive(Debug, Args)]
 pub struct GateArgs {
-    /// The file that `evaluate` wrote.
+    /// File written by `evaluate`.
     #[arg(long, value_name = "FILE", default_value = "out/metrics.json")]
     pub metrics: PathBuf,
-    /// Lowest accuracy on the test set, 0 to 1.
+    /// Lowest accuracy on the test set that is accepted, 0 to 1.
     #[arg(long, value_name = "A", default_value_t = 0.98, value_parser = zero_to_one)]
     pub threshold: f64,
-    /// The model's folder in a model repository, a folder or s3://bucket/models/digits: its highest version is what
-    /// is served. Where nothing is there yet, the threshold alone counts.
+    /// The model's folder in a model repository: a folder or s3://bucket/models/digits. The new model is compared with
+    /// the highest version there. If there is none, only the threshold counts.
     #[arg(long, value_name = "PLACE")]
     pub served: Option<String>,
-    /// By how much the accuracy may be below that of the served model: 0 to 1.
+    /// How far the accuracy may be below that of the served model, 0 to 1.
     #[arg(long, value_name = "D", default_value_t = 0.002, value_parser = zero_to_one)]
     pub tolerance: f64,
-    /// Exit with 1 where the answer is no.
+    /// Exit with code 1 if the decision is no.
     #[arg(long)]
     pub fail: bool,
 }
@@ -235,17 +240,17 @@ pub struct GateArgs {
 /// Arguments of `publish`.
 #[derive(Debug, Args)]
 pub struct PublishArgs {
-    /// The model; a metrics.json beside it is published with it.
+    /// The model. A metrics.json in the same folder is published with it.
     #[arg(long, value_name = "FILE", default_value = "out/model.onnx")]
     pub model: PathBuf,
-    /// The model's folder in a model repository: a folder or s3://bucket/models/digits. Addresses and keys of
-    /// the S3 store are read from the environment (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ...).
+    /// The model's folder in a model repository: a folder or s3://bucket/models/digits. The address and keys of the S3
+    /// store come from environment variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ...).
     #[arg(long, value_name = "PLACE")]
     pub to: String,
-    /// Version to publish as [default: the one after the highest there is].
+    /// Version to publish [default: one more than the highest that exists].
     #[arg(long, value_name = "N", value_parser = count())]
     pub version: Option<u64>,
-    /// What the gate decided; on `false`, nothing is published.
+    /// The gate's decision. With false, nothing is published.
     #[arg(long, value_name = "true|false", default_value_t = true, action = ArgAction::Set)]
     pub gate: bool,
 }
@@ -254,79 +259,79 @@ pub struct PublishArgs {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct DeployArgs {
-    /// The model repository that is served: s3://bucket/prefix. On Kubeflow, s3://mlpipeline/private/NAMESPACE/models.
+    /// The model repository to serve: s3://bucket/prefix. On Kubeflow, s3://mlpipeline/private/NAMESPACE/models.
     #[arg(long, value_name = "PLACE", required_unless_present_any = ["storage_uri", "manifest"])]
     pub models: Option<String>,
-    /// Serve this one model by the cluster's runtime for ONNX instead; KServe downloads it.
+    /// Serve this one model with the cluster's ONNX runtime instead. KServe downloads it.
     #[arg(long, value_name = "URI", conflicts_with = "models")]
     pub storage_uri: Option<String>,
     /// Apply the InferenceService of this YAML file instead.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["models", "storage_uri", "image"])]
     pub manifest: Option<PathBuf>,
-    /// Name of the InferenceService: a service of that name is changed, not a second one made.
+    /// Name of the InferenceService. If one of that name exists, it is changed.
     #[arg(long, value_name = "NAME", default_value = "digits")]
     pub name: String,
-    /// Namespace of it [default: that of the pod, or of the kubeconfig's context].
+    /// Namespace of the InferenceService [default: the pod's, or that of the kubeconfig's context].
     #[arg(long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
-    /// Image of the server.
+    /// Container image of the server.
     #[arg(long, value_name = "IMAGE", conflicts_with = "storage_uri")]
     pub image: Option<String>,
-    /// Take over fields that somebody else has set on the service.
+    /// Overwrite fields of the service that another field manager has set.
     #[arg(long)]
     pub force_conflicts: bool,
-    /// How long it may take until the service is ready and answers.
+    /// How long to wait until the service is ready and answers.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
-    /// Model to ask a digit [default: the service's name].
+    /// Model to send the test digit to [default: the service's name].
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
-    /// Version that must be served in the end, as `publish` gives it [default: any].
+    /// Wait until this version is served, as printed by `publish` [default: any version].
     #[arg(long, value_name = "N", value_parser = version)]
     pub version: Option<Version>,
-    /// Address to ask it at [default: the one that KServe gives it].
+    /// Address to send the test digit to [default: the address that KServe reports].
     #[arg(long, value_name = "URL")]
     pub address: Option<String>,
-    /// File with the token to ask with; without it, the token is in DECIMA_TOKEN, if there is one.
+    /// File with the bearer token for the test request [default: the token in DECIMA_TOKEN, if it is set].
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Do not ask a digit.
+    /// Do not send a test digit.
     #[arg(long)]
     pub no_request: bool,
-    /// Print the InferenceService and do nothing.
+    /// Print the InferenceService and change nothing.
     #[arg(long, value_name = "true|false", default_value_t = false, default_missing_value = "true",
         num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
     pub dry_run: bool,
-    /// What the gate decided; on `false`, nothing is deployed.
+    /// The gate's decision. With false, nothing is deployed.
     #[arg(long, value_name = "true|false", default_value_t = true, action = ArgAction::Set)]
     pub gate: bool,
 }
 
-/// A model's version; none where nothing was published.
+/// A model's version, or `None` when nothing was published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version(pub Option<u64>);
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// MNIST: a folder, an http(s):// address or s3://bucket/prefix. Without it, MNIST's public mirrors.
+    /// MNIST: a folder, an http(s):// address or s3://bucket/prefix [default: MNIST's public mirrors].
     #[arg(long, value_name = "PLACE")]
     pub mnist: Option<String>,
-    /// Accept files from the web that do not have MNIST's checksums.
+    /// Accept files from the web whose checksums are not MNIST's.
     #[arg(long)]
     pub unverified: bool,
-    /// The recipe.
+    /// The hyperparameters.
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// Folder of labelled pictures to measure too, of any size, through the server's own preprocessing; may be
-    /// given several times. A picture's label is the name of its folder, if that is one digit, or else the first
-    /// character of its name.
+    /// Folder of labelled pictures of any size to measure as well, with the server's preprocessing. May be given
+    /// several times. A picture's label is the name of its folder if that is a single digit. Otherwise it is the first
+    /// character of the file's name, if that is a digit and no letter or digit follows.
     #[arg(long, value_name = "FOLDER")]
     pub pictures: Vec<PathBuf>,
-    /// Publish the model too, as `publish` does: the model's folder in a model repository.
+    /// Publish the model, as `publish --to` does: the model's folder in a model repository.
     #[arg(long, value_name = "PLACE")]
     pub publish: Option<String>,
-    /// Folder for everything that comes out.
+    /// Folder to write everything to.
     #[arg(long, value_name = "FOLDER", default_value = "out")]
     pub out: PathBuf,
 }
@@ -347,9 +352,7 @@ fn version(text: &str) -> Result<Version, String> {
 
 fn learning_rate(text: &str) -> Result<f32, String> {
     let rate = text.parse().ok().filter(|rate| *rate == 0.0 || (1e-6..=10.0).contains(rate));
-    rate.ok_or_else(|| {
-        "expected a rate from 0.000001 to 10, or 0 for that which suits the optimiser".to_owned()
-    })
+    rate.ok_or_else(|| "expected a rate from 0.000001 to 10, or 0 for the optimiser's default".to_owned())
 }
 
 fn zero_to_one(text: &str) -> Result<f64, String> {

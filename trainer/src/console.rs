@@ -6,28 +6,28 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// Prints one line of a result.
 pub fn result(line: &str) {
-    // A reader that has gone, as `head` does, wants no more of it: no reason to leave work undone.
+    // A closed pipe is no reason to leave work undone: the reader, such as `head`, wants no more lines.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Prints one line about what is going on.
+/// Prints one line about the progress of the work.
 pub fn progress(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Prints figures as Katib collects them: a line for each, `name=value`.
+/// Prints metrics in the format that Katib collects: one `name=value` line each.
 pub fn metrics(figures: &[(&str, f64)]) {
     for (name, value) in figures {
         result(&format!("{name}={value:.6}"));
     }
 }
 
-/// Counts what is done: a bar on a terminal, nothing elsewhere.
+/// A progress bar that counts items. It is shown on a terminal only.
 #[derive(Debug)]
-pub struct Counting(ProgressBar);
+pub struct CountBar(ProgressBar);
 
-impl Counting {
-    /// Starts to count `what`.
+impl CountBar {
+    /// Shows an empty bar; `what` names the items.
     pub fn new(what: &str) -> Self {
         let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let style = format!("{{bar:30}} {{human_pos}}/{{human_len}} {what}, {{eta}} left");
@@ -35,14 +35,14 @@ impl Counting {
         Self(bar)
     }
 
-    /// So many of so many are done.
+    /// Shows that `done` of `total` items are done.
     pub fn show(&self, done: usize, total: usize) {
         self.0.set_length(total as u64);
         self.0.set_position(done as u64);
     }
 }
 
-impl Drop for Counting {
+impl Drop for CountBar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! How well a network reads labelled pictures that are from no data set, by the style that they are drawn in.
+//! How well a network reads labelled pictures from outside MNIST, in total and for each style of drawing.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::nn::folded::Folded;
 /// Results on folders of labelled pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DrawingsMetrics {
-    /// Pictures that were read.
+    /// Number of pictures that could be used.
     pub pictures: usize,
     /// Share of them answered right, 0 to 1.
     pub accuracy: f64,
@@ -20,18 +20,18 @@ pub struct DrawingsMetrics {
     pub errors: usize,
     /// Share whose answer is not sure, right or wrong, 0 to 1.
     pub not_sure: f64,
-    /// The same by style, in the order of their names.
+    /// The same numbers for each style, in the alphabetical order of the styles.
     pub by_style: Vec<StyleMetrics>,
-    /// Pictures that could not be used, and in none of the numbers above.
+    /// Pictures that could not be used. They are not part of the numbers above.
     pub unreadable: Vec<UnreadablePicture>,
 }
 
 /// Results on the drawings of one style.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StyleMetrics {
-    /// The style, by the pictures' names.
+    /// The style, taken from the names of the pictures.
     pub style: String,
-    /// Pictures of it.
+    /// Number of pictures of this style.
     pub pictures: usize,
     /// Share of them answered right, 0 to 1.
     pub accuracy: f64,
@@ -44,13 +44,13 @@ pub struct StyleMetrics {
 /// A picture that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnreadablePicture {
-    /// Name of its file.
+    /// Name of the file.
     pub name: String,
-    /// Why.
+    /// Why it could not be used.
     pub reason: String,
 }
 
-/// Pictures counted.
+/// Running totals over some pictures.
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
     pictures: usize,
@@ -74,15 +74,15 @@ impl Count {
     }
 }
 
-/// Reads every picture; returns the network's answers too, in the pictures' order.
+/// Measures a network on all pictures. Also returns its answers, in the order of the pictures.
 pub fn measure(folded: &Folded, samples: &Samples) -> (DrawingsMetrics, Answers) {
     let every: Vec<u32> = (0..samples.pictures.len() as u32).collect();
     let answers = evaluate::answers(folded, &samples.pictures, &every);
     let (mut all, mut styles) = (Count::default(), BTreeMap::<&str, Count>::new());
-    let outcomes = answers.right().into_iter().zip(answers.certainties());
-    for (style, (right, certainty)) in samples.styles.iter().zip(outcomes) {
+    let outcomes = answers.right().into_iter().zip(answers.confidences());
+    for (style, (right, confidence)) in samples.styles.iter().zip(outcomes) {
         for count in [&mut all, styles.entry(style).or_default()] {
-            count.add(right, certainty >= NOT_SURE);
+            count.add(right, confidence >= NOT_SURE);
         }
     }
     let by_style = styles.into_iter().map(|(style, count)| StyleMetrics {

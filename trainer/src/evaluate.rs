@@ -1,4 +1,4 @@
-//! How well a network does on labelled pictures.
+//! Runs a network on labelled pictures and scores its answers.
 
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use rayon::prelude::*;
@@ -12,7 +12,7 @@ use crate::nn::loss;
 pub struct Answers {
     /// Probability of each digit, `[picture, digit]`.
     pub probabilities: Array2<f32>,
-    /// The digit that it is, `[picture]`.
+    /// The true digit, `[picture]`.
     pub labels: Array1<u8>,
 }
 
@@ -37,8 +37,8 @@ impl Answers {
         self.probabilities.map_axis(Axis(1), |row| most_probable(&row))
     }
 
-    /// Probability of the most probable digit, `[picture]`: how certain the network is.
-    pub fn certainties(&self) -> Array1<f32> {
+    /// Confidence: the probability of the most probable digit, `[picture]`.
+    pub fn confidences(&self) -> Array1<f32> {
         self.probabilities.map_axis(Axis(1), |row| row.iter().copied().fold(0.0, f32::max))
     }
 
@@ -47,12 +47,12 @@ impl Answers {
         ndarray::Zip::from(&self.digits()).and(&self.labels).map_collect(|digit, label| digit == label)
     }
 
-    /// Number of answers that are wrong.
+    /// Number of wrong answers.
     pub fn errors(&self) -> usize {
         self.right().iter().filter(|right| !**right).count()
     }
 
-    /// Share of the answers that are right.
+    /// Share of right answers, 0 to 1.
     pub fn accuracy(&self) -> f64 {
         (self.len() - self.errors()) as f64 / self.len() as f64
     }
@@ -65,7 +65,7 @@ impl Answers {
         losses.sum::<f64>() / self.len() as f64
     }
 
-    /// Number of pictures, `[label, digit answered]`.
+    /// The confusion matrix: the number of pictures for each label and answer, `[label, digit answered]`.
     pub fn confusion(&self) -> Array2<u32> {
         let mut table = Array2::zeros((CLASSES, CLASSES));
         for (&label, digit) in self.labels.iter().zip(self.digits()) {
@@ -79,7 +79,7 @@ fn most_probable(row: &ArrayView1<'_, f32>) -> u8 {
     row.as_slice().map_or_else(|| loss::largest(&row.to_vec()), loss::largest) as u8
 }
 
-/// Runs every picture that `indices` names, in that order.
+/// Runs the network on the pictures with these indices. The answers are in the order of the indices.
 pub fn answers(folded: &Folded, pictures: &Pictures, indices: &[u32]) -> Answers {
     let mut probabilities = vec![0.0; indices.len() * CLASSES];
     let rows = probabilities.par_chunks_exact_mut(CLASSES).zip(indices);
@@ -108,10 +108,10 @@ mod tests {
 
     fn four() -> Answers {
         let mut probabilities = Array2::from_elem((4, CLASSES), 0.0);
-        for (picture, (digit, certainty)) in [(3, 0.9), (3, 0.8), (7, 0.6), (0, 1.0)].into_iter().enumerate()
+        for (picture, (digit, confidence)) in [(3, 0.9), (3, 0.8), (7, 0.6), (0, 1.0)].into_iter().enumerate()
         {
-            probabilities[[picture, digit]] = certainty;
-            probabilities[[picture, 9]] = 1.0 - certainty;
+            probabilities[[picture, digit]] = confidence;
+            probabilities[[picture, 9]] = 1.0 - confidence;
         }
         Answers { probabilities, labels: arr1(&[3, 5, 7, 0]) }
     }
@@ -121,7 +121,7 @@ mod tests {
         let answers = four();
         assert_eq!(answers.digits(), arr1(&[3, 3, 7, 0]));
         assert_eq!(answers.right(), arr1(&[true, false, true, true]));
-        assert_eq!(answers.certainties(), arr1(&[0.9, 0.8, 0.6, 1.0]));
+        assert_eq!(answers.confidences(), arr1(&[0.9, 0.8, 0.6, 1.0]));
         assert_eq!((answers.errors(), answers.accuracy()), (1, 0.75));
         let mut expected = Array2::zeros((CLASSES, CLASSES));
         for place in [[3, 3], [5, 3], [7, 7], [0, 0]] {
@@ -131,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_is_the_mean_of_the_labels_surprise() {
+    fn the_loss_is_the_mean_cross_entropy_of_the_labels() {
         let answers = Answers { labels: arr1(&[3, 3, 7, 0]), ..four() };
         let expected = -(0.9_f64.ln() + 0.8_f64.ln() + 0.6_f64.ln()) / 4.0;
         assert!((answers.mean_loss() - expected).abs() < 1e-6);
     }
 
     #[test]
-    fn of_equals_the_first_digit_is_the_answer() {
+    fn of_equal_probabilities_the_first_digit_wins() {
         let probabilities = arr2(&[[0.1; CLASSES]]);
         assert_eq!(Answers { probabilities, labels: arr1(&[0]) }.digit(0), 0);
     }

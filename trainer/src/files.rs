@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all.
+//! Files that are written atomically: a reader finds the whole file or none.
 
 use std::fs;
 use std::io::Write;
@@ -9,13 +9,13 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-/// Writes `content` to `path`, whose folder is made where it is missing.
+/// Writes `content` to `path` atomically, and creates the folder if it is missing.
 ///
-/// The content goes to a hidden file beside it first and is then renamed, so that whoever looks, and whatever
-/// interrupts, finds the old file or the new one.
+/// The content goes to a hidden temporary file in the same folder, which is then renamed. A reader, or a run after a
+/// crash, therefore finds either the old file or the new one.
 ///
 /// # Errors
-/// When the folder cannot be made or written to.
+/// When the folder cannot be created or written to.
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let attempt = || -> std::io::Result<()> {

@@ -1,4 +1,4 @@
-//! Ctrl-C while a network learns: the first one asks it to stop and keep what it has, the second one ends the
+//! Ctrl-C during training. The first one asks the training to stop and keep its best weights, the second one ends the
 //! program at once.
 
 use std::io::IsTerminal;
@@ -12,32 +12,32 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::console;
 
-/// A training that was stopped by Ctrl-C, after what was worth keeping was kept.
+/// The error of a training that Ctrl-C stopped. The best weights so far have been saved.
 #[derive(Debug, Error)]
 pub enum Interrupted {
-    /// Some epochs are over.
+    /// At least one epoch was complete.
     #[error(
-        "stopped after epoch {epochs} of {planned}; the best weights so far are in {}, from epoch {chosen}.\n\
+        "stopped after epoch {epochs} of {planned}; the best weights so far, of epoch {chosen}, are in {}.\n\
          To go on with them:\n  {}", weights.display(), next.join("\n  ")
     )]
     Kept {
-        /// Epochs that are over.
+        /// Number of complete epochs.
         epochs: usize,
-        /// Epochs that there would have been.
+        /// Number of epochs that were planned.
         planned: usize,
-        /// The epoch whose weights were kept.
+        /// The epoch whose weights were saved.
         chosen: usize,
-        /// Where they are.
+        /// The file with the weights.
         weights: PathBuf,
-        /// The commands that make a model of them.
+        /// The commands that turn the weights into a model.
         next: Vec<String>,
     },
-    /// No epoch is over.
+    /// No epoch was complete.
     #[error("stopped before the first epoch was over: there are no weights to keep")]
     Nothing,
 }
 
-/// Listens for Ctrl-C as long as it lives; without it, Ctrl-C ends the program at once.
+/// Handles Ctrl-C while it exists. Without it, Ctrl-C ends the program at once.
 #[derive(Debug)]
 pub struct Interrupt {
     state: Arc<State>,
@@ -45,22 +45,22 @@ pub struct Interrupt {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether a first Ctrl-C has come.
-    asked: AtomicBool,
-    /// Whether nobody asks any more.
-    over: AtomicBool,
+    /// Whether the user pressed Ctrl-C.
+    stop_requested: AtomicBool,
+    /// Whether the training has ended, so that Ctrl-C ends the program at once.
+    training_over: AtomicBool,
 }
 
 impl Interrupt {
-    /// Starts to listen.
+    /// Starts to handle Ctrl-C.
     ///
     /// # Errors
-    /// When the system gives no thread or no signals.
+    /// When the system refuses the thread or the signal handler.
     pub fn listen() -> Result<Self> {
         let state = Arc::new(State::default());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut signals = {
-            // The handler is in place before the training starts.
+            // Installed here and not on the thread below, so that it is in place before the training starts.
             let _guard = runtime.enter();
             signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?
         };
@@ -76,25 +76,25 @@ impl Interrupt {
         Ok(Self { state })
     }
 
-    /// Whether the user wants to stop.
-    pub fn asked(&self) -> bool {
-        self.state.asked.load(Ordering::Relaxed)
+    /// Whether the user asked to stop.
+    pub fn stop_requested(&self) -> bool {
+        self.state.stop_requested.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Interrupt {
     fn drop(&mut self) {
-        self.state.over.store(true, Ordering::Relaxed);
+        self.state.training_over.store(true, Ordering::Relaxed);
     }
 }
 
 impl State {
-    #[expect(clippy::disallowed_methods, reason = "whoever presses Ctrl-C twice wants no more work done")]
+    #[expect(clippy::disallowed_methods, reason = "a second Ctrl-C ends the program at once")]
     fn interrupt(&self) {
-        if self.over.load(Ordering::Relaxed) || self.asked.swap(true, Ordering::Relaxed) {
+        if self.training_over.load(Ordering::Relaxed) || self.stop_requested.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        // On a terminal, the line has the bar and what the terminal makes of Ctrl-C.
+        // On a terminal, the current line holds the progress bar and an echoed ^C.
         let start = if std::io::stderr().is_terminal() { "\n" } else { "" };
         console::progress(&format!(
             "{start}stopping with the best weights so far; Ctrl-C again ends at once"

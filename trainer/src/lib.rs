@@ -1,8 +1,9 @@
-//! Trains a network to recognise digits and makes an ONNX model of it.
+//! Trains a network to recognise handwritten digits and exports it as an ONNX model.
 //!
-//! Floors, lowest first: [`random`], [`simd`], [`files`] and [`console`]; [`data`] and [`nn`]; [`augment`] and [`evaluate`]; [`calibration`];
-//! [`drawings`]; [`training`] and [`onnx`]; [`checkpoint`]; [`metrics`]; [`report`], [`summary`] and [`outcome`]; [`kfp`] and
-//! [`kubernetes`]; [`interrupt`]; [`cli`]; [`progress`]; [`commands`]. A module imports downward only.
+//! Floors, lowest first: [`random`], [`simd`], [`files`] and [`console`]; [`data`] and [`nn`]; [`augment`] and
+//! [`evaluate`]; [`calibration`]; [`drawings`]; [`training`] and [`onnx`]; [`checkpoint`]; [`metrics`]; [`report`],
+//! [`summary`] and [`outcome`]; [`kfp`] and [`kubernetes`]; [`interrupt`]; [`cli`]; [`progress`]; [`commands`]. A
+//! module imports downward only.
 
 pub mod augment;
 pub mod blocking;

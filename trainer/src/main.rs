@@ -7,7 +7,7 @@ use decima_trainer::cli::Cli;
 use decima_trainer::interrupt::Interrupted;
 use decima_trainer::{commands, console};
 
-/// Exit code of a program that Ctrl-C has stopped: 128 and the signal's number.
+/// Exit code after Ctrl-C: 128 plus the number of the signal (SIGINT is 2), as shells expect.
 const INTERRUPTED: u8 = 130;
 /// Exit code for a command line that cannot be understood (`EX_USAGE` of sysexits).
 const USAGE: u8 = 64;
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
-            // A closed pipe is the only way for this to fail, and then nobody reads it.
+            // This fails only when the output is closed, and then nobody reads it.
             let _ = error.print();
             return code;
         }

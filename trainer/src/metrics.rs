@@ -1,4 +1,4 @@
-//! `metrics.json`: what a training came to, for programs.
+//! `metrics.json`: the results of a training, for other programs to read.
 
 use std::path::Path;
 
@@ -13,24 +13,24 @@ use crate::drawings::DrawingsMetrics;
 use crate::evaluate::Answers;
 use crate::files;
 
-/// Version of the file's form; goes up when a field changes its meaning or goes away, not when one is added.
+/// Version of the file's format. It goes up when a field changes its meaning or is removed, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The content of `metrics.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// [`SCHEMA_VERSION`].
+    /// [`SCHEMA_VERSION`] of the trainer that wrote the file.
     pub schema_version: u32,
-    /// Weights, shifts and biases of the network.
+    /// Number of trained parameters: weights, shifts (of batch norm) and biases.
     pub parameters: usize,
-    /// How the network does on pictures that it was not made or chosen by.
+    /// Results on the test set, which neither training nor the choice of the epoch has used.
     pub test: TestMetrics,
-    /// How it does on labelled pictures of any kind, where some were read.
+    /// Results on the user's own labelled pictures, if there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drawings: Option<DrawingsMetrics>,
-    /// Training and test pictures.
+    /// Size of the data set.
     pub dataset: DatasetMetrics,
-    /// Recipe, curve and circumstances of the training.
+    /// Hyperparameters, learning curve and circumstances of the training.
     #[serde(flatten)]
     pub history: History,
 }
@@ -46,22 +46,22 @@ pub struct TestMetrics {
     pub loss: f64,
     /// Share whose answer is not sure, right or wrong, 0 to 1.
     pub not_sure: f64,
-    /// Number of pictures, `[label, digit answered]`; in the file, a list of rows.
+    /// Confusion matrix in pictures, `[label, digit answered]`. The file has it as a list of rows.
     #[serde(with = "rows")]
     pub confusion: Array2<u32>,
 }
 
-/// What it was trained and measured on.
+/// Size of the data set that the network was trained and measured on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatasetMetrics {
-    /// Pictures to train with, the held-out ones included.
+    /// Number of training pictures, including those held out.
     pub train_pictures: usize,
-    /// Pictures to measure with.
+    /// Number of test pictures.
     pub test_pictures: usize,
 }
 
 impl Metrics {
-    /// Puts together what is known after the test set was read.
+    /// Collects the results, `answers` being those on the test set.
     pub fn new(history: History, parameters: usize, dataset: &Dataset, answers: &Answers) -> Self {
         let test = TestMetrics {
             accuracy: answers.accuracy(),
@@ -88,20 +88,20 @@ impl Metrics {
     /// Reads the file.
     ///
     /// # Errors
-    /// When it is missing or has another form.
+    /// When the file is missing or has another format.
     pub fn load(path: &Path) -> Result<Self> {
         serde_json::from_slice(&files::read(path)?).with_context(|| {
-            format!("{} is not what `decima-trainer evaluate` writes: evaluate again", path.display())
+            format!("{} is not a file that `decima-trainer evaluate` wrote: evaluate again", path.display())
         })
     }
 }
 
 fn share_not_sure(answers: &Answers) -> f64 {
-    let unsure = answers.certainties().iter().filter(|&&certainty| certainty < NOT_SURE).count();
+    let unsure = answers.confidences().iter().filter(|&&confidence| confidence < NOT_SURE).count();
     unsure as f64 / answers.len() as f64
 }
 
-/// The confusion as the file has it: ten rows of ten numbers.
+/// The confusion matrix in the file: ten rows of ten numbers.
 mod rows {
     use serde::{Deserializer, Serializer};
 

@@ -1,39 +1,39 @@
-//! What a command came to, for programs that read its results.
+//! The results of a command, for programs that read them.
 
 use ndarray::Array2;
 use serde_json::{Map, Value};
 
-/// Results of one command. Which of them a pipeline shows, and where, is the pipeline's business.
+/// The results of one command. The pipeline decides which of them it shows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
-    /// Values that later steps take, by name.
+    /// Output parameters for later steps, by name.
     pub parameters: Map<String, Value>,
-    /// What is to be known about the files that the command wrote.
+    /// Metadata of the artifacts that the command wrote, by name.
     pub facts: Map<String, Value>,
-    /// Numbers to compare runs by.
+    /// Numbers for comparing runs, by name.
     pub metrics: Map<String, Value>,
-    /// Number of pictures, `[label, digit answered]`.
+    /// Confusion matrix in pictures, `[label, digit answered]`.
     pub confusion: Option<Array2<u32>>,
-    /// Why the program fails although its work is done, where the user asked for that.
+    /// Why the program exits with an error although its work is done, as with `gate --fail`.
     pub failure: Option<String>,
 }
 
 impl Outcome {
-    /// With one more value for later steps.
+    /// Adds an output parameter for later steps.
     #[must_use]
     pub fn parameter(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.parameters.insert(name.to_owned(), value.into());
         self
     }
 
-    /// With one more fact about the files.
+    /// Adds an entry to the metadata of the artifacts.
     #[must_use]
     pub fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.facts.insert(name.to_owned(), value.into());
         self
     }
 
-    /// With one more number.
+    /// Adds a number for comparing runs.
     #[must_use]
     pub fn metric(mut self, name: &str, value: f64) -> Self {
         self.metrics.insert(name.to_owned(), value.into());

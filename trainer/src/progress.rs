@@ -1,4 +1,4 @@
-//! Shows a training on stderr: an aligned line for every epoch and, on a terminal, a bar for the whole run.
+//! Shows the progress of a training on stderr: a line for each epoch and, on a terminal, a bar for the whole run.
 
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
@@ -11,26 +11,26 @@ use crate::console;
 use crate::interrupt::Interrupt;
 use crate::training::run::{EpochRecord, Observer};
 
-/// The bar's line.
+/// Template of the progress bar.
 const BAR: &str = "{prefix}  {bar:28.cyan/blue}  {percent:>3} %  {msg}";
 
-/// Shows a training, and stops it on Ctrl-C.
+/// Shows the progress of a training, and stops the training after Ctrl-C.
 #[derive(Debug)]
 pub struct TrainingProgress<'a> {
     bar: ProgressBar,
     interrupt: &'a Interrupt,
     start: Instant,
     log_format: LogFormat,
-    /// Epochs of the whole run.
+    /// Number of epochs of the whole run.
     epochs: usize,
-    /// Pictures of an epoch.
+    /// Number of pictures of an epoch.
     pictures: usize,
-    /// Epochs that are over.
+    /// Number of epochs that are over.
     done: usize,
 }
 
 impl<'a> TrainingProgress<'a> {
-    /// Starts to show `epochs` epochs of `pictures` pictures.
+    /// Starts to show a training of `epochs` epochs of `pictures` pictures each.
     pub fn new(epochs: usize, pictures: usize, log_format: LogFormat, interrupt: &'a Interrupt) -> Self {
         let bar = if std::io::stderr().is_terminal() {
             ProgressBar::new((epochs * pictures) as u64)
@@ -43,13 +43,13 @@ impl<'a> TrainingProgress<'a> {
         progress
     }
 
-    /// An epoch's name, as wide as that of the last one.
+    /// An epoch's label, padded to the width of the last epoch's label.
     fn name(&self, epoch: usize) -> String {
         let width = self.epochs.to_string().len();
         format!("epoch {epoch:>width$}/{}", self.epochs)
     }
 
-    /// Time that the rest will take if it goes on like this; none before there is anything to go by.
+    /// Time left at the mean speed so far, or `None` before the first pictures are done.
     fn left(&self, pictures: usize) -> Option<Duration> {
         let (done, all) = (self.done * self.pictures + pictures, self.epochs * self.pictures);
         let rest = all.saturating_sub(done) as f64 / done as f64;
@@ -64,7 +64,7 @@ impl Observer for TrainingProgress<'_> {
             let elapsed = clock(self.start.elapsed());
             self.bar.set_message(format!("{elapsed} elapsed, about {} left", clock(left)));
         }
-        if self.interrupt.asked() {
+        if self.interrupt.stop_requested() {
             self.bar.finish_and_clear();
             return ControlFlow::Break(());
         }
@@ -87,7 +87,7 @@ impl Observer for TrainingProgress<'_> {
     }
 }
 
-/// What an epoch came to, by names for programs.
+/// An epoch's metrics by name, for programs.
 pub fn figures(record: &EpochRecord) -> Vec<(&'static str, f64)> {
     let always = [("train_loss", record.train_loss), ("train_accuracy", record.train_accuracy)];
     let measured = [
@@ -99,7 +99,7 @@ pub fn figures(record: &EpochRecord) -> Vec<(&'static str, f64)> {
     always.into_iter().chain(measured).collect()
 }
 
-/// What an epoch came to, in columns.
+/// An epoch's metrics in aligned columns, for people.
 fn line(name: &str, record: &EpochRecord, left: Option<Duration>) -> String {
     let learnt = format!("{name}  {:>6.1} s  loss {:.4}", record.train_seconds, record.train_loss);
     let held_out = match (record.holdout_accuracy, record.holdout_loss) {
@@ -112,7 +112,7 @@ fn line(name: &str, record: &EpochRecord, left: Option<Duration>) -> String {
     learnt + &held_out + &left
 }
 
-/// A length of time as "4:05" or "1:04:05".
+/// A duration as "4:05" (minutes and seconds) or "1:04:05" (with hours).
 fn clock(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {

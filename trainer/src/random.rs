@@ -1,7 +1,7 @@
-//! Random numbers that depend on what they are for and on nothing else.
+//! Reproducible random numbers.
 //!
-//! Every use has a generator of its own, keyed by the seed and a path of numbers such as (epoch, picture), so
-//! that neither the order of work nor the number of threads changes a single draw.
+//! Each use has a generator of its own. Its key is the seed, the purpose and two numbers such as (epoch, picture).
+//! Neither the order of the work nor the number of threads therefore changes a random number.
 
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -9,26 +9,26 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 /// The generator used everywhere: small, fast, and the same on every machine and in every version.
 pub type Generator = Xoshiro256PlusPlus;
 
-/// What a generator is for; keeps the streams of different uses apart.
+/// What a generator is for. Different purposes have independent streams of random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// First values of the weights.
+    /// Initial values of the weights.
     Weights,
-    /// Which pictures are held out.
+    /// Choice of the held-out pictures.
     Holdout,
     /// Order of the pictures in an epoch.
     Order,
     /// Distortion of a picture in an epoch.
     Augmentation,
-    /// Pictures that measure the batch norms' statistics.
+    /// Choice of the pictures that the statistics of batch norm are computed from.
     Statistics,
-    /// Drawn digits.
+    /// Digits drawn by `synth`.
     Drawing,
-    /// What training adds to MNIST.
+    /// Pictures that training adds to MNIST.
     Addition,
 }
 
-/// The generator for `purpose` under `seed`, `first` and `second` saying which of its uses.
+/// The generator for one use of `purpose` under `seed`; `first` and `second` identify the use.
 pub fn generator(seed: u64, purpose: Purpose, first: u64, second: u64) -> Generator {
     let mut key = 0;
     for part in [seed, purpose as u64, first, second] {
@@ -37,7 +37,7 @@ pub fn generator(seed: u64, purpose: Purpose, first: u64, second: u64) -> Genera
     Generator::seed_from_u64(key)
 }
 
-/// The finaliser of `SplitMix64`: every bit of the input reaches every bit of the output.
+/// The finaliser of `SplitMix64`: every bit of the input affects every bit of the output.
 fn mix(key: u64) -> u64 {
     let key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,7 +1,7 @@
-//! Loops over numbers, compiled for the widest vectors that the machine turns out to have.
+//! Loops over numbers, compiled for several instruction sets. At run time the widest one that the CPU has is chosen.
 #![expect(
     clippy::inline_always,
-    reason = "must be compiled for the vectors of whatever this is inlined into"
+    reason = "must be compiled for the instruction set of the function that it is inlined into"
 )]
 
 use std::ops::{Add, Mul, Neg, Sub};
@@ -9,27 +9,27 @@ use std::ops::{Add, Mul, Neg, Sub};
 use pulp::Scalar;
 pub use pulp::{Simd, WithSimd};
 
-/// Runs `work` compiled for the machine's own vector instructions.
+/// Runs `work` compiled for the CPU's widest vector instructions.
 ///
-/// Only what the compiler inlines profits, so `work` and what is called there are `#[inline(always)]`. Sums are not
-/// reordered: the result is that of the same loop without vectors.
+/// Only inlined code is compiled this way, so `work` and the functions that it calls must be `#[inline(always)]`. Sums
+/// are not reordered: the result equals that of the same loop without vector instructions.
 #[inline(always)]
 pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 
-/// How many channels are worked on together where their number allows it: one vector of AVX-512.
+/// Number of channels that one step works on together: the `f32` values in one AVX-512 register.
 pub const LANES: usize = 16;
 
-/// Does `work` with the machine's own vectors, or number by number where the `channels` do not fill them.
+/// Runs `work` with the CPU's widest vectors if `channels` is a multiple of [`LANES`], and else with single numbers.
 #[inline(always)]
 pub fn with_lanes<W: WithSimd>(channels: usize, work: W) -> W::Output {
     if channels.is_multiple_of(LANES) { pulp::Arch::new().dispatch(work) } else { work.with_simd(Scalar) }
 }
 
-/// Neighbouring numbers that are worked on together, where the compiler would not see by itself that they can be.
+/// A vector register of `f32` values, for loops that the compiler does not vectorise by itself.
 ///
-/// `S` says how many: it is the kind of machine, and comes from [`with_lanes`].
+/// `S` is the instruction set, which decides the number of values. [`with_lanes`] chooses it.
 #[derive(Debug, Clone, Copy)]
 pub struct Lanes<S: Simd> {
     simd: S,
@@ -37,28 +37,28 @@ pub struct Lanes<S: Simd> {
 }
 
 impl<S: Simd> Lanes<S> {
-    /// How many there are; divides [`LANES`].
+    /// Number of values in a register; divides [`LANES`].
     pub const COUNT: usize = S::F32_LANES;
 
-    /// The same number in all lanes.
+    /// A register with the same number in all lanes.
     #[inline(always)]
     pub fn splat(simd: S, number: f32) -> Self {
         Self { simd, numbers: simd.splat_f32s(number) }
     }
 
-    /// The numbers from `first` on.
+    /// Loads [`Self::COUNT`] numbers, starting at `from[first]`.
     #[inline(always)]
     pub fn load(simd: S, from: &[f32], first: usize) -> Self {
         Self { simd, numbers: S::as_simd_f32s(&from[first..][..Self::COUNT]).0[0] }
     }
 
-    /// Overwrites the numbers from `first` on.
+    /// Stores the numbers, starting at `to[first]`.
     #[inline(always)]
     pub fn store(self, to: &mut [f32], first: usize) {
         S::as_mut_simd_f32s(&mut to[first..][..Self::COUNT]).0[0] = self.numbers;
     }
 
-    /// `self + factor × other`, rounded once where the machine can.
+    /// `self + factor × other`, rounded once on CPUs with a fused multiply-add.
     #[inline(always)]
     #[must_use]
     pub fn plus(self, factor: Self, other: Self) -> Self {

@@ -1,11 +1,11 @@
-//! A model in a page of Markdown: its layers, what it learnt from, how well it does.
+//! A page of Markdown about a model: its layers, training data and accuracy.
 
 use std::fmt::Write;
 
 use crate::metrics::Metrics;
 use crate::nn::architecture::Architecture;
 
-/// The page.
+/// Writes the page.
 pub fn markdown(architecture: &Architecture, metrics: &Metrics) -> String {
     let (test, history) = (&metrics.test, &metrics.history);
     let (recipe, data) = (&history.recipe, &metrics.dataset);
@@ -17,7 +17,10 @@ pub fn markdown(architecture: &Architecture, metrics: &Metrics) -> String {
     fact("Wrong", format!("{} of {}", test.errors, data.test_pictures));
     fact("Not sure", format!("{:.2} %", 100.0 * test.not_sure));
     fact("Training pictures", data.train_pictures.to_string());
-    fact("Epochs", format!("{}, the model is of epoch {}", history.epochs.len(), history.chosen_epoch));
+    fact(
+        "Epochs",
+        format!("{}, of which epoch {} gave the model", history.epochs.len(), history.chosen_epoch),
+    );
     fact(
         "Optimiser",
         format!(
@@ -34,7 +37,7 @@ pub fn markdown(architecture: &Architecture, metrics: &Metrics) -> String {
     page
 }
 
-/// A row for each layer.
+/// Adds a table row for each layer.
 fn layers(architecture: &Architecture, page: &mut String) {
     row(page, &["picture", &format!("{0} × {0} × 1", architecture.side), ""]);
     for block in &architecture.blocks {

@@ -1,4 +1,4 @@
-//! Every manifest that a user applies.
+//! The API server accepts each manifest that a user applies.
 
 use std::{fs, process::Command};
 
@@ -8,10 +8,10 @@ use tempfile::TempDir;
 
 use crate::cluster::{cluster, files, kustomized, said};
 
-/// Folders of `deploy` that are applied whole.
+/// Folders of `deploy` that a user applies as a whole, with `kubectl apply -k`.
 const FOLDERS: [&str; 4] =
     ["kserve/overlays/kubeflow", "kserve/overlays/standard", "kserve/overlays/knative", "kserve/runtime"];
-/// Folders of `deploy` whose files are applied one by one.
+/// Folders of `deploy` whose files a user applies one by one.
 const EXAMPLES: [&str; 3] = ["kserve/examples", "katib", "trainjob"];
 
 #[test]
@@ -22,7 +22,7 @@ fn every_manifest_is_accepted_and_a_misspelt_one_is_not() {
     let files = files.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()));
     let mut documents = 0;
     for (name, text) in folders.into_iter().chain(files) {
-        // The overlay of Kubeflow names a profile of its own.
+        // The overlay for Kubeflow sets the namespace of a profile.
         let namespace = if text.contains("namespace: kubeflow-user-example-com") {
             "kubeflow-user-example-com"
         } else {
@@ -34,11 +34,11 @@ fn every_manifest_is_accepted_and_a_misspelt_one_is_not() {
         let apply = ["apply", "--server-side", "--validate=strict", "--namespace", namespace, "-f", "-"];
         let applied = cluster.kubectl("administrator", &apply, &text);
         documents += applied.lines().filter(|line| line.ends_with("serverside-applied")).count();
-        // Katib's definition lets every field through: see below.
+        // Katib's definition accepts any field. The next test checks its trials.
         if name.contains("/katib/") {
             continue;
         }
-        // Another name beside the first field of the specification.
+        // Adds a field that does not exist to the specification.
         let misspelt = text.replacen("\nspec:\n", "\nspec:\n  misspelt: true\n", 1);
         assert_ne!(misspelt, text, "{name}");
         let dry = [&apply[..], &["--dry-run=server"]].concat();
@@ -64,7 +64,7 @@ fn every_trial_of_katib_is_a_job_that_starts_the_trainer() {
     let spec = &experiment["spec"];
     let template = &spec["trialTemplate"];
     let mut job = template["trialSpec"].clone();
-    // As Katib does: the first value that each parameter may have, in the place of its name.
+    // Replaces the name of each parameter by the first value that it may have, as Katib does.
     let mut text = job.to_string();
     for parameter in template["trialParameters"].as_array().unwrap() {
         let mut searched = spec["parameters"].as_array().unwrap().iter();
@@ -72,7 +72,7 @@ fn every_trial_of_katib_is_a_job_that_starts_the_trainer() {
         let space = &searched["feasibleSpace"];
         let value = space["list"][0].as_str().or(space["min"].as_str()).unwrap();
         let place = format!("${{trialParameters.{}}}", parameter["name"].as_str().unwrap());
-        assert!(text.contains(&place), "{place} is nowhere in the trial");
+        assert!(text.contains(&place), "{place} is missing in the trial");
         text = text.replace(&place, value);
     }
     assert!(!text.contains("${"), "a parameter without a value: {text}");
@@ -83,7 +83,7 @@ fn every_trial_of_katib_is_a_job_that_starts_the_trainer() {
     job["spec"]["misspelt"] = true.into();
     assert!(!cluster.kubectl_output("administrator", &create, &job.to_string()).status.success());
 
-    // The command, on less: it prints what the experiment is about.
+    // The trial's command, on a small data set, prints the metrics that the experiment asks for.
     let containers = &job["spec"]["template"]["spec"]["containers"];
     let primary = containers
         .as_array()
@@ -109,7 +109,7 @@ fn every_trial_of_katib_is_a_job_that_starts_the_trainer() {
     }
 }
 
-/// The containers that a manifest asks for, where they are, and the volumes beside them.
+/// The pod specifications in a manifest: their containers, init containers and volumes.
 fn pods(text: &str) -> Vec<Value> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
     let places = [

@@ -1,4 +1,4 @@
-//! An API server with its store, and accounts that may do more or less.
+//! An API server with its etcd, and accounts with different rights.
 
 use std::{
     env, fs,
@@ -17,16 +17,16 @@ use tempfile::TempDir;
 
 use crate::gateway::pause;
 
-/// The profile of the tests.
+/// Namespace of the Kubeflow profile that the tests use.
 pub(crate) const NAMESPACE: &str = "alice";
-/// Name and groups of each account; its token is its name.
+/// Token, user name and group of each account.
 const ACCOUNTS: [(&str, &str, &str); 3] = [
     ("administrator", "administrator", "system:masters"),
-    // what a step of a pipeline runs as
+    // The service account of a pipeline step.
     ("editor", "system:serviceaccount:alice:default-editor", "system:serviceaccounts:alice"),
     ("nobody", "bob", "people"),
 ];
-/// What Kubeflow lets a profile's account do with services, and what `edit` of Kubernetes gives it besides.
+/// The rights of a profile's account: those that Kubeflow gives it for services, and those of the role `edit`.
 const RIGHTS: &str = r#"
 apiVersion: v1
 kind: Namespace
@@ -53,11 +53,11 @@ subjects: [{kind: ServiceAccount, name: default-editor, namespace: alice}]
 pub(crate) struct Cluster {
     folder: TempDir,
     processes: Vec<Child>,
-    /// What `decima-trainer deploy` said before the cluster knew services.
+    /// The output of `decima-trainer deploy` before `KServe`'s definitions were installed.
     pub(crate) without_definitions: Output,
 }
 
-/// The cluster that all tests share: it ends with the last of them.
+/// The cluster that all tests share. It ends with the last of them.
 pub(crate) fn cluster() -> Arc<Cluster> {
     static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,7 +99,7 @@ impl Cluster {
             "--service-account-key-file=accounts.pub",
             "--service-account-signing-key-file=accounts.key",
         ]);
-        // Nothing here makes the accounts that pods would need.
+        // No controller runs here that would create the service accounts for pods.
         server.arg("--disable-admission-plugins=ServiceAccount");
         cluster.spawn("apiserver", &mut server);
         for (token, ..) in ACCOUNTS {
@@ -126,7 +126,7 @@ impl Cluster {
         panic!("the API server is not ready: {}", self.logs());
     }
 
-    /// The last that the processes said.
+    /// The last lines of the processes' logs.
     fn logs(&self) -> String {
         let last = |name: &str| {
             let log = fs::read(self.path(&format!("{name}.log"))).unwrap_or_default();
@@ -135,7 +135,7 @@ impl Cluster {
         format!("\netcd: {}\nAPI server: {}", last("etcd"), last("apiserver"))
     }
 
-    /// Makes the kinds known that the manifests are of.
+    /// Installs the custom resource definitions that the manifests need.
     fn define(&self) {
         let kserve = env::var_os("KSERVE_DIR").map_or_else(|| root().join("../shared/kserve"), PathBuf::from);
         let definitions = cached("definitions", "definitions").unwrap();
@@ -156,7 +156,7 @@ impl Cluster {
         );
     }
 
-    /// Runs `kubectl` as an account; what it prints.
+    /// Runs `kubectl` as an account, and returns its output.
     pub(crate) fn kubectl(&self, account: &str, args: &[&str], input: &str) -> String {
         let output = self.kubectl_output(account, args, input);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -173,7 +173,7 @@ impl Cluster {
         kubectl.output().unwrap()
     }
 
-    /// An object as JSON.
+    /// An object as JSON, or `None` if it does not exist.
     pub(crate) fn get(&self, kind: &str, name: &str) -> Option<Value> {
         let output = self.kubectl_output(
             "administrator",
@@ -183,7 +183,7 @@ impl Cluster {
         serde_json::from_slice(&output.stdout).ok()
     }
 
-    /// Changes the status of an object, as its controller would.
+    /// Sets the status of an object, as its controller would do.
     pub(crate) fn set_status(&self, kind: &str, name: &str, status: &Value) {
         let patch = serde_json::json!({ "status": status }).to_string();
         let args =
@@ -220,7 +220,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // The API server first: it complains of a store that is gone.
+        // The API server ends first: without etcd it would log errors.
         for process in self.processes.iter_mut().rev() {
             let _ended = process.kill();
             let _reaped = process.wait();
@@ -228,7 +228,7 @@ impl Drop for Cluster {
     }
 }
 
-/// Both streams of a program, for an assertion to show.
+/// Standard output and standard error of a program, for messages of assertions.
 pub(crate) fn said(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned()).concat()
 }
@@ -249,12 +249,12 @@ users: [{{name: it, user: {{token: {token}}}}}]
     )
 }
 
-/// What `kubectl kustomize` makes of a folder below `deploy`.
+/// The output of `kubectl kustomize` for a folder below `deploy`.
 pub(crate) fn kustomized(folder: &str) -> String {
     run(Command::new("kubectl").arg("kustomize").arg(root().join("deploy").join(folder))).unwrap()
 }
 
-/// The files of a folder below `deploy`.
+/// The YAML files of a folder below `deploy`.
 pub(crate) fn files(folder: &str) -> Vec<PathBuf> {
     let folder = root().join("deploy").join(folder);
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

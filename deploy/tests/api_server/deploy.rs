@@ -1,4 +1,4 @@
-//! `decima-trainer deploy`, where all goes well.
+//! `decima-trainer deploy`, when it succeeds.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::{
 const MODELS: [&str; 2] = ["--models", "s3://mlpipeline/private/alice/models"];
 
 #[test]
-fn a_service_is_applied_waited_for_and_asked_and_a_second_run_makes_no_second_one() {
+fn deploy_applies_a_service_waits_and_sends_a_digit_and_a_second_run_keeps_the_service() {
     let cluster = cluster();
     let server = Server::start();
     let address = mesh(server.port, "a.b.c");
@@ -29,7 +29,7 @@ fn a_service_is_applied_waited_for_and_asked_and_a_second_run_makes_no_second_on
         "{text}"
     );
     assert!(text.contains("alice/digits is ready"), "{text}");
-    assert!(text.contains("asked for a 7, it answers 7"), "{text}");
+    assert!(text.contains("sent a 7, answered 7"), "{text}");
     assert!(
         text.ends_with(&format!("predict at {address}/v2/models/digits/infer\n"))
             || text.contains("predict at"),
@@ -46,7 +46,7 @@ fn a_service_is_applied_waited_for_and_asked_and_a_second_run_makes_no_second_on
     let managers = service["metadata"]["managedFields"].to_string();
     assert!(managers.contains("decima-trainer"), "{managers}");
 
-    // Once more, as the next run of a pipeline: nothing changes, and the version that was published is asked for.
+    // Again, as in the next run of a pipeline: nothing changes, and the request goes to the published version.
     let again =
         cluster.deploy("editor", &[&MODELS[..], &token, &["--timeout", "60s", "--version", "1"]].concat());
     assert!(again.status.success(), "{}", said(&again));
@@ -67,16 +67,16 @@ fn a_service_is_applied_waited_for_and_asked_and_a_second_run_makes_no_second_on
         listed["items"].as_array().unwrap().iter().filter(|service| service["metadata"]["name"] == "digits");
     assert_eq!(of_the_trainer.count(), 1);
 
-    // A new image is a new form of the same service, which must be ready anew.
+    // A new image changes the same service, which must become ready again.
     let newer = [&MODELS[..], &token, &["--timeout", "60s", "--image", "decima-server:next"]].concat();
     let newer = cluster.deploy("editor", &newer);
     assert!(
         said(&newer).contains("RevisionMissing"),
-        "the old status was taken for the new one: {}",
+        "the old status counted for the new generation: {}",
         said(&newer)
     );
 
-    // Without the token the mesh refuses, and a version that is not there never answers.
+    // Without the token the mesh refuses the request. A version that does not exist never answers.
     let refused = cluster
         .deploy("editor", &[&MODELS[..], &["--timeout", "60s", "--image", "decima-server:next"]].concat());
     assert_eq!(refused.status.code(), Some(1));
@@ -93,7 +93,7 @@ fn a_service_is_applied_waited_for_and_asked_and_a_second_run_makes_no_second_on
 }
 
 #[test]
-fn what_a_dry_run_prints_is_what_the_api_server_takes() {
+fn the_api_server_accepts_what_a_dry_run_prints() {
     let cluster = cluster();
     let output = cluster
         .deploy("nobody", &[&MODELS[..], &["--name", "dry", "--namespace", NAMESPACE, "--dry-run"]].concat());
@@ -105,7 +105,7 @@ fn what_a_dry_run_prints_is_what_the_api_server_takes() {
         &text,
     );
     assert!(cluster.get("inferenceservice", "dry").is_none());
-    // By the runtime too.
+    // The same for a service that the cluster's runtime serves.
     let output =
         cluster.deploy("nobody", &["--storage-uri", "s3://models/digits", "--name", "dry", "--dry-run=true"]);
     let text = String::from_utf8(output.stdout).unwrap();
@@ -114,7 +114,7 @@ fn what_a_dry_run_prints_is_what_the_api_server_takes() {
         &["apply", "--server-side", "--validate=strict", "--dry-run=server", "-f", "-"],
         &text,
     );
-    // Where the gate said no, nothing is asked of the cluster.
+    // If the gate said no, the cluster is not asked at all.
     let output = cluster.deploy("nobody", &[&MODELS[..], &["--gate=false"]].concat());
     assert!(
         output.status.success() && said(&output).contains("not deployed: the gate said no"),

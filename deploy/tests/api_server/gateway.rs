@@ -1,4 +1,4 @@
-//! What stands in a cluster between a caller and the server: a mesh that wants a token, and `KServe`'s controller.
+//! Stand-ins for two parts of a cluster: a service mesh that requires a token, and `KServe`'s controller.
 
 use std::{
     fs::File,
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use crate::cluster::Cluster;
 
-/// A real server with the digits.
+/// A real server with the digits model.
 pub(crate) struct Server {
     process: Child,
     _folder: TempDir,
@@ -57,11 +57,12 @@ impl Drop for Server {
     }
 }
 
-/// Lets requests with a token through to a port; answers others as Istio does.
+/// Starts a proxy that forwards requests with the token to a port, and refuses others as Istio does. Returns its
+/// address.
 pub(crate) fn mesh(port: u16, token: &'static str) -> String {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", socket.local_addr().unwrap());
-    // It lives as long as the tests do.
+    // The thread runs until the test process ends.
     thread::spawn(move || {
         for caller in socket.incoming().flatten() {
             thread::spawn(move || pass(caller, port, token));
@@ -83,7 +84,7 @@ fn pass(mut caller: TcpStream, port: u16, token: &str) {
             "HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         );
-        // The rest of the request is read, or the answer would be lost in a reset of the connection.
+        // The rest of the request must be read: otherwise a connection reset would discard the response.
         let _ = caller.write_all(answer.as_bytes());
         let _ = caller.shutdown(Shutdown::Write);
         let _ = std::io::copy(&mut caller, &mut std::io::sink());
@@ -96,8 +97,8 @@ fn pass(mut caller: TcpStream, port: u16, token: &str) {
     let _ = std::io::copy(&mut server, &mut caller);
 }
 
-/// Looks after one service as `KServe`'s controller does, until it is dropped: it says what it waits for, and a moment later
-/// that the service is ready.
+/// Sets the status of one service as `KServe`'s controller does, until it is dropped: first a reason for waiting, and a
+/// moment later that the service is ready.
 pub(crate) struct Controller {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -152,7 +153,7 @@ fn look(cluster: &Cluster, name: &str, service: &Value, address: &str) {
     cluster.set_status("inferenceservice", name, &status);
 }
 
-#[expect(clippy::disallowed_methods, reason = "there is no runtime here whose thread could be blocked")]
+#[expect(clippy::disallowed_methods, reason = "called outside any async runtime, so that blocking is fine")]
 pub(crate) fn pause(milliseconds: u64) {
     thread::sleep(Duration::from_millis(milliseconds));
 }

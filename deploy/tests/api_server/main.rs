@@ -1,5 +1,6 @@
-//! The manifests and `decima-trainer deploy` against a real API server with the definitions of `KServe`, Istio, Prometheus,
-//! Katib and Trainer. No controller of theirs runs: what becomes ready is made so by the tests.
+//! Tests the manifests and `decima-trainer deploy` with a real API server, which has the definitions of `KServe`,
+//! Istio, Prometheus, Katib and Trainer. None of their controllers runs: the tests themselves set the status of
+//! objects.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot set up its parts has failed")]
 
 mod accepted;

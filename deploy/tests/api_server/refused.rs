@@ -1,4 +1,4 @@
-//! `decima-trainer deploy`, where something is wrong: it says what, and what to do.
+//! `decima-trainer deploy`, when it fails: the message says what is wrong and what to do.
 
 use std::{fs, process::Command};
 
@@ -12,7 +12,7 @@ use crate::{
 
 const MODELS: [&str; 2] = ["--models", "s3://mlpipeline/private/alice/models"];
 
-/// Runs `deploy` and expects it to fail with these words.
+/// Runs `deploy` and expects it to fail with a message that contains `parts`.
 fn fails(account: &str, args: &[&str], parts: &[&str]) {
     let output = cluster().deploy(account, &[&MODELS[..], args].concat());
     let text = said(&output);
@@ -23,13 +23,13 @@ fn fails(account: &str, args: &[&str], parts: &[&str]) {
 }
 
 #[test]
-fn a_cluster_that_does_not_know_services_is_told_from_one_that_refuses() {
+fn a_missing_kserve_and_missing_permissions_have_different_messages() {
     let cluster = cluster();
     let text = said(&cluster.without_definitions);
     assert_eq!(cluster.without_definitions.status.code(), Some(1));
     assert!(text.contains("does not know InferenceServices") && text.contains("install KServe"), "{text}");
     fails("nobody", &[], &["not allowed", "bob", "inferenceservices", "kubeflow-kserve-edit"]);
-    // The account of one profile may nothing in another.
+    // The account of a profile has no rights in other namespaces.
     fails("editor", &["--namespace", "kube-system"], &["not allowed", "default-editor", "kube-system"]);
     fails("administrator", &["--namespace", "nowhere"], &["there is no namespace nowhere"]);
 }
@@ -40,7 +40,7 @@ fn a_service_that_does_not_become_ready_says_why() {
     fails(
         "editor",
         &["--name", "lonely", "--timeout", "3s"],
-        &["alice/lonely is not ready", "nothing has looked after it"],
+        &["alice/lonely is not ready", "it has no status"],
     );
 
     let pod = json!({
@@ -78,21 +78,21 @@ fn a_service_that_does_not_become_ready_says_why() {
 }
 
 #[test]
-fn fields_of_somebody_else_are_taken_over_only_where_that_is_asked_for() {
+fn fields_of_another_manager_are_overwritten_only_with_force_conflicts() {
     let cluster = cluster();
     let theirs = cluster
         .deploy("editor", &[&MODELS[..], &["--name", "shared", "--image", "other:1", "--dry-run"]].concat());
     let theirs = String::from_utf8(theirs.stdout).unwrap();
     cluster.kubectl("editor", &["-n", NAMESPACE, "apply", "--server-side", "-f", "-"], &theirs);
     fails("editor", &["--name", "shared", "--timeout", "3s"], &["kubectl", "--force-conflicts"]);
-    // Nobody looks after it here, so that it is applied and not ready.
+    // No controller handles the service here, so it is applied but never ready.
     fails("editor", &["--name", "shared", "--timeout", "3s", "--force-conflicts"], &["is not ready"]);
     let service = cluster.get("inferenceservice", "shared").unwrap();
     assert_eq!(service["spec"]["predictor"]["containers"][0]["image"], "decima-server:0.1.0");
 }
 
 #[test]
-fn a_cluster_that_is_not_there_or_does_not_know_who_asks() {
+fn an_unreachable_cluster_and_unknown_credentials_are_explained() {
     let cluster = cluster();
     let with = |kubeconfig: &str| {
         let mut trainer = Command::new(built("decima-trainer").unwrap());
@@ -110,7 +110,7 @@ fn a_cluster_that_is_not_there_or_does_not_know_who_asks() {
         path.to_str().unwrap().to_owned()
     };
     let text = with(&changed("unknown.kubeconfig", own.replace("token: editor", "token: stranger")));
-    assert!(text.contains("does not accept who asks") && text.contains("log in again"), "{text}");
+    assert!(text.contains("does not accept your credentials") && text.contains("log in again"), "{text}");
     let [port] = free_ports().unwrap();
     let at = own.find("https://127.0.0.1:").unwrap() + "https://127.0.0.1:".len();
     let end = at + own[at..].find('\'').unwrap();

@@ -1,4 +1,4 @@
-//! The compose file, brought up and down: what its trainer publishes is served, and watched.
+//! Starts and stops the compose file: the server serves what the trainer publishes, and Prometheus scrapes it.
 
 use std::{fs, process::Command};
 
@@ -10,13 +10,13 @@ use deploy_tests::{
 };
 use serde_json::Value;
 
-/// The compose file under a name of its own, until this is dropped.
+/// The running services of the compose file, under a project name of their own. Dropping it stops them.
 struct Stack {
     name: String,
 }
 
 impl Stack {
-    /// What `make stack` does, with images that are here and ports that are free.
+    /// Starts the services as `make stack` does, with local images and free ports.
     fn up() -> Result<Self> {
         let stack = Self { name: format!("decima-test-{}", std::process::id()) };
         run(stack
@@ -58,7 +58,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // Nothing is left to do where it fails.
+        // There is nothing to do if it fails.
         let _ = self.script("down").and_then(|mut down| run(&mut down));
     }
 }
@@ -68,7 +68,7 @@ fn get(url: &str) -> Result<Value> {
     Ok(serde_json::from_str(&answer.body_mut().read_to_string()?)?)
 }
 
-/// The series that Prometheus answers a query with.
+/// The time series in Prometheus' response to a query.
 fn query(prometheus: &str, query: &str) -> Result<Vec<Value>> {
     let request = ureq::get(format!("{prometheus}/api/v1/query")).query("query", query);
     let answer: Value = serde_json::from_str(&request.call()?.body_mut().read_to_string()?)?;
@@ -99,10 +99,10 @@ fn what_the_stack_trains_is_served_and_watched() -> Result<()> {
         let is_counted = series.iter().any(|series| series["value"][1] == "1");
         is_counted.then_some(()).with_context(|| format!("{series:?}"))
     };
-    wait_for("Prometheus' look at the server", 60, scraped)
+    wait_for("Prometheus' scrape of the server", 60, scraped)
         .with_context(|| [stack.logs("prometheus"), stack.logs("server")].concat())?;
 
-    // Grafana is not run here, but what its panels ask is.
+    // Grafana does not run here, but the queries of its panels do.
     let panels = fs::read_to_string(root().join("deploy/monitoring/grafana/decima.json"))?;
     let panels: Value = serde_json::from_str(&panels)?;
     let panels = panels["panels"].as_array().context("no panels")?;
@@ -112,12 +112,15 @@ fn what_the_stack_trains_is_served_and_watched() -> Result<()> {
         query(&prometheus, expression)?;
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
         for name in expression.split(|c| !is_name(c)).filter(|word| word.starts_with("decima_")) {
-            assert!(documented.contains(&format!("`{}", base_name(name))), "the server gives no {name}");
+            assert!(
+                documented.contains(&format!("`{}", base_name(name))),
+                "docs/PROTOCOL.md has no metric {name}"
+            );
         }
     }
     assert!(panels.len() > 5);
 
-    // And all of it can be removed.
+    // Stopping removes everything.
     let mine = format!("name={}", stack.name);
     drop(stack);
     for things in [["ps", "--all"], ["volume", "ls"], ["network", "ls"]] {
@@ -127,7 +130,7 @@ fn what_the_stack_trains_is_served_and_watched() -> Result<()> {
     Ok(())
 }
 
-/// A histogram's name, without what Prometheus adds for its series.
+/// The name of a histogram, without the suffix of its series.
 fn base_name(series: &str) -> &str {
     ["_count", "_sum", "_bucket"].into_iter().find_map(|end| series.strip_suffix(end)).unwrap_or(series)
 }

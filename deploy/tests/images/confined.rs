@@ -1,4 +1,4 @@
-//! The images at work, confined as in a cluster.
+//! Runs the images with the restrictions of a cluster.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -11,7 +11,7 @@ use deploy_tests::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The server on a folder of models, ready, and its address.
+/// Starts the server with a folder of models, and waits until it is ready. Returns the container and its address.
 fn serve(models: &Path) -> Result<(Container, String)> {
     let mount = format!("{}:/models:ro", fs::canonicalize(models)?.display());
     let mut args = CONFINED.to_vec();
@@ -24,8 +24,8 @@ fn serve(models: &Path) -> Result<(Container, String)> {
     Ok((server, url))
 }
 
-/// The ten probabilities for the seven of `models/digits`.
-fn ask_for_a_digit(url: &str) -> Result<Vec<f64>> {
+/// Sends the example of `models/digits`, a seven, and returns the ten probabilities.
+fn recognise_seven(url: &str) -> Result<Vec<f64>> {
     let example = fs::read_to_string(root().join("models/digits/example.json"))?;
     let mut answer = ureq::post(format!("{url}/v2/models/digits/infer")).send(example)?;
     let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string()?)?;
@@ -35,22 +35,22 @@ fn ask_for_a_digit(url: &str) -> Result<Vec<f64>> {
     Ok(probabilities)
 }
 
-/// The line of a process's status, as the kernel has it.
+/// A field in `/proc/PID/status`.
 fn status<'a>(text: &'a str, name: &str) -> &'a str {
     text.lines().find_map(|line| line.strip_prefix(name)).map_or("", str::trim)
 }
 
 #[test]
-fn the_server_answers_a_digit_and_stops_well() -> Result<()> {
+fn the_server_recognises_a_digit_and_stops_cleanly() -> Result<()> {
     let (server, url) = serve(&root().join("models"))?;
-    let probabilities = ask_for_a_digit(&url)?;
+    let probabilities = recognise_seven(&url)?;
     assert!(probabilities[7] > 0.9, "{probabilities:?}");
 
     let process = server.inspect("{{.State.Pid}}")?;
     let text = fs::read_to_string(format!("/proc/{process}/status"))?;
     assert!(status(&text, "Uid:").starts_with("1000770000"), "{text}");
-    assert_eq!(status(&text, "CapEff:").trim_matches('0'), "", "it has rights");
-    assert_eq!(status(&text, "CapBnd:").trim_matches('0'), "", "it could get rights");
+    assert_eq!(status(&text, "CapEff:").trim_matches('0'), "", "the process has capabilities");
+    assert_eq!(status(&text, "CapBnd:").trim_matches('0'), "", "the process could gain capabilities");
     assert_eq!(
         (status(&text, "Seccomp:"), status(&text, "NoNewPrivs:")),
         ("2", "1"),
@@ -63,7 +63,7 @@ fn the_server_answers_a_digit_and_stops_well() -> Result<()> {
     Ok(())
 }
 
-/// Runs one step of the trainer; `/work` is what the steps share.
+/// Runs one step of the trainer. The steps share the folder `/work`.
 fn step(work: &Path, args: &[&str]) -> Result<String> {
     let mount = format!("{}:/work", work.display());
     let image = images::trainer()?;
@@ -76,7 +76,7 @@ fn step(work: &Path, args: &[&str]) -> Result<String> {
 #[test]
 fn the_trainer_does_every_step_and_the_server_serves_the_result() -> Result<()> {
     let folder = TempDir::new()?;
-    // for a user that this machine does not know
+    // The container's user is unknown on this machine, so that everybody must be able to write.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777))?;
     let step = |args: &[&str]| step(folder.path(), args);
     step(&["synth", "--train", "2000", "--test", "300", "--out", "drawn"])?;
@@ -88,11 +88,11 @@ fn the_trainer_does_every_step_and_the_server_serves_the_result() -> Result<()> 
 
     let metrics: Value = serde_json::from_str(&fs::read_to_string(folder.path().join("out/metrics.json"))?)?;
     let accuracy = metrics["test"]["accuracy"].as_f64().context("metrics.json has no accuracy")?;
-    assert!(accuracy > 0.5, "one epoch taught it nothing: {accuracy}");
+    assert!(accuracy > 0.5, "the accuracy after one epoch is only {accuracy}");
     assert!(folder.path().join("out/report.html").exists());
 
     let (_server, url) = serve(&folder.path().join("models"))?;
-    ask_for_a_digit(&url)?;
+    recognise_seven(&url)?;
     Ok(())
 }
 
@@ -110,7 +110,7 @@ fn only_tmp_can_be_written_to() -> Result<()> {
     };
     let error = refused(&["synth", "--train", "10", "--test", "10", "--out", "/elsewhere"])?;
     assert!(error.contains("/elsewhere") && error.contains("Read-only file system"), "{error}");
-    // `synth`, the default, is below the working directory, which is /tmp.
+    // The default output folder, `synth`, is relative to the working directory, which is /tmp.
     let image = images::trainer()?;
     let here: Vec<&str> =
         ["run", "--rm"].into_iter().chain(CONFINED).chain([image, "synth", "--train", "10"]).collect();

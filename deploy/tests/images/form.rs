@@ -1,4 +1,4 @@
-//! What an image is: its size, its labels, its user.
+//! Properties of the images: size, labels, user.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -11,7 +11,7 @@ use deploy_tests::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// What a registry stores and a node downloads, in MB of a million bytes: the layers, compressed.
+/// Size of the compressed layers, which a registry stores and a node downloads, in MB (a million bytes).
 fn compressed_size(image: &str) -> Result<f64> {
     let folder = TempDir::new()?;
     let place = format!("oci:{}:image", folder.path().display());
@@ -67,7 +67,7 @@ fn labels_user_and_entry_point_are_there() -> Result<()> {
 
 #[test]
 fn the_shell_is_in_the_image_for_katib_alone() -> Result<()> {
-    // A trial's command as Katib wraps it.
+    // Katib wraps the command of a trial in this way.
     let trial = "/usr/local/bin/decima-trainer --version 1>/tmp/metrics.log 2>&1 && echo completed > /tmp/done && cat";
     let shell = |image: &str| {
         let mut command = program("podman")?;
@@ -92,7 +92,7 @@ fn the_shell_is_in_the_image_for_katib_alone() -> Result<()> {
 }
 
 #[test]
-fn what_a_debugger_needs_fits_the_program() -> Result<()> {
+fn the_debug_file_matches_the_program() -> Result<()> {
     let folder = TempDir::new()?;
     for name in ["decima-server", "decima-trainer"] {
         let program = deploy_tests::programs::built(name)?;
@@ -104,7 +104,7 @@ fn what_a_debugger_needs_fits_the_program() -> Result<()> {
         };
         let (shipped, debug) = (sections(name)?, sections(&format!("{name}.debug"))?);
         assert!(!shipped.contains(".debug_line") && shipped.contains(".gnu_debuglink"), "{shipped}");
-        assert!(shipped.contains(".symtab"), "the log of a crash would have no names");
+        assert!(shipped.contains(".symtab"), "a backtrace would have no function names");
         assert!(debug.contains(".debug_line"), "{debug}");
         let id = |text: &str| text.lines().find(|line| line.contains("Build ID")).map(str::to_owned);
         assert_eq!(id(&shipped), id(&debug));

@@ -1,5 +1,5 @@
-//! The container images, built and run as a cluster runs them, and what goes with them: the compose file, the
-//! workflows that publish them, and their bills of materials.
+//! Builds the container images and runs them as a cluster does. Also tests the compose file, the workflows that publish
+//! the images, and their bills of materials.
 
 mod compose;
 mod confined;

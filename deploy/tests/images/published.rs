@@ -1,4 +1,4 @@
-//! What publishes the images and goes with them: GitHub's workflows, and the bills of materials.
+//! The GitHub workflows that publish the images, and the bills of materials.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,10 +21,10 @@ fn workflows_are_valid() -> Result<()> {
 }
 
 #[test]
-fn the_workflow_of_a_change_runs_what_people_run() -> Result<()> {
+fn the_workflow_of_a_change_runs_the_same_script_as_people() -> Result<()> {
     let text = workflow("ci.yml")?;
     assert!(text.lines().any(|line| line.trim() == "- run: .ci/run"), "{text}");
-    // In the compiler's own image, of the version that the workspace asks for.
+    // The workflows use the official Rust image of the version that the workspace requires.
     let manifest = fs::read_to_string(root().join("Cargo.toml"))?;
     let version =
         manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).context("no version")?;
@@ -47,7 +47,7 @@ fn a_release_names_files_and_stages_that_are_there() -> Result<()> {
         {
             assert!(
                 text.contains(&format!("--build-context {stage}=")),
-                "{line}: it would be compiled again"
+                "{line}: without --build-context {stage}, the stage would be built again"
             );
         }
     }
@@ -68,7 +68,7 @@ fn crates(bill: &Value) -> Result<BTreeMap<(String, String), Option<String>>> {
     named.collect()
 }
 
-/// The name of a crate's folder, at the start of a text that may go on with anything.
+/// The name of a crate's folder at the start of a text.
 fn folder(text: &str) -> Option<&str> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
     let name = &text[..text.find(|c| !is_of_name(c)).unwrap_or(text.len())];
@@ -93,7 +93,7 @@ fn bills_of_materials_name_what_is_in_the_programs() -> Result<()> {
             let locked = entry.lines().find_map(|line| line.strip_prefix("checksum = "));
             assert_eq!(checksum.as_deref(), locked.map(|text| text.trim_matches('"')), "{name} {version}");
         }
-        // The program itself has the paths of the crates that were compiled into it.
+        // The program contains the source paths of the crates that were compiled into it.
         let program = fs::read(built(name)?)?;
         let program = String::from_utf8_lossy(&program);
         let linked: BTreeSet<&str> = program

@@ -1,4 +1,4 @@
-//! The compiled pipeline that is committed.
+//! The committed file of the compiled pipeline.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
@@ -6,7 +6,7 @@ use deploy_tests::programs::{cached, root, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The steps, and whether their results are taken from an earlier run with the same inputs.
+/// The steps, and whether Pipelines may reuse their results from an earlier run with the same inputs (caching).
 const STEPS: [(&str, bool); 9] = [
     ("fetch", true),
     ("prepare", true),
@@ -18,10 +18,10 @@ const STEPS: [(&str, bool); 9] = [
     ("publish", false),
     ("deploy", false),
 ];
-/// Steps that read or write the store, and no others have its keys.
+/// The steps that read or write the store. Only they have its keys.
 const WITH_KEYS: [&str; 4] = ["fetch", "gate", "latest", "publish"];
 
-/// The pipeline, and what of it is about Kubernetes.
+/// The two documents of the compiled pipeline: the pipeline itself, and its Kubernetes-specific part.
 fn documents() -> (Value, Value) {
     let text = fs::read_to_string(root().join("deploy/pipeline/pipeline.yaml")).unwrap();
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
@@ -30,7 +30,7 @@ fn documents() -> (Value, Value) {
 }
 
 #[test]
-fn the_compiled_pipeline_is_that_of_the_source() {
+fn the_compiled_pipeline_matches_its_source() {
     let python = cached("kfp", "venv-kfp/bin/python").unwrap();
     let folder = TempDir::new().unwrap();
     let compiled = folder.path().join("pipeline.yaml");
@@ -39,7 +39,7 @@ fn the_compiled_pipeline_is_that_of_the_source() {
     let committed = fs::read_to_string(root().join("deploy/pipeline/pipeline.yaml")).unwrap();
     assert!(
         fs::read_to_string(compiled).unwrap() == committed,
-        "deploy/pipeline/pipeline.yaml is not of pipeline.py: ~/.cache/decima/venv-kfp/bin/python deploy/pipeline/pipeline.py"
+        "deploy/pipeline/pipeline.yaml is outdated: run ~/.cache/decima/venv-kfp/bin/python deploy/pipeline/pipeline.py"
     );
 }
 
@@ -68,13 +68,13 @@ fn every_step_has_its_limits_its_retries_and_its_caching() {
         assert_eq!(args[args.len() - 2..], [json!("--executor-input"), json!("{{$}}")], "{name}");
         for argument in args.iter().filter_map(Value::as_str).filter(|argument| argument.contains("s3://")) {
             let place = "s3://mlpipeline/private/{{$.inputs.parameters['namespace']}}/";
-            assert!(argument.contains(place), "{name}: a profile's key may not use {argument}");
+            assert!(argument.contains(place), "{name}: a profile's key has no access to {argument}");
         }
     }
 }
 
 #[test]
-fn keys_come_from_the_profiles_own_secret_and_go_where_they_are_needed_alone() {
+fn keys_come_from_the_profiles_own_secret_and_only_the_steps_that_need_them_have_them() {
     let (pipeline, platform) = documents();
     let steps = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].as_object().unwrap();
     let with_keys: Vec<&str> = steps.keys().map(|name| name.trim_start_matches("exec-")).collect();
@@ -95,7 +95,7 @@ fn keys_come_from_the_profiles_own_secret_and_go_where_they_are_needed_alone() {
 }
 
 #[test]
-fn nothing_is_published_or_deployed_but_by_the_gates_decision() {
+fn publish_and_deploy_follow_the_gates_decision() {
     let (pipeline, _) = documents();
     let tasks = &pipeline["root"]["dag"]["tasks"];
     let decision =
@@ -106,7 +106,7 @@ fn nothing_is_published_or_deployed_but_by_the_gates_decision() {
             pipeline["deploymentSpec"]["executors"][&format!("exec-{name}")]["container"]["args"].to_string();
         assert!(args.contains("--gate={{$.inputs.parameters['decision']}}"), "{name}: {args}");
     }
-    // One name for the service, whichever run it is.
+    // All runs use the same name for the service.
     let args = &pipeline["deploymentSpec"]["executors"]["exec-deploy"]["container"]["args"];
     assert_eq!((&args[1], &args[2]), (&json!("--name"), &json!("digits")));
 }

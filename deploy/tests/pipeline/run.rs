@@ -1,4 +1,5 @@
-//! The pipeline, run: Pipelines' own local runner over Podman, our images, Kubeflow's store with a profile's key.
+//! Runs the pipeline with the local runner of Kubeflow Pipelines on Podman, with our images and with Kubeflow's object
+//! store, accessed by a profile's key.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,7 @@ use deploy_tests::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A process that ends with the test.
+/// A process that is killed when this is dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -26,7 +27,7 @@ impl Drop for Process {
     }
 }
 
-/// Podman as Docker: the address of its socket, for as long as the process lives.
+/// Starts Podman's service with Docker's API. Returns its process and the address of its socket.
 fn docker(folder: &Path) -> (Process, String) {
     let socket = format!("unix://{}", folder.join("podman.sock").display());
     let mut service = program("podman").unwrap();
@@ -40,15 +41,15 @@ fn docker(folder: &Path) -> (Process, String) {
     (service, socket)
 }
 
-/// What a run of the pipeline left: the folder of each step.
+/// The results of a run of the pipeline: the folder of each step.
 struct Run {
     steps: BTreeMap<String, PathBuf>,
-    /// What was printed.
+    /// The output of the runner.
     log: String,
 }
 
 impl Run {
-    /// What a step wrote for Pipelines.
+    /// The results that a step wrote for Pipelines.
     fn output(&self, step: &str) -> Value {
         let folder = self.steps.get(step).unwrap_or_else(|| panic!("{step} did not run: {}", self.log));
         let file = fs::read(folder.join("executor_output.json")).unwrap();
@@ -68,7 +69,7 @@ impl Run {
     }
 }
 
-/// Everything that a run needs.
+/// Everything that runs of the pipeline need: the store, its key, and Podman's service.
 struct Place {
     folder: TempDir,
     _service: Process,
@@ -103,13 +104,13 @@ impl Place {
     }
 }
 
-/// The example's digit as a picture that a person might have drawn: each of its points `scale` wide, black on white.
+/// The digit of the example as a BMP, black on white, with each pixel enlarged to a square of side `scale`.
 fn bitmap(scale: usize) -> Vec<u8> {
     let example = fs::read_to_string(root().join("models/digits/example.json")).unwrap();
     let example: Value = serde_json::from_str(&example).unwrap();
     let points = example["inputs"][0]["data"].as_array().unwrap();
     let side = 28 * scale;
-    // Rows from below, each a multiple of four bytes: 28 points of three bytes are.
+    // BMP stores rows from the bottom up, padded to a multiple of four bytes. 28 pixels of three bytes need no padding.
     let mut picture = b"BM".to_vec();
     let size = 54 + 3 * side * side;
     let head = [size, 0, 54, 40, side, side, 1 | 24 << 16, 0, 3 * side * side, 2835, 2835, 0, 0];
@@ -121,7 +122,7 @@ fn bitmap(scale: usize) -> Vec<u8> {
     picture
 }
 
-/// Answers the example as the server does that reads the profile's models.
+/// Starts a server on the profile's models, sends it the example, and returns its response.
 fn served_digit(place: &Place) -> Value {
     let [port] = free_ports().unwrap();
     let cache = place.folder.path().join("cache");
@@ -143,7 +144,7 @@ fn served_digit(place: &Place) -> Value {
 }
 
 #[test]
-fn from_pictures_to_a_served_model_and_no_further_where_the_gate_says_no() {
+fn the_pipeline_trains_and_publishes_a_model_unless_the_gate_says_no() {
     let place = Place::new();
     let synth = place.folder.path().join("synth");
     let trainer = built("decima-trainer").unwrap();
@@ -173,14 +174,14 @@ fn from_pictures_to_a_served_model_and_no_further_where_the_gate_says_no() {
     assert_eq!(first.metadata("train", "weights")["optimizer"], "adamw");
     assert_eq!(first.parameter("gate", "decision"), "true");
     assert_eq!(first.parameter("publish", "version"), "1");
-    // The last step prints the service that it would apply.
+    // With `dry_run`, the last step prints the service that it would apply.
     let named = "--model-repository=s3://mlpipeline/private/alice/models";
     assert!(first.log.contains("kind: InferenceService") && first.log.contains(named), "{}", first.log);
     let answer = served_digit(&place);
     assert_eq!((&answer["model_name"], &answer["model_version"]), (&json!("digits"), &json!("1")));
     assert_eq!(answer["outputs"][0]["data"].as_array().unwrap().len(), 10, "{answer}");
 
-    // Worse than what is served, and below the threshold.
+    // A model that is worse than the served one, and below the threshold.
     let second =
         place.run("second", &["epochs=1", "optimizer=sgd", "learning_rate=0.000001", "threshold=0.95"]);
     assert_eq!(second.metadata("train", "weights")["optimizer"], "sgd", "{}", second.log);

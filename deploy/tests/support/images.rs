@@ -1,5 +1,6 @@
-//! Images, built by Buildah of the release builds that are there: our own by `deploy/docker`, and those that cannot be
-//! pulled here of Debian's packages and of published programs. They stay, so a later run takes seconds.
+//! Builds images with Buildah from existing release builds. Our own images use the files in `deploy/docker`. Images
+//! that cannot be pulled here are built from Debian's packages and from published programs. The images are kept, so
+//! that a later run takes only seconds.
 
 use std::{
     fs,
@@ -17,19 +18,19 @@ use crate::{
     programs::{built, cached, pinned, root, run},
 };
 
-/// Revision and source that the labels of our images are given.
+/// The revision in the labels of our images.
 pub const REVISION: &str = "0123456789abcdef0123456789abcdef01234567";
-/// See [`REVISION`].
+/// The source address in the labels of our images.
 pub const SOURCE: &str = "https://example.org/decima";
 
-/// An image that is built where the first test asks for it; its tag.
+/// The tag of an image, which is built when the first test asks for it.
 type Image = LazyLock<Result<String>>;
 
 fn tag_of(image: &'static Image) -> Result<&'static str> {
     image.as_deref().map_err(|error| anyhow!("{error:#}"))
 }
 
-/// The tag of an image: another one in each checkout, so that tests of two do not change each other's.
+/// The tag of an image. It differs between checkouts, so that their tests do not overwrite each other's images.
 fn tag(name: &str) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     fs::canonicalize(root())?.hash(&mut hasher);
@@ -80,7 +81,7 @@ fn trainer_target(target: &str, name: &str) -> Result<String> {
     ours("decima-trainer", "deploy/docker/trainer.Dockerfile", target, &[("shell", &shell)], name)
 }
 
-/// Builds an image of ours; `contexts` take the place of the container file's stages.
+/// Builds one of our images. Each of `contexts` replaces a stage of the container file.
 fn ours(program: &str, file: &str, target: &str, contexts: &[(&str, &Path)], name: &str) -> Result<String> {
     let programs = TempDir::new()?;
     run(Command::new(root().join("scripts/split-debug"))
@@ -101,11 +102,11 @@ fn ours(program: &str, file: &str, target: &str, contexts: &[(&str, &Path)], nam
     build(&arguments, name, &root())
 }
 
-/// What our images stand on: glibc, libstdc++ and the CA certificates, as in distroless images.
+/// The base of our images: glibc, libstdc++ and the CA certificates, as in distroless images.
 ///
 /// # Errors
 ///
-/// It cannot be made.
+/// A part is missing, or the build fails.
 pub fn base() -> Result<&'static str> {
     static IMAGE: Image = LazyLock::new(|| {
         let certificates = "ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt";
@@ -116,11 +117,11 @@ pub fn base() -> Result<&'static str> {
     tag_of(&IMAGE)
 }
 
-/// Kubeflow's S3 store, where its image has the program.
+/// `SeaweedFS`, the S3 store of Kubeflow, with the program at the path of its published image.
 ///
 /// # Errors
 ///
-/// It cannot be made.
+/// A part is missing, or the build fails.
 pub fn seaweedfs() -> Result<&'static str> {
     static IMAGE: Image = LazyLock::new(|| {
         let file = format!(
@@ -136,7 +137,7 @@ pub fn seaweedfs() -> Result<&'static str> {
 ///
 /// # Errors
 ///
-/// It cannot be made.
+/// A part is missing, or the build fails.
 pub fn prometheus() -> Result<&'static str> {
     static IMAGE: Image = LazyLock::new(|| {
         let base = base()?;
@@ -153,7 +154,7 @@ pub fn prometheus() -> Result<&'static str> {
 
 const PATH: &str = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
 
-/// Builds an image that cannot be pulled here.
+/// Builds an image that replaces one that cannot be pulled here.
 fn stand_in(file: &str, name: &str, context: &Path) -> Result<String> {
     let folder = TempDir::new()?;
     let path = folder.path().join("Containerfile");
@@ -164,8 +165,8 @@ fn stand_in(file: &str, name: &str, context: &Path) -> Result<String> {
 fn build(arguments: &[String], name: &str, context: &Path) -> Result<String> {
     let tag = tag(name)?;
     let mut buildah = program("buildah")?;
-    // Layers are kept, so that what has not changed is not built again; containers at work are not. No RUN of ours needs
-    // a network.
+    // Layers are kept, so that unchanged ones are not built again. Intermediate containers are removed. No RUN
+    // instruction of ours needs a network.
     let options = ["--layers", "--force-rm", "--isolation=chroot", "--pull-never", "--format=oci"];
     buildah.arg("bud").args(options).args(["--tag", &tag]);
     run(buildah.args(arguments).arg(context))?;

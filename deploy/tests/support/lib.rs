@@ -1,4 +1,4 @@
-//! What the tests of the deployment share: programs that are started, waited for and ended, and images that are built.
+//! Shared code of the deployment tests: it builds images, and starts, waits for and ends programs.
 
 pub mod images;
 pub mod podman;

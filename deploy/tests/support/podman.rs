@@ -1,4 +1,4 @@
-//! Containers, run by Podman and removed in the end.
+//! Runs containers with Podman, and removes them at the end.
 
 use std::process::Command;
 
@@ -6,15 +6,16 @@ use anyhow::{Context, Result};
 
 use crate::programs::{cached, run};
 
-/// What every container of ours has to do with: any UID, no rights, nothing to write to but `/tmp`, little of the machine.
+/// The restrictions under which our containers must work: an arbitrary UID, no capabilities, a read-only file system
+/// except for `/tmp`, limited memory and CPU.
 pub const CONFINED: [&str; 15] = [
     "--read-only",
-    // otherwise Podman gives more places to write to than a cluster does
+    // Without this, Podman makes more folders writable than a cluster does.
     "--read-only-tmpfs=false",
     "--tmpfs",
     "/tmp",
     "--user",
-    "1000770000:0", // as OpenShift numbers them
+    "1000770000:0", // A user ID from OpenShift's range.
     "--cap-drop",
     "all",
     "--security-opt",
@@ -26,22 +27,22 @@ pub const CONFINED: [&str; 15] = [
     "--pull=never",
 ];
 
-/// A program that works on images or containers (`podman`, `buildah`), with the settings of `scripts/setup podman`.
+/// A command of a container tool (`podman`, `buildah`), with the settings made by `scripts/setup podman`.
 ///
 /// # Errors
 ///
-/// The settings have not been made.
+/// The settings are missing.
 pub fn program(name: &str) -> Result<Command> {
     let mut command = Command::new(name);
     command.env("CONTAINERS_CONF", cached("podman", "podman/containers.conf")?);
     Ok(command)
 }
 
-/// Runs `podman` to its end and gives what it printed.
+/// Runs `podman` to its end, and returns its output.
 ///
 /// # Errors
 ///
-/// It does not end well.
+/// It fails.
 pub fn podman<S: AsRef<str>>(args: &[S]) -> Result<String> {
     let text = run(program("podman")?.args(args.iter().map(AsRef::as_ref)))?;
     Ok(text.trim().to_owned())
@@ -54,7 +55,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// Starts `podman run --detach ARGS...`: options, the image, and its command.
+    /// Starts `podman run --detach ARGS...`. The arguments are options, the image, and its command.
     ///
     /// # Errors
     ///
@@ -65,25 +66,25 @@ impl Container {
         Ok(Self { id: podman(&run)? })
     }
 
-    /// The address on this machine of a port that was published.
+    /// The local address of a published port.
     ///
     /// # Errors
     ///
-    /// It is not published, or the container has ended; the error has what it said.
+    /// The port is not published, or the container has ended. The error contains the container's log.
     pub fn address(&self, port: u16) -> Result<String> {
         podman(&["port", &self.id, &port.to_string()]).with_context(|| self.logs())
     }
 
-    /// What Podman says of it, by a template of Go's.
+    /// The output of `podman inspect` with a Go template.
     ///
     /// # Errors
     ///
-    /// Podman does not know it.
+    /// The container does not exist.
     pub fn inspect(&self, template: &str) -> Result<String> {
         podman(&["inspect", "--format", template, &self.id])
     }
 
-    /// What it has printed.
+    /// The container's log.
     pub fn logs(&self) -> String {
         let output = program("podman").and_then(|mut podman| Ok(podman.args(["logs", &self.id]).output()?));
         output.map_or_else(
@@ -96,11 +97,11 @@ impl Container {
         )
     }
 
-    /// Stops it as a cluster does, and gives its exit status.
+    /// Stops the container as a cluster does, and returns its exit code.
     ///
     /// # Errors
     ///
-    /// Podman cannot say.
+    /// The container does not exist.
     pub fn stop(&self) -> Result<String> {
         podman(&["stop", "--time", "10", &self.id])?;
         self.inspect("{{.State.ExitCode}}")
@@ -109,7 +110,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // Nothing is left to do where it fails: the next line of the test says what is wrong.
+        // There is nothing to do if it fails.
         let _ = podman(&["rm", "--force", "--volumes", "--time", "0", &self.id]);
     }
 }

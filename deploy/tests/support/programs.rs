@@ -1,4 +1,4 @@
-//! Programs and files of this repository and of its cache.
+//! Finds programs and files of this repository and of its cache, and runs programs.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,11 +14,11 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What `scripts/setup PART` makes at this place of the cache.
+/// A file or folder in the cache, which `scripts/setup PART` creates.
 ///
 /// # Errors
 ///
-/// It is not there.
+/// It is missing.
 pub fn cached(part: &str, place: &str) -> Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = variable("DECIMA_CACHE").or_else(|| Some(variable("HOME")?.join(".cache/decima")));
@@ -29,29 +29,29 @@ pub fn cached(part: &str, place: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A version that stands in `scripts/versions.env`.
+/// A pinned version in `scripts/versions.env`.
 ///
 /// # Errors
 ///
-/// It is not there.
+/// The file has no such version.
 pub fn pinned(name: &str) -> Result<String> {
     let pins = std::fs::read_to_string(root().join("scripts/versions.env"))?;
     let line = pins.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     line.map(str::to_owned).with_context(|| format!("scripts/versions.env has no {name}"))
 }
 
-/// A release build of one of our programs: what `$DECIMA_SERVER` or `$DECIMA_TRAINER` says, or as it is shipped (`make
-/// release`), or plain.
+/// Path of a release build of one of our programs: the value of `$DECIMA_SERVER` or `$DECIMA_TRAINER`, else the shipped
+/// build (`make release`), else the plain release build.
 ///
 /// # Errors
 ///
-/// It has not been built.
+/// None of them exists.
 pub fn built(name: &str) -> Result<PathBuf> {
     let variable = name.to_uppercase().replace('-', "_");
     if let Some(program) = std::env::var_os(&variable).map(PathBuf::from) {
-        // of `make`, from the root
+        // `make` sets a path relative to the root.
         let program = root().join(program);
-        ensure!(program.exists(), "${variable}: {} is not there", program.display());
+        ensure!(program.exists(), "${variable}: {} does not exist", program.display());
         return Ok(program);
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
@@ -61,15 +61,15 @@ pub fn built(name: &str) -> Result<PathBuf> {
     })
 }
 
-/// Runs a program to its end and gives what it printed.
+/// Runs a program to its end, and returns its output.
 ///
 /// # Errors
 ///
-/// It cannot be started, or does not end well; the error has its last lines.
+/// It cannot be started, or it fails. The error contains its last lines.
 pub fn run(command: &mut Command) -> Result<String> {
     let shown = || format!("{command:?}").replace('"', "");
     let (shown, output) = (shown(), command.output());
-    let output = output.with_context(|| format!("{shown}: cannot be started"))?;
+    let output = output.with_context(|| format!("cannot start {shown}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let said = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
@@ -80,12 +80,12 @@ pub fn run(command: &mut Command) -> Result<String> {
     Ok(text)
 }
 
-/// Asks again and again until there is an answer.
+/// Calls `ask` repeatedly until it succeeds.
 ///
 /// # Errors
 ///
-/// There is none in time; the error is that of the last attempt.
-#[expect(clippy::disallowed_methods, reason = "there is no runtime here whose thread could be blocked")]
+/// It did not succeed in time. The error is that of the last attempt.
+#[expect(clippy::disallowed_methods, reason = "called outside any async runtime, so that blocking is fine")]
 pub fn wait_for<T>(what: &str, seconds: u64, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
     let end = Instant::now() + Duration::from_secs(seconds);
     loop {

@@ -1,4 +1,4 @@
-//! Kubeflow's object store, `SeaweedFS`, with a profile's key as Kubeflow makes it.
+//! Kubeflow's object store, `SeaweedFS`, with the key of a Kubeflow profile.
 
 use std::{
     fs,
@@ -14,39 +14,39 @@ use tempfile::TempDir;
 
 use crate::programs::{cached, run, wait_for};
 
-/// The administrator's keys, which Kubeflow keeps from the days of `MinIO`.
+/// The administrator's keys. Kubeflow still uses the default keys of `MinIO`, its former store.
 const ADMINISTRATOR: &str = "minio:minio123";
-/// The bucket of Pipelines.
+/// The bucket of Kubeflow Pipelines.
 pub const BUCKET: &str = "mlpipeline";
 
-/// A store that runs until this is dropped.
+/// A running store. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Store {
     process: Child,
     folder: TempDir,
-    /// `http://127.0.0.1:port`.
+    /// The address of the store, `http://127.0.0.1:PORT`.
     pub endpoint: String,
 }
 
-/// A profile's key, which may do little.
+/// A profile's key, which has limited rights.
 #[derive(Debug)]
 pub struct Key {
-    /// `AWS_ACCESS_KEY_ID`.
+    /// Value of `AWS_ACCESS_KEY_ID`.
     pub id: String,
-    /// `AWS_SECRET_ACCESS_KEY`.
+    /// Value of `AWS_SECRET_ACCESS_KEY`.
     pub secret: String,
 }
 
 impl Store {
-    /// Starts a store with the bucket of Pipelines in it, and a profile's key.
+    /// Starts a store with the bucket of Pipelines and a profile's key.
     ///
-    /// Kubeflow puts a policy on the key that allows Get, Put and List at four places. `SeaweedFS` 4.48 allows no listing
-    /// by this policy when its IAM API puts it. So the key has the same rights as actions of `SeaweedFS`, one for each
-    /// place.
+    /// Kubeflow gives the key a policy that allows Get, Put and List below four prefixes. If this policy is set by the
+    /// IAM API of `SeaweedFS` 4.48, listing does not work. The key therefore gets the same rights in the form of
+    /// `SeaweedFS`' own actions, for each prefix.
     ///
     /// # Errors
     ///
-    /// It does not start.
+    /// The store does not start.
     pub fn start(namespace: &str) -> Result<(Self, Key)> {
         let program = cached("seaweedfs", "seaweedfs/weed")?;
         let folder = TempDir::new()?;
@@ -99,7 +99,7 @@ impl Store {
             .stdin(Stdio::null())
             .spawn()?;
         let store = Self { process, folder, endpoint: format!("http://127.0.0.1:{}", ports[0]) };
-        // HeadBucket: the bucket is made some time after the store answers.
+        // HeadBucket, because the store creates the bucket only some time after it starts to answer.
         let head = ["--head", "--fail", "--user", ADMINISTRATOR, "--aws-sigv4", "aws:amz:us-east-1:s3"];
         let bucket = format!("{}/{BUCKET}", store.endpoint);
         wait_for("SeaweedFS", 60, || run(curl().args(head).arg(&bucket)))
@@ -111,7 +111,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// The key may not, or the store fails.
+    /// The key has no permission, or the store fails.
     pub fn put(&self, key: &Key, name: &str, file: &Path) -> Result<()> {
         let mut request = curl();
         request.args(["--fail-with-body", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user"]);
@@ -119,11 +119,11 @@ impl Store {
         run(request.arg(format!("{}/{BUCKET}/{name}", self.endpoint))).map(drop)
     }
 
-    /// The names in the bucket that begin so, as the store's listing has them.
+    /// The names of the objects in the bucket that begin with `prefix`.
     ///
     /// # Errors
     ///
-    /// The key may not, or the store fails.
+    /// The key has no permission, or the store fails.
     pub fn list(&self, key: &Key, prefix: &str) -> Result<Vec<String>> {
         let mut request = curl();
         request.args(["--fail-with-body", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user"]);
@@ -139,7 +139,7 @@ impl Store {
         Ok(names.collect())
     }
 
-    /// The variables that lead a program here as a profile.
+    /// The environment variables with which a program uses this store as the profile.
     pub fn variables(&self, key: &Key) -> [(&'static str, String); 3] {
         [
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),
@@ -151,27 +151,27 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // It may have ended by itself; the test has then failed already.
+        // The process may have ended by itself; then the test has already failed.
         let _ended = self.process.kill();
         let _reaped = self.process.wait();
     }
 }
 
-/// Ports of this machine on which nobody listens now.
+/// Free ports of this machine.
 ///
 /// # Errors
 ///
-/// There are none.
+/// There are not enough.
 pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    // Held together, so that they differ.
+    // All sockets are open at the same time, so that the ports differ.
     let sockets =
         (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<Vec<_>, _>>()?;
     let ports: Vec<u16> =
         sockets.iter().map(|socket| Ok(socket.local_addr()?.port())).collect::<Result<_>>()?;
-    ports.try_into().map_err(|_| anyhow::anyhow!("so many ports as were asked for"))
+    ports.try_into().map_err(|_| anyhow::anyhow!("the number of ports is fixed"))
 }
 
-/// `curl`, which signs requests as AWS's clients do.
+/// A `curl` command. Its option `--aws-sigv4` signs requests as AWS clients do.
 fn curl() -> Command {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--max-time", "20"]);

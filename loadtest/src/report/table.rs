@@ -27,7 +27,7 @@ impl fmt::Display for Report {
         writeln!(f, "  {:<22}{}", "milliseconds from", HEADINGS.map(|name| format!("{name:>10}")).concat())?;
         write_row(f, from, self.latency_seconds.as_ref())?;
         if let Some(delay) = &self.send_delay_seconds {
-            write_row(f, "  of it before sending", Some(delay))?;
+            write_row(f, "  part before sending", Some(delay))?;
         }
         for (index, error) in self.errors.iter().enumerate() {
             let title = if index == 0 { "\n  errors\n" } else { "" };

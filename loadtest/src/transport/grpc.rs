@@ -71,7 +71,7 @@ impl Grpc {
         let request = self.call(name, message)?;
         let explained = |failure: Failure| match failure.kind {
             FailureKind::Disconnected => anyhow::Error::new(failure).context(format!(
-                "{} may speak no gRPC: many servers do on another port",
+                "{} may not speak gRPC: many servers have another port for it",
                 self.server.authority
             )),
             _ => failure.into(),
@@ -169,9 +169,9 @@ fn message(mut body: Bytes) -> Result<Answer, Failure> {
             Ok(Answer { body, json_length: None })
         }
         Some(Prefix { is_compressed: false, .. }) => {
-            Err(wrong("the answer is not one message of the length that it says"))
+            Err(wrong("the answer is not one message of the length in its prefix"))
         }
-        _ => Err(wrong("the answer is compressed, which was not asked for")),
+        _ => Err(wrong("the answer is compressed, although the request does not allow that")),
     }
 }
 

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_body_is_read_as_the_protocol_has_it_or_as_it_is() {
+    fn the_error_text_is_the_protocols_field_or_the_whole_body() {
         assert_eq!(error_text(br#"{"error": "the queue is full"}"#), "the queue is full");
         assert_eq!(error_text(b"upstream connect error\n"), "upstream connect error");
     }

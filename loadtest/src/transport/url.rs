@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_http_is_refused() {
+    fn other_urls_than_plain_http_are_refused() {
         for url in ["https://localhost", "localhost:8080", "http://localhost?x=1", "http://", "/v2"] {
             assert!(url.parse::<ServerUrl>().is_err(), "{url}");
         }

@@ -1,8 +1,9 @@
-//! What a model sees of pictures: for each file named on standard input a line that says how many digits it shows and
-//! where, or why none, and their 28 x 28 bytes to standard output, one digit after another.
+//! Shows the preprocessing of MNIST-like models at work. It reads file names from standard input. For each file it
+//! prints a line to standard error: how many digits it shows and where, or why none. The 28 x 28 bytes of each digit go
+//! to standard output, one digit after another.
 //!
 //! `ls *.png | cargo run --release -p pictures --example digits >digits.raw`
-#![expect(clippy::print_stderr, reason = "a program's report")]
+#![expect(clippy::print_stderr, reason = "the program's output")]
 
 use std::{
     error::Error,

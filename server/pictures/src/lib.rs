@@ -1,11 +1,11 @@
-//! Pictures as arrays: decoding, and what a model is shown of them.
+//! Decodes pictures and turns them into the input arrays of models.
 //!
-//! Everything here is pure: bytes and arrays in, arrays out.
+//! All functions are pure: bytes and arrays in, arrays out.
 //!
-//! - [`decode`](mod@decode) reads PNG, JPEG, WebP, GIF and BMP within a limit of pixels, which the head of a file must
-//!   keep before anything is allocated.
-//! - [`mnist`] shows digits, drawn or photographed, to a model that learned from MNIST.
-//! - [`rgb`] shows pictures to a model that learned from `ImageNet` or the like.
+//! - [`decode`](mod@decode) decodes PNG, JPEG, WebP, GIF and BMP. It checks the number of pixels in the file's header
+//!   before it allocates memory.
+//! - [`mnist`] prepares digits, drawn or photographed, for models that were trained on MNIST.
+//! - [`rgb`] prepares pictures for models that were trained on `ImageNet` or similar data.
 
 pub mod decode;
 pub mod mnist;
@@ -13,5 +13,5 @@ pub mod rgb;
 
 pub use decode::{DecodeError, Limits, decode};
 
-/// `[row, column, channel]`: red, green, blue, alpha, 0 to 255.
+/// A decoded picture, `[row, column, channel]`. The channels are red, green, blue and alpha, 0 to 255.
 pub type Rgba = ndarray::Array3<u8>;

@@ -1,33 +1,34 @@
-//! Colour pictures for models that were trained on `ImageNet` and the like: resized, cropped, normalised.
+//! Prepares colour pictures for models that were trained on `ImageNet` or similar data: resizes, crops and normalises
+//! them.
 
 use std::collections::VecDeque;
 
 use ndarray::{Array3, ArrayView3, Axis};
 
-/// Where the channels lie.
+/// The position of the channel axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
-    /// `[channel, row, column]` of each picture, as `PyTorch` has them.
+    /// `[channel, row, column]` for each picture, as in `PyTorch`.
     #[default]
     Nchw,
-    /// `[row, column, channel]` of each picture, as `TensorFlow` has them.
+    /// `[row, column, channel]` for each picture, as in `TensorFlow`.
     Nhwc,
 }
 
 /// The steps from a picture to a model's input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rgb {
-    /// Rows that the model takes.
+    /// Rows of the model's input.
     pub height: usize,
-    /// Columns that the model takes.
+    /// Columns of the model's input.
     pub width: usize,
-    /// Pixels of the shorter side before the crop.
+    /// Length of the shorter side after resizing, before the crop, in pixels.
     pub resize: usize,
-    /// Subtracted from each channel after scaling to 0 to 1: red, green, blue.
+    /// Mean of red, green and blue, each 0 to 1. It is subtracted from the channels.
     pub mean: [f32; 3],
-    /// Each channel is divided by it then.
+    /// Standard deviation of red, green and blue. The channels are divided by it after the subtraction.
     pub deviation: [f32; 3],
-    /// Where the channels lie.
+    /// The position of the channel axis.
     pub layout: Layout,
 }
 
@@ -37,8 +38,8 @@ impl Rgb {
     /// Standard deviation of `ImageNet`'s pictures: red, green, blue.
     pub const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
-    /// A crop of `height` x `width` out of a picture whose shorter side is 8/7 of the longer of the two, as 256 is
-    /// of 224, with `ImageNet`'s mean and deviation.
+    /// A crop of `height` x `width` with `ImageNet`'s mean and deviation. The picture's shorter side is resized to 8/7
+    /// of the crop's longer side, as in the usual pair of 256 and 224.
     pub fn new(height: usize, width: usize, layout: Layout) -> Self {
         let longer = height.max(width);
         Self {
@@ -51,11 +52,11 @@ impl Rgb {
         }
     }
 
-    /// The picture over white, resized, cropped at its centre and normalised.
+    /// Puts a picture on white, resizes it, crops its centre and normalises it.
     ///
-    /// Smaller pictures are averages of what lies under each pixel, with weights that fall off linearly, as Pillow's and
-    /// torchvision's antialiased bilinear filter has them. Where the crop is larger than the picture, the outermost
-    /// pixels go on. An empty picture is white.
+    /// Shrinking uses the antialiased bilinear filter of Pillow and torchvision: a weighted average of the pixels under
+    /// each output pixel, with weights that fall off linearly. If the crop is larger than the picture, the outermost
+    /// pixels are repeated. An empty picture counts as white.
     #[expect(clippy::needless_pass_by_value, reason = "views are passed by value")]
     pub fn apply(&self, picture: ArrayView3<'_, u8>) -> Array3<f32> {
         let (rows, columns, channels) = picture.dim();
@@ -66,7 +67,7 @@ impl Rgb {
             let scale = self.resize.max(1) as f64 / rows.min(columns) as f64;
             let across: Vec<Taps> = taps(columns, self.width, scale);
             let mut line = vec![[0.0_f32; 3]; columns];
-            // the rows that lie under the crop, each once: a row of the crop starts no earlier than the one before
+            // Each row of the picture is read once, because the rows of the crop start in ascending order.
             let down = taps(rows, self.height, scale);
             let mut cropped: VecDeque<(usize, Vec<[f32; 3]>)> = VecDeque::new();
             for (Taps { first, weights }, mut out) in down.into_iter().zip(nhwc.outer_iter_mut()) {
@@ -97,7 +98,7 @@ impl Rgb {
     }
 }
 
-/// The pixels that make up one of the result, and the share of each.
+/// The input pixels of one output pixel, and the weight of each.
 struct Taps {
     first: usize,
     weights: Vec<f32>,
@@ -113,13 +114,13 @@ impl Taps {
     }
 }
 
-/// One axis: a picture of `length` pixels is scaled, and `wanted` pixels are cut from its middle.
+/// The taps of one axis: `length` pixels are scaled, and `wanted` pixels are cut from the middle.
 fn taps(length: usize, wanted: usize, scale: f64) -> Vec<Taps> {
     let start = (length as f64 * scale - wanted as f64) / 2.0;
     let reach = (1.0 / scale).max(1.0);
     let last = (length - 1) as f64;
     let tap = |at: usize| {
-        // centres of pixels lie at halves
+        // The centre of pixel i is at i + 0.5.
         let middle = ((at as f64 + 0.5 + start) / scale - 0.5).clamp(0.0, last);
         let first = (middle - reach).ceil().max(0.0) as usize;
         let end = ((middle + reach).floor() as usize).min(length - 1);
@@ -131,7 +132,7 @@ fn taps(length: usize, wanted: usize, scale: f64) -> Vec<Taps> {
     (0..wanted).map(tap).collect()
 }
 
-/// A row over white: red, green, blue, 0 to 1.
+/// Puts a row on white. Writes red, green and blue, each 0 to 1.
 fn flatten(picture: &ArrayView3<'_, u8>, row: usize, line: &mut [[f32; 3]]) {
     for (pixel, out) in picture.index_axis(Axis(0), row).outer_iter().zip(line) {
         let alpha = f32::from(pixel[3]) / 255.0;
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_crop_takes_the_middle() {
-        // a ramp to the right: the middle of the crop is the middle of the picture, at every scale
+        // A ramp to the right: the middle of the crop is the middle of the picture at every scale.
         let picture = Array3::from_shape_fn((60, 240, 4), |(_, column, _)| column as u8);
         for (resize, side) in [(60, 60), (30, 28), (90, 64), (7, 7)] {
             let opaque = {

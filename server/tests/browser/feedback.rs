@@ -43,7 +43,7 @@ fn a_correction_is_stored() {
         page.draw(By::Mouse, &strokes::digit(7).in_the_middle()).await;
         page.read().await;
         press_label(&page, "1").await;
-        page.until("document.getElementById('thanks').textContent === 'Thank you: kept as a 1.'").await;
+        page.until("document.getElementById('thanks').textContent === 'Thank you: stored as a 1.'").await;
         page.chrome.screenshot("taught").await;
         let (picture, told) = stored(place.path(), "1");
         assert_eq!(
@@ -60,7 +60,7 @@ fn a_correction_is_stored() {
         assert_eq!(page.read().await.answer, "42");
         page.js("document.querySelector('.digit').click()").await;
         press_label(&page, "9").await;
-        page.until("document.getElementById('thanks').textContent === 'Thank you: kept as a 9.'").await;
+        page.until("document.getElementById('thanks').textContent === 'Thank you: stored as a 9.'").await;
         let (picture, _) = stored(place.path(), "9");
         let picture = decode(&fs::read(picture).unwrap(), &Limits::default()).unwrap();
         let kept = mnist::digit(picture.view()).unwrap();
@@ -72,7 +72,8 @@ fn a_correction_is_stored() {
                : ask(address, ...rest)")
             .await;
         press_label(&page, "9").await;
-        page.until("document.getElementById('thanks').textContent === 'Not kept. The server is busy.'").await;
+        page.until("document.getElementById('thanks').textContent === 'Not stored. The server is busy.'")
+            .await;
         page.until("document.getElementById('thanks').classList.contains('is-bad')").await;
     });
 }
@@ -188,7 +189,7 @@ fn a_digit_of_a_photograph_is_kept_as_one_that_can_be_read() {
                 page.js(&format!("document.querySelectorAll('.digit')[{at}].click()")).await;
                 press_label(&page, label).await;
                 page.until(&format!(
-                    "document.getElementById('thanks').textContent === 'Thank you: kept as a {label}.'"
+                    "document.getElementById('thanks').textContent === 'Thank you: stored as a {label}.'"
                 ))
                 .await;
                 assert_eq!(read_again(&page, place.path(), label), [7, 0, 4][at], "{label}");

@@ -9,11 +9,11 @@ use crate::data::{Dataset, fetch, folder, synth};
 use crate::outcome::Outcome;
 use crate::{console, files};
 
-/// What later steps may take of a data set.
+/// Output parameters of the commands that write a data set.
 pub(super) const DATASET: &[&str] = &["dataset_version", "train_pictures", "test_pictures"];
 
 pub(super) fn fetch(args: &FetchArgs) -> Result<Outcome> {
-    // A pipeline has no parameter that is not there, only an empty one.
+    // A pipeline cannot leave a parameter out, only give it as an empty string.
     let from = args.from.as_deref().filter(|place| !place.is_empty());
     let source = from.map_or(Ok(Source::Mirrors), Source::parse)?;
     let names = fetch::fetch(&source, &args.out, !args.unverified, &storage_settings()?)?;
@@ -39,7 +39,7 @@ pub(super) fn prepare(args: &PrepareArgs) -> Result<Outcome> {
     Ok(about(&dataset))
 }
 
-/// A data set's version, which is the SHA-256 of its content, and its counts.
+/// The version of a data set (the SHA-256 of its content) and its numbers of pictures.
 pub(super) fn about(dataset: &Dataset) -> Outcome {
     let version = dataset.sha256();
     let (train, test) = (dataset.train.len(), dataset.test.len());

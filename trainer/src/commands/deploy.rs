@@ -12,16 +12,17 @@ use crate::console;
 use crate::kubernetes::{Cluster, Source, manifest};
 use crate::outcome::Outcome;
 
-/// What later steps may take.
+/// Output parameters of `deploy`.
 pub(super) const DEPLOY: &[&str] = &["deployed", "address"];
-/// The request that a new service is asked: a drawn digit.
+/// The test request: a drawn digit.
 const EXAMPLE: &str = include_str!("../../../models/digits/example.json");
-/// The digit in it.
+/// The digit in the test request.
 const EXAMPLE_DIGIT: usize = 7;
-/// The variable with the token, where no file has it.
+/// Environment variable with the bearer token, read when no `--token-file` is given.
 const TOKEN: &str = "DECIMA_TOKEN";
-/// Time between two questions to a service that does not answer yet, and for one of them.
+/// Time between two test requests to a service that does not answer yet.
 const RETRY: Duration = Duration::from_secs(2);
+/// Time limit of one test request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn deploy(args: &DeployArgs) -> Result<Outcome> {
@@ -43,7 +44,7 @@ pub(super) fn deploy(args: &DeployArgs) -> Result<Outcome> {
         console::result(serde_saphyr::to_string(&service)?.trim_end());
         return Ok(outcome(false, ""));
     }
-    // Before anything is changed.
+    // A bad token is reported before anything is changed in the cluster.
     let token = token(args)?;
     let deadline = Instant::now() + args.timeout;
     let address = block_on(async {
@@ -62,7 +63,7 @@ pub(super) fn deploy(args: &DeployArgs) -> Result<Outcome> {
     let address = address.context("the service is ready, but has no address: see its status.address.url")?;
     let path = predict_path(&address, args);
     if !args.no_request {
-        ask(&path, token.as_deref(), deadline)?;
+        send_test_digit(&path, token.as_deref(), deadline)?;
     }
     console::result(&format!("predict at {path}"));
     Ok(outcome(true, &path))
@@ -82,12 +83,12 @@ fn token(args: &DeployArgs) -> Result<Option<String>> {
     let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
     ensure!(
         token.as_ref().is_none_or(|token| token.bytes().all(|byte| byte.is_ascii_graphic())),
-        "the token is no token: it has characters that no header takes"
+        "the token has characters that are not allowed in an HTTP header: give a bearer token in visible ASCII"
     );
     Ok(token)
 }
 
-/// Where the model is asked. The address may have a path, as Kubeflow's do.
+/// The address of the model's `infer` endpoint. The service's own address may have a path, as in Kubeflow.
 fn predict_path(address: &str, args: &DeployArgs) -> String {
     let model = args.model.as_deref().unwrap_or(&args.name);
     let version = match args.version {
@@ -97,43 +98,43 @@ fn predict_path(address: &str, args: &DeployArgs) -> String {
     format!("{}/v2/models/{model}{version}/infer", address.trim_end_matches('/'))
 }
 
-/// Asks a digit until the service answers.
-#[expect(clippy::disallowed_methods, reason = "no runtime is at work here whose thread could be blocked")]
-fn ask(path: &str, token: Option<&str>, deadline: Instant) -> Result<()> {
+/// Sends the test digit until the service answers.
+#[expect(clippy::disallowed_methods, reason = "called outside any async runtime, so that blocking is fine")]
+fn send_test_digit(path: &str, token: Option<&str>, deadline: Instant) -> Result<()> {
     let config =
         ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(REQUEST_TIMEOUT));
     let agent: ureq::Agent = config.build().into();
     let mut told = String::new();
     loop {
-        let answer = match ask_once(&agent, path, token) {
-            Answer::Digit(probabilities) => return say(&probabilities),
-            Answer::Never(error) => return Err(error),
-            Answer::NotYet(answer) => answer,
+        let answer = match try_test_digit(&agent, path, token) {
+            Attempt::Answered(probabilities) => return print_answer(&probabilities),
+            Attempt::Failed(error) => return Err(error),
+            Attempt::Retry(answer) => answer,
         };
         ensure!(
             Instant::now() + RETRY < deadline,
-            "the service is ready, but does not answer at {path}: {answer}. From outside the cluster its address may \
-             not be known: give the one that leads there with --address, or do without with --no-request"
+            "the service is ready, but does not answer at {path}: {answer}. This address may not be reachable from \
+             outside the cluster: give one that is with --address, or skip the test request with --no-request"
         );
         if answer != told {
-            console::progress(&format!("{path}: {answer}; asking again"));
+            console::progress(&format!("{path}: {answer}; trying again"));
             told = answer;
         }
         std::thread::sleep(RETRY);
     }
 }
 
-/// What came of one question.
-enum Answer {
-    /// A probability for each digit.
-    Digit(Vec<f64>),
-    /// Something that time may mend: a new version that is still loaded, a route that is still made.
-    NotYet(String),
-    /// Something that time does not mend.
-    Never(anyhow::Error),
+/// The result of one test request.
+enum Attempt {
+    /// The service answered with a probability for each digit.
+    Answered(Vec<f64>),
+    /// The service does not answer yet: it is still loading a version, or its route is not up. Holds what it said.
+    Retry(String),
+    /// The request failed in a way that a retry does not change.
+    Failed(anyhow::Error),
 }
 
-fn ask_once(agent: &ureq::Agent, path: &str, token: Option<&str>) -> Answer {
+fn try_test_digit(agent: &ureq::Agent, path: &str, token: Option<&str>) -> Attempt {
     let request = agent.post(path).header("Content-Type", "application/json");
     let request = match token {
         Some(token) => request.header("Authorization", format!("Bearer {token}")),
@@ -142,36 +143,35 @@ fn ask_once(agent: &ureq::Agent, path: &str, token: Option<&str>) -> Answer {
     let mut response = match request.send(EXAMPLE) {
         Ok(response) => response,
         Err(error @ (ureq::Error::BadUri(_) | ureq::Error::Http(_))) => {
-            return Answer::Never(anyhow!("{path} is no address: {error}"));
+            return Attempt::Failed(anyhow!("{path} is not a valid address: {error}"));
         }
-        Err(error) => return Answer::NotYet(error.to_string()),
+        Err(error) => return Attempt::Retry(error.to_string()),
     };
     let status = response.status().as_u16();
     let body = response.body_mut().read_to_string().unwrap_or_default();
     match status {
         200 => match probabilities(&body) {
-            Some(probabilities) => Answer::Digit(probabilities),
-            None => Answer::Never(anyhow!(
-                "{path} answers something else than ten probabilities: {}",
-                short(&body)
-            )),
+            Some(probabilities) => Attempt::Answered(probabilities),
+            None => {
+                Attempt::Failed(anyhow!("{path} answered, but not with ten probabilities: {}", short(&body)))
+            }
         },
-        // The mesh refuses, not the server, which asks for no token.
-        401 | 403 | 302 => Answer::Never(anyhow!(
+        // The service mesh (Istio) sends these. The server itself never asks for a token.
+        401 | 403 | 302 => Attempt::Failed(anyhow!(
             "{path} refuses the request ({status} {}): {}",
             short(&body),
             if token.is_some() {
-                "the mesh admits the token only where an AuthorizationPolicy allows its account \
+                "the service mesh accepts this token only if an AuthorizationPolicy allows its service account \
                  (deploy/kserve/overlays/kubeflow/authorization-policy.yaml)"
             } else {
-                "the mesh wants a token: give one with --token-file or in DECIMA_TOKEN"
+                "the service mesh requires a token: give one with --token-file or in DECIMA_TOKEN"
             }
         )),
-        _ => Answer::NotYet(format!("{status} {}", short(&body))),
+        _ => Attempt::Retry(format!("{status} {}", short(&body))),
     }
 }
 
-/// The answer's ten probabilities.
+/// The ten probabilities in a response body.
 fn probabilities(body: &str) -> Option<Vec<f64>> {
     let answer: Value = serde_json::from_str(body).ok()?;
     let outputs = answer["outputs"].as_array()?;
@@ -181,17 +181,17 @@ fn probabilities(body: &str) -> Option<Vec<f64>> {
     lists.into_iter().find(|list| list.len() == 10)
 }
 
-fn say(probabilities: &[f64]) -> Result<()> {
+fn print_answer(probabilities: &[f64]) -> Result<()> {
     let best = (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
     let digit = best.context("ten probabilities have a highest one")?;
     console::result(&format!(
-        "asked for a {EXAMPLE_DIGIT}, it answers {digit} ({:.1} %)",
+        "sent a {EXAMPLE_DIGIT}, answered {digit} ({:.1} %)",
         100.0 * probabilities[digit]
     ));
     Ok(())
 }
 
-/// The beginning of a body, in one line.
+/// The first 200 characters of a body, on one line.
 fn short(body: &str) -> String {
     body.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
 }

@@ -11,25 +11,25 @@ use crate::console;
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 
-/// What later steps may take.
+/// Output parameters of `gate`.
 pub(super) const GATE: &[&str] = &["decision", "reason"];
-/// Limit for reading the figures of a served model.
+/// Largest `metrics.json` of a served model that is read, in bytes.
 const LARGEST_METRICS: u64 = 16 << 20;
 
-/// What is served where the new model would go.
+/// The model that the new one would replace.
 #[derive(Debug, Clone, PartialEq)]
 enum Served {
-    /// Nobody asked.
-    Unasked,
-    /// Nothing is published there.
+    /// The user gave no place to compare with.
+    NotCompared,
+    /// No version is published there.
     Nothing,
-    /// A version without figures of its own.
+    /// A version without a `metrics.json`.
     Unmeasured { version: u64 },
-    /// A version and its accuracy.
+    /// A version whose accuracy is known.
     Measured { version: u64, accuracy: f64 },
 }
 
-/// As much of a served model's figures as is compared; other fields may change.
+/// The part of a served model's `metrics.json` that is compared. Other fields may differ between trainers.
 #[derive(Deserialize)]
 struct Figures {
     test: TestFigures,
@@ -43,7 +43,7 @@ struct TestFigures {
 pub(super) fn gate(args: &GateArgs) -> Result<Outcome> {
     let accuracy = Metrics::load(&args.metrics)?.test.accuracy;
     let served = match &args.served {
-        None => Served::Unasked,
+        None => Served::NotCompared,
         Some(place) => {
             let location: Location = place.parse()?;
             block_on(look(&Store::open(&location, &storage_settings()?)?))?
@@ -67,13 +67,13 @@ pub(super) fn gate(args: &GateArgs) -> Result<Outcome> {
     Ok(Outcome { failure, ..outcome })
 }
 
-/// The highest version in a model's folder, and its figures.
+/// Finds the highest version in a model's folder, and reads its accuracy.
 async fn look(store: &Store) -> Result<Served> {
     let objects = match store.list().await {
         Err(StorageError::NotFound { .. }) => return Ok(Served::Nothing),
         listed => listed?,
     };
-    // A version is there when its model is, which is written last.
+    // `publish` writes the model last: with it, a version is complete.
     let versions =
         objects.iter().filter_map(|object| object.key.strip_suffix("/model.onnx")?.parse::<u64>().ok());
     let Some(version) = versions.max() else { return Ok(Served::Nothing) };
@@ -83,15 +83,17 @@ async fn look(store: &Store) -> Result<Served> {
     };
     let figures: Figures = serde_json::from_slice(&bytes).with_context(|| {
         let place = store.location().join(&format!("{version}/metrics.json"));
-        format!("{place} has no accuracy to compare with: publish that version with its figures, or compare with none")
+        format!(
+            "{place} has no accuracy to compare with: publish that version with its metrics.json, or leave out --served"
+        )
     })?;
     Ok(Served::Measured { version, accuracy: figures.test.accuracy })
 }
 
-/// Whether a model of this accuracy may replace what is served, and why.
+/// Decides whether a model of this accuracy may replace the served one, and gives the reason.
 fn decide(accuracy: f64, served: &Served, threshold: f64, tolerance: f64) -> (bool, String) {
     let shown = |share: f64| format!("{:.2} %", 100.0 * share);
-    let enough = accuracy >= threshold; // false for what is no number
+    let enough = accuracy >= threshold; // false for NaN
     if !enough {
         let reason =
             format!("the accuracy of {} is below the threshold of {}", shown(accuracy), shown(threshold));
@@ -100,15 +102,14 @@ fn decide(accuracy: f64, served: &Served, threshold: f64, tolerance: f64) -> (bo
     let above =
         format!("the accuracy of {} is at least the threshold of {}", shown(accuracy), shown(threshold));
     match served {
-        Served::Unasked => (true, above),
+        Served::NotCompared => (true, above),
         Served::Nothing => (true, format!("{above}, and nothing is served yet")),
-        Served::Unmeasured { version } => (
-            true,
-            format!("{above}; version {version}, which is served, has no metrics.json to compare with"),
-        ),
+        Served::Unmeasured { version } => {
+            (true, format!("{above}; the served version {version} has no metrics.json to compare with"))
+        }
         Served::Measured { version, accuracy: before } => {
-            let compared = format!("version {version}, which is served, has {}", shown(*before));
-            // A difference as large as the tolerance is allowed, whatever the last bits of it are.
+            let compared = format!("the served version {version} has {}", shown(*before));
+            // A difference equal to the tolerance is allowed; the addend absorbs rounding errors.
             if before - accuracy > tolerance + 1e-9 {
                 let limit = shown(tolerance);
                 (
@@ -133,22 +134,12 @@ mod tests {
     fn the_threshold_and_what_is_served_decide_and_the_reason_has_both() {
         let served = Served::Measured { version: 4, accuracy: 0.99 };
         let cases = [
-            (0.97, Served::Unasked, false, "97.00 % is below the threshold of 98.00 %"),
-            (0.98, Served::Unasked, true, "at least the threshold of 98.00 %"),
+            (0.97, Served::NotCompared, false, "97.00 % is below the threshold of 98.00 %"),
+            (0.98, Served::NotCompared, true, "at least the threshold of 98.00 %"),
             (0.98, Served::Nothing, true, "nothing is served yet"),
-            (
-                0.98,
-                Served::Unmeasured { version: 3 },
-                true,
-                "version 3, which is served, has no metrics.json",
-            ),
+            (0.98, Served::Unmeasured { version: 3 }, true, "the served version 3 has no metrics.json"),
             (0.988, served.clone(), true, "not worse by more than 0.20 %"),
-            (
-                0.9879,
-                served.clone(),
-                false,
-                "version 4, which is served, has 99.00 %, and at most 0.20 % less",
-            ),
+            (0.9879, served.clone(), false, "the served version 4 has 99.00 %, and at most 0.20 % less"),
             (0.995, served.clone(), true, "version 4"),
             (0.5, served, false, "below the threshold"),
         ];
@@ -157,7 +148,7 @@ mod tests {
             assert_eq!(yes, expected, "{accuracy} {served:?}: {reason}");
             assert!(reason.contains(part), "{reason}");
         }
-        // An accuracy that is no number is never enough.
+        // NaN is never enough.
         assert!(!decide(f64::NAN, &Served::Nothing, 0.98, 0.002).0);
     }
 }

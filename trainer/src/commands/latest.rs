@@ -5,22 +5,22 @@ use storage::Location;
 
 use super::{data, storage_settings};
 use crate::cli::LatestArgs;
-use crate::console::{self, Counting};
+use crate::console::{self, CountBar};
 use crate::data::labelled::{self, Found};
 use crate::data::latest::{self, Weight};
 use crate::data::{CLASSES, Dataset, folder};
 use crate::{outcome::Outcome, report::text::count};
 
-/// What later steps may take.
+/// Output parameters of `latest`.
 pub(super) const LATEST: &[&str] =
     &["dataset_version", "train_pictures", "test_pictures", "pictures_used", "pictures_left_out"];
 
 pub(super) fn latest(args: &LatestArgs) -> Result<Outcome> {
     let place: Location = args.from.parse()?;
     let base = folder::load(&args.data)?;
-    let counting = Counting::new("pictures");
-    let found = labelled::read(&place, &storage_settings()?, &|done, total| counting.show(done, total))?;
-    drop(counting);
+    let bar = CountBar::new("pictures");
+    let found = labelled::read(&place, &storage_settings()?, &|done, total| bar.show(done, total))?;
+    drop(bar);
     let Found { pictures, mut left_out } = found;
     let seen = pictures.len() + left_out.total();
     let weight = Weight { share: args.share, repeat: args.repeat as usize };
@@ -29,7 +29,7 @@ pub(super) fn latest(args: &LatestArgs) -> Result<Outcome> {
 
     if seen == 0 {
         console::result(&format!(
-            "nothing is in {place} yet: the data are those of {} alone",
+            "{place} has no pictures yet: the data set is that of {} unchanged",
             args.data.display()
         ));
     } else {

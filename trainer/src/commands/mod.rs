@@ -1,4 +1,4 @@
-//! What each subcommand does.
+//! The subcommands, one module for each topic.
 
 mod data;
 mod deploy;
@@ -16,19 +16,19 @@ use crate::outcome::Outcome;
 /// Runs one command.
 ///
 /// # Errors
-/// Whatever keeps it from its end, with the file or address and the mend.
+/// Whatever stops the command. The message names the file or address and says what to do.
 pub fn run(cli: Cli) -> Result<()> {
     let Cli { command, executor_input } = cli;
     let step = executor_input.as_deref().map(Step::parse).transpose()?;
     if let Some(step) = &step {
-        let (name, given) = command.gives();
+        let (name, given) = command.output_parameters();
         step.expect(name, given)?;
     }
     let outcome = work(&command)?;
     if let Some(step) = step {
         step.write(&outcome)?;
     }
-    // The work is done and told, and what it came to is a failure.
+    // The work is done and reported; the user asked to exit with an error on this result.
     outcome.failure.map_or(Ok(()), |reason| Err(anyhow!(reason)))
 }
 
@@ -49,8 +49,8 @@ fn work(command: &Command) -> Result<Outcome> {
 }
 
 impl Command {
-    /// The command's name, and the values that later steps of a pipeline may take of it.
-    fn gives(&self) -> (&'static str, &'static [&'static str]) {
+    /// The command's name, and the names of its output parameters for later steps of a pipeline.
+    fn output_parameters(&self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::Fetch(_) => ("fetch", &[]),
             Self::Synth(_) => ("synth", data::DATASET),
@@ -67,7 +67,7 @@ impl Command {
     }
 }
 
-/// How to reach an S3 store, as the environment says.
+/// The settings of the S3 store, read from the environment.
 fn storage_settings() -> Result<storage::Settings> {
     Ok(storage::Settings::from_env(&|name| std::env::var(name).ok())?)
 }

@@ -12,17 +12,17 @@ use crate::cli::PublishArgs;
 use crate::outcome::Outcome;
 use crate::{console, files};
 
-/// The model's settings, for a repository that has none of it yet.
+/// The `config.toml` that is written when the repository has none for the model.
 const CONFIG: &str = r#"labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
 
 [image]
 preprocess = "mnist"
 "#;
 const CONFIG_NAME: &str = "config.toml";
-/// Limit for reading the settings that a repository has.
+/// Largest `config.toml` that is read from a repository, in bytes.
 const LARGEST_CONFIG: u64 = 1 << 20;
 
-/// What later steps may take.
+/// Output parameters of `publish`.
 pub(super) const PUBLISH: &[&str] = &["published", "version", "place"];
 
 pub(super) fn publish(args: &PublishArgs) -> Result<Outcome> {
@@ -33,7 +33,7 @@ pub(super) fn publish(args: &PublishArgs) -> Result<Outcome> {
     model(&args.model, &args.to, args.version)
 }
 
-/// Publishes a model, and the figures that are beside it.
+/// Publishes a model, with the `metrics.json` from the same folder if there is one.
 pub(super) fn model(model: &Path, to: &str, version: Option<u64>) -> Result<Outcome> {
     let location: Location = to.parse()?;
     let mut content = vec![("model.onnx", Bytes::from(files::read(model)?))];
@@ -64,7 +64,8 @@ fn outcome(published: &str, version: String, place: String) -> Outcome {
         .parameter("place", place)
 }
 
-/// Gives the model settings if it has none. They come before the version, which then appears complete.
+/// Writes the model's `config.toml` if there is none. It comes before the version, so that a server which sees the
+/// version also sees its settings.
 async fn add_config(store: &Store, settings: &Settings) -> Result<()> {
     match store.read(CONFIG_NAME, LARGEST_CONFIG).await {
         Ok(_) => return Ok(()),

@@ -27,7 +27,7 @@ const METRICS: &str = "metrics.json";
 const REPORT: &str = "report.html";
 const MODEL: &str = "model.onnx";
 
-/// What later steps may take of each command.
+/// Output parameters of each command.
 pub(super) const TRAIN: &[&str] = &["chosen_epoch"];
 pub(super) const EVALUATE: &[&str] = &["accuracy", "loss", "errors"];
 pub(super) const EXPORT: &[&str] = &["model_sha256"];
@@ -45,7 +45,7 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Outcome> {
     let checkpoint = Checkpoint::load(&args.weights)?;
     let Some(data) = &args.data else {
         let drawings = drawings::measure(&checkpoint.folded, &samples::read(&args.pictures)?).0;
-        say_drawings(&drawings);
+        print_drawings(&drawings);
         return Ok(Outcome::default()
             .parameter("accuracy", drawings.accuracy)
             .metric("drawings_accuracy", drawings.accuracy));
@@ -54,8 +54,8 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Outcome> {
     let trained_on = &checkpoint.history.dataset_sha256;
     ensure!(
         *trained_on == dataset.sha256(),
-        "{} was trained on another dataset (SHA-256 {trained_on}) than {} holds: its test pictures may be \
-         among those",
+        "{} was trained on another dataset (SHA-256 {trained_on}) than {} holds, and may have learnt from these test \
+         pictures: give the folder that it was trained on, or train again",
         args.weights.display(),
         data.display()
     );
@@ -75,11 +75,11 @@ pub(super) fn export(args: &ExportArgs) -> Result<Outcome> {
     let metrics = Metrics::load(&args.metrics)?;
     ensure!(
         metrics.history == checkpoint.history,
-        "{} is not about {}: run `decima-trainer evaluate` on these weights",
+        "{} does not describe {}: run `decima-trainer evaluate` on these weights",
         args.metrics.display(),
         args.weights.display()
     );
-    // `publish` takes the figures that are beside the model.
+    // `publish` looks for the metrics beside the model.
     metrics.save(&args.out.join(METRICS))?;
     write_model(&checkpoint, &metrics, &args.out)
 }
@@ -113,18 +113,18 @@ pub(super) fn run(args: &RunArgs) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Where things are for who wants to go on after Ctrl-C.
+/// The folders for going on after Ctrl-C.
 struct After<'a> {
-    /// The folder that is still to be prepared, where it was not.
+    /// The folder with fetched data, if `prepare` must still be run on it.
     prepare: Option<&'a Path>,
-    /// The prepared folder.
+    /// The folder with prepared data.
     data: &'a Path,
-    /// Where the weights are and everything else should go.
+    /// The folder with the weights, for all output.
     out: &'a Path,
 }
 
 impl After<'_> {
-    /// The commands that make a model of the weights.
+    /// The commands that turn the weights into a model.
     fn commands(&self) -> Vec<String> {
         let (data, out) = (quoted(self.data), quoted(self.out));
         let (weights, metrics) = (quoted(&self.out.join(WEIGHTS)), quoted(&self.out.join(METRICS)));
@@ -141,7 +141,7 @@ impl After<'_> {
     }
 }
 
-/// A path as a shell takes it for one word.
+/// A path, quoted for a shell where it needs that.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
@@ -152,7 +152,7 @@ fn quoted(path: &Path) -> String {
     }
 }
 
-/// Trains a network and leaves its weights in the folder for everything that comes out.
+/// Trains a network and writes its weights to the output folder.
 fn learn(dataset: &Dataset, args: &RecipeArgs, after: &After<'_>) -> Result<Checkpoint> {
     let threads = threads(args)?;
     let (peak_learning_rate, weight_decay) = args.optimizer.defaults();
@@ -162,19 +162,19 @@ fn learn(dataset: &Dataset, args: &RecipeArgs, after: &After<'_>) -> Result<Chec
         weight_decay,
         ..Recipe::default()
     };
-    // Small sets (drawn ones, for tests) keep nine tenths to learn from.
+    // Small sets, such as those drawn for tests, keep nine tenths for training.
     let holdout = args.holdout.map_or(defaults.holdout.min(dataset.train.len() / 10), |n| n as usize);
     let recipe = Recipe { epochs: args.epochs as usize, seed: args.seed, holdout, ..defaults };
     let learning_from = dataset.train.len().saturating_sub(holdout);
     let interrupt = Interrupt::listen()?;
     console::progress(&format!(
-        "training on {} and {} drawn beside them, for {} with {}",
+        "training on {} and {} drawn ones, for {} with {}",
         count(learning_from, "picture", "pictures"),
         thousands(recipe.pictures(learning_from) - learning_from),
         count(recipe.epochs, "epoch", "epochs"),
         count(threads, "thread", "threads")
     ));
-    // An epoch is of whole batches. Of the additions a few may fail, which makes no difference to look at.
+    // An epoch has whole batches only. A few of the added pictures may fail, which the progress bar need not show.
     let an_epoch = recipe.pictures(learning_from) / recipe.batch * recipe.batch;
     let mut progress = TrainingProgress::new(recipe.epochs, an_epoch, args.log_format, &interrupt);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
@@ -194,7 +194,7 @@ fn learn(dataset: &Dataset, args: &RecipeArgs, after: &After<'_>) -> Result<Chec
     let checkpoint = Checkpoint { folded: trained.folded, history };
     let weights = after.out.join(WEIGHTS);
     checkpoint.save(&weights)?;
-    if interrupt.asked() {
+    if interrupt.stop_requested() {
         let History { recipe, chosen_epoch: chosen, epochs, .. } = checkpoint.history;
         let (epochs, planned) = (epochs.len(), recipe.epochs);
         return Err(Interrupted::Kept { epochs, planned, chosen, weights, next: after.commands() }.into());
@@ -209,13 +209,13 @@ fn threads(args: &RecipeArgs) -> Result<usize> {
     }
 }
 
-/// Where the results of the test go.
+/// Where `evaluate` writes its results.
 struct Places {
     metrics: PathBuf,
     report: PathBuf,
 }
 
-/// Reads the test set, once, and writes what came of it.
+/// Measures the network on the test set and writes the results.
 fn test(
     checkpoint: &Checkpoint,
     dataset: &Dataset,
@@ -235,23 +235,23 @@ fn test(
         Report { metrics: &metrics, dataset, answers: &answers, drawings: pictures, time: SystemTime::now() };
     files::write(&places.report, report.html()?.as_bytes())?;
     console::result(&format!(
-        "{:.2} % of {} test pictures read right ({} wrong); report in {}",
+        "{:.2} % of {} test pictures correct ({} wrong); report in {}",
         100.0 * metrics.test.accuracy,
         answers.len(),
         metrics.test.errors,
         places.report.display()
     ));
     if let Some(drawings) = &metrics.drawings {
-        say_drawings(drawings);
+        print_drawings(drawings);
     }
     Ok(metrics)
 }
 
-/// Tells how drawings were read: all, each style, and which could not be.
-fn say_drawings(drawings: &DrawingsMetrics) {
+/// Prints the results on the user's pictures: in total, for each style, and the pictures that could not be used.
+fn print_drawings(drawings: &DrawingsMetrics) {
     let line = |name: &str, pictures: usize, errors: usize, accuracy: f64, not_sure: f64| {
         console::result(&format!(
-            "{:6.2} % of {pictures} {name} read right ({errors} wrong, {:.1} % not sure)",
+            "{:6.2} % of {pictures} {name} correct ({errors} wrong, {:.1} % not sure)",
             100.0 * accuracy,
             100.0 * not_sure
         ));
@@ -289,7 +289,7 @@ fn write_model(checkpoint: &Checkpoint, metrics: &Metrics, out: &Path) -> Result
         .fact("dataset_version", history.dataset_sha256.clone()))
 }
 
-/// What is to be known of a training.
+/// The results of a training.
 fn trained(history: &History) -> Outcome {
     let recipe = &history.recipe;
     let outcome = Outcome::default()
@@ -308,7 +308,7 @@ fn trained(history: &History) -> Outcome {
     })
 }
 
-/// What is to be known of a test.
+/// The results on the test set.
 fn measured(metrics: &Metrics) -> Outcome {
     let test = &metrics.test;
     let outcome = Outcome::default()

@@ -1,4 +1,5 @@
-//! What training adds to MNIST: digits as people draw them, MNIST scanned again, and drawings that are no digit.
+//! Pictures that training adds to MNIST: digits as people draw them on a page, MNIST's digits scanned again, and
+//! drawings that are not digits.
 
 use rand::RngExt;
 use rayon::prelude::*;
@@ -7,19 +8,19 @@ use super::dice::Dice;
 use super::{CLASSES, NO_DIGIT, Pictures, scans, strokes};
 use crate::random::{Generator, Purpose, generator};
 
-/// Times that a picture is drawn anew when the preprocessing does not see one thing in it.
+/// How often to draw a picture anew when the preprocessing does not find exactly one object in it.
 const ATTEMPTS: usize = 8;
 
-/// Which part of a training pictures are for: they have no drawing in common.
+/// What the added pictures are used for. The two sets have no drawing in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// To learn from.
+    /// Training.
     Learning,
-    /// To choose the model by.
+    /// Choosing the best epoch, together with the held-out pictures.
     Choosing,
 }
 
-/// Digits drawn with a pen, every digit as often.
+/// Draws digits with a pen, each digit equally often.
 pub fn drawings(count: usize, seed: u64, part: Part) -> Pictures {
     make(count, seed, part, 0, |index, generator| {
         let digit = (index % CLASSES) as u8;
@@ -27,7 +28,7 @@ pub fn drawings(count: usize, seed: u64, part: Part) -> Pictures {
     })
 }
 
-/// Pictures of MNIST, some of those that `indices` names, scanned again.
+/// Scans `count` pictures of MNIST again, chosen from those with the given indices.
 pub fn rescans(count: usize, mnist: &Pictures, indices: &[u32], seed: u64, part: Part) -> Pictures {
     if indices.is_empty() {
         return Pictures::from_rows(Vec::new(), Vec::new());
@@ -38,12 +39,12 @@ pub fn rescans(count: usize, mnist: &Pictures, indices: &[u32], seed: u64, part:
     })
 }
 
-/// Drawings that are no digit, labelled [`NO_DIGIT`].
+/// Makes drawings that are not digits, labelled [`NO_DIGIT`].
 pub fn others(count: usize, seed: u64, part: Part) -> Pictures {
     make(count, seed, part, 2, |_, generator| Some((NO_DIGIT, strokes::no_digit(&mut Dice::new(generator))?)))
 }
 
-/// Makes `count` pictures, less those that fail at every attempt.
+/// Makes `count` pictures, or fewer if some fail at every attempt.
 fn make(
     count: usize,
     seed: u64,
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_draws_the_same_and_each_part_draws_its_own() {
+    fn the_same_seed_gives_the_same_pictures_and_the_parts_differ() {
         let drawn = drawings(40, 3, Part::Learning);
         assert_eq!(drawn, drawings(40, 3, Part::Learning));
         assert_ne!(drawn, drawings(40, 4, Part::Learning));
@@ -83,7 +84,7 @@ mod tests {
     fn scanning_again_keeps_the_label_and_most_of_the_shape() {
         let mnist = drawings(30, 5, Part::Learning);
         let again = rescans(30, &mnist, &[3, 4], 1, Part::Learning);
-        assert!(again.len() > 20, "only {} of 30 came through", again.len());
+        assert!(again.len() > 20, "only {} of 30 could be used", again.len());
         let known = [mnist.labels[3], mnist.labels[4]];
         assert!(again.labels.iter().all(|label| known.contains(label)));
         for index in 0..again.len() {
@@ -97,7 +98,7 @@ mod tests {
                 theirs += b * b;
             }
             let likeness = both / (ours * theirs).sqrt();
-            assert!(likeness > 0.3, "picture {index} is like its source by {likeness}");
+            assert!(likeness > 0.3, "the correlation of picture {index} with its source is {likeness}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Random choices that a drawing is made of.
+//! Random numbers and choices for drawings.
 
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use crate::random::Generator;
 
-/// How far a normal draw may be from its mean, in deviations: no drawing is made of a freak.
+/// Largest distance of a normal draw from its mean, in standard deviations. Outliers would make unreadable drawings.
 const FURTHEST: f32 = 2.2;
 
 /// Draws numbers, points and choices from one generator.
@@ -13,28 +13,28 @@ const FURTHEST: f32 = 2.2;
 pub struct Dice<'a>(&'a mut Generator);
 
 impl<'a> Dice<'a> {
-    /// Draws from `generator`.
+    /// Takes all numbers from `generator`.
     pub fn new(generator: &'a mut Generator) -> Self {
         Self(generator)
     }
 
-    /// Evenly between two numbers.
+    /// A number drawn uniformly between two numbers.
     pub fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.0.random_range(0.0..=1.0)
     }
 
-    /// Around `mean`, at most 2.2 deviations from it.
+    /// A normally distributed number around `mean`, at most 2.2 standard deviations from it.
     pub fn around(&mut self, mean: f32, deviation: f32) -> f32 {
         let draw: f32 = self.0.sample(StandardNormal);
         mean + deviation * draw.clamp(-FURTHEST, FURTHEST)
     }
 
-    /// A point around another.
+    /// A point around another, each coordinate drawn as by [`Dice::around`].
     pub fn near(&mut self, x: f32, y: f32, deviation: f32) -> (f32, f32) {
         (self.around(x, deviation), self.around(y, deviation))
     }
 
-    /// True in a share of all draws.
+    /// True with the given probability.
     pub fn chance(&mut self, share: f32) -> bool {
         self.0.random_range(0.0..1.0) < share
     }
@@ -44,7 +44,7 @@ impl<'a> Dice<'a> {
         self.0.random_range(0..end)
     }
 
-    /// The index of one of some weights, as often as its share of them.
+    /// The index of one of the weights, with a probability proportional to that weight.
     pub fn weighted(&mut self, weights: impl Iterator<Item = f32> + Clone) -> usize {
         let mut left = self.between(0.0, weights.clone().sum());
         let mut last = 0;

@@ -1,4 +1,4 @@
-//! Brings MNIST into a folder: from its mirrors or another web address, a folder, or a bucket.
+//! Copies MNIST into a folder: from its mirrors, another web address, a folder, or a bucket.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use super::folder::{IDX_NAMES, NPZ_NAME};
 use crate::blocking::block_on;
 use crate::files;
 
-/// Where MNIST has been kept for years, tried in this order.
+/// Long-standing mirrors of MNIST, tried in this order.
 pub const MIRRORS: [&str; 2] =
     ["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"];
 
-/// SHA-256 of each file as MNIST's author packed it, and of the archive of Keras.
+/// SHA-256 of each file as MNIST's author compressed it, and of the archive that Keras distributes.
 const CHECKSUMS: [(&str, &str); 5] = [
     ("train-images-idx3-ubyte.gz", "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
     ("train-labels-idx1-ubyte.gz", "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
@@ -23,29 +23,29 @@ const CHECKSUMS: [(&str, &str); 5] = [
     ("mnist.npz", "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"),
 ];
 
-/// The largest file that is accepted; MNIST's largest has 45 MiB unpacked.
+/// Largest file that is accepted, in bytes. MNIST's largest has 45 MiB, uncompressed.
 const LARGEST: u64 = 256 << 20;
-/// How long one file may take.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// Time limit for one download.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Where to fetch from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// The mirrors, one after the other until one gives a file.
+    /// MNIST's mirrors, each tried until one has the file.
     Mirrors,
-    /// An HTTP address: of a folder with the four packed IDX files, or of one `.npz` file.
+    /// An HTTP address of a folder with the four compressed IDX files, or of one `.npz` file.
     Web(String),
-    /// A folder of this machine.
+    /// A local folder.
     Folder(PathBuf),
     /// A prefix in a bucket.
     Bucket(Location),
 }
 
 impl Source {
-    /// Reads an address as a user writes it.
+    /// Parses what a user gives as `--from`.
     ///
     /// # Errors
-    /// When it is an `s3://` address that names no bucket.
+    /// When it is an `s3://` address without a bucket.
     pub fn parse(address: &str) -> Result<Self> {
         if address.starts_with("http://") || address.starts_with("https://") {
             return Ok(Self::Web(address.to_owned()));
@@ -57,13 +57,13 @@ impl Source {
     }
 }
 
-/// Brings MNIST's files from `source` into `folder` and returns their names.
+/// Copies MNIST's files from `source` into `folder` and returns their names.
 ///
-/// What comes over the web must have MNIST's own checksums if `verify` says so; files from a folder or bucket
-/// are the user's own.
+/// With `verify`, files from the web must have MNIST's checksums. Files from a folder or bucket are the user's own and
+/// are not checked.
 ///
 /// # Errors
-/// When a file is nowhere to be found, or is not the one it should be.
+/// When a file cannot be found, or has the wrong checksum.
 pub fn fetch(source: &Source, folder: &Path, verify: bool, settings: &Settings) -> Result<Vec<String>> {
     let gzip_names = || IDX_NAMES.iter().map(|name| format!("{name}.gz"));
     match source {
@@ -87,7 +87,7 @@ fn is_npz(address: &str) -> bool {
     Path::new(address).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
 }
 
-/// Gets one file from the first address that has it.
+/// Downloads one file from the first address that has it.
 fn download(addresses: &[String], name: &str, folder: &Path, verify: bool) -> Result<String> {
     let mut failures = Vec::new();
     for address in addresses {
@@ -103,7 +103,7 @@ fn download(addresses: &[String], name: &str, folder: &Path, verify: bool) -> Re
 }
 
 fn get(address: &str) -> Result<Vec<u8>> {
-    let agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().new_agent();
+    let agent = ureq::Agent::config_builder().timeout_global(Some(DOWNLOAD_TIMEOUT)).build().new_agent();
     let mut answer = agent.get(address).call()?;
     Ok(answer.body_mut().with_config().limit(LARGEST).read_to_vec()?)
 }
@@ -113,12 +113,12 @@ fn check(name: &str, bytes: Vec<u8>) -> Result<Vec<u8>> {
     let found = files::sha256(&[&bytes]);
     ensure!(
         found == expected,
-        "has SHA-256 {found}, MNIST's has {expected}; if it is meant to be another dataset, say --unverified"
+        "has SHA-256 {found}, but MNIST's file has {expected}; to use another dataset on purpose, give --unverified"
     );
     Ok(bytes)
 }
 
-/// The names under which a folder or bucket may hold MNIST, each list complete in itself.
+/// The three sets of file names under which a folder or bucket may hold MNIST. Any one of them is complete.
 fn layouts() -> [Vec<String>; 3] {
     let plain = IDX_NAMES.map(str::to_owned).to_vec();
     let packed = plain.iter().map(|name| format!("{name}.gz")).collect();

@@ -1,4 +1,4 @@
-//! A folder with MNIST in it: the four IDX files, packed by gzip or not, or `mnist.npz`.
+//! A folder with MNIST in it: the four IDX files, which may be compressed by gzip, or `mnist.npz`.
 
 use std::io::Read;
 use std::path::Path;
@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 use super::{Dataset, Pictures, idx, npz};
 use crate::files;
 
-/// The four files of MNIST, unpacked: training pictures and labels, test pictures and labels.
+/// Names of MNIST's four files, uncompressed: training pictures and labels, test pictures and labels.
 pub const IDX_NAMES: [&str; 4] = [
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 ];
-/// The one file of Keras.
+/// Name of the single file that Keras distributes.
 pub const NPZ_NAME: &str = "mnist.npz";
-/// The file that makes a folder a prepared one.
+/// Name of the file that marks a folder as prepared.
 const CARD_NAME: &str = "dataset.json";
 
-/// What a prepared folder says about itself.
+/// The content of `dataset.json`: what a prepared folder holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Card {
     sha256: String,
@@ -31,15 +31,15 @@ struct Card {
     test_pictures: usize,
 }
 
-/// Reads MNIST from a folder as it was fetched.
+/// Reads MNIST from a folder in any of its formats.
 ///
 /// # Errors
-/// When a file is missing or is not what its name says; the message names it.
+/// When a file is missing or is not what its name says. The message names the file.
 pub fn load(folder: &Path) -> Result<Dataset> {
     ensure!(folder.is_dir(), "there is no folder {}", folder.display());
     let npz = folder.join(NPZ_NAME);
     if npz.is_file() {
-        return npz::decode(&files::read(&npz)?).with_context(|| format!("{} is no MNIST", npz.display()));
+        return npz::decode(&files::read(&npz)?).with_context(|| format!("{} is not MNIST", npz.display()));
     }
     let [train_pictures, train_labels, test_pictures, test_labels] = IDX_NAMES;
     let train = load_part(folder, train_pictures, train_labels)?;
@@ -60,14 +60,14 @@ pub fn save_prepared(dataset: &Dataset, folder: &Path) -> Result<()> {
         train_pictures: dataset.train.len(),
         test_pictures: dataset.test.len(),
     };
-    // Last: with it, the folder is complete.
+    // Written last: it marks the folder as complete.
     files::write(&folder.join(CARD_NAME), &serde_json::to_vec_pretty(&card)?)
 }
 
-/// Reads a prepared folder and checks that it still holds what it was prepared with.
+/// Reads a prepared folder and checks that its files are unchanged.
 ///
 /// # Errors
-/// When it is no such folder, or a file was changed since.
+/// When the folder was not prepared, or a file was changed since.
 pub fn load_prepared(folder: &Path) -> Result<Dataset> {
     let path = folder.join(CARD_NAME);
     ensure!(
@@ -95,8 +95,7 @@ fn load_part(folder: &Path, pictures: &str, labels: &str) -> Result<Pictures> {
     let count = pixels.len_of(Axis(0));
     ensure!(
         count == labels_of.len() && count > 0,
-        "{}: {pictures} has {count} pictures and {labels} has {} labels, there must be a label for each \
-         picture and at least one",
+        "{}: {pictures} has {count} pictures, but {labels} has {} labels; the numbers must be equal and at least 1",
         folder.display(),
         labels_of.len()
     );
@@ -112,7 +111,7 @@ fn load_file<T>(folder: &Path, name: &str, decode: fn(&[u8]) -> Result<T, idx::I
     } else {
         ensure!(
             packed.is_file(),
-            "{} has neither {name} nor {name}.gz: get MNIST with `decima-trainer fetch`, or draw digits with \
+            "{} has neither {name} nor {name}.gz: download MNIST with `decima-trainer fetch`, or draw digits with \
              `decima-trainer synth`",
             folder.display()
         );
@@ -120,7 +119,7 @@ fn load_file<T>(folder: &Path, name: &str, decode: fn(&[u8]) -> Result<T, idx::I
             .with_context(|| format!("{} is cut off or damaged: fetch it again", packed.display()))?;
         (packed, bytes)
     };
-    decode(&bytes).with_context(|| format!("{} is not the MNIST file it is named as", path.display()))
+    decode(&bytes).with_context(|| format!("{} is not the MNIST file that its name says", path.display()))
 }
 
 fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {

@@ -1,58 +1,58 @@
-//! IDX, the format that MNIST is distributed in: a big-endian header and raw bytes.
+//! IDX, the file format of MNIST: a big-endian header, followed by raw bytes.
 
 use ndarray::{Array1, Array3};
 use thiserror::Error;
 
 use super::{CLASSES, PIXELS, SIDE};
 
-/// First bytes of a file of unsigned bytes with one dimension (labels).
+/// First four bytes of a label file: unsigned bytes in one dimension.
 const LABELS_MAGIC: u32 = 0x0801;
-/// First bytes of a file of unsigned bytes with three dimensions (pictures).
+/// First four bytes of a picture file: unsigned bytes in three dimensions.
 const PICTURES_MAGIC: u32 = 0x0803;
 
-/// Why bytes are not the IDX file that they should be.
+/// Why bytes are not the expected IDX file.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum IdxError {
-    /// The file starts with something else.
-    #[error("starts with {found:#010x}, an IDX file of {what} starts with {expected:#010x}")]
+    /// The first four bytes are wrong.
+    #[error("starts with {found:#010x}, but an IDX file of {what} starts with {expected:#010x}")]
     Magic {
-        /// Pictures or labels.
+        /// "pictures" or "labels".
         what: &'static str,
-        /// What the file starts with.
+        /// The first four bytes of the file.
         found: u32,
-        /// What it should start with.
+        /// The first four bytes of a valid file.
         expected: u32,
     },
-    /// The header is cut off, or promises more or less than follows.
-    #[error("has {found} bytes, its header promises {expected}")]
+    /// The file is shorter or longer than its header says, or even the header is cut off.
+    #[error("has {found} bytes, but its header says {expected}")]
     Length {
-        /// Bytes there are.
+        /// Length of the file in bytes.
         found: usize,
-        /// Bytes there should be.
+        /// Length according to the header, in bytes.
         expected: usize,
     },
-    /// Pictures of another size.
-    #[error("holds pictures of {rows}x{columns} pixels, MNIST's are {SIDE}x{SIDE}")]
+    /// The pictures do not have MNIST's size.
+    #[error("holds pictures of {rows}x{columns} pixels, but MNIST's are {SIDE}x{SIDE}")]
     Size {
-        /// Rows promised.
+        /// Rows of a picture.
         rows: usize,
-        /// Columns promised.
+        /// Columns of a picture.
         columns: usize,
     },
-    /// A label that is no digit.
-    #[error("label {index} is {label}, a digit is at most {}", CLASSES - 1)]
+    /// A label is not a digit.
+    #[error("label {index} is {label}, but a digit is at most {}", CLASSES - 1)]
     Label {
-        /// Which label.
+        /// Index of the label, from 0.
         index: usize,
-        /// Its value.
+        /// Value of the label.
         label: u8,
     },
 }
 
-/// Reads a file of pictures: `[picture, row, column]`.
+/// Decodes a picture file: `[picture, row, column]`.
 ///
 /// # Errors
-/// When the bytes are no such file, or its pictures are not 28×28.
+/// When the bytes are not such a file, or its pictures are not 28×28.
 pub fn decode_pictures(bytes: &[u8]) -> Result<Array3<u8>, IdxError> {
     let ([count, rows, columns], body) = header(bytes, PICTURES_MAGIC, "pictures")?;
     if (rows, columns) != (SIDE, SIDE) {
@@ -63,10 +63,10 @@ pub fn decode_pictures(bytes: &[u8]) -> Result<Array3<u8>, IdxError> {
     Ok(pixels.expect("the length was checked"))
 }
 
-/// Reads a file of labels: `[picture]`.
+/// Decodes a label file: `[picture]`.
 ///
 /// # Errors
-/// When the bytes are no such file, or a label is no digit.
+/// When the bytes are not such a file, or a label is not a digit.
 pub fn decode_labels(bytes: &[u8]) -> Result<Array1<u8>, IdxError> {
     let ([count], body) = header(bytes, LABELS_MAGIC, "labels")?;
     check_length(bytes, body, count)?;
@@ -76,12 +76,12 @@ pub fn decode_labels(bytes: &[u8]) -> Result<Array1<u8>, IdxError> {
     }
 }
 
-/// Writes pictures, `[picture, row, column]`.
+/// Encodes pictures, `[picture, row, column]`.
 pub fn encode_pictures(pixels: &Array3<u8>) -> Vec<u8> {
     encode(PICTURES_MAGIC, pixels.shape(), pixels.iter())
 }
 
-/// Writes labels, `[picture]`.
+/// Encodes labels, `[picture]`.
 pub fn encode_labels(labels: &Array1<u8>) -> Vec<u8> {
     encode(LABELS_MAGIC, labels.shape(), labels.iter())
 }

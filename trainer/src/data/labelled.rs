@@ -1,8 +1,8 @@
-//! Labelled pictures of a folder or a bucket, as the server would show them to the model.
+//! Labelled pictures in a folder or a bucket, preprocessed as the server would do it for the model.
 //!
-//! A picture's label is the name of its folder where that is one digit, else the digit that its own name begins with.
-//! No letter or digit may follow that one: cameras name pictures by the date. Where a JSON file of the same name lies
-//! beside a picture, as the server's corrections have one, that must say the same.
+//! A picture's label is the name of its folder if that is a single digit. Otherwise it is the digit that the file's
+//! name begins with. No letter or digit may follow that digit, because cameras name pictures by the date. The server
+//! writes a JSON file of the same name beside each correction. Where there is one, its label must be the same.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,59 +22,59 @@ use super::CLASSES;
 use crate::blocking::block_on;
 use crate::files;
 
-/// Names of files that are pictures end like this.
+/// File name extensions of pictures.
 pub const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "gif", "bmp"];
-/// Larger pictures are left out: a camera's photograph has less.
+/// Largest picture that is read, in bytes. Photographs from a camera are smaller.
 const LARGEST_PICTURE: u64 = 8 << 20;
-/// Larger JSON files are none of ours.
+/// Largest JSON file that is read, in bytes. The server's files are smaller.
 const LARGEST_CARD: u64 = 64 << 10;
-/// Most pictures that are looked at: more than MNIST has.
+/// Largest number of pictures that are read. MNIST has 70,000.
 pub const MOST_PICTURES: usize = 100_000;
 /// Why a picture has no label.
-const NO_LABEL: &str = "it has no label: neither is its folder named as one digit, nor does its name start with a \
-                        digit that no other digit or letter follows";
-/// Files that are read at once, so that a bucket far away does not take a picture's time for each.
-const AT_ONCE: usize = 16;
-/// Pictures that are named for each reason to leave some out.
+const NO_LABEL: &str = "it has no label: the name of its folder is not a single digit, and its own name does not start \
+                        with a digit that is followed by neither digit nor letter";
+/// Number of files that are read concurrently. With a distant bucket, one at a time would cost a round trip for each.
+const CONCURRENT_READS: usize = 16;
+/// Number of pictures that a message names for each reason to leave pictures out.
 const NAMED: usize = 5;
 
 /// A picture with its label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labelled {
-    /// Its name below the place.
+    /// The picture's path relative to the folder or prefix that was read.
     pub key: String,
-    /// The digit on it.
+    /// The digit that it shows.
     pub label: u8,
-    /// When it was labelled, where that is known.
+    /// When it was labelled, if its JSON file says so.
     pub time: Option<SystemTime>,
-    /// What the model sees of it, `[row, column]`, 28 x 28.
+    /// The model's input after preprocessing, `[row, column]`, 28 x 28.
     pub pixels: Array2<u8>,
 }
 
 /// Why a picture is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// Its folder is not named as one digit, and its name does not begin with one that stands alone.
+    /// Neither its folder nor its name gives a label.
     NoLabel,
-    /// Folder or name, and the JSON file beside it, do not say the same; or that cannot be read.
+    /// The JSON file beside it has another label or cannot be read.
     OtherLabel,
-    /// It is not the picture that the JSON file beside it is about.
+    /// The JSON file beside it describes another picture: the checksums differ.
     Changed,
-    /// It has too many bytes.
+    /// It has more than 8 MiB.
     TooLarge,
-    /// It is no picture, or a broken one.
+    /// It is not a picture, or a damaged one.
     Unreadable,
     /// Nothing is drawn on it.
     Blank,
-    /// Several digits are on it.
+    /// It shows several digits.
     Several,
-    /// The same picture is there already.
+    /// An equal picture was already used.
     Duplicate,
-    /// The same picture got another label later.
+    /// An equal picture has a label of a later date.
     Outdated,
-    /// The same picture has several labels, and no time says which is the last.
+    /// Equal pictures have different labels, and no date says which is the last.
     Contradictory,
-    /// There are more than are looked at or wanted.
+    /// There are more pictures than are read, or more than their share of the training set.
     TooMany,
 }
 
@@ -82,17 +82,17 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoLabel => {
-                "without a label: put them into folders named 0 to 9, or begin their names with the digit and a hyphen"
+                "without a label: put them into folders named 0 to 9, or begin each name with the digit and a hyphen"
             }
-            Self::OtherLabel => "whose JSON file says another label, or none that can be read",
-            Self::Changed => "that are not the pictures their JSON files are about",
+            Self::OtherLabel => "whose JSON file has another label or cannot be read",
+            Self::Changed => "whose JSON file describes another picture",
             Self::TooLarge => "of more than 8 MiB",
             Self::Unreadable => "that cannot be read",
-            Self::Blank => "without ink",
+            Self::Blank => "with nothing drawn on them",
             Self::Several => "of several digits",
-            Self::Duplicate => "that are there already",
-            Self::Outdated => "that got another label later",
-            Self::Contradictory => "with several labels, none of them later than the others",
+            Self::Duplicate => "that equal another one",
+            Self::Outdated => "that were labelled differently later",
+            Self::Contradictory => "with several labels, none of which is the latest",
             Self::TooMany => "more than the limit",
         })
     }
@@ -103,7 +103,7 @@ impl fmt::Display for Reason {
 pub struct Refusal {
     /// The kind of reason.
     pub reason: Reason,
-    /// The reason in words, about this picture alone.
+    /// The reason in words, for this one picture.
     pub why: String,
 }
 
@@ -113,12 +113,12 @@ impl Refusal {
     }
 }
 
-/// What was left out, and why.
+/// The pictures that were left out, by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LeftOut(BTreeMap<Reason, (usize, Vec<String>)>);
 
 impl LeftOut {
-    /// Notes a picture.
+    /// Adds a picture.
     pub fn add(&mut self, reason: Reason, key: &str) {
         let (count, named) = self.0.entry(reason).or_default();
         *count += 1;
@@ -127,17 +127,17 @@ impl LeftOut {
         }
     }
 
-    /// How many there are for this reason.
+    /// Number of pictures left out for this reason.
     pub fn count(&self, reason: Reason) -> usize {
         self.0.get(&reason).map_or(0, |(count, _)| *count)
     }
 
-    /// How many there are.
+    /// Number of pictures left out.
     pub fn total(&self) -> usize {
         self.0.values().map(|(count, _)| count).sum()
     }
 
-    /// A line for each reason, with the names of some.
+    /// A line for each reason, with the names of up to five pictures.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(reason, (count, named))| {
             let more = if *count > named.len() { ", …" } else { "" };
@@ -146,16 +146,16 @@ impl LeftOut {
     }
 }
 
-/// What a place holds.
+/// The pictures of a folder or bucket.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    /// Pictures that a model can learn from or be measured on, by their names.
+    /// Pictures that can be used, in the order of their names.
     pub pictures: Vec<Labelled>,
-    /// The others.
+    /// Pictures that cannot be used.
     pub left_out: LeftOut,
 }
 
-/// What the server writes beside a correction.
+/// The JSON file that the server writes beside a correction.
 #[derive(Debug, Deserialize)]
 struct Card {
     label: Option<String>,
@@ -163,15 +163,15 @@ struct Card {
     sha256: Option<String>,
 }
 
-/// A picture and the JSON file beside it, as they were read.
+/// The bytes of a picture and of the JSON file beside it.
 struct Raw {
     key: String,
     picture: Result<Bytes, StorageError>,
     card: Option<Result<Bytes, StorageError>>,
 }
 
-/// Reads every labelled picture below `place`; nothing there is no error. `progress` is told how many are done, and of how
-/// many.
+/// Reads every labelled picture below `place`. An empty place is not an error. `progress` is called with the number of
+/// pictures done and their total.
 ///
 /// # Errors
 /// When the place cannot be read.
@@ -184,10 +184,10 @@ pub fn read(place: &Location, settings: &Settings, progress: &dyn Fn(usize, usiz
     Ok(found)
 }
 
-/// Takes every picture below a place by its name below that, or the reason to leave it out.
+/// Called for each picture with its path relative to the place, and the picture or the reason to leave it out.
 pub type Visitor<'a> = dyn FnMut(String, Result<Labelled, Refusal>) + 'a;
 
-/// Shows every picture below `place` to `visitor`, in the order of their names. Like [`read`] in all else.
+/// Calls `visitor` for each picture below `place`, in the order of their names. Otherwise like [`read`].
 ///
 /// # Errors
 /// When the place cannot be read.
@@ -211,7 +211,7 @@ pub fn visit(
         let keys = chosen(&keys, visitor);
         let total = keys.len();
         let raw: Vec<_> = keys.into_iter().map(|(key, card)| fetch(&store, key, card)).collect();
-        let mut raw = stream::iter(raw).buffered(AT_ONCE);
+        let mut raw = stream::iter(raw).buffered(CONCURRENT_READS);
         let mut done = 0;
         while let Some(raw) = raw.next().await {
             let key = raw.key.clone();
@@ -223,11 +223,12 @@ pub fn visit(
     })
 }
 
-/// The pictures among these names, each with the name of the JSON file beside it, where there is one.
+/// Chooses the pictures to read among these file names. Each comes with the name of the JSON file beside it, if there
+/// is one.
 fn chosen(keys: &[String], visitor: &mut Visitor<'_>) -> Vec<(String, Option<String>)> {
     let mut pictures: Vec<String> = keys.iter().filter(|key| is_picture(Path::new(key))).cloned().collect();
     if pictures.len() > MOST_PICTURES {
-        // by a hash: in their own order, whole digits would be missing
+        // The hash makes this a random sample. In the order of the names, whole digits would be missing.
         pictures.sort_by_cached_key(|key| files::sha256(&[key.as_bytes()]));
         let why = format!("there are more than {MOST_PICTURES} pictures");
         for key in pictures.drain(MOST_PICTURES..) {
@@ -256,7 +257,7 @@ fn labelled(raw: Raw, place: &Location) -> Result<Result<Labelled, Refusal>> {
     let bytes = match raw.picture {
         Ok(bytes) => bytes,
         Err(error @ StorageError::TooLarge { .. }) => return Ok(Err(Refusal::new(Reason::TooLarge, error))),
-        // taken away since it was listed, or closed to this user
+        // Removed since it was listed, or not readable by this user.
         Err(error @ (StorageError::NotFound { .. } | StorageError::Io { .. })) => {
             return Ok(Err(Refusal::new(Reason::Unreadable, error)));
         }
@@ -285,12 +286,12 @@ fn digit(key: String, bytes: &[u8], card: Option<&Card>, place: &Location) -> Re
     if let Some(said) = card.and_then(|card| card.label.as_ref())
         && *said != label.to_string()
     {
-        let why = format!("its folder or name says {label}, the JSON file beside it '{said}'");
+        let why = format!("its folder or name says {label}, but the JSON file beside it says '{said}'");
         return Err(Refusal::new(Reason::OtherLabel, why));
     }
     let sha256 = card.and_then(|card| card.sha256.as_ref());
     if sha256.is_some_and(|sha256| !sha256.eq_ignore_ascii_case(&files::sha256(&[bytes]))) {
-        return Err(Refusal::new(Reason::Changed, "the JSON file beside it is about another picture"));
+        return Err(Refusal::new(Reason::Changed, "the JSON file beside it describes another picture"));
     }
     let picture =
         decode(bytes, &Limits::default()).map_err(|error| Refusal::new(Reason::Unreadable, error))?;
@@ -312,7 +313,7 @@ fn is_picture(path: &Path) -> bool {
     EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
 }
 
-/// The label of the picture at an address: see the module.
+/// The label of the picture at an address, by the rules in the module's documentation.
 fn label(address: &str) -> Option<u8> {
     let (folders, name) = address.rsplit_once('/').unwrap_or(("", address));
     let folder = folders.rsplit('/').next().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Corrections as a part of the training set: each picture once, a share of the whole, repeated so that they count.
+//! Adds corrections to the training set: duplicates are removed, the rest is repeated, and the total is limited to a
+//! share of the training set.
 
 use std::collections::BTreeMap;
 
@@ -8,26 +9,26 @@ use ndarray::{Axis, s};
 use super::labelled::{Labelled, LeftOut, Reason};
 use super::{Pictures, SIDE};
 
-/// How much corrections may count for.
+/// How much corrections weigh in the training set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Weight {
-    /// Most of the training set that they may be, repetitions included.
+    /// Largest share of the training set that they may make up, repetitions included: 0 to 1.
     pub share: f64,
-    /// How often each is repeated, if the share has room for that.
+    /// How often each is repeated, if the share allows it.
     pub repeat: usize,
 }
 
 /// A training set with corrections in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enlarged {
-    /// All of it, corrections last.
+    /// The whole training set, corrections last.
     pub train: Pictures,
-    /// How often each correction is in it.
+    /// How often each correction is repeated in it.
     pub repeat: usize,
 }
 
-/// Each picture once, by what the model sees of it. Of several labels for one picture the last counts; where none is the
-/// last, nobody knows, and the picture is left out.
+/// Removes duplicates: pictures that are equal after preprocessing. If equal pictures have different labels, the latest
+/// label counts. If none is the latest, the picture is left out.
 pub fn distinct(pictures: Vec<Labelled>, left_out: &mut LeftOut) -> Vec<Labelled> {
     let mut groups: BTreeMap<Vec<u8>, Vec<Labelled>> = BTreeMap::new();
     for picture in pictures {
@@ -55,7 +56,7 @@ pub fn distinct(pictures: Vec<Labelled>, left_out: &mut LeftOut) -> Vec<Labelled
     kept
 }
 
-/// Adds corrections to a training set. Where they are too many for their share, the latest count.
+/// Adds corrections to a training set. If there are too many for their share, the latest are used.
 pub fn enlarge(
     base: &Pictures,
     mut corrections: Vec<Labelled>,

@@ -1,4 +1,4 @@
-//! MNIST: where it comes from, its file formats, and the pictures in memory.
+//! Data sets of digits: sources, file formats, and the pictures in memory.
 //!
 //! Floors, lowest first: `dice`, `idx`, `npz`; `folder` and `paper`; `fetch`, `labelled` and `strokes`; `samples`,
 //! `latest`, `scans` and `synth`; `additions`.
@@ -27,26 +27,25 @@ pub const SIDE: usize = 28;
 pub const PIXELS: usize = SIDE * SIDE;
 /// Classes: the digits 0 to 9.
 pub const CLASSES: usize = 10;
-/// The label of a picture that shows no digit; only pictures to learn from have it.
+/// The label of a picture that does not show a digit. Only training pictures have it.
 pub const NO_DIGIT: u8 = CLASSES as u8;
 
 /// Pictures with their labels.
 ///
-/// The arrays own their values, and these lie in memory in the order of the dimensions: kernels take a picture
-/// as a slice.
+/// The arrays are contiguous and in row-major order, so that kernels can take a picture as a slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pictures {
-    /// Grey values, `[picture, row, column]`, 28 rows of 28 columns; 0 is the ground.
+    /// Grey values, `[picture, row, column]`, 28 rows of 28 columns; 0 is the background.
     pub pixels: Array3<u8>,
     /// The digit on each picture, `[picture]`.
     pub labels: Array1<u8>,
 }
 
 impl Pictures {
-    /// Puts pictures `[picture, row, column]` and their labels `[picture]` together.
+    /// Combines pixels `[picture, row, column]` and labels `[picture]`.
     ///
     /// # Panics
-    /// When there are not as many labels as pictures, or these are not of 28 rows and columns.
+    /// When the numbers of pictures and labels differ, or a picture is not 28 x 28.
     pub fn new(pixels: Array3<u8>, labels: Array1<u8>) -> Self {
         assert_eq!(pixels.dim(), (labels.len(), SIDE, SIDE), "a label for each picture of 28x28");
         let pixels =
@@ -54,16 +53,16 @@ impl Pictures {
         Self { pixels, labels }
     }
 
-    /// Puts pictures together that lie one after the other, row by row, as kernels read them.
+    /// Combines pixels in row-major order, picture after picture, with labels.
     ///
     /// # Panics
-    /// When there are not as many labels as pictures.
+    /// When the numbers of pictures and labels differ.
     pub fn from_rows(pixels: Vec<u8>, labels: Vec<u8>) -> Self {
         let pixels = Array3::from_shape_vec((labels.len(), SIDE, SIDE), pixels);
         Self::new(pixels.expect("a label for each picture of 28x28"), labels.into())
     }
 
-    /// All pictures of some sets, one set after the other.
+    /// The pictures of several sets, one set after the other.
     pub fn joined(sets: &[&Self]) -> Self {
         let mut pixels = Vec::with_capacity(sets.iter().map(|set| set.pixels.len()).sum());
         let mut labels = Vec::with_capacity(sets.iter().map(|set| set.len()).sum());
@@ -89,7 +88,7 @@ impl Pictures {
         self.pixels.index_axis(Axis(0), index)
     }
 
-    /// The pixels of one picture, row after row: what kernels read.
+    /// The pixels of one picture in row-major order, for kernels.
     pub fn row_major(&self, index: usize) -> &[u8] {
         let pixels = self.pixels.as_slice().expect("pictures lie one after the other, row by row");
         &pixels[index * PIXELS..][..PIXELS]
@@ -99,21 +98,21 @@ impl Pictures {
 /// A training set and a test set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
-    /// What the network learns from.
+    /// The training set.
     pub train: Pictures,
-    /// What it is measured on, once, at the end.
+    /// The test set. The network is measured on it once, after training.
     pub test: Pictures,
 }
 
 impl Dataset {
-    /// SHA-256 of the pictures and labels, whatever kind of file they came in.
+    /// SHA-256 of the pictures and labels. It does not depend on the format of the files that they came in.
     pub fn sha256(&self) -> String {
         let parts = self.idx_files();
         let parts: Vec<&[u8]> = parts.iter().map(|(_, bytes)| bytes.as_slice()).collect();
         files::sha256(&parts)
     }
 
-    /// The four IDX files, unpacked, under their usual names.
+    /// The names and contents of the four IDX files, uncompressed.
     pub fn idx_files(&self) -> [(&'static str, Vec<u8>); 4] {
         let [train_pictures, train_labels, test_pictures, test_labels] = folder::IDX_NAMES;
         [

@@ -1,8 +1,7 @@
 //! `mnist.npz`, the single file that Keras distributes: a zip archive of four `NumPy` arrays.
 //!
-//! The arrays are read by `ndarray-npy`, as views of bytes that are in memory already: its readers of streams
-//! reserve what an array's header promises before they see how much follows, so that a damaged file could ask
-//! for more memory than there is. Here nothing is reserved that is not there.
+//! `ndarray-npy` reads the arrays as views of bytes that are already in memory. Its stream readers would allocate the
+//! size that an array's header claims before they read any data, so that a damaged file could exhaust the memory.
 
 use std::io::{Cursor, Read};
 
@@ -15,17 +14,17 @@ use super::{CLASSES, Dataset, Pictures, SIDE};
 
 /// First bytes of a `NumPy` array.
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// Longest header of an array that is read, in bytes; `NumPy` reads no longer one either, since the time and
-/// the stack that a Python literal needs grow with it.
+/// Longest header of an array that is read, in bytes. `NumPy` has the same limit, because parsing a Python literal
+/// takes time and stack in proportion to its length.
 const LONGEST_HEADER: usize = 10_000;
-/// Largest array that is unpacked, in bytes; MNIST's largest has 45 MiB.
+/// Largest array that is decompressed, in bytes. MNIST's largest has 45 MiB.
 const LARGEST_ARRAY: u64 = 256 << 20;
 
 /// Reads the arrays `x_train`, `y_train`, `x_test` and `y_test`.
 ///
 /// # Errors
-/// When the bytes are no such archive, or an array is missing, of another shape, not of unsigned bytes, or
-/// larger than 256 MiB.
+/// When the bytes are not such an archive, or an array is missing, has another shape or datatype, or is larger than
+/// 256 MiB.
 pub fn decode(bytes: &[u8]) -> Result<Dataset> {
     let mut archive = ZipArchive::new(Cursor::new(bytes))?;
     Ok(Dataset { train: pictures(&mut archive, "train")?, test: pictures(&mut archive, "test")? })
@@ -38,7 +37,10 @@ fn pictures(archive: &mut ZipArchive<Cursor<&[u8]>>, part: &str) -> Result<Pictu
     };
     let labels = array(archive, &format!("y_{part}"))?;
     let shape = labels.shape();
-    ensure!(shape == [count], "y_{part} has shape {shape:?}, not [{count}] as x_{part} has pictures");
+    ensure!(
+        shape == [count],
+        "y_{part} has shape {shape:?}, not [{count}], the number of pictures in x_{part}"
+    );
     ensure!(count > 0, "x_{part} has no pictures");
     ensure!(labels.iter().all(|&label| usize::from(label) < CLASSES), "y_{part} has labels above 9");
     Ok(Pictures::new(pixels.into_dimensionality()?, labels.into_dimensionality()?))
@@ -50,24 +52,24 @@ fn array(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Result<Array<u8
     let mut bytes = Vec::new();
     file.take(LARGEST_ARRAY + 1)
         .read_to_end(&mut bytes)
-        .with_context(|| format!("{name} cannot be unpacked"))?;
+        .with_context(|| format!("{name} cannot be decompressed"))?;
     ensure!(bytes.len() as u64 <= LARGEST_ARRAY, "{name} is larger than {} MiB", LARGEST_ARRAY >> 20);
-    Ok(view(&bytes).with_context(|| format!("{name} is no array of unsigned bytes"))?.to_owned())
+    Ok(view(&bytes).with_context(|| format!("{name} is not an array of unsigned bytes"))?.to_owned())
 }
 
-/// The array that an `.npy` file holds.
+/// A view of the array in the bytes of an `.npy` file.
 fn view<D: Dimension>(bytes: &[u8]) -> Result<ArrayView<'_, u8, D>> {
     check_header_length(bytes)?;
     match ArrayView::<u8, D>::view_npy(bytes) {
-        // The error shows the syntax tree of the type.
+        // The library's own message would print the syntax tree of the datatype.
         Err(ViewNpyError::WrongDescriptor(found)) => bail!("its values are {found}, not '|u1'"),
         view => Ok(view?),
     }
 }
 
-/// Refuses headers that are longer than any array's, before anything is reserved for them.
+/// Refuses headers that are too long, before memory is allocated for them.
 fn check_header_length(bytes: &[u8]) -> Result<()> {
-    let rest = bytes.strip_prefix(MAGIC).context("it does not start as one")?;
+    let rest = bytes.strip_prefix(MAGIC).context("it does not start like an .npy file")?;
     let length = match *rest {
         [1, _minor, low, high, ..] => usize::from(u16::from_le_bytes([low, high])),
         [_major, _minor, a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]) as usize,
@@ -153,20 +155,19 @@ mod tests {
         let expect = |said: String, words: &str| assert!(said.contains(words), "{said}");
         expect(said(0, plain("(2, 784)", &[0; 1568])), "x_train has shape [2, 784], not [n, 28, 28]");
         expect(said(1, plain("(3,)", &[1, 2, 3])), "y_train has shape [3], not [2]");
-        expect(said(3, npy("<f4", "False", "(1,)", &[0; 4])), "y_test is no array of unsigned bytes");
+        expect(said(3, npy("<f4", "False", "(1,)", &[0; 4])), "y_test is not an array of unsigned bytes");
         expect(said(3, npy("<f4", "False", "(1,)", &[0; 4])), "its values are '<f4', not '|u1'");
         expect(said(3, plain("(1,)", &[10])), "y_test has labels above 9");
-        expect(said(2, plain("(9, 28, 28)", &[1])), "x_test is no array");
-        expect(said(3, plain("(1,)", &[1, 2])), "y_test is no array");
-        expect(said(3, b"PK".to_vec()), "does not start as one");
+        expect(said(2, plain("(9, 28, 28)", &[1])), "x_test is not an array");
+        expect(said(3, plain("(1,)", &[1, 2])), "y_test is not an array");
+        expect(said(3, b"PK".to_vec()), "does not start like an .npy file");
         expect(format!("{:#}", decode(&archive(&arrays()[..3])).unwrap_err()), "no array y_test");
         expect(said(0, plain("(0, 28, 28)", &[])), "[2]");
     }
 
-    /// Headers that promise what is not there cost nothing: no memory is asked for by their word, and the
-    /// process lives.
+    /// A header that claims more data than the file has is refused before memory is allocated for it.
     #[test]
-    fn headers_that_lie_are_refused() {
+    fn headers_with_false_sizes_are_refused() {
         let lengths = [usize::MAX, 1 << 62, 1 << 40];
         let shapes = lengths.iter().map(|length| format!("({length}, 28, 28)"));
         let huge = "9".repeat(60);
@@ -175,10 +176,10 @@ mod tests {
         {
             assert!(view::<IxDyn>(&npy("|u1", "False", &shape, &[0; 8])).is_err(), "{shape}");
         }
-        // A header of 4 GiB, in the form of version 2.
+        // A header of 4 GiB, in version 2 of the format.
         let long = [MAGIC, &[2, 0, 0xff, 0xff, 0xff, 0xff], b"{'descr'"].concat();
         assert!(view::<IxDyn>(&long).unwrap_err().to_string().contains("4294967295 bytes"));
-        // Parentheses as deep as a header may be long.
+        // Parentheses nested as deeply as the longest header allows.
         let deep = format!("{}\n", "(".repeat(LONGEST_HEADER - 1));
         let length = (deep.len() as u16).to_le_bytes();
         let deep = [MAGIC, &[1, 0], &length, deep.as_bytes()].concat();
@@ -194,7 +195,7 @@ mod tests {
         for end in (0..whole.len()).step_by(37) {
             assert!(decode(&whole[..end]).is_err(), "cut off at {end}");
         }
-        // A changed byte gives an error, or another value where no checksum guards it.
+        // A changed byte gives an error, or another value in places that no checksum covers.
         for place in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[place] ^= 0x41;

@@ -1,4 +1,4 @@
-//! Ink becomes a picture: colours, light and grain, as pages, cameras and scanners make them.
+//! Turns ink into a picture with the colours, light and noise of paper, cameras and scanners.
 
 use ndarray::{Array2, Array3};
 
@@ -7,7 +7,7 @@ use super::dice::Dice;
 /// Red, green, blue.
 type Colour = [f32; 3];
 
-/// Ink and ground as pages have them.
+/// Typical pairs of ink and background colour.
 const COLOURS: &[(Colour, Colour)] = &[
     ([0.0, 0.0, 0.0], [255.0, 255.0, 255.0]),
     ([255.0, 255.0, 255.0], [0.0, 0.0, 0.0]),
@@ -15,21 +15,22 @@ const COLOURS: &[(Colour, Colour)] = &[
     ([40.0, 40.0, 40.0], [235.0, 235.0, 235.0]),
 ];
 
-/// How a picture is taken.
+/// How a picture was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// Straight from the canvas.
+    /// Exported from a drawing canvas: clean colours.
     Canvas,
-    /// By a camera or a scanner: uneven light, grain, blur, weak contrast.
+    /// Taken by a camera or a scanner: uneven light, noise, blur, low contrast.
     Camera,
 }
 
-/// Puts ink `[row, column]`, 0 to 1, on a ground: `[row, column, channel]` of red, green, blue, alpha.
+/// Draws ink, `[row, column]` from 0 to 1, on a background. Returns `[row, column, channel]` with the channels red,
+/// green, blue, alpha.
 pub fn picture(ink: &Array2<f32>, taken: Taken, dice: &mut Dice<'_>) -> Array3<u8> {
     match taken {
         Taken::Canvas => {
             let (ink_colour, ground) = COLOURS[dice.below(COLOURS.len())];
-            // Transparent grounds and faint ink come now and then.
+            // Some pictures have a transparent background or faint ink.
             let clear = dice.chance(0.1) && ink_colour[0] < 128.0;
             let strength = if dice.chance(0.15) { dice.between(0.08, 0.6) } else { 1.0 };
             let (rows, columns) = ink.dim();
@@ -58,7 +59,7 @@ fn photograph(ink: &Array2<f32>, dice: &mut Dice<'_>) -> Array3<u8> {
     };
     let paper = dice.between(130.0, 250.0);
     let contrast = dice.between(0.25, 0.95);
-    // Light falls off to one side, and in the corners.
+    // The light falls off to one side and in the corners.
     let (slope_x, slope_y) = (dice.between(-0.25, 0.25), dice.between(-0.25, 0.25));
     let corner = dice.between(0.0, 0.2);
     let grain = if dice.chance(0.7) { dice.between(1.0, 9.0) } else { 0.0 };
@@ -81,13 +82,13 @@ fn photograph(ink: &Array2<f32>, dice: &mut Dice<'_>) -> Array3<u8> {
     })
 }
 
-/// The mean over boxes of so many pixels to each side, along both axes.
+/// Box blur along both axes: the mean over `radius` pixels to each side.
 fn blur(ink: &Array2<f32>, radius: usize) -> Array2<f32> {
     let along = |from: &Array2<f32>| {
         let mut to = from.clone();
         let length = from.ncols();
         for (from, mut to) in from.rows().into_iter().zip(to.rows_mut()) {
-            // A running sum over the row, its ends repeated.
+            // A running sum over the row; beyond its ends, the outermost pixels are repeated.
             let at = |index: isize| from[index.clamp(0, length as isize - 1) as usize];
             let reach = radius as isize;
             let mut sum: f32 = (-reach..=reach).map(at).sum();

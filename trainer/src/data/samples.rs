@@ -1,5 +1,5 @@
-//! Folders of labelled pictures to measure a model on, read as [`labelled`] does. The words of a name are its style:
-//! `7-pen-crossed-03.png` is of "pen crossed".
+//! Folders of labelled pictures to measure a model on, with the labels of [`labelled`]. The words in a file's name are
+//! its style: `7-pen-crossed-03.png` has the style "pen crossed".
 
 use std::path::{Path, PathBuf};
 
@@ -9,17 +9,17 @@ use storage::{Location, Settings};
 use super::Pictures;
 use super::labelled::{self, EXTENSIONS};
 
-/// The style of pictures whose names have no word.
+/// The style of a picture whose name contains no word.
 pub const NO_STYLE: &str = "no style";
 
-/// What some folders hold.
+/// The pictures of some folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Samples {
-    /// The pictures as the server shows them to the model, with their labels.
+    /// The pictures after preprocessing, with their labels.
     pub pictures: Pictures,
-    /// Where each of them is.
+    /// The path of each picture.
     pub paths: Vec<PathBuf>,
-    /// In which style each of them is drawn, by its name.
+    /// The style of each picture, taken from its name.
     pub styles: Vec<String>,
     /// Pictures that cannot be used.
     pub unreadable: Vec<Unreadable>,
@@ -28,20 +28,20 @@ pub struct Samples {
 /// A picture that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Why.
+    /// Why it cannot be used.
     pub reason: String,
 }
 
-/// Reads all pictures in some folders and in the folders within them, in the order of their names.
+/// Reads all pictures in some folders and their subfolders, in the order of their names.
 ///
 /// # Errors
-/// When a folder cannot be read, or there is no picture of one digit in any of them.
+/// When a folder cannot be read, or none of them has a usable picture.
 pub fn read(folders: &[PathBuf]) -> Result<Samples> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     let (mut paths, mut styles, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
-    // a folder needs none of them
+    // Only buckets need settings, and these are folders.
     let settings = Settings::from_env(&|_| None)?;
     for folder in folders {
         ensure!(folder.is_dir(), "there is no folder {}", folder.display());
@@ -59,10 +59,10 @@ pub fn read(folders: &[PathBuf]) -> Result<Samples> {
         })?;
     }
     let why = unreadable.first().map_or_else(
-        || format!("they hold no file that ends in .{}", EXTENSIONS.join(", .")),
+        || format!("no file name there ends in .{}", EXTENSIONS.join(", .")),
         |first| {
             format!(
-                "of {} pictures none can be used; {}: {}",
+                "none of {} pictures can be used; {}: {}",
                 unreadable.len(),
                 first.path.display(),
                 first.reason
@@ -74,7 +74,7 @@ pub fn read(folders: &[PathBuf]) -> Result<Samples> {
     Ok(Samples { pictures: Pictures::from_rows(pixels, labels), paths, styles, unreadable })
 }
 
-/// The words of a picture's name.
+/// The style of a picture: the words in its name.
 pub fn style(path: &Path) -> String {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let parts = stem.split(|c: char| !c.is_alphanumeric());
@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    /// A PNG of a black bar on white, or of nothing.
+    /// A PNG of a black bar on white, or a blank one.
     fn png(drawn: bool) -> Vec<u8> {
         let side = 60;
         let grey = |at: usize| {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_read_to_the_bottom_and_what_cannot_be_used_is_named() -> Result<()> {
+    fn subfolders_are_read_and_unusable_pictures_are_named() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let place = folder.path();
         fs::create_dir_all(place.join("a/1"))?;

@@ -1,7 +1,7 @@
-//! Draws digits on the spot, for tests and for machines without a network.
+//! Draws a data set of digits, for tests and for machines without internet access.
 //!
-//! They are pen strokes by rule and no replacement for handwriting: a network trained on them alone reads what
-//! they look like, and little else.
+//! The digits follow fixed rules and do not replace handwriting: a network that is trained on them alone recognises
+//! little else.
 
 use rayon::prelude::*;
 
@@ -9,7 +9,7 @@ use super::dice::Dice;
 use super::{CLASSES, Dataset, PIXELS, Pictures, strokes};
 use crate::random::{Purpose, generator};
 
-/// Times that a digit is drawn anew when the preprocessing finds none or several in it.
+/// How often to draw a digit anew when the preprocessing finds none or several in the picture.
 const ATTEMPTS: u64 = 32;
 
 /// Draws a training set and a test set, every digit equally often.

@@ -1,12 +1,12 @@
-//! What Pipelines would refuse.
+//! A check for values that Kubeflow Pipelines would refuse.
 
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-/// Refuses `null`, which is also what becomes of a number that is not finite; says where it is.
+/// Refuses `null` and names its path. A number that is not finite (NaN, infinity) becomes `null` in JSON.
 pub(super) fn no_nulls(value: &Value, path: &str) -> Result<()> {
     match value {
-        Value::Null => bail!("{path} is no number or empty, which Kubeflow Pipelines refuses"),
+        Value::Null => bail!("{path} is null or not a finite number, which Kubeflow Pipelines refuses"),
         Value::Array(values) => values
             .iter()
             .enumerate()

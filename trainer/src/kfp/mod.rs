@@ -1,8 +1,8 @@
-//! A command as a step of a Kubeflow pipeline: reads what the step was given, and writes what it came to.
+//! Runs a command as a step of a Kubeflow pipeline: reads the step's task and writes its results.
 //!
-//! Pipelines gives a step its task as JSON (`ExecutorInput`, the placeholder `{{$}}`) and reads another JSON
-//! (`ExecutorOutput`) from a file that the first one names. It reads that one strictly: an unknown key, a `null` or a
-//! number that is none fails the step after its work is done. So everything is checked here.
+//! Kubeflow Pipelines gives a step its task as JSON (`ExecutorInput`, the placeholder `{{$}}`). The task names a file,
+//! from which Pipelines reads the results as JSON (`ExecutorOutput`). It reads them strictly: an unknown key, a `null`
+//! or a NaN fails the step after its work is done. This module therefore checks everything before it writes.
 
 mod check;
 #[cfg(test)]
@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::files;
 use crate::outcome::Outcome;
 
-/// The task of a step, as far as it is about what comes out. What goes in is on the command line already.
+/// The part of a step's task that describes its outputs. The inputs are also on the command line, and read from there.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Step {
     outputs: Outputs,
@@ -28,9 +28,9 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Outputs {
-    /// The file that is written.
+    /// The file to write the results to.
     output_file: PathBuf,
-    /// What later steps take.
+    /// The output parameters that the pipeline asks for, by name.
     #[serde(default)]
     parameters: BTreeMap<String, Value>,
     #[serde(default)]
@@ -52,7 +52,7 @@ struct Artifact {
     kind: Kind,
 }
 
-/// The type of an artifact, which says what Pipelines shows of it.
+/// The type of an artifact. It decides what Pipelines shows of it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Kind {
@@ -64,24 +64,24 @@ impl Step {
     /// Reads the task.
     ///
     /// # Errors
-    /// When it is not what Pipelines gives.
+    /// When the text is not a task of Kubeflow Pipelines.
     pub fn parse(text: &str) -> Result<Self> {
         serde_json::from_str(text).context(
-            "--executor-input is not what Kubeflow Pipelines gives: write the placeholder \
+            "--executor-input is not a task of Kubeflow Pipelines: write the placeholder \
              dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER ({{$}}) into the component",
         )
     }
 
-    /// Checks, before any work is done, that the command gives all parameters that later steps take.
+    /// Checks, before any work is done, that the command has all output parameters that the pipeline asks for.
     ///
     /// # Errors
-    /// When it does not.
+    /// When one is missing.
     pub fn expect(&self, command: &str, given: &[&str]) -> Result<()> {
         let given: BTreeSet<&str> = given.iter().copied().collect();
         for name in self.outputs.parameters.keys() {
             ensure!(
                 given.contains(name.as_str()),
-                "the pipeline wants an output parameter {name:?} of {command}, which gives {}: correct the component",
+                "the pipeline asks for an output parameter {name:?} of {command}, which has {}: correct the component",
                 if given.is_empty() {
                     "none".to_owned()
                 } else {
@@ -92,17 +92,17 @@ impl Step {
         Ok(())
     }
 
-    /// Writes what the command came to: the parameters that the pipeline asks for, and every artifact under the
-    /// address that it was given.
+    /// Writes the command's results: the output parameters that the pipeline asks for, and the metadata of each
+    /// artifact with the address from the task.
     ///
     /// # Errors
-    /// When a value is one that Pipelines would refuse, one is missing, or the file cannot be written.
+    /// When Pipelines would refuse a value, a value is missing, or the file cannot be written.
     pub fn write(&self, outcome: &Outcome) -> Result<()> {
         let output = self.output(outcome)?;
         files::write(&self.outputs.output_file, &serde_json::to_vec(&output)?)
     }
 
-    /// The content of the file.
+    /// The content of the results file.
     fn output(&self, outcome: &Outcome) -> Result<Value> {
         let mut parameters = Map::new();
         for name in self.outputs.parameters.keys() {
@@ -126,7 +126,7 @@ impl Step {
 }
 
 impl Artifact {
-    /// The artifact with what is known about it.
+    /// The artifact with its metadata from the command's results.
     fn done(&self, outcome: &Outcome) -> Value {
         let metadata = match self.kind.schema_title.as_str() {
             "system.Metrics" => Value::Object(outcome.metrics.clone()),
@@ -134,11 +134,11 @@ impl Artifact {
                 Some(confusion) => json!({ "confusionMatrix": matrix(confusion) }),
                 None => json!({}),
             },
-            // Shown as they are: their files say it all.
+            // Pipelines shows the files themselves, so they need no metadata.
             "system.HTML" | "system.Markdown" => json!({}),
             _ => Value::Object(outcome.facts.clone()),
         };
-        // The name is the one that Pipelines keeps the artifact under; where it gave none, it makes one.
+        // Pipelines stores the artifact under this name. Where the task has none, Pipelines makes one up.
         if self.name.is_empty() {
             json!({ "uri": self.uri, "metadata": metadata })
         } else {
@@ -147,7 +147,7 @@ impl Artifact {
     }
 }
 
-/// A confusion as Pipelines shows one: a row for each label.
+/// A confusion matrix in the format of Pipelines: a row for each label.
 fn matrix(confusion: &Array2<u32>) -> Value {
     let classes: Vec<Value> =
         (0..confusion.ncols()).map(|digit| json!({ "displayName": digit.to_string() })).collect();

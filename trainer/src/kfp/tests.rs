@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A task as Pipelines 2.17 gives it, whose output goes to `file`.
+/// A task in the format of Pipelines 2.17 that asks for its results in `file`.
 fn task(file: &str) -> String {
     json!({
         "inputs": {
@@ -69,9 +69,12 @@ fn the_file_is_written_into_a_folder_that_is_not_there_yet() {
 fn what_pipelines_would_refuse_is_refused_here_by_name() {
     let step = Step::parse(&task("/x")).unwrap();
     let error = step.output(&outcome().metric("loss", f64::NAN)).unwrap_err().to_string();
-    assert!(error.starts_with("artifacts.metrics.artifacts[0].metadata.loss is no number"), "{error}");
+    assert!(
+        error.starts_with("artifacts.metrics.artifacts[0].metadata.loss is null or not a finite number"),
+        "{error}"
+    );
     let error = step.output(&outcome().parameter("accuracy", f64::INFINITY)).unwrap_err().to_string();
-    assert!(error.starts_with("parameterValues.accuracy is no number"), "{error}");
+    assert!(error.starts_with("parameterValues.accuracy is null or not a finite number"), "{error}");
     let error = step.output(&outcome().fact("list", vec![Value::Null])).unwrap_err().to_string();
     assert!(error.contains("metadata.list[0]"), "{error}");
     let error = step.output(&Outcome::default()).unwrap_err().to_string();
@@ -83,22 +86,22 @@ fn parameters_that_the_command_does_not_give_are_refused_before_its_work() {
     let step = Step::parse(&task("/x")).unwrap();
     step.expect("evaluate", &["loss", "accuracy"]).unwrap();
     let error = step.expect("train", &["epochs"]).unwrap_err().to_string();
-    assert!(error.contains("\"accuracy\" of train, which gives epochs"), "{error}");
-    assert!(step.expect("export", &[]).unwrap_err().to_string().contains("gives none"));
+    assert!(error.contains("\"accuracy\" of train, which has epochs"), "{error}");
+    assert!(step.expect("export", &[]).unwrap_err().to_string().contains("has none"));
 }
 
 #[test]
-fn text_that_is_no_task_is_refused_with_the_mend() {
+fn text_that_is_not_a_task_is_refused_with_advice() {
     for text in ["", "{}", "{{$}}", r#"{"outputs":{}}"#, "null"] {
         let error = format!("{:#}", Step::parse(text).unwrap_err());
         assert!(error.contains("EXECUTOR_INPUT_PLACEHOLDER"), "{text}: {error}");
     }
-    // A step without outputs has the file alone.
+    // A step without outputs names only the results file.
     let step = Step::parse(r#"{"outputs":{"outputFile":"/x"}}"#).unwrap();
     assert_eq!(step.output(&outcome()).unwrap(), json!({ "parameterValues": {}, "artifacts": {} }));
 }
 
-/// Any value that a fact may have, and some that it may not.
+/// Any JSON value, allowed in a fact or not.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         any::<f64>().prop_map(|number| json!(number)),
@@ -116,7 +119,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Whether a reader of protobuf's JSON takes the text for an `ExecutorOutput`: known keys alone, and no `null`.
+/// Whether a protobuf JSON parser accepts the text as an `ExecutorOutput`: only known keys, and no `null`.
 fn is_taken(text: &str) -> bool {
     let output: Value = serde_json::from_str(text).unwrap();
     let known = |value: &Value, keys: &[&str]| {

@@ -1,54 +1,54 @@
-//! What a cluster answered, in plain words with the mend.
+//! Errors of a cluster, in plain words and with what to do.
 
 use anyhow::{Error, anyhow};
 use kube::config::InferConfigError;
 
-/// Why there is no cluster to speak to.
+/// The error for a missing cluster configuration.
 pub(super) fn no_cluster(error: &InferConfigError) -> Error {
     anyhow!(
-        "no cluster to deploy to: this is no pod with a service account, and there is no kubeconfig that can be used \
-         (set KUBECONFIG, or see that ~/.kube/config is there and names a current context): {error}"
+        "no cluster to deploy to: this is not a pod with a service account, and there is no usable kubeconfig (set \
+         KUBECONFIG, or check that ~/.kube/config exists and names a current context): {error}"
     )
 }
 
-/// Why the API server did not do what was asked.
+/// Explains why the API server could not be reached or refused a request; `doing` is the verb of that request.
 pub(super) fn explain(error: kube::Error, doing: &str, namespace: &str, server: &str) -> Error {
     let kube::Error::Api(status) = error else {
         let cause = innermost(&error);
         return anyhow!(
-            "cannot reach the cluster at {server}: {cause}; check that it runs and that the address is right"
+            "cannot reach the cluster at {server}: {cause}; check that it is running and that the address is right"
         );
     };
     let message = status.message.trim();
     let of_namespace = status.details.as_ref().is_some_and(|details| details.kind == "namespaces");
     match status.code {
         401 => anyhow!(
-            "{server} does not accept who asks ({message}): log in again, or renew the token of the kubeconfig"
+            "{server} does not accept your credentials ({message}): log in again, or renew the token in the kubeconfig"
         ),
         403 => anyhow!(
-            "not allowed: {message}. Whoever administers {namespace} can allow it with\n  kubectl --namespace \
+            "not allowed: {message}. An administrator of {namespace} can allow it with\n  kubectl --namespace \
              {namespace} create rolebinding decima-trainer --clusterrole=kubeflow-kserve-edit \
              --serviceaccount={namespace}:ACCOUNT\n(in a profile of Kubeflow the account default-editor has this role)"
         ),
         404 if of_namespace => {
-            anyhow!("there is no namespace {namespace} at {server}: make it, or correct --namespace")
+            anyhow!("there is no namespace {namespace} at {server}: create it, or correct --namespace")
         }
         404 if message.contains("inferenceservices.serving.kserve.io \"") => {
-            anyhow!("the service is gone from {namespace}: somebody deleted it while it was waited for")
+            anyhow!("the service is gone from {namespace}: somebody deleted it during the wait")
         }
         404 => anyhow!(
             "the cluster at {server} does not know InferenceServices of serving.kserve.io/v1beta1: install KServe, or \
              point KUBECONFIG to the cluster that has it"
         ),
         409 => anyhow!(
-            "somebody else has set fields that differ: {message}. Take them over with --force-conflicts, or change \
-             the service where it comes from"
+            "another field manager has set fields to other values: {message}. Overwrite them with --force-conflicts, \
+             or change them where they come from"
         ),
         _ => anyhow!("the cluster refused to {doing} the service: {message}"),
     }
 }
 
-/// The innermost cause, which says what happened and not what was tried.
+/// The innermost cause: it says what happened, the outer ones only what was tried.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {

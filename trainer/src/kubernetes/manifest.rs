@@ -1,4 +1,4 @@
-//! The `InferenceService` that is applied: the manifests of `deploy/kserve`, with the user's names in them.
+//! Builds the `InferenceService` that `deploy` applies, from the manifests in `deploy/kserve` and the user's arguments.
 
 use std::path::Path;
 
@@ -7,38 +7,39 @@ use serde_json::{Value, json};
 
 use crate::files;
 
-/// The server as a custom predictor, and how it reaches Kubeflow's store with the profile's own keys.
+/// The server as a custom predictor.
 const BASE: &str = include_str!("../../../deploy/kserve/base/inference-service.yaml");
+/// The patch that gives the server the address and keys of the object store of a Kubeflow profile.
 const STORE: &str = include_str!("../../../deploy/kserve/overlays/kubeflow/store.yaml");
-/// A model that KServe downloads, served by the cluster's runtime.
+/// An `InferenceService` whose model KServe downloads and the cluster's runtime serves.
 const BY_RUNTIME: &str = include_str!("../../../deploy/kserve/examples/storage-uri.yaml");
 
-/// Kind and version of what is applied.
+/// API version and kind of the object that is applied.
 pub(super) const API_VERSION: &str = "serving.kserve.io/v1beta1";
 pub(super) const KIND: &str = "InferenceService";
 
 /// Where the models come from.
 #[derive(Debug, Clone, Copy)]
 pub enum Source<'a> {
-    /// The server reads a model repository in a bucket by itself.
+    /// A model repository in a bucket, which the server reads itself.
     Models(&'a str),
-    /// KServe downloads one model for the cluster's runtime.
+    /// One model, which KServe downloads for the cluster's runtime.
     StorageUri(&'a str),
-    /// As the user's own file says.
+    /// The user's own manifest.
     File(&'a Path),
 }
 
-/// The manifest, under this name.
+/// Builds the manifest of an `InferenceService` called `name`.
 ///
 /// # Errors
-/// When the user's file is no `InferenceService`, or an address is none that a server in a cluster can read.
+/// When the user's file is not an `InferenceService`, or a server in a cluster cannot read from the given place.
 pub fn manifest(source: Source<'_>, name: &str, image: Option<&str>) -> Result<Value> {
     let mut service = match source {
         Source::Models(place) => {
             ensure!(
                 place.starts_with("s3://"),
-                "--models {place}: a server in the cluster reads buckets: write s3://bucket/prefix, or give a \
-                 manifest of your own with --manifest"
+                "--models {place} is not a bucket, and a server in the cluster can only read buckets: write \
+                 s3://bucket/prefix, or give a manifest of your own with --manifest"
             );
             let mut service = yaml(BASE)?;
             json_patch::patch(&mut service, &serde_json::from_value::<json_patch::Patch>(yaml(STORE)?)?)?;
@@ -59,9 +60,9 @@ pub fn manifest(source: Source<'_>, name: &str, image: Option<&str>) -> Result<V
             let text = String::from_utf8(files::read(path)?)
                 .map_err(|_| anyhow::anyhow!("{} is not text", path.display()))?;
             let service =
-                yaml(&text).with_context(|| format!("{} is not YAML of one document", path.display()))?;
+                yaml(&text).with_context(|| format!("{} is not a single YAML document", path.display()))?;
             if service["apiVersion"] != API_VERSION || service["kind"] != KIND {
-                bail!("{} is no {KIND} of {API_VERSION}", path.display());
+                bail!("{} is not an {KIND} of {API_VERSION}", path.display());
             }
             service
         }
@@ -74,7 +75,7 @@ pub fn manifest(source: Source<'_>, name: &str, image: Option<&str>) -> Result<V
     Ok(service)
 }
 
-/// Puts the manifest into a namespace.
+/// A copy of the manifest with the namespace set.
 pub(super) fn in_namespace(service: &Value, namespace: &str) -> Value {
     let mut service = service.clone();
     service["metadata"]["namespace"] = json!(namespace);
@@ -127,7 +128,9 @@ mod tests {
         let text = "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: x}\nspec: {a: 1}\n";
         let service = file(text).unwrap();
         assert_eq!((&service["spec"], &service["metadata"]["name"]), (&json!({ "a": 1 }), &json!("digits")));
-        for (text, part) in [("kind: Pod\n", "is no InferenceService"), ("a: [", "not YAML")] {
+        for (text, part) in
+            [("kind: Pod\n", "is not an InferenceService"), ("a: [", "not a single YAML document")]
+        {
             let error = format!("{:#}", file(text).unwrap_err());
             assert!(error.contains("own.yaml") && error.contains(part), "{error}");
         }

@@ -1,4 +1,4 @@
-//! An `InferenceService` in a cluster: applied, and watched until it is ready.
+//! Applies an `InferenceService` to a cluster and waits until it is ready.
 
 mod failure;
 mod manifest;
@@ -16,19 +16,19 @@ pub use manifest::{Source, manifest};
 
 use crate::console;
 
-/// Who owns the fields that are applied.
+/// The field manager under which the fields are applied (see Kubernetes' server-side apply).
 const FIELD_MANAGER: &str = "decima-trainer";
-/// Time between two looks at a service.
+/// Time between two queries for the state of a service.
 const POLL: Duration = Duration::from_secs(2);
-/// Time for one request to the API server.
+/// Time limit of one request to the API server.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A namespace of a cluster.
+/// A connection to one namespace of a cluster.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
     namespace: String,
-    /// Where the API server is.
+    /// Address of the API server.
     server: String,
 }
 
@@ -39,10 +39,10 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Finds the cluster: by the kubeconfig, or, in a pod, as the pod's account.
+    /// Connects with the kubeconfig or, in a pod, with the pod's service account.
     ///
     /// # Errors
-    /// When there is neither, or one of them cannot be used.
+    /// When there is neither, or the one found cannot be used.
     pub async fn find(namespace: Option<&str>) -> Result<Self> {
         let mut config = Config::infer().await.map_err(|error| failure::no_cluster(&error))?;
         config.connect_timeout = Some(REQUEST_TIMEOUT);
@@ -50,20 +50,20 @@ impl Cluster {
         let server = config.cluster_url.to_string();
         let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
         let client =
-            Client::try_from(config).with_context(|| format!("cannot speak to the cluster at {server}"))?;
+            Client::try_from(config).with_context(|| format!("cannot connect to the cluster at {server}"))?;
         Ok(Self { client, namespace, server })
     }
 
-    /// The namespace.
+    /// Name of the namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// Applies a service, as `kubectl apply --server-side` does: fields that others own stay theirs.
+    /// Applies a service, as `kubectl apply --server-side` does. Unless `force` is set, a field that another manager
+    /// owns with another value is an error.
     ///
     /// # Errors
-    /// When the cluster cannot be reached, does not know services, does not let this account, or refuses the
-    /// service.
+    /// When the cluster cannot be reached, has no KServe, gives this account no permission, or refuses the service.
     pub async fn apply(&self, service: &Value, force: bool) -> Result<()> {
         let service = manifest::in_namespace(service, &self.namespace);
         let name = service["metadata"]["name"].as_str().context("a service has a name")?;
@@ -72,10 +72,10 @@ impl Cluster {
         applied.map(drop).map_err(|error| self.explain(error, "apply"))
     }
 
-    /// Waits until a service is ready, telling what it waits for; gives the address at which it is asked.
+    /// Waits until a service is ready, and prints what it is waiting for. Returns the service's address.
     ///
     /// # Errors
-    /// When it is not ready in time: with the reasons that the service and its pods have.
+    /// When it is not ready in time. The message has the reasons that the service and its pods report.
     pub async fn wait_until_ready(&self, name: &str, deadline: Instant) -> Result<Option<String>> {
         let start = Instant::now();
         let mut told = Vec::new();
@@ -89,7 +89,7 @@ impl Cluster {
             if Instant::now() + POLL > deadline {
                 let waited = humantime::format_duration(Duration::from_secs(start.elapsed().as_secs()));
                 let why = if reasons.is_empty() {
-                    "nothing has looked after it: is KServe's controller running (namespace kserve or kubeflow)?"
+                    "it has no status: is KServe's controller running (namespace kserve or kubeflow)?"
                         .to_owned()
                 } else {
                     reasons.join("\n  ")
@@ -107,7 +107,7 @@ impl Cluster {
         }
     }
 
-    /// The pods of a service. Who may not see pods sees none: they only help to explain.
+    /// The pods of a service. They only help to explain a failure, so without permission to list them it returns none.
     async fn pods(&self, name: &str) -> Vec<Value> {
         let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Pod"), "pods");
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &resource);

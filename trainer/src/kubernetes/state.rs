@@ -1,22 +1,22 @@
-//! What a cluster says about a service: whether it is ready, and if not, why.
+//! Reads the state of a service: whether it is ready, and if not, why.
 
 use serde_json::Value;
 
-/// Whether the controller has seen this form of the service and found it ready.
+/// Whether the service is ready, in the controller's view of its current generation.
 pub(super) fn is_ready(service: &Value) -> bool {
-    // The status of the form before lingers until the controller looks.
+    // After a change, the status still describes the generation before until the controller has handled the new one.
     let seen = &service["status"]["observedGeneration"];
     let current = seen.is_null() || seen.as_i64() >= service["metadata"]["generation"].as_i64();
     current && condition(service, "Ready").is_some_and(|ready| ready["status"] == "True")
 }
 
-/// The address at which the service is asked: that within the cluster, else that outside.
+/// The address of the service: the one inside the cluster if there is one, else the public one.
 pub(super) fn address(service: &Value) -> Option<String> {
     let status = &service["status"];
     [&status["address"]["url"], &status["url"]].into_iter().find_map(Value::as_str).map(str::to_owned)
 }
 
-/// Why a service is not ready, as its conditions and its pods have it; empty where nobody says.
+/// Why a service is not ready, according to its conditions and its pods. Empty if none of them gives a reason.
 pub(super) fn reasons(service: &Value, pods: &[Value]) -> Vec<String> {
     let status = &service["status"];
     let mut reasons: Vec<String> = Vec::new();
@@ -25,7 +25,7 @@ pub(super) fn reasons(service: &Value, pods: &[Value]) -> Vec<String> {
         reasons.push(with_reason("the model", failure["reason"].as_str(), message));
     }
     for condition in list(&status["conditions"]) {
-        // Ready is the sum of the others.
+        // The condition Ready only repeats the others.
         let kind = condition["type"].as_str().unwrap_or_default();
         if condition["status"] != "True" && kind != "Ready" {
             let message = condition["message"].as_str().unwrap_or("not yet");
@@ -41,7 +41,7 @@ pub(super) fn reasons(service: &Value, pods: &[Value]) -> Vec<String> {
     reasons
 }
 
-/// Why a pod does not run.
+/// Why a pod is not running.
 fn of_pod(pod: &Value) -> Vec<String> {
     let status = &pod["status"];
     let unscheduled = list(&status["conditions"])
@@ -53,7 +53,7 @@ fn of_pod(pod: &Value) -> Vec<String> {
     let stopped = containers.flat_map(|container| {
         let name = container["name"].as_str().unwrap_or_default();
         let waiting = &container["state"]["waiting"];
-        // What a container said when it ended last is why it waits to be started again.
+        // A container that waits to be restarted gives its reason in the message of its last exit.
         let ended = [&container["state"]["terminated"], &container["lastState"]["terminated"]];
         let ended = ended.into_iter().find(|state| state["exitCode"].as_i64().is_some_and(|code| code != 0));
         let waiting = waiting["reason"]
@@ -77,7 +77,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// A name, a reason and a message in one line, as far as they are there.
+/// A name, a reason and a message on one line, without those that are empty.
 fn with_reason(name: &str, reason: Option<&str>, message: &str) -> String {
     let parts = [name, reason.unwrap_or_default(), message.trim()];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")

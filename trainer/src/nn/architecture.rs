@@ -1,4 +1,4 @@
-//! What the network looks like, and where each of its parameters lies.
+//! The network's architecture: its layers, and the position of each parameter in one flat vector.
 
 use std::ops::Range;
 
@@ -6,16 +6,16 @@ use super::conv::Conv;
 use super::dense::Dense;
 use super::pool::MaxPool;
 
-/// A convolution, an optional 2×2 pool, a batch norm and a rectifier.
+/// A convolution, an optional 2×2 max pooling, a batch norm and a rectifier (`ReLU`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockSpec {
-    /// Channels that go out.
+    /// Number of output channels.
     pub channels: usize,
-    /// Whether 2×2 maximum pooling halves the picture.
+    /// Whether 2×2 max pooling halves the picture's sides.
     pub pool: bool,
 }
 
-/// The digits network: 70,122 weights and 5.5 million multiply-adds a picture.
+/// The blocks of the digits network, which has 70,122 parameters and needs 5.5 million multiply-adds per picture.
 pub const DIGITS: &[BlockSpec] = &[
     BlockSpec { channels: 16, pool: true },
     BlockSpec { channels: 32, pool: false },
@@ -24,46 +24,46 @@ pub const DIGITS: &[BlockSpec] = &[
     BlockSpec { channels: 64, pool: false },
 ];
 
-/// A block with its shapes, and its parameters' places in the flat vector that holds them all.
+/// A block with its shapes, and the ranges of its parameters in the flat vector of all parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     /// The convolution.
     pub conv: Conv,
-    /// The pool, where there is one.
+    /// The max pooling, if the block has one.
     pub pool: Option<MaxPool>,
-    /// Where the convolution's weights are.
+    /// Range of the convolution's weights.
     pub weights: Range<usize>,
-    /// Where the batch norm's shifts are.
+    /// Range of the batch norm's shifts.
     pub beta: Range<usize>,
 }
 
 impl Block {
-    /// Numbers in one picture that goes out.
+    /// Number of values in one output picture.
     pub fn output_len(&self) -> usize {
         self.pool.map_or(self.conv.output_len(), |pool| pool.output_len())
     }
 }
 
-/// A chain of blocks, the mean over the picture, and a dense layer that gives one logit a class.
+/// A chain of blocks, a global average pooling, and a dense layer with one logit for each class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Architecture {
-    /// Rows and columns of a picture; it has one channel.
+    /// Rows and columns of an input picture, which has one channel.
     pub side: usize,
     /// The blocks, first to last.
     pub blocks: Vec<Block>,
-    /// The last layer.
+    /// The dense layer at the end.
     pub head: Dense,
-    /// Where the last layer's weights are.
+    /// Range of the dense layer's weights.
     pub head_weights: Range<usize>,
-    /// Where the last layer's biases are.
+    /// Range of the dense layer's biases.
     pub head_bias: Range<usize>,
 }
 
 impl Architecture {
-    /// Lays out `specs` for pictures of `side` × `side` and `classes` classes.
+    /// Builds an architecture of these blocks for pictures of `side` × `side` and `classes` classes.
     ///
     /// # Panics
-    /// When there is no block, or a pool meets an odd side.
+    /// When there is no block, or the input of a max pooling has an odd side.
     pub fn new(side: usize, specs: &[BlockSpec], classes: usize) -> Self {
         let mut end = 0;
         let mut take = |length: usize| {
@@ -90,7 +90,7 @@ impl Architecture {
         Self::new(28, DIGITS, 10)
     }
 
-    /// Numbers in one picture.
+    /// Number of pixels in one input picture.
     pub fn picture_len(&self) -> usize {
         self.side * self.side
     }
@@ -100,7 +100,7 @@ impl Architecture {
         self.head_bias.end
     }
 
-    /// The ranges that hold weights; shifts and biases lie between them.
+    /// The ranges of the weights, without those of shifts and biases.
     pub fn weight_ranges(&self) -> impl Iterator<Item = Range<usize>> {
         let blocks = self.blocks.iter().map(|block| block.weights.clone());
         blocks.chain(std::iter::once(self.head_weights.clone()))
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digits_network_has_the_size_it_claims() {
+    fn the_digits_network_has_the_documented_size() {
         let digits = Architecture::digits();
         assert_eq!(digits.parameters(), 70_122);
         let macs: usize = digits.blocks.iter().map(|b| b.conv.weights() * b.conv.side * b.conv.side).sum();

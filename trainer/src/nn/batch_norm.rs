@@ -1,14 +1,15 @@
-//! Batch norm followed by a rectifier.
+//! Batch norm followed by a rectifier (`ReLU`).
 //!
-//! Each channel is brought to mean 0 and variance 1 over a chunk of pictures, shifted by `beta` and cut off
-//! below zero. There is no scale: what follows is a convolution with a norm of its own or a dense layer, and
-//! both absorb one. Being without a negative scale, the norm also commutes with maximum pooling, so that the
-//! network may pool first (a quarter of the work here) and the exported graph may fold the norm into the
-//! convolution before the pool.
+//! Each channel is normalised to mean 0 and variance 1 over a chunk of pictures, shifted by `beta`, and rectified.
+//! There is no learned scale, because the next layer absorbs it: either a convolution with its own norm, or a dense
+//! layer.
+//!
+//! Without a negative scale, the norm commutes with max pooling. Training therefore pools first, which leaves a quarter
+//! of the values to normalise. In the exported graph, the norm is folded into the convolution before the pooling.
 
 use crate::simd::{LANES, vectorised};
 
-/// Added to the variance, so that a constant channel does not divide by zero.
+/// Added to the variance, so that a constant channel causes no division by zero.
 pub const EPSILON: f32 = 1e-5;
 
 /// Mean and variance of each channel.
@@ -27,26 +28,26 @@ impl Statistics {
     }
 }
 
-/// Gathers statistics picture by picture, while each is still in the cache.
+/// Accumulates statistics picture by picture, while each is still in the CPU cache.
 ///
-/// Sums are taken of the difference to the first pixel and, over the pictures, in double precision: a plain
-/// single-precision sum of squares would lose the variance's digits.
+/// It sums differences to the first pixel, and adds up the pictures' sums in double precision. A plain sum of squares
+/// in single precision would lose the digits of the variance.
 #[derive(Debug, Clone)]
-pub struct Gatherer {
+pub struct StatisticsAccumulator {
     origin: Vec<f32>,
     sums: Vec<f64>,
     squares: Vec<f64>,
     pixels: usize,
 }
 
-impl Gatherer {
-    /// Starts with `first`, any pixel of the chunk: the nearer to the mean, the better.
+impl StatisticsAccumulator {
+    /// Starts with no pictures. `first` is any pixel of the chunk; differences are taken to it.
     pub fn new(first: &[f32]) -> Self {
         let zeros = vec![0.0; first.len()];
         Self { origin: first.to_vec(), sums: zeros.clone(), squares: zeros, pixels: 0 }
     }
 
-    /// Takes in one picture `[pixels, channels]`.
+    /// Adds one picture, `[pixels, channels]`.
     pub fn add(&mut self, picture: &[f32]) {
         let channels = self.origin.len();
         self.pixels += picture.len() / channels;
@@ -83,7 +84,7 @@ impl Gatherer {
         }
     }
 
-    /// The statistics of everything taken in.
+    /// The statistics of all added pictures.
     pub fn finish(self) -> Statistics {
         let share = 1.0 / self.pixels as f64;
         let mut statistics = Statistics::default();
@@ -96,20 +97,20 @@ impl Gatherer {
     }
 }
 
-/// A chunk's way through the norm: its statistics, and the shift of each channel.
+/// The batch norm of one chunk of pictures.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchNorm<'a> {
     /// The chunk's statistics.
     pub statistics: &'a Statistics,
-    /// The shifts.
+    /// The shift of each channel.
     pub beta: &'a [f32],
 }
 
 impl BatchNorm<'_> {
-    /// Writes the normalised, shifted and rectified `y` of `z`; both `[pixels, channels]`.
+    /// Normalises, shifts and rectifies `z` into `y`; both are `[pixels, channels]`.
     pub fn forward(&self, z: &[f32], y: &mut [f32]) {
         let channels = self.beta.len();
-        let (scale, shift) = self.line();
+        let (scale, shift) = self.scale_and_shift();
         vectorised(
             #[inline(always)]
             || {
@@ -122,13 +123,13 @@ impl BatchNorm<'_> {
         );
     }
 
-    /// Turns the gradient `g` of what [`BatchNorm::forward`] made of `z` into that of `z`, in place, and adds
-    /// that of `beta`.
+    /// Backward pass of [`BatchNorm::forward`]. `g` holds the gradient of the output, and is replaced by the gradient
+    /// of `z`. The gradient of `beta` is added to `beta_gradient`.
     pub fn backward(&self, z: &[f32], g: &mut [f32], beta_gradient: &mut [f32]) {
         let channels = self.beta.len();
-        let (scale, shift) = self.line();
+        let (scale, shift) = self.scale_and_shift();
         let mut sums = Sums { gradient: vec![0.0; channels], product: vec![0.0; channels] };
-        // Block by block: all channels of a block are summed while it is in the nearest cache.
+        // Block by block, so that a block stays in the L1 cache while all its channels are summed.
         for (z, g) in z.chunks(BLOCK * channels).zip(g.chunks(BLOCK * channels)) {
             if channels.is_multiple_of(LANES) {
                 self.add_sums::<LANES>(z, g, (&scale, &shift), &mut sums);
@@ -137,8 +138,7 @@ impl BatchNorm<'_> {
             }
         }
         let pixels = (z.len() / channels) as f32;
-        // Every pixel loses the mean gradient, and its share of what would only stretch the channel:
-        // dz = scale (g - mean(g) - normal × mean(g × normal)).
+        // dz = scale (g - mean(g) - normal × mean(g × normal)), written as passed × scale + z × slope + constant.
         let (mut slope, mut constant) = (vec![0.0; channels], vec![0.0; channels]);
         for channel in 0..channels {
             beta_gradient[channel] += sums.gradient[channel];
@@ -160,8 +160,8 @@ impl BatchNorm<'_> {
         );
     }
 
-    /// Norm and shift in one: `y = max(0, z × scale + shift)`.
-    fn line(&self) -> (Vec<f32>, Vec<f32>) {
+    /// Scale and shift of each channel, so that `y = max(0, z × scale + shift)`.
+    fn scale_and_shift(&self) -> (Vec<f32>, Vec<f32>) {
         let scale = self.statistics.inverse_deviation();
         let parameters = scale.iter().zip(self.beta).zip(&self.statistics.mean);
         let shift = parameters.map(|((scale, beta), mean)| beta - mean * scale).collect();
@@ -198,18 +198,19 @@ impl BatchNorm<'_> {
     }
 }
 
-/// Pixels that are summed before their sum joins the total: few enough to keep a single-precision sum's digits,
-/// and to stay in the nearest cache.
+/// Number of pixels that are summed before the sum is added to the total: few enough for single precision, and for the
+/// L1 cache.
 const BLOCK: usize = 64;
 
-/// Sums over a chunk's pixels, one a channel, of what the rectifier lets through of the gradient.
+/// Sums over a chunk's pixels, one for each channel. They count the gradient only where the rectifier passes it.
 struct Sums {
+    /// Sums of the gradient.
     gradient: Vec<f32>,
-    /// Of the gradient times `z - mean`.
+    /// Sums of the gradient times `z - mean`.
     product: Vec<f32>,
 }
 
-/// `N` neighbouring channels of a pixel.
+/// The values of `N` neighbouring channels of a pixel.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "must be compiled for its caller's vectors")]
 fn lanes<const N: usize>(pixel: &[f32], first: usize) -> [f32; N] {

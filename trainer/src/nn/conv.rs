@@ -1,7 +1,8 @@
-//! A 3×3 convolution with "same" padding and no bias (the batch norm after it brings the shift).
+//! A 3×3 convolution with "same" padding and without bias (the batch norm after it adds a shift).
 //!
-//! Pictures are `[side, side, channels]`. Those of one channel are convolved directly, pixel by pixel; others as
-//! Winograd found, by matrix products over the channels between two transforms: 16 multiplications for every 36.
+//! Pictures are `[side, side, channels]`. A picture of one channel is convolved directly, pixel by pixel. Pictures of
+//! more channels are convolved by Winograd's algorithm: matrix products over the channels, between two transforms. It
+//! takes 16 multiplications instead of 36.
 
 use super::matmul::{Destination, Matrix, multiply};
 use transform::{Grid, Input, Output, POSITIONS, Weights};
@@ -11,32 +12,33 @@ mod transform;
 
 /// Rows and columns of the kernel.
 const KERNEL: usize = 3;
-/// Pixels under the kernel.
+/// Number of weights in the kernel, for one pair of input and output channel.
 const TAPS: usize = KERNEL * KERNEL;
-/// Tiles that share a product at the least: with fewer it is over before it is fast. Many more leave the cache.
+/// Least number of tiles in one matrix product. Smaller products are slow for their size; much larger ones do not fit
+/// into the cache.
 const TILES: usize = 64;
 
 /// The shape of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv {
-    /// Rows and columns of the picture, in and out.
+    /// Rows and columns of the input and of the output.
     pub side: usize,
-    /// Channels that come in.
+    /// Number of input channels.
     pub inputs: usize,
-    /// Channels that go out.
+    /// Number of output channels.
     pub outputs: usize,
 }
 
-/// The weights as the way forward and the way back read them.
+/// The weights, transformed for the forward and the backward pass.
 #[derive(Debug, Clone)]
 pub struct Kernel {
-    /// `[position, input, output]`; of one input channel, the weights as they are.
+    /// `[position, input, output]`. With one input channel, the plain weights.
     forward: Vec<f32>,
-    /// `[position, output, input]`; of one input channel, nothing.
+    /// `[position, output, input]`. With one input channel, empty.
     backward: Vec<f32>,
 }
 
-/// Memory that a convolution needs while it runs, for as many pictures as it takes at once.
+/// Working memory of a convolution, for [`Conv::pictures_at_once`] pictures.
 #[derive(Debug, Clone)]
 pub struct Scratch {
     /// `[position, tile, input]`
@@ -45,20 +47,20 @@ pub struct Scratch {
     outputs: Vec<f32>,
     /// `[position, input, output]`
     weights: Vec<f32>,
-    /// One picture of one channel, in a frame of zeros.
-    framed: Vec<f32>,
+    /// One picture of one channel, with zero padding.
+    padded: Vec<f32>,
 }
 
-/// What the backward pass reads, and where the input gradient goes.
+/// Arguments of the backward pass.
 #[derive(Debug)]
 pub struct Backward<'a> {
-    /// The kernel that [`Conv::forward`] had.
+    /// The kernel of the forward pass.
     pub kernel: &'a Kernel,
-    /// The pictures that went in.
+    /// The input pictures of the forward pass.
     pub x: &'a [f32],
-    /// The loss's gradient by what came out.
+    /// The gradient of the loss with respect to the output.
     pub dz: &'a [f32],
-    /// Where the loss's gradient by `x` goes, unless nobody needs it.
+    /// Where to write the gradient with respect to `x`. The first layer has `None`: nothing needs its gradient.
     pub dx: Option<&'a mut [f32]>,
 }
 
@@ -68,37 +70,37 @@ impl Conv {
         TAPS * self.inputs * self.outputs
     }
 
-    /// Numbers in one output picture.
+    /// Number of values in one output picture.
     pub fn output_len(&self) -> usize {
         self.side * self.side * self.outputs
     }
 
-    /// Numbers in one input picture.
+    /// Number of values in one input picture.
     pub fn input_len(&self) -> usize {
         self.side * self.side * self.inputs
     }
 
-    /// The most pictures that it takes at once.
+    /// Largest number of pictures in one call of [`Conv::forward`] or [`Conv::backward`].
     pub fn pictures_at_once(&self) -> usize {
         if self.is_direct() { 1 } else { TILES.div_ceil(self.input_grid().tiles()) }
     }
 
-    /// Memory for [`Conv::pictures_at_once`].
+    /// Allocates the working memory for [`Conv::pictures_at_once`] pictures.
     pub fn scratch(&self) -> Scratch {
-        let framed = vec![0.0; direct::framed_len(self.side)];
+        let padded = vec![0.0; direct::padded_len(self.side)];
         if self.is_direct() {
-            return Scratch { inputs: Vec::new(), outputs: Vec::new(), weights: Vec::new(), framed };
+            return Scratch { inputs: Vec::new(), outputs: Vec::new(), weights: Vec::new(), padded };
         }
         let tiles = self.pictures_at_once() * self.input_grid().tiles();
         Scratch {
             inputs: vec![0.0; POSITIONS * tiles * self.inputs],
             outputs: vec![0.0; POSITIONS * tiles * self.outputs],
             weights: vec![0.0; POSITIONS * self.inputs * self.outputs],
-            framed,
+            padded,
         }
     }
 
-    /// Memory for [`Conv::prepare`].
+    /// Allocates a kernel for [`Conv::prepare`] to fill.
     pub fn kernel(&self) -> Kernel {
         if self.is_direct() {
             return Kernel { forward: vec![0.0; self.weights()], backward: Vec::new() };
@@ -107,7 +109,7 @@ impl Conv {
         Kernel { forward: zeros.clone(), backward: zeros }
     }
 
-    /// Makes the kernel of `weights`.
+    /// Transforms `weights` into `kernel`.
     pub fn prepare(&self, weights: &[f32], kernel: &mut Kernel) {
         let Kernel { forward, backward } = kernel;
         if self.is_direct() {
@@ -125,10 +127,10 @@ impl Conv {
         }
     }
 
-    /// Convolves pictures `x` into `z`, at most [`Conv::pictures_at_once`].
+    /// Convolves the pictures `x`, at most [`Conv::pictures_at_once`], into `z`.
     pub fn forward(&self, kernel: &Kernel, x: &[f32], z: &mut [f32], scratch: &mut Scratch) {
         if self.is_direct() {
-            direct::forward(self, &kernel.forward, x, z, &mut scratch.framed);
+            direct::forward(self, &kernel.forward, x, z, &mut scratch.padded);
             return;
         }
         let tiles = x.len() / self.input_len() * self.input_grid().tiles();
@@ -148,22 +150,22 @@ impl Conv {
         self.output_grid().collect(Output, outputs, z);
     }
 
-    /// Adds the gradient of the weights to `weight_gradient` and, where asked for, writes that of `x`.
+    /// Adds the gradient of the weights to `weight_gradient`, and writes the gradient of `x` if `pass.dx` is given.
     ///
-    /// Takes at most [`Conv::pictures_at_once`].
+    /// Takes at most [`Conv::pictures_at_once`] pictures.
     pub fn backward(&self, pass: Backward<'_>, weight_gradient: &mut [f32], scratch: &mut Scratch) {
         let Backward { kernel, x, dz, dx } = pass;
         if self.is_direct() {
-            direct::backward(self, x, dz, weight_gradient, &mut scratch.framed);
+            direct::backward(self, x, dz, weight_gradient, &mut scratch.padded);
             if let Some(dx) = dx {
-                direct::backward_input(self, &kernel.forward, dz, dx, &mut scratch.framed);
+                direct::backward_input(self, &kernel.forward, dz, dx, &mut scratch.padded);
             }
             return;
         }
         let tiles = x.len() / self.input_len() * self.input_grid().tiles();
         let inputs = &mut scratch.inputs[..POSITIONS * tiles * self.inputs];
         let outputs = &mut scratch.outputs[..POSITIONS * tiles * self.outputs];
-        // The inputs are transformed once more: that is sooner done than kept in memory and fetched from there.
+        // The inputs are transformed a second time: that is faster than storing and reloading the first result.
         self.input_grid().spread(Input, x, inputs);
         self.output_grid().spread(Output, dz, outputs);
         let gradients = scratch.weights.chunks_exact_mut(self.inputs * self.outputs);
@@ -195,13 +197,13 @@ impl Conv {
         Grid::new(self.side, self.outputs)
     }
 
-    /// The weights as one window, whose channels are all pairs of an input and an output.
+    /// The weights as one window with a channel for each pair of input and output channel.
     fn weight_grid(&self) -> Grid {
         Grid { side: KERNEL, across: 1, channels: self.inputs * self.outputs }
     }
 }
 
-/// The matrix at one position.
+/// The matrix at one position of the transform.
 fn matrix(numbers: &[f32], position: usize, rows: usize, columns: usize) -> Matrix<'_> {
     Matrix::new(&numbers[position * rows * columns..][..rows * columns], rows, columns)
 }

@@ -1,4 +1,4 @@
-//! The network as it is used: every batch norm folded into the convolution before it.
+//! The network for inference: each batch norm is folded into the convolution before it.
 
 use ndarray::{ArrayView1, ArrayView2, ArrayView4};
 
@@ -7,21 +7,21 @@ use super::batch_norm::Statistics;
 use super::conv::{Kernel, Scratch};
 use super::{loss, pool};
 
-/// A picture whose largest pixel is below this is left as dark as it is.
+/// Lower limit of the divisor when a picture is scaled by its largest pixel. A black picture then stays black.
 pub const DARKEST: f32 = 1e-6;
 
-/// An architecture whose `beta` ranges hold the biases of its convolutions.
+/// A network whose `beta` ranges hold the biases of its convolutions.
 ///
-/// This is what is stored, evaluated and exported.
+/// The trainer stores, evaluates and exports the network in this form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Folded {
-    /// Shapes and places.
+    /// The layers and the ranges of their parameters.
     pub architecture: Architecture,
-    /// Weights and biases.
+    /// The weights and biases.
     pub parameters: Vec<f32>,
 }
 
-/// A network's kernels made ready, and memory for one picture.
+/// The prepared kernels of a network, and working memory for one picture.
 #[derive(Debug)]
 pub struct Buffers {
     convolutions: Vec<(Kernel, Scratch)>,
@@ -32,7 +32,7 @@ pub struct Buffers {
 }
 
 impl Folded {
-    /// Folds `statistics`, one a block, into trained parameters.
+    /// Folds the statistics of each block's batch norm into trained parameters.
     pub fn new(architecture: Architecture, mut parameters: Vec<f32>, statistics: &[Statistics]) -> Self {
         for (block, statistics) in architecture.blocks.iter().zip(statistics) {
             let scale = statistics.inverse_deviation();
@@ -61,7 +61,7 @@ impl Folded {
         self.parameters[block.beta.clone()].into()
     }
 
-    /// Weights of the last layer, `[input, digit]`.
+    /// Weights of the dense layer, `[input, digit]`.
     pub fn head_weights(&self) -> ArrayView2<'_, f32> {
         let Architecture { head, head_weights, .. } = &self.architecture;
         let shape = (head.inputs, head.outputs);
@@ -69,12 +69,12 @@ impl Folded {
             .expect("the layout is of this shape")
     }
 
-    /// Biases of the last layer, `[digit]`.
+    /// Biases of the dense layer, `[digit]`.
     pub fn head_bias(&self) -> ArrayView1<'_, f32> {
         self.parameters[self.architecture.head_bias.clone()].into()
     }
 
-    /// What [`Folded::probabilities`] of this network needs.
+    /// Allocates the buffers for [`Folded::probabilities`].
     pub fn buffers(&self) -> Buffers {
         let blocks = &self.architecture.blocks;
         let longest = blocks.iter().map(|block| block.conv.output_len()).max().unwrap_or_default();
@@ -93,7 +93,7 @@ impl Folded {
         kernel
     }
 
-    /// Writes the probability of each class for one picture `[side, side]` of any brightness scale.
+    /// Writes the probability of each class for one picture, `[side, side]`, of any brightness scale.
     pub fn probabilities(&self, picture: &[f32], out: &mut [f32], buffers: &mut Buffers) {
         let here = &mut buffers.picture[..picture.len()];
         here.copy_from_slice(picture);
@@ -110,7 +110,7 @@ impl Folded {
         loss::softmax(out);
     }
 
-    /// Replaces the picture in `buffers` by what the block makes of it; returns its length.
+    /// Replaces the picture in `buffers` by the block's output, and returns its length.
     fn forward_block(&self, index: usize, block: &Block, length: usize, buffers: &mut Buffers) -> usize {
         let Buffers { convolutions, picture, convolved, winner, .. } = buffers;
         let (kernel, scratch) = &mut convolutions[index];
@@ -131,7 +131,7 @@ impl Folded {
     }
 }
 
-/// Scales a picture by its own largest pixel, so that 0–1 and 0–255 mean the same.
+/// Divides a picture by its largest pixel, so that the ranges 0–1 and 0–255 are equivalent.
 pub fn normalise(picture: &mut [f32]) {
     let largest = picture.iter().copied().fold(DARKEST, f32::max);
     for pixel in picture {

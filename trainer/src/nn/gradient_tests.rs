@@ -1,14 +1,14 @@
-//! Every layer's gradient against finite differences.
+//! Checks the gradient of each layer against finite differences.
 //!
-//! The layers compute in single precision, so the differences do too: steps are large (a hundredth, where the
-//! layer is linear in what is varied it may be any), the loss is summed in double precision, and the two may
-//! differ by one part in a hundred of the largest gradient. A wrong index, sign or factor is off by far more.
-//! Rectifier and pool have kinks; inputs are spread so that no step crosses one.
+//! The layers compute in single precision, so the steps must be large: about 0.01, or more where the layer is linear in
+//! the varied values. The loss is summed in double precision. The two gradients may differ by 1 % of the largest one; a
+//! wrong index, sign or factor makes a much larger difference. Rectifier and max pooling are not differentiable
+//! everywhere, so the inputs are chosen such that no step crosses such a point.
 
 use rand::RngExt;
 
 use super::architecture::{Architecture, BlockSpec};
-use super::batch_norm::{BatchNorm, Gatherer, Statistics};
+use super::batch_norm::{BatchNorm, Statistics, StatisticsAccumulator};
 use super::conv::{Backward, Conv, Kernel};
 use super::dense::Dense;
 use super::loss;
@@ -18,13 +18,13 @@ use crate::random::{Purpose, generator};
 
 const TOLERANCE: f64 = 1e-2;
 
-/// Numbers between -1 and 1.
+/// Random numbers between -1 and 1.
 fn random(count: usize, stream: u64) -> Vec<f32> {
     let mut draws = generator(7, Purpose::Weights, stream, 0);
     (0..count).map(|_| draws.random_range(-1.0..1.0)).collect()
 }
 
-/// A loss that every output has a say in: a random weight for each.
+/// A loss that depends on each output: their sum with random weights.
 fn weighted(outputs: &[f32], weights: &[f32]) -> f64 {
     outputs.iter().zip(weights).map(|(y, w)| f64::from(*y) * f64::from(*w)).sum()
 }
@@ -82,7 +82,7 @@ fn convolution_sees_zeros_around_the_picture() {
     let corner = [1.0, 0.0, 0.0, 0.0];
     let mut z = [0.0; 4];
     for inputs in [1, 2] {
-        // The same weights and picture on every input channel.
+        // Each input channel has the same weights and the same picture.
         let conv = Conv { side: 2, inputs, outputs: 1 };
         let repeat = |values: &[f32]| values.iter().flat_map(|v| vec![*v; inputs]).collect::<Vec<f32>>();
         let kernel = kernel(conv, &repeat(&weights));
@@ -98,7 +98,7 @@ fn both_ways_to_convolve_agree() {
         let (weights, x) = (random(direct.weights(), 18), random(direct.input_len(), 19));
         let mut expected = vec![0.0; direct.output_len()];
         direct.forward(&kernel(direct, &weights), &x, &mut expected, &mut direct.scratch());
-        // The same picture in the first of two channels; the other is dark and has weights of its own.
+        // The first of two channels has the same picture. The second is all zeros and has other weights.
         let products = Conv { inputs: 2, ..direct };
         let both: Vec<f32> = x.iter().flat_map(|&x| [x, 0.0]).collect();
         let weights: Vec<f32> = weights.chunks(16).flat_map(|row| [row, &[1.0; 16]].concat()).collect();
@@ -113,7 +113,7 @@ fn both_ways_to_convolve_agree() {
 #[test]
 fn maximum_pool() {
     let pool = MaxPool { side: 4, channels: 3 };
-    // Distinct by more than the step, so that no step changes the winner.
+    // The values differ by more than the step, so that no step changes the maximum.
     let x: Vec<f32> = (0..48).map(|i| ((i * 29) % 48) as f32 / 48.0).collect();
     let say = random(pool.output_len(), 4);
     let (mut y, mut winner) = (vec![0.0; say.len()], vec![0; say.len()]);
@@ -140,15 +140,15 @@ fn global_average_pool() {
 
 #[test]
 fn batch_norm_and_rectifier() {
-    // 16 channels take the road of whole vectors, 3 the other.
+    // 16 channels take the code path with SIMD vectors, 3 the scalar one.
     for channels in [3, 16] {
         let pixels = 40;
         let (mut z, say) = (random(pixels * channels, 7), random(pixels * channels, 8));
         let beta: Vec<f32> = random(channels, 9).iter().map(|b| 0.5 * b).collect();
         let forward = |z: &[f32], beta: &[f32], y: &mut [f32]| {
-            let mut gatherer = Gatherer::new(&z[..channels]);
-            z.chunks_exact(10 * channels).for_each(|picture| gatherer.add(picture));
-            let statistics = gatherer.finish();
+            let mut accumulator = StatisticsAccumulator::new(&z[..channels]);
+            z.chunks_exact(10 * channels).for_each(|picture| accumulator.add(picture));
+            let statistics = accumulator.finish();
             BatchNorm { statistics: &statistics, beta }.forward(z, y);
             statistics
         };
@@ -170,7 +170,7 @@ fn batch_norm_and_rectifier() {
     }
 }
 
-/// Moves inputs that the rectifier gets within 0.02 of its kink; tells whether there were any.
+/// Moves inputs that reach the rectifier within 0.02 of zero away from it. Returns whether there were any.
 fn push_from_kink(z: &mut [f32], statistics: &Statistics, beta: &[f32]) -> bool {
     let scale = statistics.inverse_deviation();
     let mut moved = false;
@@ -188,9 +188,9 @@ fn push_from_kink(z: &mut [f32], statistics: &Statistics, beta: &[f32]) -> bool 
 #[test]
 fn batch_norm_statistics_are_mean_and_variance() {
     let z: Vec<f32> = random(64, 10).iter().map(|z| 1000.0 + z).collect();
-    let mut gatherer = Gatherer::new(&z[..2]);
-    z.chunks_exact(16).for_each(|picture| gatherer.add(picture));
-    let statistics = gatherer.finish();
+    let mut accumulator = StatisticsAccumulator::new(&z[..2]);
+    z.chunks_exact(16).for_each(|picture| accumulator.add(picture));
+    let statistics = accumulator.finish();
     for channel in 0..2 {
         let values: Vec<f64> = z.iter().skip(channel).step_by(2).map(|z| f64::from(*z)).collect();
         let mean = values.iter().sum::<f64>() / 32.0;
@@ -228,8 +228,8 @@ fn softmax_and_cross_entropy() {
     });
 }
 
-/// The whole chain, in the direction of its own gradient: every layer has its part in it, and the difference is
-/// as large as it can be, so that rounding and a crossed kink weigh little.
+/// Checks the whole network with a step along its gradient. Each layer contributes to it, and the loss changes as much
+/// as possible, so that rounding errors matter little.
 #[test]
 fn the_whole_network() {
     let specs = [

@@ -1,4 +1,4 @@
-//! Softmax and cross-entropy with smoothed labels.
+//! Softmax, and cross-entropy with label smoothing.
 
 /// Turns a row of logits into probabilities, in place.
 pub fn softmax(row: &mut [f32]) {
@@ -13,11 +13,11 @@ pub fn softmax(row: &mut [f32]) {
     }
 }
 
-/// Cross-entropy of one row of logits against `label`, and its gradient in the logits' place.
+/// Returns the cross-entropy of one row of logits against `label`, and replaces the logits by its gradient.
 ///
-/// A `label` beyond the classes is of a picture that shows none of them: its target is an even answer.
-/// Otherwise the target gives `smoothing` of its mass evenly to all classes, so that the network is not driven to
-/// certainty about pictures that are wrong or unreadable.
+/// A `label` outside the classes means that the picture shows none of them: its target is the uniform distribution.
+/// Otherwise the target spreads `smoothing` of its mass evenly over all classes, so that wrongly labelled and
+/// unreadable pictures do not make the network overconfident.
 pub fn cross_entropy(row: &mut [f32], label: usize, smoothing: f32) -> f32 {
     softmax(row);
     let smoothing = if label < row.len() { smoothing } else { 1.0 };
@@ -31,7 +31,7 @@ pub fn cross_entropy(row: &mut [f32], label: usize, smoothing: f32) -> f32 {
     loss
 }
 
-/// The index of the largest value; the first of equals.
+/// The index of the largest value, or of the first one among equals.
 pub fn largest(row: &[f32]) -> usize {
     let mut best = 0;
     for (index, value) in row.iter().enumerate() {

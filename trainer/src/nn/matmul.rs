@@ -1,17 +1,17 @@
-//! Matrix products: the one place that names the linear algebra library.
+//! Matrix products. No other module uses the linear algebra library.
 //!
-//! faer picks its kernels (AVX-512, AVX2, portable) when it runs. Every product is computed by the thread
-//! that asks for it, so that a result never depends on how many threads there are.
+//! faer chooses its kernels (AVX-512, AVX2, portable) at run time. The calling thread computes each product alone, so
+//! that the result does not depend on the number of threads.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
-/// What a product does with what its destination holds.
+/// What a product does with the previous content of its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
-    /// Overwrites it.
+    /// Overwrite it.
     Replace,
-    /// Adds to it.
+    /// Add to it.
     Add,
 }
 
@@ -22,7 +22,7 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// A matrix of `rows` × `columns`, rows back to back.
+    /// A matrix of `rows` × `columns` without gaps between rows.
     pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
         Self { view: MatRef::from_row_major_slice(&data[..rows * columns], rows, columns) }
     }
@@ -34,10 +34,10 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Writes or adds `left` × `right` to `out`, a row-major matrix with rows back to back.
+/// Writes or adds `left` × `right` to `out`, a row-major matrix without gaps between rows.
 ///
 /// # Panics
-/// When the three shapes do not fit.
+/// When the three shapes do not match.
 pub fn multiply(out: &mut [f32], into: Destination, left: Matrix<'_>, right: Matrix<'_>) {
     let (rows, columns) = (left.view.nrows(), right.view.ncols());
     let accumulate = match into {

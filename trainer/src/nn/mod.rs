@@ -1,12 +1,12 @@
-//! The network: layers, their gradients, and how they are put together.
+//! The network: its layers and their gradients.
 //!
 //! Floors, lowest first: `matmul`; the layers; `architecture`; `network` (training) and `folded` (inference).
-//! Layers are plain functions over slices: pictures are `[row, column, channel]`, weights are given and
-//! gradients handed back by whoever calls, nothing is kept inside.
+//! Layers are plain functions over slices and keep no state: the caller holds weights and gradients. Pictures are
+//! `[row, column, channel]`.
 //!
-//! Data sets, answers and weights that other modules see are `ndarray` arrays; the layers stay on slices. Their
-//! loops are compiled for the widest vectors of the processor, which takes slices whose length is known before
-//! the loop, and their products are `faer`'s, whose kernels for AVX-512 `ndarray`'s own products do not have.
+//! Other modules see data sets, answers and weights as `ndarray` arrays. The layers work on slices for two reasons.
+//! Their loops are compiled for the CPU's widest vectors, which needs slices of a length known before the loop. Their
+//! matrix products are those of `faer`, which has AVX-512 kernels; `ndarray` has none.
 
 pub mod architecture;
 pub mod batch_norm;

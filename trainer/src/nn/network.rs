@@ -1,21 +1,21 @@
-//! The network as it is trained: forward and backward over one chunk of pictures.
+//! The network for training: forward and backward pass over one chunk of pictures.
 //!
-//! A batch is cut into chunks of a fixed size. Each has a workspace and statistics of its own, so that chunks
-//! can be computed on any number of threads, in any order, with the same result.
+//! A batch is cut into chunks of a fixed size. Each chunk has a workspace and batch norm statistics of its own. Chunks
+//! can therefore be computed on any number of threads, in any order, with the same result.
 
 use super::architecture::{Architecture, Block};
-use super::batch_norm::{BatchNorm, Gatherer};
+use super::batch_norm::{BatchNorm, StatisticsAccumulator};
 use super::conv::{Backward, Kernel};
 use super::workspace::BlockBuffers;
 pub use super::workspace::Workspace;
 use super::{loss, pool};
 
-/// The parameters of a network, and what the backward pass needs of them.
+/// A network's parameters, and its weights as prepared for the convolutions.
 #[derive(Debug, Clone)]
 pub struct Network {
     architecture: Architecture,
     parameters: Vec<f32>,
-    /// Every block's weights as its convolution reads them.
+    /// The transformed weights of each block's convolution.
     kernels: Vec<Kernel>,
 }
 
@@ -23,7 +23,7 @@ impl Network {
     /// A network with the given parameters.
     ///
     /// # Panics
-    /// When their number is not the architecture's.
+    /// When their number does not match the architecture.
     pub fn new(architecture: Architecture, parameters: Vec<f32>) -> Self {
         assert_eq!(parameters.len(), architecture.parameters(), "parameters do not fit the architecture");
         let kernels = architecture.blocks.iter().map(|block| block.conv.kernel()).collect();
@@ -32,17 +32,17 @@ impl Network {
         network
     }
 
-    /// Its architecture.
+    /// The network's architecture.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
     }
 
-    /// Its parameters.
+    /// The network's parameters.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
     }
 
-    /// Lets `change` rewrite the parameters.
+    /// Changes the parameters by `change`, and prepares the kernels anew.
     pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
         change(&mut self.parameters);
         self.prepare();
@@ -54,7 +54,7 @@ impl Network {
         }
     }
 
-    /// Runs the pictures of `workspace` forward and leaves their logits and statistics in it.
+    /// Forward pass over the pictures of `workspace`. Leaves logits and batch norm statistics in it.
     pub fn forward(&self, workspace: &mut Workspace) {
         let Workspace { pictures, blocks, mean, logits, .. } = workspace;
         let mut input: &[f32] = pictures;
@@ -73,10 +73,10 @@ impl Network {
         head.forward(weights, bias, mean, logits);
     }
 
-    /// Runs the pictures of `workspace` forward and backward.
+    /// Forward and backward pass over the pictures of `workspace`.
     ///
-    /// Leaves the gradient of the chunk's summed loss in `workspace.gradient` and returns the summed loss and
-    /// the number of pictures whose largest logit is their label's.
+    /// Leaves the gradient of the chunk's summed loss in `workspace.gradient`. Returns the summed loss and the number
+    /// of correct answers.
     pub fn learn(&self, workspace: &mut Workspace, smoothing: f32) -> (f32, usize) {
         self.forward(workspace);
         workspace.gradient.fill(0.0);
@@ -86,16 +86,16 @@ impl Network {
         outcome
     }
 
-    /// Turns the logits into their gradient; returns the summed loss and the number of hits.
+    /// Replaces the logits by their gradient. Returns the summed loss and the number of correct answers.
     fn score(&self, workspace: &mut Workspace, smoothing: f32) -> (f32, usize) {
-        let (mut total, mut hits) = (0.0, 0);
+        let (mut total, mut correct) = (0.0, 0);
         let rows = workspace.logits.chunks_exact_mut(self.architecture.head.outputs);
         for (row, &label) in rows.zip(&workspace.labels) {
             let label = usize::from(label);
-            hits += usize::from(loss::largest(row) == label);
+            correct += usize::from(loss::largest(row) == label);
             total += loss::cross_entropy(row, label, smoothing);
         }
-        (total, hits)
+        (total, correct)
     }
 
     fn backward_head(&self, workspace: &mut Workspace) {
@@ -141,7 +141,7 @@ fn forward_block(block: &Block, kernel: &Kernel, beta: &[f32], input: &[f32], bu
     let BlockBuffers { before_pool, winner, before_norm, output, statistics, scratch, .. } = buffers;
     let (conv, length) = (block.conv, block.output_len());
     let at_once = conv.pictures_at_once();
-    let mut gatherer = None;
+    let mut accumulator = None;
     let groups = input.chunks(at_once * conv.input_len()).zip(before_norm.chunks_mut(at_once * length));
     for (index, (x, z)) in groups.enumerate() {
         if let Some(pool) = block.pool {
@@ -153,14 +153,15 @@ fn forward_block(block: &Block, kernel: &Kernel, beta: &[f32], input: &[f32], bu
             conv.forward(kernel, x, z, scratch);
         }
         for z in z.chunks_exact(length) {
-            gatherer.get_or_insert_with(|| Gatherer::new(&z[..conv.outputs])).add(z);
+            accumulator.get_or_insert_with(|| StatisticsAccumulator::new(&z[..conv.outputs])).add(z);
         }
     }
-    *statistics = gatherer.map(Gatherer::finish).unwrap_or_default();
+    *statistics = accumulator.map(StatisticsAccumulator::finish).unwrap_or_default();
     BatchNorm { statistics, beta }.forward(before_norm, output);
 }
 
-/// Takes the gradient from the batch norm's input to the block's input `x`, if `dx` is there to receive it.
+/// Backward pass from the batch norm's input to the block's input `x`. Its gradient is written to `dx`, if that is
+/// given.
 fn backward_convolution(
     block: &Block,
     buffers: &mut BlockBuffers,

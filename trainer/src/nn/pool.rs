@@ -1,23 +1,24 @@
-//! Pooling: the largest of every 2×2 pixels, and the mean of a whole picture.
+//! Pooling: the maximum of each 2×2 pixels, and the mean over a whole picture.
 
 use crate::simd::vectorised;
 
-/// 2×2 maximum pooling of `[side, side, channels]` into `[side/2, side/2, channels]`.
+/// 2×2 max pooling of `[side, side, channels]` into `[side/2, side/2, channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxPool {
-    /// Rows and columns that come in; even.
+    /// Rows and columns of the input; an even number.
     pub side: usize,
     /// Channels.
     pub channels: usize,
 }
 
 impl MaxPool {
-    /// Numbers in one output picture.
+    /// Number of values in one output picture.
     pub fn output_len(&self) -> usize {
         self.side * self.side * self.channels / 4
     }
 
-    /// Pools pictures and notes in `winner` which of the four won (0 to 3, row by row; the first of equals).
+    /// Pools pictures. Writes to `winner` which of the four pixels is the maximum (0 to 3, row by row; of equal ones,
+    /// the first).
     pub fn forward(&self, x: &[f32], y: &mut [f32], winner: &mut [u8]) {
         vectorised(
             #[inline(always)]
@@ -42,7 +43,7 @@ impl MaxPool {
         }
     }
 
-    /// Writes the gradient of input pictures: each output's gradient goes to its winner.
+    /// Writes the gradient of the input: the gradient of each output goes to the pixel that was the maximum.
     pub fn backward(&self, dy: &[f32], winner: &[u8], dx: &mut [f32]) {
         vectorised(
             #[inline(always)]
@@ -84,7 +85,7 @@ fn largest([a, b, c, d]: [&[f32]; 4], y: &mut [f32], winner: &mut [u8]) {
     }
 }
 
-/// Mean of every channel over one picture `[pixels, channels]`, `channels` being the length of `mean`.
+/// Writes the mean of each channel over one picture, `[pixels, channels]`. `mean` has one value for each channel.
 pub fn global_average(x: &[f32], mean: &mut [f32]) {
     let channels = mean.len();
     let share = channels as f32 / x.len() as f32;
@@ -99,7 +100,7 @@ pub fn global_average(x: &[f32], mean: &mut [f32]) {
     }
 }
 
-/// Writes the gradient of a picture from that of its channel means.
+/// Writes the gradient of a picture, given the gradient of its channel means.
 pub fn global_average_backward(dmean: &[f32], dx: &mut [f32]) {
     let channels = dmean.len();
     let share = channels as f32 / dx.len() as f32;

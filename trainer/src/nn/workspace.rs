@@ -1,4 +1,4 @@
-//! What one chunk of pictures leaves behind on its way through the network, for the way back.
+//! The intermediate results of one chunk of pictures, which the backward pass needs.
 
 use super::architecture::{Architecture, Block};
 use super::batch_norm::Statistics;
@@ -7,17 +7,18 @@ use super::conv::Scratch;
 /// Buffers of one block for a chunk of pictures.
 #[derive(Debug)]
 pub(super) struct BlockBuffers {
-    /// What the convolution gives for the pictures that it takes at once, before the pool.
+    /// Output of the convolution before pooling, for [`Conv::pictures_at_once`](super::conv::Conv::pictures_at_once)
+    /// pictures.
     pub before_pool: Vec<f32>,
-    /// Which of four pixels won in the pool.
+    /// Which of four pixels was the maximum in the pooling.
     pub winner: Vec<u8>,
-    /// What the batch norm gets.
+    /// Input of the batch norm.
     pub before_norm: Vec<f32>,
-    /// What the block gives.
+    /// Output of the block.
     pub output: Vec<f32>,
-    /// The chunk's statistics of `before_norm`.
+    /// Statistics of `before_norm` over the chunk.
     pub statistics: Statistics,
-    /// The gradient of `output`, then of what the batch norm got.
+    /// The gradient of `output`, and later that of `before_norm`.
     pub gradient: Vec<f32>,
     pub scratch: Scratch,
 }
@@ -38,14 +39,14 @@ impl BlockBuffers {
     }
 }
 
-/// Everything one chunk needs; reused from batch to batch.
+/// All buffers for one chunk. They are reused from batch to batch.
 #[derive(Debug)]
 pub struct Workspace {
-    /// The chunk's pictures, `[pictures, side, side]`: to be filled before a pass.
+    /// The chunk's pictures, `[pictures, side, side]`. The caller fills them before a pass.
     pub pictures: Vec<f32>,
-    /// The chunk's labels: to be filled before a pass.
+    /// The chunk's labels. The caller fills them before a pass.
     pub labels: Vec<u8>,
-    /// Gradient of every parameter, summed over the chunk.
+    /// The gradient of each parameter, summed over the chunk.
     pub gradient: Vec<f32>,
     pub(super) blocks: Vec<BlockBuffers>,
     pub(super) mean: Vec<f32>,
@@ -68,7 +69,7 @@ impl Workspace {
         }
     }
 
-    /// Statistics that the last forward pass met, one a block.
+    /// The batch norm statistics of the last forward pass, one for each block.
     pub fn statistics(&self) -> impl Iterator<Item = &Statistics> {
         self.blocks.iter().map(|block| &block.statistics)
     }

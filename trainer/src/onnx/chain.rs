@@ -1,4 +1,4 @@
-//! A graph of ONNX that is a chain: each node reads the output of the one before.
+//! Builds an ONNX graph that is a chain: each node reads the output of the one before it.
 
 use onnx_graph::proto::{
     AttributeProto, Dimension, DimensionValue, GraphProto, NodeProto, TensorProto, TensorShapeProto,
@@ -7,9 +7,9 @@ use onnx_graph::proto::{
 
 /// Name of the batch axis, shared by input and output.
 pub const BATCH_AXIS: &str = "batch";
-/// The operator set of the nodes.
+/// Version of the ONNX operator set.
 pub const OPSET: i64 = 17;
-/// The file format version that goes with it.
+/// Version of the ONNX file format that belongs to this operator set.
 pub const IR_VERSION: i64 = 8;
 
 /// A chain of nodes under construction.
@@ -27,7 +27,7 @@ impl Chain {
         Self { nodes: Vec::new(), initializers: Vec::new(), last: input.to_owned() }
     }
 
-    /// The graph, with what goes in and what comes out.
+    /// The finished graph with its input and output.
     pub fn finish(self, name: &str, input: ValueInfoProto, output: ValueInfoProto) -> GraphProto {
         GraphProto {
             node: self.nodes,
@@ -39,12 +39,12 @@ impl Chain {
         }
     }
 
-    /// Goes on from `output` instead of the last node's, whose name it gives.
+    /// Lets the next node read `output` instead of the last node's output. Returns the name of the latter.
     pub fn branch(&mut self, output: &str) -> String {
         std::mem::replace(&mut self.last, output.to_owned())
     }
 
-    /// Adds a node that reads the last output and `others`; its name is its output's.
+    /// Adds a node that reads the last output and `others`. `name` is the name of the node and of its output.
     pub fn node(&mut self, op_type: &str, name: &str, others: &[&str], attribute: Vec<AttributeProto>) {
         let mut input = vec![self.branch(name)];
         input.extend(others.iter().map(|&other| other.to_owned()));
@@ -59,7 +59,7 @@ impl Chain {
         });
     }
 
-    /// Adds a constant of shape `dims`.
+    /// Adds a constant of floats with shape `dims`.
     pub fn floats(&mut self, name: &str, dims: &[i64], values: &[f32]) {
         self.initializer(
             name,
@@ -69,7 +69,7 @@ impl Chain {
         );
     }
 
-    /// Adds a constant of one axis.
+    /// Adds a constant vector of integers.
     pub fn integers(&mut self, name: &str, values: &[i64]) {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.initializer(name, &[values.len() as i64], data_type::INT64, data);
@@ -86,18 +86,18 @@ impl Chain {
     }
 }
 
-/// An attribute that is a number.
+/// An integer attribute.
 pub fn int(name: &str, i: i64) -> AttributeProto {
     AttributeProto { name: name.to_owned(), i, r#type: attribute_type::INT, ..AttributeProto::default() }
 }
 
-/// An attribute that is a list of numbers.
+/// An attribute that is a list of integers.
 pub fn ints(name: &str, ints: &[i64]) -> AttributeProto {
     let (name, ints) = (name.to_owned(), ints.to_vec());
     AttributeProto { name, ints, r#type: attribute_type::INTS, ..AttributeProto::default() }
 }
 
-/// A tensor of floats with the batch axis before `dims`.
+/// Describes an input or output: a tensor of floats with the batch axis, followed by `dims`.
 pub fn value(name: &str, dims: &[i64], doc_string: &str) -> ValueInfoProto {
     let batch = DimensionValue::DimParam(BATCH_AXIS.to_owned());
     let dims = dims.iter().map(|&dim| DimensionValue::DimValue(dim));

@@ -1,8 +1,7 @@
-//! Writes a folded network as an ONNX model.
+//! Exports a folded network as an ONNX model.
 //!
-//! The graph takes pictures as clients have them, `image` FP32 `[batch, 28, 28, 1]` of any brightness scale,
-//! and gives `probabilities` FP32 `[batch, 10]`. Every convolution is followed by its rectifier and then its
-//! pool, the order in which runtimes fuse them.
+//! The input `image` is FP32 `[batch, 28, 28, 1]` of any brightness scale, the output `probabilities` FP32 `[batch,
+//! 10]`. Each convolution is followed by its rectifier and then by its pooling: in this order, runtimes can fuse them.
 
 use ndarray::ArrayView4;
 use onnx_graph::proto::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
@@ -17,20 +16,20 @@ pub const INPUT: &str = "image";
 /// Name of the graph's output.
 pub const OUTPUT: &str = "probabilities";
 
-/// What is written into the file about the model's making.
+/// Metadata in the model file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metadata {
     /// Version of the trainer.
     pub trainer_version: String,
-    /// SHA-256 of the dataset, in hexadecimal.
+    /// SHA-256 of the training data set, in hexadecimal.
     pub dataset_sha256: String,
     /// Seed of the training.
     pub seed: u64,
-    /// Share of the test pictures that are answered right.
+    /// Accuracy on the test set, 0 to 1.
     pub test_accuracy: f64,
 }
 
-/// The bytes of the model file; the same network and metadata give the same bytes.
+/// Encodes the model file. The same network and metadata give the same bytes.
 pub fn encode(folded: &Folded, metadata: &Metadata) -> Vec<u8> {
     let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
     ModelProto {
@@ -79,7 +78,8 @@ impl Graph {
         self.chain.finish("digits", input, output)
     }
 
-    /// Divides every picture by its largest pixel (by a little where all are 0) and brings the channel forward.
+    /// Divides each picture by its largest pixel (or by [`DARKEST`], if that is larger) and moves the channel axis
+    /// before the rows, as ONNX expects it.
     fn scale(&mut self, side: usize) {
         self.chain.floats("darkest", &[], &[DARKEST]);
         self.chain.node("ReduceMax", "largest", &[], vec![ints("axes", &[1, 2, 3]), int("keepdims", 1)]);
@@ -121,7 +121,7 @@ impl Graph {
     }
 }
 
-/// A convolution's weights `[kernel row, kernel column, input, output]` as ONNX wants them:
+/// Reorders a convolution's weights from `[kernel row, kernel column, input, output]` to ONNX's
 /// `[output, input, kernel row, kernel column]`.
 fn output_first(weights: &ArrayView4<'_, f32>) -> Vec<f32> {
     weights.view().permuted_axes([3, 2, 0, 1]).iter().copied().collect()

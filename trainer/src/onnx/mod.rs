@@ -1,4 +1,4 @@
-//! ONNX: the network written in it.
+//! Export of the network as an ONNX model.
 
 pub mod chain;
 pub mod export;

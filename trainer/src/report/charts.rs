@@ -1,4 +1,4 @@
-//! What the charts show.
+//! The charts of the report.
 
 use anyhow::Result;
 use plotters::style::RGBColor;
@@ -7,19 +7,19 @@ use super::plot::{Axis, HELD_OUT, Line, Plot, TRAINING};
 use crate::calibration::{Bin, Calibration};
 use crate::training::run::EpochRecord;
 
-/// Width and height of curves over the epochs.
+/// Width and height of the curves over the epochs, in units of the drawing.
 const CURVES: (u32, u32) = (960, 640);
-/// Width and height of the diagram of certainty.
+/// Width and height of the reliability diagram, in units of the drawing.
 const RELIABILITY: (u32, u32) = (960, 860);
-/// Values below this are drawn as this: 0 has no logarithm.
+/// Lower limit of the drawn values, since 0 has no logarithm.
 const SMALLEST: f64 = 1e-5;
-/// Curves of more epochs than this have no dot for each.
+/// Curves of more epochs than this have no dots.
 const MOST_DOTS: usize = 60;
 
-/// A value an epoch, counted from 1.
+/// The epochs, from 1, each with a value.
 type Curve = Vec<(usize, f64)>;
 
-/// Loss by epoch, on a logarithmic axis.
+/// Chart of the loss by epoch, on a logarithmic axis.
 pub(super) fn loss(epochs: &[EpochRecord], chosen: usize) -> Result<String> {
     let training = epochs.iter().map(|epoch| (epoch.epoch, epoch.train_loss)).collect();
     let held_out = epochs.iter().filter_map(|epoch| Some((epoch.epoch, epoch.holdout_loss?))).collect();
@@ -27,9 +27,10 @@ pub(super) fn loss(epochs: &[EpochRecord], chosen: usize) -> Result<String> {
     curves("Loss by epoch", "loss (nats)", training, held_out, chosen, &label)
 }
 
-/// Accuracy by epoch, on an axis where 90, 99 and 99.9 % are equally far apart.
+/// Chart of the accuracy by epoch, on an axis where 90, 99 and 99.9 % are equally far apart.
 ///
-/// On such an axis 100 % is infinitely far: it is drawn as if half of one of the `held_out` pictures was wrong.
+/// On such an axis, 100 % would be infinitely far away. It is drawn as if half of one of the `held_out` pictures was
+/// wrong.
 pub(super) fn accuracy(epochs: &[EpochRecord], chosen: usize, held_out: usize) -> Result<String> {
     let fewest = 0.5 / held_out.max(50) as f64;
     let pictures_an_error = |accuracy: f64| 1.0 / (1.0 - accuracy).max(fewest);
@@ -72,7 +73,7 @@ fn curves(
     plot.svg()
 }
 
-/// A curve by the logarithms of its values, without those that are no numbers.
+/// A curve of the logarithms of the values, without values that are NaN.
 fn line(curve: Curve, colour: RGBColor) -> Line {
     let radius = if curve.len() > MOST_DOTS { 0.0 } else { 6.0 };
     let finite = curve.into_iter().filter(|(_, value)| value.is_finite());
@@ -80,14 +81,15 @@ fn line(curve: Curve, colour: RGBColor) -> Line {
     Line { colour, joined: true, points }
 }
 
-/// Share of right answers against their certainty: a dot a range, of an area by the number of its answers.
+/// Reliability diagram: accuracy against confidence, with a dot for each range of confidence. Its area grows with the
+/// number of answers.
 pub(super) fn reliability(calibration: &Calibration) -> Result<String> {
     let filled: Vec<&Bin> = calibration.bins.iter().filter(|bin| bin.answers > 0).collect();
     let most = filled.iter().map(|bin| bin.answers).max().unwrap_or(1) as f64;
     let point = |bin: &&Bin| {
-        // Down to a dot that can still be seen.
+        // The smallest dot must still be visible.
         let radius = 8.0 + 16.0 * (bin.answers as f64 / most).sqrt();
-        ((bin.certainty(), bin.accuracy()), radius)
+        ((bin.confidence(), bin.accuracy()), radius)
     };
     let axis = |name| Axis {
         name,
@@ -96,17 +98,17 @@ pub(super) fn reliability(calibration: &Calibration) -> Result<String> {
         label: &|share| format!("{:.0} %", 100.0 * share),
     };
     let plot = Plot {
-        name: "Share of right answers by certainty",
+        name: "Accuracy by confidence",
         size: RELIABILITY,
-        x: axis("certainty"),
-        y: axis("share right"),
+        x: axis("confidence"),
+        y: axis("accuracy"),
         guide: [(0.0, 0.0), (1.0, 1.0)],
         lines: vec![Line { colour: HELD_OUT, joined: false, points: filled.iter().map(point).collect() }],
     };
     plot.svg()
 }
 
-/// A number without the digits that come of rounding.
+/// A number as text, without digits that come from rounding errors.
 fn trimmed(value: f64) -> String {
     ((value * 1e6).round() / 1e6).to_string()
 }
@@ -118,12 +120,12 @@ fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
     if low > high {
         return (-1.0, 0.0);
     }
-    // At least four fifths of a power of ten: it holds two ticks.
+    // At least 0.8 of a power of ten, so that the axis has two ticks.
     let margin = (0.05 * (high - low)).max((0.8 - (high - low)) / 2.0);
     (low - margin, high + margin)
 }
 
-/// Logarithms between two others of the powers of ten, and of 2 and 5 times these unless they would be many.
+/// The ticks between two logarithms: the powers of ten and, unless there would be too many, 2 and 5 times these.
 fn ticks(low: f64, high: f64) -> Vec<f64> {
     let steps: &[f64] = if high - low > 2.5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let powers = low.floor() as i32..=high.ceil() as i32;
@@ -131,7 +133,7 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
     all.filter(|tick| (low..=high).contains(tick)).collect()
 }
 
-/// Epochs that are named: the first, and whole steps after it.
+/// The epochs that have a tick: the first, and multiples of a step after it.
 fn epoch_ticks(last: usize) -> Vec<f64> {
     let step = [1, 2, 5, 10, 20, 50, 100].into_iter().find(|step| last / step <= 8).unwrap_or(last / 8);
     let steps = (step..=last).step_by(step).filter(|epoch| *epoch > 1);
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_or_is_no_number_is_left_out() -> Result<()> {
+    fn missing_values_and_nan_are_left_out() -> Result<()> {
         let epochs = [record(1, f64::NAN, None), record(2, 0.5, Some(1.0)), record(3, 0.2, Some(0.99))];
         for svg in [loss(&epochs, 3)?, accuracy(&epochs, 3, 100)?] {
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");

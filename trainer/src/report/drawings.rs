@@ -1,4 +1,4 @@
-//! Accuracy on drawings that are not from the data set, by the style that they are drawn in.
+//! The report's section about the user's own drawings: the accuracy for each style.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::tables::scrolled;
 use super::text::{count, percent, thousands};
 use crate::drawings::{DrawingsMetrics, StyleMetrics};
 
-/// Results on the drawings in `folders`, with a row for each style.
+/// The section about the drawings in `folders`, with a table row for each style.
 pub(super) fn section(drawings: &DrawingsMetrics, folders: &[PathBuf]) -> Markup {
     let places: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
     let table = html! {
@@ -32,8 +32,8 @@ pub(super) fn section(drawings: &DrawingsMetrics, folders: &[PathBuf]) -> Markup
             p {
                 (percent(drawings.accuracy, 1)) " of "
                 (count(drawings.pictures, "picture", "pictures")) " in " code { (places.join(", ")) }
-                " are read right. They went through the server's own preprocessing and are no part of the "
-                "data that the network was trained on or chosen by."
+                " are recognised. They were preprocessed as the server does it. Neither training nor the choice of the "
+                "epoch has used them."
             }
             (scrolled("Drawings by style", &table))
         }

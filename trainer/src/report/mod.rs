@@ -1,4 +1,4 @@
-//! `report.html`: what a training came to, for people. One file that needs nothing else.
+//! `report.html`: the results of a training, for people. It is a single file without external resources.
 
 mod charts;
 mod drawings;
@@ -19,30 +19,30 @@ use crate::calibration::Calibration;
 use crate::data::Dataset;
 use crate::evaluate::Answers;
 use crate::metrics::Metrics;
-use text::{count, day, duration, likely_range, percent, thousands};
+use text::{confidence_interval, count, day, duration, percent, thousands};
 
 const STYLE: &str = include_str!("style.css");
 
-/// What a report tells of.
+/// The contents of a report.
 #[derive(Debug, Clone, Copy)]
 pub struct Report<'a> {
-    /// What the training came to.
+    /// The results of the training.
     pub metrics: &'a Metrics,
-    /// The pictures.
+    /// The data set.
     pub dataset: &'a Dataset,
-    /// The answers to the test pictures, in their order.
+    /// The network's answers to the test pictures, in their order.
     pub answers: &'a Answers,
-    /// Folders of the drawings that were measured; none where no drawings were.
+    /// Folders of the user's drawings that were measured. May be empty.
     pub drawings: &'a [PathBuf],
     /// When the network was measured.
     pub time: SystemTime,
 }
 
 impl Report<'_> {
-    /// The page's text.
+    /// Renders the page.
     ///
     /// # Errors
-    /// When a picture or a chart cannot be made.
+    /// When a picture or a chart cannot be drawn.
     pub fn html(&self) -> Result<String> {
         let confusion = &self.metrics.test.confusion;
         let calibration = Calibration::of(self.answers);
@@ -63,7 +63,7 @@ impl Report<'_> {
                         (self.curves()?)
                         (tables::confusion(confusion))
                         (tables::digits(confusion))
-                        (certainty(&calibration)?)
+                        (reliability(&calibration)?)
                         (pictures::mistakes(&self.dataset.test, self.answers)?)
                         @if let Some(drawings) = &self.metrics.drawings { (drawings::section(drawings, self.drawings)) }
                         (pictures::data(self.dataset)?)
@@ -102,11 +102,11 @@ impl Report<'_> {
             String::new()
         } else {
             let held_out = count(history.recipe.holdout, "held-out picture", "held-out pictures");
-            format!(", which read most of {held_out} right")
+            format!(", which was best on {held_out}")
         };
         format!(
-            "A network of {} weights reads {} of {} right: {}. Training {epochs} over {} ({}); the weights are \
-             those after epoch {}{why}.",
+            "A network of {} parameters recognises {} of {}: {}. Training {epochs} over {} ({}); the weights are \
+             those of epoch {}{why}.",
             thousands(*parameters as u64),
             thousands((self.answers.len() - test.errors) as u64),
             count(self.answers.len(), "test picture", "test pictures"),
@@ -117,11 +117,11 @@ impl Report<'_> {
         )
     }
 
-    /// The numbers that people look for first.
+    /// The most important numbers, at the top of the page.
     fn figures(&self, calibration: &Calibration) -> Markup {
         let test = &self.metrics.test;
         let pictures = self.answers.len();
-        let (low, high) = likely_range(pictures - test.errors, pictures);
+        let (low, high) = confidence_interval(pictures - test.errors, pictures);
         let scores = scores::by_digit(&test.confusion);
         let recalls = scores.iter().enumerate().filter(|(_, score)| score.pictures > 0);
         let hardest = recalls.min_by(|a, b| a.1.recall().total_cmp(&b.1.recall()));
@@ -132,12 +132,13 @@ impl Report<'_> {
                 (figure("Mistakes", &thousands(test.errors as u64),
                     &format!("of {}", count(pictures, "test picture", "test pictures"))))
                 @if let Some((digit, score)) = hardest.filter(|_| test.errors > 0) {
-                    (figure("Hardest digit", &digit.to_string(), &format!("{} read right", percent(score.recall(), 1))))
+                    (figure("Hardest digit", &digit.to_string(), &format!("{} recognised", percent(score.recall(), 1))))
                 }
-                (figure("Calibration error", &percent(calibration.expected_error, 1), "certainty against share right"))
+                (figure("Calibration error", &percent(calibration.expected_error, 1),
+                    "mean distance of confidence and accuracy"))
                 @if let Some(drawings) = &self.metrics.drawings {
                     (figure("Drawings", &percent(drawings.accuracy, 1),
-                        &format!("of {} right", count(drawings.pictures, "picture", "pictures"))))
+                        &format!("of {} recognised", count(drawings.pictures, "picture", "pictures"))))
                 }
             }
         }
@@ -151,8 +152,8 @@ impl Report<'_> {
                 h2 { "Learning" }
                 ul.key {
                     li.training { "training pictures, distorted, with smoothed labels" }
-                    li.held-out { "held-out pictures, as they are" }
-                    li.guide { "epoch that was taken" }
+                    li.held-out { "held-out pictures, undistorted" }
+                    li.guide { "chosen epoch" }
                 }
                 div.charts {
                     figure { figcaption { "Loss" } (PreEscaped(charts::loss(epochs, chosen)?)) }
@@ -168,17 +169,19 @@ fn figure(name: &str, value: &str, note: &str) -> Markup {
     html! { div { p.name { (name) } p.value { (value) } p.note { (note) } } }
 }
 
-fn certainty(calibration: &Calibration) -> Result<Markup> {
+fn reliability(calibration: &Calibration) -> Result<Markup> {
     Ok(html! {
         section #calibration {
-            h2 { "How certain the answers are" }
+            h2 { "Calibration" }
             div.beside {
                 figure {
-                    figcaption { "A dot: answers of about one certainty, its area their number. On the dashed line, answers are right as "
-                        "often as they are certain." }
+                    figcaption {
+                        "Each dot stands for the answers in one range of confidence; its area grows with their number. "
+                        "On the dashed line, accuracy equals confidence."
+                    }
                     (PreEscaped(charts::reliability(calibration)?))
                 }
-                div { (tables::certainty(calibration)) }
+                div { (tables::calibration(calibration)) }
             }
         }
     })

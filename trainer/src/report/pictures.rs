@@ -1,4 +1,4 @@
-//! Pictures of digits on the page: the mistakes, and what the data look like.
+//! The report's sections with pictures: the mistakes, and examples of the data.
 
 use anyhow::Result;
 use base64::Engine;
@@ -10,25 +10,25 @@ use super::text::{count, percent, thousands};
 use crate::data::{CLASSES, Dataset, Pictures, SIDE};
 use crate::evaluate::Answers;
 
-/// Mistakes that are shown; the most certain ones come first.
+/// Number of mistakes that are shown. Those with the highest confidence come first.
 pub(super) const MISTAKES_SHOWN: usize = 60;
-/// Answers that are named under a mistake.
+/// Number of answers that are listed under a mistake.
 const ANSWERS_NAMED: usize = 3;
-/// Pictures of each digit that show what the data look like.
+/// Number of example pictures of each digit.
 const SAMPLES: usize = 8;
 
-/// The mistakes, each with picture, truth and the most probable answers.
+/// The section about mistakes, each with its picture, its label and the most probable answers.
 pub(super) fn mistakes(test: &Pictures, answers: &Answers) -> Result<Markup> {
-    let (right, certainties) = (answers.right(), answers.certainties());
+    let (right, confidences) = (answers.right(), answers.confidences());
     let mut wrong: Vec<usize> = (0..answers.len()).filter(|&index| !right[index]).collect();
-    wrong.sort_by(|&a, &b| certainties[b].total_cmp(&certainties[a]));
+    wrong.sort_by(|&a, &b| confidences[b].total_cmp(&confidences[a]));
     let shown = &wrong[..wrong.len().min(MISTAKES_SHOWN)];
     let figures = shown.iter().map(|&index| mistake(test, answers, index)).collect::<Result<Vec<_>>>()?;
     Ok(html! {
         section #mistakes {
             h2 { "Mistakes" }
             @if wrong.is_empty() {
-                p { "There are none: every test picture is read right." }
+                p { "There are none: all test pictures are recognised." }
             } @else {
                 p { (intro(wrong.len(), shown.len())) }
                 div.mistakes { @for figure in figures { (figure) } }
@@ -39,9 +39,12 @@ pub(super) fn mistakes(test: &Pictures, answers: &Answers) -> Result<Markup> {
 
 fn intro(wrong: usize, shown: usize) -> String {
     if shown == wrong {
-        return format!("All {}, the most certain ones first.", count(wrong, "mistake", "mistakes"));
+        return format!(
+            "All {}, those of the highest confidence first.",
+            count(wrong, "mistake", "mistakes")
+        );
     }
-    format!("The {shown} most certain of {} mistakes.", thousands(wrong as u64))
+    format!("The {shown} mistakes of the highest confidence, of {}.", thousands(wrong as u64))
 }
 
 fn mistake(test: &Pictures, answers: &Answers, index: usize) -> Result<Markup> {
@@ -71,7 +74,7 @@ fn mistake(test: &Pictures, answers: &Answers, index: usize) -> Result<Markup> {
     })
 }
 
-/// What the data look like: counts, mean and samples of each digit.
+/// The section about the data: for each digit its number of pictures, their mean, and examples.
 pub(super) fn data(dataset: &Dataset) -> Result<Markup> {
     let Dataset { train, test } = dataset;
     let rows = (0..CLASSES as u8).map(|digit| data_row(train, test, digit)).collect::<Result<Vec<_>>>()?;
@@ -80,8 +83,8 @@ pub(super) fn data(dataset: &Dataset) -> Result<Markup> {
             h2 { "The data" }
             p {
                 (count(train.len(), "training picture", "training pictures")) " and "
-                (count(test.len(), "test picture", "test pictures")) " of 28×28 pixels, as they are before "
-                "they are distorted for training. The mean is over all training pictures of a digit."
+                (count(test.len(), "test picture", "test pictures")) " of 28×28 pixels, shown before "
+                "augmentation. The mean is over all training pictures of a digit."
             }
             div.scroll role="region" aria-label="Pictures by digit" tabindex="0" {
                 table.data {
@@ -128,7 +131,7 @@ fn data_row(train: &Pictures, test: &Pictures, digit: u8) -> Result<Markup> {
     })
 }
 
-/// The mean of the pictures that `indices` names, `[row, column]`.
+/// The mean of the pictures with these indices, `[row, column]`.
 fn mean(pictures: &Pictures, indices: &[usize]) -> Array2<u8> {
     let mut sum = Array2::<u32>::zeros((SIDE, SIDE));
     for &index in indices {
@@ -137,14 +140,14 @@ fn mean(pictures: &Pictures, indices: &[usize]) -> Array2<u8> {
     sum.mapv(|sum| (sum / indices.len().max(1) as u32) as u8)
 }
 
-/// Pictures evenly spread over `indices`, side by side: `[row, column]`; none where there is no picture.
+/// Pictures evenly chosen from `indices`, side by side: `[row, column]`. `None` if there is no picture.
 fn strip(pictures: &Pictures, indices: &[usize]) -> Option<Array2<u8>> {
     let shown = indices.len().min(SAMPLES);
     let chosen = (0..shown).map(|sample| pictures.picture(indices[sample * indices.len() / shown]));
     concatenate(Axis(1), &chosen.collect::<Vec<_>>()).ok().filter(|strip| !strip.is_empty())
 }
 
-/// A grey picture `[row, column]` as the address of an image that needs no file.
+/// A grey picture, `[row, column]`, as a data URI with a PNG.
 fn data_uri(pixels: &ArrayView2<'_, u8>) -> Result<String> {
     let (rows, columns) = pixels.dim();
     let mut packed = Vec::new();

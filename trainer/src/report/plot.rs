@@ -1,7 +1,7 @@
-//! One look for all charts, drawn by `plotters` as SVG.
+//! Draws all charts in one style, with `plotters`, as SVG.
 //!
-//! They are drawn at twice the size they are shown at, since `plotters` rounds to whole units. Their colours
-//! are found by the page's style sheet, which changes them on a dark ground.
+//! Charts are drawn at twice their size on the page, because `plotters` rounds coordinates to whole units. The page's
+//! style sheet replaces these colours when the background is dark.
 
 use std::ops::Range;
 
@@ -14,20 +14,20 @@ pub(super) const HELD_OUT: RGBColor = RGBColor(0x0B, 0x6B, 0xCB);
 const INK: RGBColor = RGBColor(0x5A, 0x6B, 0x7D);
 const GRID: RGBColor = RGBColor(0xD8, 0xDE, 0xE6);
 
-/// Size of the text; `plotters` writes it divided by 1.24.
+/// Size of the text. `plotters` divides it by 1.24.
 const TEXT: u32 = 34;
 
-/// An axis with the places that are named on it.
+/// An axis with its ticks.
 pub(super) struct Axis<'a> {
-    /// What it shows, with the unit.
+    /// The axis title, with the unit.
     pub name: &'a str,
     pub range: Range<f64>,
     pub ticks: Vec<f64>,
-    /// A tick's text.
+    /// The text at a tick.
     pub label: &'a dyn Fn(f64) -> String,
 }
 
-/// Where an axis starts and ends, and what is named on it.
+/// The range of an axis and its ticks.
 struct Scale {
     range: Range<f64>,
     ticks: Vec<f64>,
@@ -57,33 +57,33 @@ impl Ranged for Scale {
     }
 }
 
-/// Points and, where it is drawn, the line through them.
+/// Points, and whether a line joins them.
 pub(super) struct Line {
     pub colour: RGBColor,
     pub joined: bool,
-    /// Place and radius of each point.
+    /// Position and radius of each point.
     pub points: Vec<((f64, f64), f64)>,
 }
 
 /// A chart.
 pub(super) struct Plot<'a> {
-    /// What it shows, for those who cannot see it.
+    /// Description for screen readers.
     pub name: &'a str,
     /// Width and height.
     pub size: (u32, u32),
     pub x: Axis<'a>,
     pub y: Axis<'a>,
-    /// Ends of a dashed line that something is compared with.
+    /// Ends of a dashed line for comparison.
     pub guide: [(f64, f64); 2],
     pub lines: Vec<Line>,
 }
 
 impl Plot<'_> {
-    /// The chart as an element of a page.
+    /// Renders the chart as an SVG element.
     pub(super) fn svg(self) -> Result<String> {
         let mut svg = String::new();
         self.draw(&mut svg)?;
-        // A name instead of a fixed size.
+        // Replaces the fixed size by a label for screen readers.
         let rest = svg.find("viewBox").map_or(svg.as_str(), |start| &svg[start..]);
         Ok(format!("<svg role=\"img\" aria-label=\"{}\" {rest}", self.name))
     }

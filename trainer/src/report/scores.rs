@@ -1,15 +1,15 @@
-//! How well each digit is read, from the confusion.
+//! Precision and recall of each digit, computed from the confusion matrix.
 
 use ndarray::{Array2, Axis};
 
-/// One digit's part in the confusion.
+/// The counts of one digit in the confusion matrix.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Score {
-    /// Pictures of the digit.
+    /// Number of pictures with this label.
     pub pictures: u32,
-    /// How many of them were read as it.
+    /// Number of these pictures that were answered with this digit.
     pub right: u32,
-    /// Pictures that were read as it, right or wrong.
+    /// Number of pictures that were answered with this digit, right or wrong.
     pub answered: u32,
 }
 
@@ -19,7 +19,7 @@ impl Score {
         f64::from(self.right) / f64::from(self.answered)
     }
 
-    /// Share of the pictures of this digit that are answered right.
+    /// Share of the pictures with this label that are answered right.
     pub(super) fn recall(self) -> f64 {
         f64::from(self.right) / f64::from(self.pictures)
     }
@@ -30,7 +30,7 @@ impl Score {
     }
 }
 
-/// The scores of a confusion `[label, digit answered]`, `[digit]`.
+/// The scores of each digit, from a confusion matrix `[label, digit answered]`.
 pub(super) fn by_digit(confusion: &Array2<u32>) -> Vec<Score> {
     let (pictures, answered) = (confusion.sum_axis(Axis(1)), confusion.sum_axis(Axis(0)));
     let parts = pictures.iter().zip(&answered).zip(confusion.diag());

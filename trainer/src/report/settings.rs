@@ -1,4 +1,4 @@
-//! What the network was made with, and the numbers of every epoch.
+//! The report's sections about the hyperparameters and the measurements of each epoch.
 
 use anyhow::Result;
 use maud::{Markup, html};
@@ -9,18 +9,18 @@ use super::text::{count, duration, percent, thousands};
 use crate::metrics::Metrics;
 use crate::training::run::EpochRecord;
 
-/// Settings whose names in the recipe are too short for who does not know it.
+/// Titles of hyperparameters whose names in the recipe do not explain themselves.
 const NAMES: [(&str, &str); 7] = [
-    ("averaging", "Share that averaged weights keep of themselves"),
-    ("batch", "Pictures a step"),
-    ("chunk", "Pictures that share a batch norm"),
+    ("averaging", "Decay rate of the weight average"),
+    ("batch", "Pictures in a batch"),
+    ("chunk", "Pictures that share batch norm statistics"),
     ("holdout", "Held-out pictures"),
-    ("label_smoothing", "Share of a label that is spread over all digits"),
-    ("statistics_pictures", "Pictures that measure the batch norms"),
-    ("warm_up", "Share of the steps in which the rate rises"),
+    ("label_smoothing", "Label smoothing"),
+    ("statistics_pictures", "Pictures for the final batch norm statistics"),
+    ("warm_up", "Warm-up, as a share of all steps"),
 ];
 
-/// Everything that made the network what it is.
+/// The section with all settings of the training.
 pub(super) fn settings(metrics: &Metrics) -> Result<Markup> {
     let history = &metrics.history;
     let recipe = recipe(&serde_json::to_string(&history.recipe)?)?;
@@ -38,23 +38,23 @@ pub(super) fn settings(metrics: &Metrics) -> Result<Markup> {
     })
 }
 
-/// Name and value of each of the recipe's settings, whichever it has.
+/// Title and value of each hyperparameter in the recipe's JSON.
 fn recipe(json: &str) -> Result<Vec<(String, String)>> {
-    // Through text, which has a number of 32 bits with its own digits and not those of 64 bits.
+    // Through JSON text: converted directly, the f32 0.004 would become the f64 0.004000000189989805.
     let Value::Object(fields) = serde_json::from_str(json)? else { return Ok(Vec::new()) };
     Ok(fields.into_iter().map(|(name, value)| (full_name(&name), shown(&name, &value))).collect())
 }
 
 fn shown(name: &str, value: &Value) -> String {
     match value {
-        // A seed is a name and no quantity.
+        // A seed is not a quantity, so it has no separators.
         Value::Number(number) if name != "seed" => number.as_u64().map_or(number.to_string(), thousands),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
 }
 
-/// A setting's name for people: `weight_decay` as "Weight decay".
+/// The title of a hyperparameter: `weight_decay` becomes "Weight decay".
 fn full_name(name: &str) -> String {
     if let Some((_, full)) = NAMES.iter().find(|(short, _)| *short == name) {
         return (*full).to_owned();
@@ -64,7 +64,7 @@ fn full_name(name: &str) -> String {
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The numbers of every epoch.
+/// The table with the measurements of each epoch.
 pub(super) fn epochs(epochs: &[EpochRecord], chosen: usize) -> Markup {
     const HEADINGS: [&str; 7] = [
         "Epoch",
@@ -93,7 +93,7 @@ pub(super) fn epochs(epochs: &[EpochRecord], chosen: usize) -> Markup {
     };
     html! {
         details {
-            summary { "Numbers of " (count(epochs.len(), "epoch", "epochs")) ", " (duration(seconds)) " of learning" }
+            summary { "Numbers of " (count(epochs.len(), "epoch", "epochs")) ", " (duration(seconds)) " of training" }
             (scrolled("Numbers by epoch", &table(&HEADINGS, &rows)))
         }
     }
@@ -105,12 +105,12 @@ mod tests {
     use crate::training::recipe::Recipe;
 
     #[test]
-    fn every_setting_of_the_recipe_is_shown_as_people_write_it() -> Result<()> {
+    fn every_hyperparameter_is_shown_in_readable_form() -> Result<()> {
         let recipe_json = serde_json::to_string(&Recipe { seed: 20_261_128, ..Recipe::default() })?;
         let shown = recipe(&recipe_json)?;
         let value = |name: &str| shown.iter().find(|(found, _)| found == name).unwrap().1.clone();
         assert_eq!(value("Peak learning rate"), "0.004");
-        assert_eq!(value("Pictures that measure the batch norms"), "6,400");
+        assert_eq!(value("Pictures for the final batch norm statistics"), "6,400");
         assert_eq!(value("Weight decay"), "0.02");
         assert_eq!(value("Seed"), "20261128");
         let Value::Object(fields) = serde_json::from_str::<Value>(&recipe_json)? else { unreachable!() };

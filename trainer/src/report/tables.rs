@@ -1,4 +1,4 @@
-//! Tables: the confusion, each digit's scores, and certainty.
+//! The report's tables: confusion matrix, scores of each digit, and calibration.
 
 use maud::{Markup, html};
 use ndarray::Array2;
@@ -18,19 +18,19 @@ pub(super) fn table(headings: &[&str], rows: &Markup) -> Markup {
     }
 }
 
-/// A table that scrolls by itself where the page is narrower; `label` names it for screen readers.
+/// Wraps a table so that it scrolls when the page is narrower. `label` is its name for screen readers.
 pub(super) fn scrolled(label: &str, table: &Markup) -> Markup {
     html! { div.scroll role="region" aria-label=(label) tabindex="0" { (table) } }
 }
 
-/// The confusion as a heat map.
+/// The section with the confusion matrix as a heat map.
 pub(super) fn confusion(confusion: &Array2<u32>) -> Markup {
     let wrong = |label: usize, read: usize| if label == read { 0 } else { confusion[[label, read]] };
     let places = || confusion.indexed_iter().map(|(place, _)| place);
     let most = places().map(|(label, read)| wrong(label, read)).max().unwrap_or(0);
     let table = html! {
         table.confusion {
-            caption { "Rows: what the digit is. Columns: what it was read as. Numbers of test pictures." }
+            caption { "Rows: label. Columns: answer. Numbers of test pictures." }
             thead {
                 tr {
                     th scope="col" { span.hidden { "Digit" } }
@@ -49,7 +49,7 @@ pub(super) fn confusion(confusion: &Array2<u32>) -> Markup {
     };
     html! {
         section #confusion {
-            h2 { "What was read for what" }
+            h2 { "Confusion matrix" }
             p { (most_frequent(confusion)) }
             (scrolled("Confusion", &table))
         }
@@ -65,12 +65,12 @@ fn cell(confusion: &Array2<u32>, label: usize, read: usize, most: u32) -> Markup
     if number == 0 {
         return html! { td.none { "0" } };
     }
-    // A single mistake must be seen too.
+    // Even a single mistake must be visible.
     let share = 0.25 + 0.75 * f64::from(number) / f64::from(most);
     html! { td.wrong style=(format!("--share:{share:.3}")) { (thousands(number)) } }
 }
 
-/// A sentence about the mistakes that are made most.
+/// A sentence about the most frequent mistakes.
 fn most_frequent(confusion: &Array2<u32>) -> String {
     let mut wrong: Vec<(u32, usize, usize)> = confusion
         .indexed_iter()
@@ -91,17 +91,17 @@ fn most_frequent(confusion: &Array2<u32>) -> String {
     }
 }
 
-/// Precision, recall and F1 of each digit.
+/// The section with precision, recall and F1 of each digit.
 pub(super) fn digits(confusion: &Array2<u32>) -> Markup {
     const HEADINGS: [&str; 6] = ["Digit", "Pictures", "Wrong", "Precision", "Recall", "F1"];
     let scores = scores::by_digit(confusion);
     let rows = html! { @for (digit, score) in scores.iter().enumerate() { (score_row(digit, *score)) } };
     html! {
         section #digits {
-            h2 { "Digit by digit" }
+            h2 { "Scores of each digit" }
             p {
-                "Precision: of the answers that name the digit, the share that is right. Recall: of the pictures "
-                "of the digit, the share that is read right. F1: their harmonic mean."
+                "Precision: the share of right answers among those with this digit. Recall: the share of right answers "
+                "among the pictures of this digit. F1: the harmonic mean of both."
             }
             (scrolled("Scores by digit", &table(&HEADINGS, &rows)))
         }
@@ -121,8 +121,8 @@ fn score_row(digit: usize, score: Score) -> Markup {
     }
 }
 
-/// How certain the answers are: facts, and the numbers of the diagram.
-pub(super) fn certainty(calibration: &Calibration) -> Markup {
+/// The text and the table of the section about calibration.
+pub(super) fn calibration(calibration: &Calibration) -> Markup {
     let answers: usize = calibration.bins.iter().map(|bin| bin.answers).sum();
     let right: usize = calibration.bins.iter().map(|bin| bin.right).sum();
     let threshold = percent(f64::from(NOT_SURE), 0);
@@ -146,12 +146,13 @@ pub(super) fn certainty(calibration: &Calibration) -> Markup {
             dd { (part(calibration.not_sure_right, right)) }
         }
         p {
-            "An answer is not sure where the most probable digit has less than " (threshold) ". The expected "
-            "calibration error is the mean distance between certainty and share right."
+            "The confidence of an answer is the probability of its most probable digit. An answer is \"not sure\" if "
+            "its confidence is below " (threshold) ". The expected calibration error is the mean distance between "
+            "confidence and accuracy."
         }
         details {
             summary { "Numbers of the diagram" }
-            (table(&["Certainty", "Answers", "Mean certainty", "Right"], &rows))
+            (table(&["Confidence", "Answers", "Mean confidence", "Accuracy"], &rows))
         }
     }
 }
@@ -162,7 +163,7 @@ fn bin_row(index: usize, bin: &Bin) -> Markup {
         tr {
             th scope="row" { (edge(index)) "–" (percent(edge(index + 1) as f64 / 100.0, 0)) }
             td { (thousands(bin.answers as u64)) }
-            td { (percent(bin.certainty(), 1)) }
+            td { (percent(bin.confidence(), 1)) }
             td { (percent(bin.accuracy(), 1)) }
         }
     }

@@ -1,8 +1,8 @@
-//! Numbers and times as people read them.
+//! Formats numbers, durations and dates for people.
 
 use std::time::SystemTime;
 
-/// A space that is narrow and keeps a number and its unit on one line.
+/// A narrow no-break space, between a number and its unit.
 const NARROW_SPACE: char = '\u{202f}';
 const MONTHS: [&str; 12] = [
     "January",
@@ -32,17 +32,17 @@ pub(crate) fn thousands(number: impl TryInto<u64>) -> String {
     text
 }
 
-/// A number of things: "1 picture", "2,000 pictures".
+/// A number with the right form of a noun: "1 picture", "2,000 pictures".
 pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{} {}", thousands(number as u64), if number == 1 { one } else { many })
 }
 
-/// A share of 0 to 1 in per cent.
+/// A share of 0 to 1 as a percentage.
 pub(super) fn percent(share: f64, decimals: usize) -> String {
     if share.is_finite() { format!("{:.decimals$}{NARROW_SPACE}%", 100.0 * share) } else { "–".to_owned() }
 }
 
-/// A length of time, with the two largest units that it fills.
+/// A duration in its two largest units.
 pub(super) fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
     match (whole / 3600, whole / 60 % 60, whole % 60) {
@@ -53,7 +53,7 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
-/// A day as "28 November 2026", in UTC.
+/// A date as "28 November 2026", in UTC.
 pub(super) fn day(time: SystemTime) -> String {
     let text = humantime::format_rfc3339_seconds(time).to_string();
     let mut parts = text.split(['-', 'T']);
@@ -62,9 +62,9 @@ pub(super) fn day(time: SystemTime) -> String {
     format!("{day} {} {year}", MONTHS[month.clamp(1, 12) - 1])
 }
 
-/// The range that the share of right answers would lie in, for 95 of 100 test sets of this size (Wilson).
-pub(super) fn likely_range(right: usize, of: usize) -> (f64, f64) {
-    /// Standard deviations that hold 95 % of a normal distribution.
+/// The 95 % confidence interval of the accuracy (Wilson score interval).
+pub(super) fn confidence_interval(right: usize, of: usize) -> (f64, f64) {
+    /// Number of standard deviations around the mean that hold 95 % of a normal distribution.
     const Z: f64 = 1.96;
     let n = of.max(1) as f64;
     let share = right as f64 / n;
@@ -106,10 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn the_likely_range_holds_the_share_and_narrows() {
-        let (low, high) = likely_range(9_965, 10_000);
+    fn the_confidence_interval_contains_the_accuracy_and_narrows_with_more_pictures() {
+        let (low, high) = confidence_interval(9_965, 10_000);
         assert!((0.9951..0.9953).contains(&low) && (0.9974..0.9976).contains(&high), "{low} {high}");
-        assert!(likely_range(10, 10).1 > 0.999);
-        assert!(likely_range(10, 10).0 > 0.7 && likely_range(0, 0).1 <= 1.0);
+        assert!(confidence_interval(10, 10).1 > 0.999);
+        assert!(confidence_interval(10, 10).0 > 0.7 && confidence_interval(0, 0).1 <= 1.0);
     }
 }

@@ -1,4 +1,4 @@
-//! One pass over the training pictures, its batches cut into chunks for the threads.
+//! One epoch: a pass over the training pictures in batches, each cut into chunks for the threads.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use super::optimizer::{Average, Stepper};
+use super::optimizer::{Average, OptimizerState};
 use super::recipe::Recipe;
 use crate::augment;
 use crate::data::{NO_DIGIT, PIXELS, Pictures};
@@ -14,30 +14,30 @@ use crate::nn::folded::normalise;
 use crate::nn::network::{Network, Workspace};
 use crate::random::{Purpose, generator};
 
-/// Everything that changes while a network is trained.
+/// The state of a training: the network, the optimiser, and their buffers.
 #[derive(Debug)]
 pub struct Learner {
     /// The network.
     pub network: Network,
-    /// Its averaged parameters.
+    /// The running average of the network's parameters.
     pub average: Average,
-    optimizer: Stepper,
-    /// One for each chunk of a batch.
+    optimizer: OptimizerState,
+    /// A workspace for each chunk of a batch.
     workspaces: Vec<Workspace>,
     gradient: Vec<f32>,
     steps_done: usize,
 }
 
-/// What one epoch came to.
+/// The results of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EpochOutcome {
     /// Mean loss over the distorted pictures, with smoothed labels.
     pub loss: f64,
     /// Share of the distorted digits whose most probable class was their label.
     pub accuracy: f64,
-    /// The last step's learning rate.
+    /// Learning rate of the last step.
     pub learning_rate: f32,
-    /// How long it took.
+    /// Duration of the epoch in seconds.
     pub seconds: f64,
 }
 
@@ -48,7 +48,7 @@ impl Learner {
         let chunks = recipe.batch / recipe.chunk;
         Self {
             average: Average::new(network.parameters()),
-            optimizer: Stepper::new(
+            optimizer: OptimizerState::new(
                 recipe.optimizer,
                 architecture.parameters(),
                 architecture.weight_ranges(),
@@ -60,11 +60,11 @@ impl Learner {
         }
     }
 
-    /// Learns from the pictures that `order` names, in that order after a shuffle of its own, in whole batches:
-    /// what is left over (another part each time) waits for the next epoch.
+    /// Shuffles `order`, the indices of the training pictures, and trains on them in whole batches. The remainder,
+    /// which differs from epoch to epoch, is not used.
     ///
-    /// `progress` is told the number of pictures done after each batch. Where it breaks off, the epoch ends
-    /// there and there is no outcome.
+    /// `progress` is called after each batch with the number of pictures done. If it returns `Break`, the epoch ends
+    /// there, and the result is `None`.
     pub fn epoch(
         &mut self,
         pictures: &Pictures,
@@ -76,11 +76,11 @@ impl Learner {
         let start = Instant::now();
         order.shuffle(&mut generator(recipe.seed, Purpose::Order, epoch as u64, 0));
         let batches = order.len() / recipe.batch;
-        let (mut loss, mut hits, mut digits, mut learning_rate) = (0.0, 0, 0, 0.0);
+        let (mut loss, mut correct, mut digits, mut learning_rate) = (0.0, 0, 0, 0.0);
         for (done, batch) in order.chunks_exact(recipe.batch).enumerate() {
-            let (batch_loss, batch_hits) = self.gradient_of(pictures, batch, recipe, epoch);
+            let (batch_loss, batch_correct) = self.gradient_of(pictures, batch, recipe, epoch);
             loss += f64::from(batch_loss);
-            hits += batch_hits;
+            correct += batch_correct;
             digits += batch.iter().filter(|&&index| pictures.labels[index as usize] != NO_DIGIT).count();
             learning_rate = recipe.learning_rate(self.steps_done, recipe.epochs * batches);
             self.step(learning_rate, recipe);
@@ -90,11 +90,12 @@ impl Learner {
         }
         let seen = (batches * recipe.batch) as f64;
         let seconds = start.elapsed().as_secs_f64();
-        let accuracy = hits as f64 / digits.max(1) as f64;
+        let accuracy = correct as f64 / digits.max(1) as f64;
         Some(EpochOutcome { loss: loss / seen, accuracy, learning_rate, seconds })
     }
 
-    /// Leaves the mean gradient of a batch in `self.gradient`; returns its summed loss and its hits.
+    /// Leaves the mean gradient of a batch in `self.gradient`. Returns its summed loss and its number of correct
+    /// answers.
     fn gradient_of(
         &mut self,
         pictures: &Pictures,
@@ -110,7 +111,7 @@ impl Learner {
                 network.learn(workspace, recipe.label_smoothing)
             })
             .collect();
-        // In the order of the chunks, whichever was ready first: a sum of floats depends on its order.
+        // Always in the order of the chunks, since the rounding of a sum depends on the order of its terms.
         self.gradient.fill(0.0);
         let share = 1.0 / recipe.batch as f32;
         for workspace in &self.workspaces {

@@ -1,4 +1,4 @@
-//! Training: the recipe, the optimiser, the loop.
+//! Training: hyperparameters, optimisers, and the training loop.
 
 pub mod epoch;
 pub mod optimizer;

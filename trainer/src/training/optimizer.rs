@@ -1,30 +1,30 @@
-//! `AdamW`: steps scaled by running means of the gradient and of its square, with decoupled weight decay; plain
-//! gradient descent with momentum; and the running average of the parameters that is what gets exported.
+//! The optimisers, `AdamW` and gradient descent with momentum, and the running average of the parameters. The average
+//! is what the trainer evaluates and exports.
 
 use std::ops::Range;
 
 use super::recipe::{Optimizer, Recipe};
 
-/// Share that the running mean of the gradient keeps of itself.
+/// Decay rate of the running mean of the gradient (Adam's beta 1).
 const MEAN_DECAY: f32 = 0.9;
-/// Share that the running mean of the squared gradient keeps of itself; less than the usual 0.999, since a run
-/// has only some ten thousand steps and the gradient's size changes quickly in the first of them.
+/// Decay rate of the running mean of the squared gradient (Adam's beta 2). It is below the usual 0.999, because a run
+/// has only some ten thousand steps, and the size of the gradient changes quickly in the first of them.
 const SQUARE_DECAY: f32 = 0.99;
-/// Added to the root of the squares, so that a parameter without gradient stays where it is.
+/// Added to the divisor, so that a parameter without gradient causes no division by zero.
 const EPSILON: f32 = 1e-8;
 
-/// The optimiser's state: two numbers a parameter.
+/// `AdamW`: steps scaled by running means of the gradient and of its square, with decoupled weight decay.
 #[derive(Debug, Clone)]
 pub struct AdamW {
     mean: Vec<f32>,
     square: Vec<f32>,
-    /// 1 for parameters that decay, 0 for the others.
+    /// 1 for parameters with weight decay, 0 for the others.
     decays: Vec<f32>,
     steps: i32,
 }
 
 impl AdamW {
-    /// A fresh state for so many `parameters`, of which those in `decaying` are drawn towards 0.
+    /// Starts with a state of zeros for `parameters` parameters. Those in the ranges `decaying` have weight decay.
     pub fn new(parameters: usize, decaying: impl Iterator<Item = Range<usize>>) -> Self {
         let decays = decay_mask(parameters, decaying);
         Self { mean: vec![0.0; parameters], square: vec![0.0; parameters], decays, steps: 0 }
@@ -47,19 +47,19 @@ impl AdamW {
     }
 }
 
-/// Share that the velocity of gradient descent keeps of itself.
+/// Momentum of gradient descent: the share of its velocity that it keeps at each step.
 const MOMENTUM: f32 = 0.9;
 
-/// Gradient descent with Nesterov's momentum and decoupled weight decay: one number a parameter.
+/// Gradient descent with Nesterov momentum and decoupled weight decay.
 #[derive(Debug, Clone)]
 pub struct Sgd {
     velocity: Vec<f32>,
-    /// 1 for parameters that decay, 0 for the others.
+    /// 1 for parameters with weight decay, 0 for the others.
     decays: Vec<f32>,
 }
 
 impl Sgd {
-    /// A fresh state for so many `parameters`, of which those in `decaying` are drawn towards 0.
+    /// Starts with a state of zeros for `parameters` parameters. Those in the ranges `decaying` have weight decay.
     pub fn new(parameters: usize, decaying: impl Iterator<Item = Range<usize>>) -> Self {
         Self { velocity: vec![0.0; parameters], decays: decay_mask(parameters, decaying) }
     }
@@ -69,24 +69,24 @@ impl Sgd {
         let state = self.velocity.iter_mut().zip(&self.decays);
         for ((parameter, &gradient), (velocity, decays)) in parameters.iter_mut().zip(gradient).zip(state) {
             *velocity = MOMENTUM * *velocity + gradient;
-            // Nesterov's: the gradient as if the velocity's next step were taken already.
+            // Nesterov: steps along the gradient plus the updated velocity.
             let direction = gradient + MOMENTUM * *velocity;
             *parameter -= rate * (direction + weight_decay * decays * *parameter);
         }
     }
 }
 
-/// The optimiser that a recipe asks for.
+/// The state of the optimiser that a recipe names.
 #[derive(Debug, Clone)]
-pub enum Stepper {
+pub enum OptimizerState {
     /// [`AdamW`].
     AdamW(AdamW),
     /// [`Sgd`].
     Sgd(Sgd),
 }
 
-impl Stepper {
-    /// A fresh state.
+impl OptimizerState {
+    /// Starts with a state of zeros for `parameters` parameters. Those in the ranges `decaying` have weight decay.
     pub fn new(kind: Optimizer, parameters: usize, decaying: impl Iterator<Item = Range<usize>>) -> Self {
         match kind {
             Optimizer::AdamW => Self::AdamW(AdamW::new(parameters, decaying)),
@@ -112,7 +112,7 @@ fn decay_mask(parameters: usize, decaying: impl Iterator<Item = Range<usize>>) -
     decays
 }
 
-/// A running average of the parameters: smoother than any single step's.
+/// A running (exponential) average of the parameters. It varies less than the parameters after a single step.
 #[derive(Debug, Clone)]
 pub struct Average {
     parameters: Vec<f32>,
@@ -125,8 +125,8 @@ impl Average {
         Self { parameters: parameters.to_vec(), steps: 0 }
     }
 
-    /// Takes in the parameters after a step. Early on the average keeps less of itself than the recipe says,
-    /// so that the first values are soon forgotten.
+    /// Adds the parameters after a step. In the first steps, their weight is larger than the recipe says, so that the
+    /// initial values are soon forgotten.
     pub fn update(&mut self, parameters: &[f32], recipe: &Recipe) {
         self.steps += 1;
         let steps = self.steps as f32;
@@ -157,10 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bowl_is_descended_to_its_floor() {
+    fn a_quadratic_loss_is_minimised() {
         for kind in [Optimizer::AdamW, Optimizer::Sgd] {
             let mut parameters = [3.0, -2.0];
-            let mut optimizer = Stepper::new(kind, 2, std::iter::empty());
+            let mut optimizer = OptimizerState::new(kind, 2, std::iter::empty());
             for step in 0..2000 {
                 let gradient = [parameters[0] - 1.0, 10.0 * (parameters[1] - 0.5)];
                 optimizer.step(&mut parameters, &gradient, 0.02 * (1.0 - step as f32 / 2000.0), 0.0);
@@ -179,12 +179,12 @@ mod tests {
             optimizer.step(&mut parameters, &[1.0, 0.0], 0.01, 0.5);
         }
         assert!((before[0] - parameters[0] - 0.1).abs() < 1e-4, "{}", before[0] - parameters[0]);
-        // Without a gradient, only the decay: a share of 0.005 each time.
+        // Without a gradient, only the weight decay acts: by 0.005 in each step.
         assert!((parameters[1] - 0.995_f32.powi(200)).abs() < 1e-4, "{}", parameters[1]);
     }
 
     #[test]
-    fn the_average_trails_what_it_averages() {
+    fn the_average_lags_behind_the_parameters() {
         let recipe = Recipe { averaging: 0.9, ..Recipe::default() };
         let mut average = Average::new(&[100.0]);
         for step in 0..500 {

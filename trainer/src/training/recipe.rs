@@ -1,8 +1,8 @@
-//! Every number of the recipe, with what it is for.
+//! The recipe: all hyperparameters of a training.
 
 use serde::{Deserialize, Serialize};
 
-/// What turns gradients into steps.
+/// The optimisers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 #[value(rename_all = "lowercase")]
@@ -10,7 +10,7 @@ pub enum Optimizer {
     /// Steps scaled by running means of the gradient and of its square.
     #[default]
     AdamW,
-    /// Steps along a running sum of the gradients (Nesterov's momentum).
+    /// Gradient descent with Nesterov momentum.
     Sgd,
 }
 
@@ -24,49 +24,50 @@ impl std::fmt::Display for Optimizer {
 }
 
 impl Optimizer {
-    /// Highest learning rate and decay of the weights that it learns well with.
+    /// The optimiser's default peak learning rate and weight decay.
     pub fn defaults(self) -> (f32, f32) {
         match self {
             Self::AdamW => (4e-3, 0.02),
-            // The usual decay is 0.0005 inside the gradient, where momentum makes ten times as much of it.
+            // The usual weight decay of 0.0005 is part of the gradient, where momentum multiplies it by ten.
             Self::Sgd => (0.1, 5e-3),
         }
     }
 }
 
-/// How a network is trained. The defaults are what the shipped model was trained with.
+/// The hyperparameters of a training. The shipped model was trained with the defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// Passes over the training pictures.
+    /// Number of passes over the training pictures.
     pub epochs: usize,
-    /// Key of every random draw.
+    /// Random seed.
     pub seed: u64,
-    /// Training pictures set aside to choose the model by.
+    /// Number of training pictures that are held out to choose the best epoch.
     pub holdout: usize,
-    /// Drawn digits for each picture of MNIST.
+    /// Number of drawn digits for each picture of MNIST.
     pub drawings: f32,
-    /// Pictures of MNIST scanned again for each picture of MNIST.
+    /// Number of rescanned pictures for each picture of MNIST.
     pub scans: f32,
-    /// Drawings that are no digit, whose target is to be unsure, for each picture of MNIST.
+    /// Number of drawings that are not digits, for each picture of MNIST. Their target is the uniform distribution.
     pub others: f32,
-    /// Pictures per step of the optimiser.
+    /// Number of pictures in a batch: in one step of the optimiser.
     pub batch: usize,
-    /// Pictures that share batch norm statistics; divides `batch`, whose chunks run on different threads.
+    /// Number of pictures that share batch norm statistics. It divides `batch`; the chunks of a batch run on different
+    /// threads.
     pub chunk: usize,
-    /// What turns gradients into steps.
+    /// The optimiser.
     #[serde(default)]
     pub optimizer: Optimizer,
     /// Highest learning rate.
     pub peak_learning_rate: f32,
-    /// Share of all steps in which the learning rate rises to its peak; then it falls to 0 along a cosine.
+    /// Share of the steps in which the learning rate rises to its peak. After them it falls to 0 along a cosine.
     pub warm_up: f32,
-    /// Decoupled decay of the weights (not of shifts and biases).
+    /// Decoupled weight decay. It applies to weights, not to shifts and biases.
     pub weight_decay: f32,
-    /// Share of the target that is spread over all classes.
+    /// Share of the target's mass that is spread over all classes.
     pub label_smoothing: f32,
-    /// Share that the averaged parameters keep of themselves at each step.
+    /// Decay rate of the running average of the parameters.
     pub averaging: f32,
-    /// Undistorted training pictures that measure the batch norms' statistics for the folded network.
+    /// Number of undistorted training pictures from which the batch norm statistics of the folded network are computed.
     pub statistics_pictures: usize,
 }
 
@@ -94,19 +95,19 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// Pictures of MNIST and additions to them that an epoch is of, where it learns from so many of MNIST.
+    /// Number of pictures in an epoch with `of_mnist` pictures of MNIST, additions included.
     pub fn pictures(&self, of_mnist: usize) -> usize {
         let [drawings, scans, others] =
             [self.drawings, self.scans, self.others].map(|share| Self::additions(share, of_mnist));
         of_mnist + drawings + scans + others
     }
 
-    /// Pictures of one kind that are added to so many of MNIST.
+    /// Number of pictures of one kind that are added to `of_mnist` pictures of MNIST.
     pub fn additions(share: f32, of_mnist: usize) -> usize {
         (share * of_mnist as f32) as usize
     }
 
-    /// The learning rate of `step` out of `steps`.
+    /// The learning rate of step `step` of `steps`.
     pub fn learning_rate(&self, step: usize, steps: usize) -> f32 {
         let rising = self.warm_up * steps as f32;
         let step = step as f32 + 1.0;

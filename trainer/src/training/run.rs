@@ -1,4 +1,4 @@
-//! A whole training: hold out, learn, fold, choose.
+//! A whole training: holds pictures out, trains the epochs, and chooses the best one.
 
 use std::ops::ControlFlow;
 
@@ -18,86 +18,86 @@ use crate::nn::folded::Folded;
 use crate::nn::network::Network;
 use crate::random::{Purpose, generator};
 
-/// A recipe that cannot be followed.
+/// Why a training gives no network.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum RecipeError {
-    /// Nothing to do.
+    /// The recipe has no epoch.
     #[error("training needs at least one epoch: give --epochs 1 or more")]
     NoEpochs,
-    /// Stopped by the observer, with nothing to keep.
+    /// The observer stopped the training in its first epoch.
     #[error("training was stopped before its first epoch was over: there are no weights to keep")]
     Stopped,
-    /// Too few pictures.
+    /// There are too few training pictures.
     #[error(
         "{pictures} training pictures, {holdout} of them held out, leave less than one batch of {batch}: \
          bring more pictures or hold out fewer with --holdout"
     )]
     TooFew {
-        /// Training pictures there are.
+        /// Number of training pictures.
         pictures: usize,
-        /// How many are held out.
+        /// Number of held-out pictures.
         holdout: usize,
-        /// How many a batch takes.
+        /// Number of pictures in a batch.
         batch: usize,
     },
 }
 
-/// One epoch's line in the curve.
+/// The measurements of one epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
-    /// Counted from 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Learning rate of its last step.
     pub learning_rate: f32,
-    /// Mean loss on the distorted training pictures, labels smoothed.
+    /// Mean loss on the distorted training pictures, with smoothed labels.
     pub train_loss: f64,
-    /// Share of the distorted training pictures that were answered right while learning.
+    /// Accuracy on the distorted training pictures during training, 0 to 1.
     pub train_accuracy: f64,
-    /// Mean cross-entropy on the held-out pictures, of the averaged and folded network.
+    /// Mean cross-entropy of the averaged, folded network on the held-out pictures.
     pub holdout_loss: Option<f64>,
-    /// Share of the held-out pictures that it answers right.
+    /// Accuracy of the averaged, folded network on the held-out pictures, 0 to 1.
     pub holdout_accuracy: Option<f64>,
-    /// Share of the drawings made for choosing that it answers right.
+    /// Accuracy of the averaged, folded network on the drawings and scans for choosing the epoch, 0 to 1.
     pub drawings_accuracy: Option<f64>,
-    /// Seconds spent learning.
+    /// Duration of the training, without the measurements, in seconds.
     pub train_seconds: f64,
 }
 
-/// What a training leaves.
+/// The result of a training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trained {
-    /// The chosen network.
+    /// The network of the best epoch.
     pub folded: Folded,
-    /// The epoch after which it was taken.
+    /// The best epoch, from 1.
     pub chosen_epoch: usize,
-    /// What its logits were divided by.
+    /// The temperature that divides the network's logits.
     pub temperature: f32,
-    /// Every epoch, in order; fewer than the recipe has where the training was stopped.
+    /// The measurements of each epoch, in order. If the training was stopped, they are fewer than the recipe's epochs.
     pub epochs: Vec<EpochRecord>,
 }
 
-/// Is told how a training goes.
+/// Receives the progress of a training, and may stop it.
 pub trait Observer {
-    /// So many of the epoch's pictures are done. The training stops where the answer is to break off.
+    /// Called after each batch with the number of the epoch's pictures that are done. `Break` stops the training.
     fn pictures(&mut self, done: usize) -> ControlFlow<()>;
-    /// An epoch is over.
+    /// Called after each epoch.
     fn epoch(&mut self, record: &EpochRecord);
 }
 
 /// Trains the digits network on `pictures`, on the threads of the current rayon pool.
 ///
-/// It learns from these pictures and from what [`additions`](mod@crate::data::additions) makes beside them. A part
-/// of the pictures is held out, with drawings of its own; after every epoch the averaged network is folded and
-/// measured on both, and the one that reads most of them right is kept, of equals the latest. (Not the one with the lowest loss: with
-/// smoothed labels the network learns not to be certain, and its loss against the plain labels soon rises.) Then
-/// its temperature is fitted to what was held out.
+/// It trains on these pictures and on those of [`additions`](mod@crate::data::additions). A part of the pictures is
+/// held out, with drawings and scans of its own. After each epoch the averaged network is folded and measured on both.
+/// The network with the most correct answers is kept; of equals, the latest. (Loss would be the wrong criterion: with
+/// smoothed labels the network learns not to be overconfident, and its loss against the plain labels soon rises.) Last,
+/// the temperature is fitted to the held-out pictures.
 ///
-/// Where `observer` stops it, what was left of the epoch is given up, and the best of the epochs before it is
-/// the result.
+/// If `observer` stops the training, the current epoch is discarded, and the best of the epochs before it is the
+/// result.
 ///
 /// # Errors
-/// When the recipe asks for no epoch, or leaves less than a batch to learn from, or the training was stopped in
-/// its first epoch.
+/// When the recipe has no epoch or leaves less than a batch of training pictures, or the training was stopped in its
+/// first epoch.
 pub fn train(
     pictures: &Pictures,
     recipe: &Recipe,
@@ -153,7 +153,8 @@ pub fn train(
     Ok(Trained { folded, chosen_epoch, temperature, epochs })
 }
 
-/// Digits to go with the pictures that `indices` names, drawn and scanned again; and drawings that are none.
+/// The pictures added to those of MNIST with the given indices: first drawn and rescanned digits, second drawings that
+/// are not digits.
 fn additions(mnist: &Pictures, indices: &[u32], recipe: &Recipe, part: Part) -> (Pictures, Pictures) {
     let count = |share: f32| Recipe::additions(share, indices.len());
     let drawn = additions::drawings(count(recipe.drawings), recipe.seed, part);
@@ -162,13 +163,13 @@ fn additions(mnist: &Pictures, indices: &[u32], recipe: &Recipe, part: Part) -> 
     (Pictures::joined(&[&drawn, &scanned]), others)
 }
 
-/// The answers to all pictures of a set.
+/// Runs the network on all pictures of a set.
 fn answers_to(folded: &Folded, pictures: &Pictures) -> Answers {
     let every: Vec<u32> = (0..pictures.len() as u32).collect();
     evaluate::answers(folded, pictures, &every)
 }
 
-/// Which pictures are held out and which are learnt from.
+/// Chooses the held-out pictures at random. Returns the indices of the held-out pictures and those of the rest.
 fn split(pictures: usize, recipe: &Recipe) -> (Vec<u32>, Vec<u32>) {
     let mut holdout: Vec<u32> = (0..pictures as u32).collect();
     holdout.shuffle(&mut generator(recipe.seed, Purpose::Holdout, 0, 0));
@@ -176,14 +177,15 @@ fn split(pictures: usize, recipe: &Recipe) -> (Vec<u32>, Vec<u32>) {
     (holdout, order)
 }
 
-/// Weights drawn so that signals keep their size from layer to layer through rectifiers; all else is 0.
+/// Initial parameters: weights drawn by He's method, which keeps the size of activations from layer to layer; shifts
+/// and biases of 0.
 fn initial_parameters(architecture: &Architecture, seed: u64) -> Vec<f32> {
     let mut parameters = vec![0.0; architecture.parameters()];
     let mut draws = generator(seed, Purpose::Weights, 0, 0);
     let blocks = architecture.blocks.iter().map(|block| (block.weights.clone(), block.conv.outputs));
     for (range, outputs) in blocks.chain([(architecture.head_weights.clone(), architecture.head.outputs)]) {
         let fan_in = (range.len() / outputs) as f32;
-        let spread = Normal::new(0.0, (2.0 / fan_in).sqrt()).expect("a finite spread above 0");
+        let spread = Normal::new(0.0, (2.0 / fan_in).sqrt()).expect("a finite standard deviation above 0");
         for weight in &mut parameters[range] {
             *weight = spread.sample(&mut draws);
         }
@@ -196,13 +198,13 @@ mod tests {
     use super::*;
     use crate::data::synth;
 
-    /// Stops a training after a number of batches.
-    struct Patience {
+    /// An observer that stops a training after a number of batches.
+    struct StopAfter {
         batches: usize,
         epochs: usize,
     }
 
-    impl Observer for Patience {
+    impl Observer for StopAfter {
         fn pictures(&mut self, _: usize) -> ControlFlow<()> {
             self.batches -= 1;
             if self.batches == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -214,16 +216,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_training_leaves_what_its_whole_epochs_came_to() {
+    fn a_stopped_training_keeps_the_results_of_its_complete_epochs() {
         let pictures = synth::draw(300, 1, 1).train;
         let alone = Recipe { drawings: 0.0, scans: 0.0, others: 0.0, ..Recipe::default() };
         let recipe = Recipe { epochs: 4, holdout: 30, statistics_pictures: 128, ..alone };
-        // Two batches an epoch: the fifth is the first of the third epoch.
-        let mut patience = Patience { batches: 5, epochs: 0 };
-        let stopped = train(&pictures, &recipe, &mut patience).unwrap();
-        assert_eq!((stopped.epochs.len(), patience.epochs), (2, 2));
+        // An epoch has two batches: the fifth batch is the first of the third epoch.
+        let mut observer = StopAfter { batches: 5, epochs: 0 };
+        let stopped = train(&pictures, &recipe, &mut observer).unwrap();
+        assert_eq!((stopped.epochs.len(), observer.epochs), (2, 2));
         assert!((1..=2).contains(&stopped.chosen_epoch));
-        let mut patience = Patience { batches: 2, epochs: 0 };
-        assert_eq!(train(&pictures, &recipe, &mut patience), Err(RecipeError::Stopped));
+        let mut observer = StopAfter { batches: 2, epochs: 0 };
+        assert_eq!(train(&pictures, &recipe, &mut observer), Err(RecipeError::Stopped));
     }
 }

@@ -1,8 +1,8 @@
-//! The batch norms' statistics for the folded network, measured after the fact.
+//! Batch norm statistics for the folded network.
 //!
-//! The averaged parameters never saw the statistics of the chunks that were trained on, and those were of
-//! distorted pictures. So undistorted training pictures are run through the averaged network, and what its
-//! batch norms meet is averaged.
+//! The statistics of the training cannot be used: they belong to other parameters than the averaged ones, and to
+//! distorted pictures. This module runs undistorted training pictures through the averaged network, and averages the
+//! statistics at each batch norm.
 
 use rand::seq::index;
 use rayon::prelude::*;
@@ -14,16 +14,16 @@ use crate::nn::folded::{Folded, normalise};
 use crate::nn::network::{Network, Workspace};
 use crate::random::{Purpose, generator};
 
-/// Pictures that are normalised together: many, so that their statistics are nearly those of all.
+/// Number of pictures that are normalised together: enough that their statistics are close to those of all pictures.
 const CHUNK: usize = 128;
 
-/// Folds `network`, measuring its statistics on the pictures that `order` names.
+/// Folds `network`, with statistics computed from the pictures with the indices in `order`.
 pub fn fold(network: &Network, pictures: &Pictures, order: &[u32], recipe: &Recipe) -> Folded {
     let mut draws = generator(recipe.seed, Purpose::Statistics, 0, 0);
     let wanted = recipe.statistics_pictures.min(order.len());
     let mut chosen: Vec<u32> =
         index::sample(&mut draws, order.len(), wanted).into_iter().map(|i| order[i]).collect();
-    // The order of the pictures has changed with every epoch; which ones are chosen should not.
+    // The training shuffles the indices in each epoch. Sorting them makes the same pictures be chosen each time.
     chosen.sort_unstable();
     let chunks: Vec<Vec<Statistics>> = chosen
         .par_chunks(CHUNK)
@@ -41,7 +41,7 @@ pub fn fold(network: &Network, pictures: &Pictures, order: &[u32], recipe: &Reci
     Folded::new(network.architecture().clone(), network.parameters().to_vec(), &statistics)
 }
 
-/// Writes a picture as the network gets it.
+/// Writes a picture as input of the network.
 fn fill(picture: &[u8], out: &mut [f32]) {
     for (out, &grey) in out.iter_mut().zip(picture) {
         *out = f32::from(grey);
@@ -49,7 +49,8 @@ fn fill(picture: &[u8], out: &mut [f32]) {
     normalise(out);
 }
 
-/// Mean and variance over all chunks of one block: the variance within them and that between their means.
+/// Mean and variance over all chunks of one block. The variance is the one within the chunks plus the one between their
+/// means.
 fn pool(chunks: &[Vec<Statistics>], block: usize) -> Statistics {
     let share = 1.0 / chunks.len() as f64;
     let channels = chunks[0][block].mean.len();

@@ -1,27 +1,28 @@
-//! How sure the network should say it is: one number, fitted to held-out pictures, that divides its logits.
+//! Temperature scaling: a number, fitted to held-out pictures, that divides the logits and so calibrates the
+//! probabilities.
 //!
-//! A network trained with smoothed labels is less sure of digits than it is often right, and surer of what is
-//! no digit than it should be. The temperature is the one that makes the held-out labels most likely; for a
-//! picture of no digit that is an even answer.
+//! A network that is trained with smoothed labels is underconfident about digits, and overconfident about drawings that
+//! are not digits. The fitted temperature minimises the cross-entropy on the held-out pictures. The target of a drawing
+//! that is not a digit is the uniform distribution.
 
 use crate::data::CLASSES;
 use crate::evaluate::Answers;
 use crate::nn::folded::Folded;
 use crate::nn::loss;
 
-/// The temperatures among which the best is looked for.
+/// Lowest and highest temperature of the search.
 const RANGE: (f64, f64) = (0.2, 5.0);
-/// Steps of the search: each narrows the range to 0.618 of it.
+/// Number of steps of the search. Each narrows the range to 0.618 of its width.
 const STEPS: usize = 30;
-/// What a probability is at least, so that its logarithm is finite.
-const LEAST: f32 = 1e-30;
+/// Lower limit of a probability, so that its logarithm is finite.
+const SMALLEST_PROBABILITY: f32 = 1e-30;
 
-/// The temperature at which `answers` have the smallest mean cross-entropy; 1 where there are none.
+/// The temperature at which `answers` have the smallest mean cross-entropy, or 1 if there are no answers.
 pub fn fit(answers: &[&Answers]) -> f32 {
     if answers.iter().all(|answers| answers.is_empty()) {
         return 1.0;
     }
-    // The golden section, over logarithms: the loss has one valley.
+    // Golden-section search over the logarithm of the temperature. It needs a loss with a single minimum.
     let golden = (5.0_f64.sqrt() - 1.0) / 2.0;
     let (mut low, mut high) = (RANGE.0.ln(), RANGE.1.ln());
     for _ in 0..STEPS {
@@ -44,12 +45,12 @@ pub fn apply(folded: &mut Folded, temperature: f32) {
 }
 
 fn mean_loss(answers: &[&Answers], temperature: f64) -> f64 {
-    let cost = |p: f32| f64::from(-p.max(LEAST).ln());
+    let cost = |p: f32| f64::from(-p.max(SMALLEST_PROBABILITY).ln());
     let (mut sum, mut count) = (0.0, 0);
     for set in answers {
         for (probabilities, &label) in set.probabilities.rows().into_iter().zip(&set.labels) {
             let mut row: Vec<f32> =
-                probabilities.iter().map(|p| p.max(LEAST).ln() / temperature as f32).collect();
+                probabilities.iter().map(|p| p.max(SMALLEST_PROBABILITY).ln() / temperature as f32).collect();
             loss::softmax(&mut row);
             sum += match row.get(usize::from(label)) {
                 Some(&p) => cost(p),
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
     use crate::data::NO_DIGIT;
 
-    /// Answers that give their digit a probability of `sure`, the rest going evenly to the others.
+    /// Answers that give one digit the probability `sure`, and spread the rest evenly over the others.
     fn answers(sure: f32, right: usize, wrong: usize, label: u8) -> Answers {
         let mut probabilities = Array2::from_elem((right + wrong, CLASSES), (1.0 - sure) / 9.0);
         for (index, mut row) in probabilities.rows_mut().into_iter().enumerate() {
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fitted_temperature_makes_answers_as_sure_as_they_are_right() {
+    fn the_fitted_temperature_makes_confidence_equal_accuracy() {
         for (sure, right) in [(0.99, 80), (0.6, 95)] {
             let answers = answers(sure, right, 100 - right, 3);
             let temperature = fit(&[&answers]);

@@ -1,4 +1,4 @@
-//! The model that ships, on the real test set.
+//! The shipped model on the real test set.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Exit codes and messages.
+//! Exit codes and messages of the program.
 
 use tempfile::TempDir;
 
@@ -35,7 +35,7 @@ fn faults_name_the_file_and_the_mend() {
     assert!(text_of.contains("decima-trainer prepare"), "{text_of}");
     let metrics = trained().join("out/metrics.json");
     let text_of = fail(&["export", "--weights", text(&metrics), "--metrics", text(&metrics), "--out", empty]);
-    assert!(text_of.contains("metrics.json is not what `decima-trainer train` writes"), "{text_of}");
+    assert!(text_of.contains("metrics.json is not a file that `decima-trainer train` wrote"), "{text_of}");
     let data = trained().join("synth");
     let text_of = fail(&["run", "--mnist", text(&data), "--holdout", "1990", "--out", empty]);
     assert!(text_of.contains("--holdout"), "{text_of}");

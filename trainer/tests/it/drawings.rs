@@ -1,4 +1,4 @@
-//! Labelled pictures of any kind, measured through the server's preprocessing.
+//! `evaluate --pictures`: the user's own labelled pictures are preprocessed as the server does it, and measured.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::{fail, succeed, text, trained};
 
-/// Writes a 28x28 picture as a PNG three times as large, dark on light.
+/// Writes a 28x28 picture as a PNG of three times its size, dark on light.
 fn write_png(path: &Path, pixels: &[u8]) {
     let side = 28 * 3;
     let large: Vec<u8> =
@@ -22,7 +22,7 @@ fn write_png(path: &Path, pixels: &[u8]) {
 }
 
 #[test]
-fn labelled_pictures_are_measured_by_style_and_stand_in_the_metrics() {
+fn labelled_pictures_are_measured_by_style_and_appear_in_the_metrics() {
     let folder = TempDir::new().unwrap();
     let data = trained().join("synth");
     let test = folder::load(&data).unwrap().test;
@@ -54,7 +54,7 @@ fn labelled_pictures_are_measured_by_style_and_stand_in_the_metrics() {
     assert!(drawings.unreadable[0].reason.contains("empty"));
     let page = fs::read_to_string(at("out/report.html")).unwrap();
     assert!(page.contains("Drawings by style") && page.contains("soft pen"));
-    // Without a data set: said, and nothing written.
+    // Without a data set, the figures are printed and nothing is written.
     let alone = String::from_utf8(succeed(&[&["evaluate"], &measured[..]].concat()).stdout).unwrap();
     assert!(said.contains(alone.lines().next().unwrap()), "{alone}");
 }
@@ -67,7 +67,7 @@ fn metrics_without_drawings_have_no_such_section() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_named() {
+fn a_missing_folder_is_named() {
     let weights = trained().join("out/weights.safetensors");
     let said = fail(&["evaluate", "--weights", text(&weights), "--pictures", "no-such-folder"]);
     assert!(said.contains("no-such-folder"), "{said}");

@@ -1,4 +1,4 @@
-//! `fetch` over HTTP, from a folder, from an archive.
+//! `fetch` over HTTP and from a folder.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::{fail, mnist, succeed, text, trained};
 
-/// Serves the files of a folder over HTTP until the test's process ends.
+/// Serves the files of a folder over HTTP until the test process ends. Returns the address.
 fn serve(folder: PathBuf) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -36,7 +36,7 @@ fn serve(folder: PathBuf) -> String {
     address
 }
 
-/// A folder with the drawn digits as MNIST packs its files.
+/// A folder with the drawn digits, compressed as MNIST's files are.
 fn packed() -> TempDir {
     let folder = TempDir::new().unwrap();
     for file in fs::read_dir(trained().join("synth")).unwrap() {

@@ -1,4 +1,4 @@
-//! Ctrl-C: the best weights so far stay, and the program says how to go on.
+//! Ctrl-C during training: the program saves the best weights so far and prints how to go on.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -9,17 +9,17 @@ use tempfile::TempDir;
 
 use crate::support::{succeed, text, trained, trainer};
 
-/// Epochs of a training that nobody waits for.
+/// Number of epochs of a training that is interrupted long before its end.
 const MANY: &str = "1000";
 
-/// Starts a command with its stderr at hand.
+/// Starts a command. Returns it with its stderr.
 fn start(arguments: &[&str]) -> (Child, BufReader<ChildStderr>) {
     let mut child = trainer().args(arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let said = BufReader::new(child.stderr.take().unwrap());
     (child, said)
 }
 
-/// Presses Ctrl-C: sends the signal that a terminal sends.
+/// Sends SIGINT, as a terminal does for Ctrl-C.
 fn interrupt(child: &Child) {
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
@@ -43,7 +43,7 @@ fn rest(mut said: impl Read) -> String {
     text
 }
 
-/// Runs the commands that the message names, as pasted into a shell.
+/// Runs the commands that the message names, as if pasted into a shell.
 fn go_on(message: &str) {
     let folder = Path::new(env!("CARGO_BIN_EXE_decima-trainer")).parent().unwrap();
     let path = format!("{}:{}", text(folder), std::env::var("PATH").unwrap());
@@ -55,7 +55,7 @@ fn go_on(message: &str) {
 }
 
 #[test]
-fn the_best_weights_of_a_run_stay_and_the_named_commands_make_a_model_of_them() {
+fn run_saves_the_best_weights_and_the_printed_commands_make_a_model_of_them() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("what came out");
     let data = trained().join("synth");
@@ -82,7 +82,7 @@ fn the_best_weights_of_a_run_stay_and_the_named_commands_make_a_model_of_them() 
 }
 
 #[test]
-fn train_leaves_its_weights_too() {
+fn train_saves_its_weights_too() {
     let folder = TempDir::new().unwrap();
     let (prepared, out) = (folder.path().join("prepared"), folder.path().join("out"));
     let data = trained().join("synth");
@@ -98,10 +98,10 @@ fn train_leaves_its_weights_too() {
 }
 
 #[test]
-fn before_the_first_epoch_is_over_nothing_is_left() {
+fn an_interrupt_in_the_first_epoch_leaves_no_files() {
     let folder = TempDir::new().unwrap();
     let (data, out) = (folder.path().join("synth"), folder.path().join("out"));
-    // An epoch long enough for the signal to come before its end.
+    // An epoch of so many pictures lasts long enough for the signal to come before its end.
     succeed(&["synth", "--train", "30000", "--test", "10", "--out", text(&data)]);
     let (mut child, mut said) = start(&["run", "--mnist", text(&data), "--out", text(&out)]);
     wait_for(&mut said, "training on ");
@@ -120,18 +120,18 @@ fn a_second_ctrl_c_ends_at_once() {
     let arguments = ["run", "--mnist", text(&data), "--epochs", MANY, "--out", text(&out)];
     let (mut child, mut said) = start(&arguments);
     wait_for(&mut said, "epoch    1/1000 ");
-    // Two signals before the program can look up: the system may join those that wait, so they come one by one.
+    // The system may merge signals that are pending. The second one is therefore sent after the first was handled.
     interrupt(&child);
     wait_for(&mut said, "stopping with the best weights so far");
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    // Whichever was first, the weights or the second signal: a file is there whole or not at all.
+    // The second signal may come before or after the weights are saved. If the file exists, it must be whole.
     let weights = out.join("weights.safetensors");
     assert!(!weights.exists() || Checkpoint::load(&weights).is_ok());
 }
 
 #[test]
-fn lines_for_files_are_plain_and_aligned() {
+fn progress_lines_in_a_file_are_plain_and_aligned() {
     let folder = TempDir::new().unwrap();
     let data = trained().join("synth");
     let out = succeed(&["run", "--mnist", text(&data), "--epochs", "2", "--out", text(folder.path())]);

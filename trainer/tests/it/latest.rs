@@ -1,4 +1,4 @@
-//! Corrected pictures become a part of the training set.
+//! `latest` adds corrected pictures to the training set.
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn drawing(strokes: &[[usize; 4]]) -> Vec<u8> {
     bytes
 }
 
-/// Thirty sevens that look different also when they are scaled to one size.
+/// Thirty sevens that still differ after they are scaled to one size.
 fn sevens() -> impl Iterator<Item = (String, Vec<u8>)> {
     (0..30).map(|n| {
         let (width, dash) = (12 + n % 6 * 6, 18 + n / 6 * 7);
@@ -38,7 +38,7 @@ fn sevens() -> impl Iterator<Item = (String, Vec<u8>)> {
     })
 }
 
-/// A straight one, of this height.
+/// The digit one as a straight bar of this height.
 fn one(height: usize) -> Vec<u8> {
     drawing(&[[5, 28, height, 5]])
 }
@@ -92,14 +92,14 @@ fn each_picture_counts_once_and_what_is_left_out_is_named() {
         ": 2 used, 12 left out",
         "1 without a label",
         "unlabelled.png",
-        "2 whose JSON file says another label, or none that can be read (2/odd.png, cat/8.png)",
-        "1 that are not the pictures their JSON files are about (2/changed.png)",
+        "2 whose JSON file has another label or cannot be read (2/odd.png, cat/8.png)",
+        "1 whose JSON file describes another picture (2/changed.png)",
         "2 that cannot be read (5/cut.png, 6/text.png)",
-        "1 without ink (3/blank.png)",
+        "1 with nothing drawn on them (3/blank.png)",
         "1 of several digits (4-two.png)",
-        "1 that are there already (7/again.png)",
-        "1 that got another label later (1/a.png)",
-        "2 with several labels, none of them later than the others (4/unsure.png, 9/unsure.png)",
+        "1 that equal another one (7/again.png)",
+        "1 that were labelled differently later (1/a.png)",
+        "2 with several labels, none of which is the latest (4/unsure.png, 9/unsure.png)",
         "by digit: 1: 1, 7: 1",
         "each used 3 times: 6 of 2006 training pictures, 0.3 %",
     ] {
@@ -116,7 +116,7 @@ fn each_picture_counts_once_and_what_is_left_out_is_named() {
 }
 
 #[test]
-fn the_share_is_a_limit_and_nothing_there_is_no_failure() {
+fn the_share_is_a_limit_and_an_empty_place_is_no_failure() {
     let (place, out) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     sevens().for_each(|(name, picture)| put(place.path(), &format!("{name}.png"), &picture));
     let base = trained().join("synth");
@@ -127,12 +127,12 @@ fn the_share_is_a_limit_and_nothing_there_is_no_failure() {
 
     let nowhere = place.path().join("nowhere");
     let said = succeed(&[&arguments[..], &["--from", text(&nowhere)]].concat()).stdout;
-    assert!(String::from_utf8(said).unwrap().contains("nothing is in"));
+    assert!(String::from_utf8(said).unwrap().contains("has no pictures yet"));
     assert_eq!(folder::load_prepared(out.path()).unwrap(), folder::load(&base).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn corrections_come_out_of_a_bucket() {
+async fn corrections_are_read_from_a_bucket() {
     let minio = Minio::start().await;
     minio.create_bucket("decima").await;
     for (name, picture) in sevens() {
@@ -159,7 +159,7 @@ async fn corrections_come_out_of_a_bucket() {
 }
 
 #[test]
-fn a_store_or_a_base_that_is_not_there_is_one_clear_line() {
+fn a_missing_store_or_data_set_gives_one_clear_line() {
     let out = TempDir::new().unwrap();
     let said = fail(&["latest", "--from", text(out.path()), "--data", "/nowhere", "--out", text(out.path())]);
     assert!(said.contains("/nowhere") && said.lines().count() == 1, "{said}");

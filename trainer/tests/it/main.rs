@@ -1,4 +1,4 @@
-//! The trainer as its users have it: the program, the files it leaves, and ONNX Runtime reading them.
+//! Tests of the trainer's program: its output, the files that it writes, and its models in ONNX Runtime.
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its parts has failed")]
 
 mod accuracy;

@@ -1,4 +1,4 @@
-//! The exported file: valid, and the same network as the trainer's own.
+//! The exported model is valid, and ONNX Runtime gives the same answers as the trainer.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +22,7 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn onnx_runtime_and_the_trainer_agree_on_every_test_picture() {
     let folder = trained();
-    // The real test set where it is at hand: ten thousand pictures that the model was not made for.
+    // The real test set if it is available: ten thousand pictures that the model was not trained on.
     let data = mnist().unwrap_or_else(|| folder.join("synth"));
     let test = folder::load(&data).unwrap().test;
     let checkpoint = Checkpoint::load(&folder.join("out/weights.safetensors")).unwrap();

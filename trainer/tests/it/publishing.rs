@@ -1,4 +1,4 @@
-//! `publish` to a folder and to a real MinIO, and data from a bucket.
+//! `publish` to a folder and to a real MinIO, and `fetch` from a bucket.
 
 use std::fs;
 use std::process::Output;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::support::{succeed, text, trained, trainer};
 
 #[test]
-fn versions_count_up_in_a_folder_and_the_settings_stay_the_users() {
+fn versions_count_up_in_a_folder_and_the_users_settings_are_kept() {
     let folder = TempDir::new().unwrap();
     let digits = folder.path().join("models/digits");
     let model = trained().join("out/model.onnx");
@@ -53,7 +53,7 @@ async fn a_bucket_gets_the_model_its_settings_and_the_next_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_comes_out_of_a_bucket() {
+async fn fetch_reads_a_bucket() {
     let minio = Minio::start().await;
     minio.create_bucket("data").await;
     let synth = trained().join("synth");
@@ -74,7 +74,7 @@ async fn data_comes_out_of_a_bucket() {
 }
 
 #[test]
-fn a_store_without_an_answer_is_one_clear_line() {
+fn an_unreachable_store_gives_one_clear_line() {
     let model = trained().join("out/model.onnx");
     let port = storage::testkit::free_port();
     let endpoint = format!("http://127.0.0.1:{port}");

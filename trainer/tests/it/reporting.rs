@@ -1,4 +1,4 @@
-//! `report.html`: whole, readable without anything else, and of one mind with `metrics.json`.
+//! `report.html` is valid HTML, needs no other file, and has the numbers of `metrics.json`.
 
 use std::fs;
 
@@ -6,10 +6,10 @@ use decima_trainer::metrics::Metrics;
 
 use crate::support::trained;
 
-/// Elements that have no end.
+/// Elements without an end tag.
 const VOID: [&str; 3] = ["img", "meta", "br"];
 
-/// A start tag and the text behind it up to the next tag.
+/// A start tag, and the text between it and the next tag.
 struct Element<'a> {
     name: &'a str,
     attributes: &'a str,
@@ -23,7 +23,7 @@ impl Element<'_> {
     }
 }
 
-/// All elements of a page in order; fails where a tag is not closed, or not in its place.
+/// All elements of a page, in order. Fails if a tag is not closed or not nested properly.
 fn elements(page: &str) -> Vec<Element<'_>> {
     let (mut found, mut open) = (Vec::new(), Vec::new());
     for part in page.split('<').skip(1).filter(|part| !part.starts_with("!DOCTYPE")) {
@@ -44,7 +44,7 @@ fn elements(page: &str) -> Vec<Element<'_>> {
     found
 }
 
-/// A page's text without its style sheet.
+/// The report without its style sheet, and the metrics.
 fn report() -> (String, Metrics) {
     let out = trained().join("out");
     let page = fs::read_to_string(out.join("report.html")).unwrap();
@@ -79,7 +79,7 @@ fn the_page_needs_nothing_else() {
 }
 
 #[test]
-fn those_who_cannot_see_it_are_told_what_is_there() {
+fn the_page_is_accessible_to_screen_readers() {
     let (page, _) = report();
     let all = elements(&page);
     assert_eq!(all.iter().find(|element| element.name == "html").unwrap().attribute("lang"), Some("en"));
@@ -124,7 +124,7 @@ fn the_numbers_are_those_of_the_metrics() {
     let accuracy = format!("{:.2}\u{202f}%", 100.0 * metrics.test.accuracy);
     let right = metrics.dataset.test_pictures - metrics.test.errors;
     let summary =
-        format!("reads {right} of {} test pictures right: {accuracy}.", metrics.dataset.test_pictures);
+        format!("recognises {right} of {} test pictures: {accuracy}.", metrics.dataset.test_pictures);
     assert!(page.contains(&summary), "no '{summary}'");
     let shown: Vec<u32> =
         texts(&section(&page, "confusion"), "td").iter().map(|cell| cell.parse().unwrap()).collect();
@@ -144,7 +144,7 @@ fn the_numbers_are_those_of_the_metrics() {
 }
 
 #[test]
-fn every_mistake_has_its_picture_truth_and_answer() {
+fn every_mistake_has_its_picture_label_and_answer() {
     let (page, metrics) = report();
     let mistakes = section(&page, "mistakes");
     let pictures: Vec<_> = mistakes.iter().filter(|element| element.name == "img").collect();
@@ -164,15 +164,15 @@ fn curves_calibration_and_data_are_there() {
     let charts = |id: &str| section(&page, id).iter().filter(|element| element.name == "svg").count();
     assert_eq!((charts("learning"), charts("calibration")), (2, 1));
     let learning = section(&page, "learning");
-    // Two curves on each chart, a dot an epoch.
+    // Two charts of two curves each, with a dot for each epoch.
     let dots = learning.iter().filter(|element| element.name == "circle").count();
     assert_eq!(dots, 4 * metrics.history.epochs.len());
     let axes = texts(&learning, "text");
     for name in ["epoch", "loss (nats)", "accuracy"] {
         assert!(axes.contains(&name), "no axis '{name}' in {axes:?}");
     }
-    let certainty = texts(&section(&page, "calibration"), "dd");
-    assert_eq!(certainty.len(), 3, "{certainty:?}");
+    let calibration = texts(&section(&page, "calibration"), "dd");
+    assert_eq!(calibration.len(), 3, "{calibration:?}");
     let data = section(&page, "data");
     assert_eq!(data.iter().filter(|element| element.name == "img").count(), 2 * 10);
     let counted: usize = texts(&data, "td").chunks(4).map(|row| row[0].parse::<usize>().unwrap()).sum();

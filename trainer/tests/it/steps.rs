@@ -1,4 +1,4 @@
-//! The commands as steps of a pipeline: what they write for Kubeflow Pipelines, and the gate.
+//! The commands as steps of a Kubeflow pipeline: the results that they write, and the gate.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::{fail, succeed, text, trained, trainer};
 
-/// A task with these outputs: parameters by name, artifacts by name and type.
+/// A task that asks for these output parameters, by name, and these artifacts, by name and type.
 fn task(file: &Path, parameters: &[&str], artifacts: &[(&str, &str)]) -> String {
     let parameters: Map<String, Value> =
         parameters.iter().map(|name| ((*name).to_owned(), json!({ "outputFile": "/nowhere" }))).collect();
@@ -24,7 +24,7 @@ fn task(file: &Path, parameters: &[&str], artifacts: &[(&str, &str)]) -> String 
     json!({ "inputs": {}, "outputs": outputs }).to_string()
 }
 
-/// Runs a command as a step; its output.
+/// Runs a command as a step and returns the results that it wrote.
 fn step(arguments: &[&str], parameters: &[&str], artifacts: &[(&str, &str)]) -> Value {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("output.json");
@@ -122,12 +122,12 @@ fn every_step_writes_what_pipelines_shows() {
     let export = ["export", "--weights", &weights, "--metrics", &at("deep/metrics"), "--out", &at("model")];
     let exported = step(&export, &["model_sha256"], &[("model", "system.Model")]);
     assert_eq!(metadata(&exported, "model")["framework"], "ONNX");
-    // A model without its figures would be published without them.
+    // `publish` takes the metrics from the model's folder, so `export` must put them there.
     assert!(folder.path().join("model/metrics.json").is_file());
     decided(folder.path());
 }
 
-/// The steps after the model is made, which is in this folder.
+/// Checks the steps after `export`; the model is in this folder.
 fn decided(folder: &Path) {
     let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let gate = |threshold: &str| {
@@ -161,7 +161,7 @@ fn decided(folder: &Path) {
 }
 
 #[test]
-fn the_gate_says_no_to_what_is_worse_than_what_is_served_and_fails_where_that_is_asked_for() {
+fn the_gate_says_no_to_a_worse_model_and_fails_with_its_flag() {
     let folder = TempDir::new().unwrap();
     let metrics = trained().join("out/metrics.json");
     let served = folder.path().join("digits");
@@ -178,24 +178,24 @@ fn the_gate_says_no_to_what_is_worse_than_what_is_served_and_fails_where_that_is
     let says = || String::from_utf8(succeed(&place).stdout).unwrap();
     assert!(says().starts_with("yes: "));
     version(9, Some(r#"{ "test": { "accuracy": 0.1 }, "written by": "a later release" }"#));
-    assert!(says().contains("version 9, which is served, has 10.00 %"), "{}", says());
-    // 10 is after 9 as a number, and before it as text.
+    assert!(says().contains("the served version 9 has 10.00 %"), "{}", says());
+    // As a number, 10 comes after 9. As text, it would come before it.
     version(10, Some(r#"{ "test": { "accuracy": 1.0 } }"#));
     let said = fail(&place);
     assert!(
-        said.contains("the gate says no") && said.contains("version 10, which is served, has 100.00 %"),
+        said.contains("the gate says no") && said.contains("the served version 10 has 100.00 %"),
         "{said}"
     );
     let tolerant = [&place[..], &["--tolerance", "0.5"]].concat();
     succeed(&tolerant);
     version(11, None);
-    assert!(says().contains("version 11, which is served, has no metrics.json"), "{}", says());
+    assert!(says().contains("the served version 11 has no metrics.json"), "{}", says());
     version(12, Some("{}"));
     assert!(fail(&place).contains("12/metrics.json has no accuracy"));
 }
 
 #[test]
-fn a_failing_gate_has_told_its_reason_to_the_pipeline_before() {
+fn a_failing_gate_writes_its_reason_for_the_pipeline() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("output.json");
     let metrics = trained().join("out/metrics.json");
@@ -206,7 +206,7 @@ fn a_failing_gate_has_told_its_reason_to_the_pipeline_before() {
 }
 
 #[test]
-fn a_wrong_task_is_refused_before_the_work() {
+fn a_wrong_task_is_refused_before_any_work() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("out");
     let synth = ["synth", "--train", "200", "--test", "10", "--out", text(&out), "--executor-input"];
@@ -221,7 +221,7 @@ fn a_wrong_task_is_refused_before_the_work() {
 fn both_optimisers_learn_and_katib_reads_their_figures() {
     let folder = TempDir::new().unwrap();
     let data = trained().join("synth");
-    // Gradient descent needs more steps for as much; an answer by chance is right one time in ten.
+    // Gradient descent needs more steps for the same accuracy. Random answers would have an accuracy of 0.1.
     for (optimizer, rate, at_least) in [("sgd", "0", 0.7), ("adamw", "0.003", 0.9)] {
         let (out, models) = (folder.path().join(optimizer), folder.path().join("models"));
         let run =
@@ -230,7 +230,7 @@ fn both_optimisers_learn_and_katib_reads_their_figures() {
         let output = trainer().args([&run[..], &more].concat()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let said = String::from_utf8(output.stdout).unwrap();
-        // As Katib's collector reads lines: a name, an equals sign, a number.
+        // Katib's collector reads lines of a name, an equals sign and a number.
         let figures = |name: &str| -> Vec<f64> {
             let lines = said.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             lines.map(|number| number.parse().unwrap()).collect()
@@ -244,6 +244,6 @@ fn both_optimisers_learn_and_katib_reads_their_figures() {
         let expected = if optimizer == "sgd" { 0.1 } else { 0.003 };
         assert!((metrics["recipe"]["peak_learning_rate"].as_f64().unwrap() - expected).abs() < 1e-6);
     }
-    // Each was published.
+    // Both models were published.
     assert!(folder.path().join("models/2/metrics.json").is_file());
 }

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Functions that the tests share.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -21,7 +21,7 @@ pub(crate) fn succeed(arguments: &[&str]) -> Output {
     output
 }
 
-/// Runs the program, expects it to fail with exit code 1 and returns what it says.
+/// Runs the program, expects it to fail with exit code 1, and returns its stderr.
 pub(crate) fn fail(arguments: &[&str]) -> String {
     let output = trainer().args(arguments).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -33,7 +33,7 @@ pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A folder with drawn digits and a model trained on them for one epoch; made once for all tests.
+/// A folder with drawn digits and a model trained on them for three epochs. It is made once for all tests.
 pub(crate) fn trained() -> &'static Path {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
@@ -46,8 +46,8 @@ pub(crate) fn trained() -> &'static Path {
     folder.path()
 }
 
-/// The folder with the real MNIST, if it is at hand; in CI it must be.
-#[expect(clippy::print_stderr, reason = "a check that was left out must be seen")]
+/// The folder with the real MNIST, if it is available. In CI, a missing folder is an error.
+#[expect(clippy::print_stderr, reason = "a check that is skipped must be visible")]
 pub(crate) fn mnist() -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/mnist");
     let folder = std::env::var_os("MNIST_DIR").map_or(default, PathBuf::from);
@@ -60,16 +60,16 @@ pub(crate) fn mnist() -> Option<PathBuf> {
     None
 }
 
-/// What the scripts have installed.
+/// The folder into which `scripts/setup` installs programs and libraries.
 pub(crate) fn cache() -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/decima");
     std::env::var_os("DECIMA_CACHE").map_or_else(home, PathBuf::from)
 }
 
-/// ONNX Runtime, which a process loads once.
+/// ONNX Runtime's environment. A process can have only one.
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
 
-/// Runs a model in ONNX Runtime: pictures `[n, 28, 28, 1]` in, probabilities `[n, 10]` out.
+/// Runs a model in ONNX Runtime on pictures, `[n, 28, 28, 1]`. Returns the probabilities, `[n, 10]`.
 pub(crate) fn run_onnx(model: &Path, pictures: Vec<f32>) -> Vec<f32> {
     let default = cache().join("onnxruntime-1.32.0/libonnxruntime.so.1.32.0");
     let library = std::env::var_os("ORT_DYLIB_PATH").map_or(default, PathBuf::from);

@@ -1,4 +1,4 @@
-//! Training itself: it learns, and it does the same every time.
+//! Training: the network learns, and the same seed gives the same model.
 
 use std::fs;
 

@@ -1,16 +1,16 @@
-//! Numbers at an offset of a file; `None` beyond its end.
+//! Reads numbers at an offset of a file. All functions return `None` beyond the end of the file.
 
-/// The bytes from `at` on.
+/// `N` bytes at offset `at`.
 pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at.checked_add(N)?)?.try_into().ok()
 }
 
-/// 16 bits, the low byte first.
+/// A 16-bit little-endian number at offset `at`.
 pub(super) fn little(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u16::from_le_bytes).map(u32::from)
 }
 
-/// 24 bits, the low byte first.
+/// A 24-bit little-endian number at offset `at`.
 pub(super) fn little_24(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(|[a, b, c]| u32::from_le_bytes([a, b, c, 0]))
 }

@@ -1,13 +1,13 @@
-//! Formats by their first bytes.
+//! Recognises picture formats by their first bytes.
 
 use std::fmt;
 
 use super::DecodeError;
 
-/// A format that is read.
+/// A picture format that can be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Portable Network Graphics, APNG among them.
+    /// Portable Network Graphics, including animated ones (APNG).
     Png,
     /// JPEG, baseline and progressive.
     Jpeg,
@@ -15,7 +15,7 @@ pub enum Format {
     WebP,
     /// Graphics Interchange Format.
     Gif,
-    /// Windows' bitmap.
+    /// Windows bitmap.
     Bmp,
 }
 
@@ -32,10 +32,10 @@ impl fmt::Display for Format {
 }
 
 impl Format {
-    /// The format that the first bytes name.
+    /// The format of a file, recognised by its first bytes.
     ///
     /// # Errors
-    /// No bytes, or those of something that is not read: the error names it where it is well known.
+    /// When the file is empty or has another format. The error names well-known formats.
     pub fn of(bytes: &[u8]) -> Result<Self, DecodeError> {
         if bytes.is_empty() {
             return Err(DecodeError::Empty);
@@ -58,7 +58,7 @@ impl Format {
     }
 }
 
-/// First bytes of what people send by mistake.
+/// First bytes of files that people send by mistake, and what these files are.
 const NAMES: [(&[u8], &str); 14] = [
     (b"II*\0", "a TIFF picture"),
     (b"MM\0*", "a TIFF picture"),
@@ -76,7 +76,7 @@ const NAMES: [(&[u8], &str); 14] = [
     (b"data:", "a data URL instead of the bytes that it encodes"),
 ];
 
-/// What bytes that are none of the formats seem to be.
+/// A description of bytes that are not in a supported format.
 fn name(bytes: &[u8]) -> &'static str {
     let at = |offset: usize, magic: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic));
     if at(4, b"ftyp") {
@@ -100,6 +100,6 @@ fn name(bytes: &[u8]) -> &'static str {
     } else if head.starts_with(['{', '[']) {
         "a JSON document"
     } else {
-        "what these bytes hold"
+        "the format of these bytes"
     }
 }

@@ -1,4 +1,5 @@
-//! Checks the sizes of frames inside a picture: decoders allocate for them, and the picture's head does not bound them.
+//! Checks the sizes of the frames in a picture. Decoders allocate memory by these sizes, and the size in the picture's
+//! header does not limit them.
 
 use super::{
     Format,
@@ -6,9 +7,9 @@ use super::{
     head,
 };
 
-/// Why a frame may not be decoded, if so: it is larger than the picture that it lies in, or than the limit.
+/// Returns why a frame must not be decoded, if it is larger than its picture or than the limit.
 ///
-/// A file that ends before its first frame has none: its decoder says what is missing.
+/// For a file that ends before its first frame it returns `None`; the decoder then reports what is missing.
 pub(super) fn refuse(format: Format, bytes: &[u8], size: (u32, u32), max_pixels: u64) -> Option<String> {
     match format {
         Format::WebP => webp(bytes, size),
@@ -23,28 +24,28 @@ pub(super) fn refuse(format: Format, bytes: &[u8], size: (u32, u32), max_pixels:
     }
 }
 
-/// A part of a RIFF file.
+/// A chunk of a RIFF file.
 struct Chunk<'a> {
     name: &'a [u8],
-    /// As much of it as there is.
+    /// The chunk's data, as far as the file has it.
     data: &'a [u8],
     is_whole: bool,
 }
 
-/// The chunks that follow one another.
+/// Iterates over a sequence of chunks.
 fn chunks(mut bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     std::iter::from_fn(move || {
         let name = bytes.get(..4)?;
         let length = u32::from_le_bytes(array(bytes, 4)?) as usize;
         let rest = &bytes[8..];
         let data = &rest[..length.min(rest.len())];
-        // one of an odd length is followed by a byte that fills it up
+        // A padding byte follows a chunk of odd length.
         bytes = rest.get(length.saturating_add(length & 1)..).unwrap_or_default();
         Some(Chunk { name, data, is_whole: data.len() == length })
     })
 }
 
-/// The chunks that are decoded; others are passed over, as are bytes after the picture that look like some.
+/// The chunks that the decoder reads. Others are skipped, and so are bytes after the picture that look like chunks.
 const KNOWN: [&[u8; 4]; 8] = [b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "];
 
 fn webp(bytes: &[u8], canvas: (u32, u32)) -> Option<String> {
@@ -56,7 +57,7 @@ fn webp(bytes: &[u8], canvas: (u32, u32)) -> Option<String> {
         if !KNOWN.iter().any(|known| chunk.name == *known) {
             return None;
         }
-        // a decoder allocates for the length that a chunk gives
+        // A decoder would allocate memory by the length in the chunk's header.
         if !chunk.is_whole {
             return Some(format!("its chunk {} is cut off", String::from_utf8_lossy(chunk.name)));
         }
@@ -68,19 +69,19 @@ fn webp(bytes: &[u8], canvas: (u32, u32)) -> Option<String> {
             return Some("a frame is cut off".to_owned());
         };
         let (width, height) = (width + 1, height + 1);
-        // places are counted in steps of two pixels
+        // The file has positions in units of two pixels.
         if left * 2 + width > canvas.0 || top * 2 + height > canvas.1 {
-            return Some(format!("a frame of {width} x {height} pixels lies outside of the picture"));
+            return Some(format!("a frame of {width} x {height} pixels lies outside the picture"));
         }
         animated(chunk.data.get(16..).unwrap_or_default(), (width, height))
     })
 }
 
-/// The chunks of an animation's frame.
+/// Checks the chunks of one frame of an animation.
 fn animated(bytes: &[u8], size: (u32, u32)) -> Option<String> {
     let mut after_alpha = false;
     chunks(bytes).find_map(|chunk| {
-        // what follows transparency is decoded as VP8, whatever it is called
+        // The decoder reads the chunk after an ALPH chunk as VP8, whatever its name.
         if after_alpha && chunk.name != b"VP8 " {
             return Some("a frame has transparency only".to_owned());
         }
@@ -89,7 +90,7 @@ fn animated(bytes: &[u8], size: (u32, u32)) -> Option<String> {
     })
 }
 
-/// Whether the size that an image gives in its own head is not that of the place for it.
+/// Returns an error text if the size in an image's own header differs from the size in the header of its frame.
 fn image(chunk: &Chunk<'_>, (width, height): (u32, u32)) -> Option<String> {
     let size = match chunk.name {
         b"VP8 " => head::vp8(chunk.data),
@@ -100,21 +101,21 @@ fn image(chunk: &Chunk<'_>, (width, height): (u32, u32)) -> Option<String> {
         None => Some("a frame is cut off".to_owned()),
         Some(found) if found == (width, height) => None,
         Some((wide, high)) => {
-            Some(format!("a frame has {wide} x {high} pixels where {width} x {height} belong"))
+            Some(format!("a frame has {wide} x {high} pixels instead of {width} x {height}"))
         }
     }
 }
 
 /// Width and height of the first frame.
 fn gif(bytes: &[u8]) -> Option<(u32, u32)> {
-    // a table of colours follows if the highest bit says so; the lowest three are the logarithm of its length, less 1
+    // The highest bit says whether a colour table follows. The lowest three are the logarithm of its length, minus 1.
     let flags = *bytes.get(10)?;
     let mut at = 13 + if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
     loop {
         match *bytes.get(at)? {
             0x2c => return Some((little(bytes, at + 5)?, little(bytes, at + 7)?)),
             0x21 => {
-                // an extension: blocks, each with its length before it, up to an empty one
+                // An extension: blocks, each preceded by its length. An empty block ends it.
                 at += 2;
                 loop {
                     let length = usize::from(*bytes.get(at)?);
@@ -124,7 +125,7 @@ fn gif(bytes: &[u8]) -> Option<(u32, u32)> {
                     }
                 }
             }
-            // what fills up between blocks
+            // Padding between blocks.
             0 => at += 1,
             _ => return None,
         }

@@ -1,4 +1,4 @@
-//! Width and height from a picture's head, without a decoder.
+//! Reads width and height from a picture's header, without a decoder.
 
 use super::{
     DecodeError, Format,
@@ -6,7 +6,7 @@ use super::{
     jpeg,
 };
 
-/// Width and height as the head says, both at least 1.
+/// Width and height in the header, both at least 1.
 pub(super) fn dimensions(format: Format, bytes: &[u8]) -> Result<(u32, u32), DecodeError> {
     let broken = |reason: &str| DecodeError::Broken { format, reason: reason.to_owned() };
     let (width, height) = match format {
@@ -16,9 +16,9 @@ pub(super) fn dimensions(format: Format, bytes: &[u8]) -> Result<(u32, u32), Dec
         Format::Gif => gif(bytes),
         Format::Bmp => bmp(bytes),
     }
-    .ok_or_else(|| broken("its head is not whole"))?;
+    .ok_or_else(|| broken("its header is incomplete"))?;
     if width == 0 || height == 0 {
-        return Err(broken("its head gives a width or height of 0"));
+        return Err(broken("its header has a width or height of 0"));
     }
     Ok((width, height))
 }
@@ -33,12 +33,12 @@ fn gif(bytes: &[u8]) -> Option<(u32, u32)> {
 }
 
 fn bmp(bytes: &[u8]) -> Option<(u32, u32)> {
-    // the oldest of the heads that follow the file's has 12 bytes, with 16 bits for a length
+    // The oldest kind of bitmap header has 12 bytes, and 16 bits for each side.
     if u32::from_le_bytes(array(bytes, 14)?) == 12 {
         return Some((little(bytes, 18)?, little(bytes, 20)?));
     }
     let width = i32::from_le_bytes(array(bytes, 18)?);
-    let height = i32::from_le_bytes(array(bytes, 22)?); // below 0: rows from the top
+    let height = i32::from_le_bytes(array(bytes, 22)?); // Negative if the rows start at the top.
     Some((u32::try_from(width).unwrap_or(0), height.unsigned_abs()))
 }
 
@@ -51,12 +51,12 @@ fn webp(bytes: &[u8]) -> Option<(u32, u32)> {
     }
 }
 
-/// The size that a key frame gives.
+/// Width and height of a VP8 key frame.
 pub(super) fn vp8(frame: &[u8]) -> Option<(u32, u32)> {
     Some((little(frame, 6)? & 0x3fff, little(frame, 8)? & 0x3fff))
 }
 
-/// The size that a lossless frame gives.
+/// Width and height of a VP8L (lossless) frame.
 pub(super) fn vp8l(frame: &[u8]) -> Option<(u32, u32)> {
     let bits = u32::from_le_bytes(array(frame, 1)?);
     Some(((bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1))

@@ -1,4 +1,4 @@
-//! Encoded pictures become arrays, within bounds.
+//! Decodes pictures into arrays, within limits.
 
 mod bytes;
 mod format;
@@ -19,67 +19,68 @@ pub use format::Format;
 
 use crate::Rgba;
 
-/// How much a picture may ask for.
+/// Limits on a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Width times height. Decoding takes at most about 16 bytes a pixel while it runs, and 4 when it is done.
+    /// Largest number of pixels: width times height. Decoding needs at most about 16 bytes per pixel while it runs; the
+    /// result has 4.
     pub max_pixels: u64,
 }
 
 impl Default for Limits {
-    /// 4096 x 4096: more than the 12 megapixels that phones' cameras write.
+    /// 4096 x 4096 pixels: more than the 12 megapixels of a phone's camera.
     fn default() -> Self {
         Self { max_pixels: 1 << 24 }
     }
 }
 
-/// Why bytes are no picture.
+/// Why bytes cannot be decoded as a picture.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum DecodeError {
-    /// No bytes at all.
+    /// There are no bytes.
     #[error("the picture is empty: it has no bytes")]
     Empty,
-    /// Not one of the formats that are read.
+    /// The format is not supported.
     #[error("{what} is not supported: send a PNG, JPEG, WebP, GIF or BMP")]
     Unsupported {
-        /// What the bytes seem to be.
+        /// What the bytes seem to be, such as "a PDF document".
         what: &'static str,
     },
-    /// More pixels than the limit, by what the head says.
+    /// The header says that the picture has more pixels than the limit.
     #[error("the picture has {width} x {height} pixels, more than the limit of {limit}: make it smaller")]
     TooLarge {
-        /// Pixels across.
+        /// Width in pixels.
         width: u32,
-        /// Pixels down.
+        /// Height in pixels.
         height: u32,
-        /// Most pixels.
+        /// Largest number of pixels.
         limit: u64,
     },
-    /// Cut off, or against the rules of its format.
+    /// The file is incomplete or violates the rules of its format.
     #[error("the {format} is broken or cut off: {reason}")]
     Broken {
-        /// The format that the first bytes name.
+        /// The format of the file, by its first bytes.
         format: Format,
-        /// What the decoder says.
+        /// The decoder's message.
         reason: String,
     },
 }
 
-/// Width and height of a picture as its head says, without decoding: nothing is allocated.
+/// Width and height of a picture, read from its header. Allocates nothing.
 ///
-/// A picture that is turned by its EXIF orientation has them the other way round once it is decoded.
+/// If the EXIF orientation turns the picture by 90 degrees, the decoded picture has width and height swapped.
 ///
 /// # Errors
-/// Bytes that are empty, of another format, or have no whole head.
+/// When the bytes are empty, have an unsupported format, or an incomplete header.
 pub fn dimensions(bytes: &[u8]) -> Result<(u32, u32), DecodeError> {
     let format = Format::of(bytes)?;
     head::dimensions(format, bytes)
 }
 
-/// Decodes the first frame of a picture and turns it the way that its EXIF orientation says.
+/// Decodes the first frame of a picture, and turns it by its EXIF orientation.
 ///
 /// # Errors
-/// Bytes that are no picture of a format that is read, more pixels than the limit, or a broken picture.
+/// When the format is not supported, the picture has more pixels than the limit, or it is damaged.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgba, DecodeError> {
     let format = Format::of(bytes)?;
     let broken = |reason: String| DecodeError::Broken { format, reason };
@@ -89,7 +90,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgba, DecodeError> {
         return Err(broken(reason));
     }
     if format == Format::Jpeg && !jpeg::has_end(bytes) {
-        let reason = "its end marker is missing, so some of the picture may be: send the whole file";
+        let reason = "its end marker is missing, so the file may be incomplete: send the whole file";
         return Err(broken(reason.to_owned()));
     }
     let broken_by = |error: ImageError| broken(reason(&error));
@@ -97,7 +98,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgba, DecodeError> {
     if decoder.dimensions() != size {
         let (width, height) = decoder.dimensions();
         return Err(broken(format!(
-            "it has {width} x {height} pixels, unlike its head, which says {} x {}",
+            "it has {width} x {height} pixels, but its header says {} x {}",
             size.0, size.1
         )));
     }
@@ -135,7 +136,7 @@ fn open<'a>(
     Ok(decoder)
 }
 
-/// What went wrong, in the decoder's words without its preamble.
+/// The decoder's message without its preamble.
 fn reason(error: &ImageError) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {

@@ -1,8 +1,8 @@
-//! Pixels that hang together, and which of them are specks.
+//! Connected components of ink, and which of them are specks.
 
 use super::{Bounds, Plane, surface};
 
-/// Neighbouring pixels of a row that are ink.
+/// A run: adjacent ink pixels of one row.
 #[derive(Clone, Copy)]
 pub(super) struct Run {
     pub(super) row: usize,
@@ -11,34 +11,34 @@ pub(super) struct Run {
     component: usize,
 }
 
-/// Pixels that touch, corners included.
+/// A connected component: ink pixels that touch, at least at their corners.
 #[derive(Clone, Copy)]
 pub(super) struct Component {
     pub(super) bounds: Bounds,
-    /// Ink, as pixels of full darkness.
+    /// Sum of the ink over the pixels, each 0 to 1.
     pub(super) mass: f32,
     darkest: f32,
-    /// Pixels along the picture's edges.
+    /// Number of pixels at the picture's edges.
     contact: usize,
-    /// Over its pixels the sum of the grey's gradients, right and down, and of their lengths.
+    /// Sums over the pixels of the grey value's gradient: its horizontal part, its vertical part, and its length.
     gradient: [f32; 3],
 }
 
-/// Share that gradients of one direction have in the edge of a shadow.
+/// Least ratio of the gradient sum's length to the sum of the gradients' lengths, for the edge of a shadow.
 const ONE_SIDED: f32 = 0.5;
 
-/// What a picture's ink is made of.
+/// The connected components of a picture's ink.
 pub(super) struct Components {
     pub(super) all: Vec<Component>,
-    /// Whether one goes from one side of the picture to the opposite one, as the lines of a page do; it may be none of
-    /// those that are kept.
+    /// Whether a component, kept or dropped, reaches from one side of the picture to the opposite one, as the lines of
+    /// ruled paper do.
     pub(super) had_crossing: bool,
-    /// In the order of rows.
+    /// The runs of the components, ordered by row.
     runs: Vec<Run>,
 }
 
 impl Component {
-    /// The longer side.
+    /// The longer side of the bounding box, in pixels.
     pub(super) fn size(&self) -> usize {
         self.bounds.width.max(self.bounds.height)
     }
@@ -47,8 +47,8 @@ impl Component {
         self.contact * 3 >= self.size()
     }
 
-    /// Whether it is brighter on one side only, as the edge of a shadow: at a stroke the gradients of both sides
-    /// cancel each other.
+    /// Whether the picture is brighter on one side of the component only, as at the edge of a shadow. At a stroke, the
+    /// gradients of both sides cancel each other.
     fn is_one_sided(&self) -> bool {
         let [right, down, length] = self.gradient;
         right.hypot(down) > ONE_SIDED * length
@@ -60,12 +60,13 @@ impl Components {
         self.all.is_empty()
     }
 
-    /// Whether one of them goes from one side of a picture to the opposite one, as the lines of a page do.
+    /// Whether a kept component reaches from one side of the picture to the opposite one, as the lines of ruled paper
+    /// do.
     pub(super) fn cross(&self, size: (usize, usize)) -> bool {
         self.all.iter().any(|component| component.bounds.cross(size))
     }
 
-    /// The runs of each of `groups`, where `group_of` says in which a component is, if in any.
+    /// The runs of each group. `group_of` has the group of each component, or `None`.
     pub(super) fn runs_of(&self, group_of: &[Option<usize>], groups: usize) -> Vec<Vec<Run>> {
         let mut found = vec![Vec::new(); groups];
         for run in &self.runs {
@@ -77,7 +78,7 @@ impl Components {
     }
 }
 
-/// The components of pixels of at least `rim` that have one of at least `core`, without specks.
+/// Finds the components of pixels with at least `rim` ink, of which one pixel has at least `core`. Specks are dropped.
 pub(super) fn find(ink: &Plane, rim: f32, core: f32, grey: Option<&Plane>) -> Components {
     let (rows, columns) = ink.dim();
     let mut runs = runs(ink, rim);
@@ -130,9 +131,10 @@ pub(super) fn find(ink: &Plane, rim: f32, core: f32, grey: Option<&Plane>) -> Co
     Components { all: remaining, had_crossing, runs }
 }
 
-/// Sums over a run of the gradient, right and down, and of its length.
+/// Sums over a run of the gradient's horizontal part, its vertical part, and its length.
 fn gradient(grey: &Plane, run: &Run) -> [f32; 3] {
-    /// The gradient is the difference between the pixels this far on either side. A longer reach averages noise out.
+    /// Distance in pixels of the two values whose difference is the gradient, to either side. Two average more noise
+    /// out than one.
     const REACH: usize = 2;
     let (rows, columns) = grey.dim();
     let line = |row: usize| grey.row(row).to_slice().unwrap_or_default();
@@ -155,7 +157,7 @@ fn runs(ink: &Plane, rim: f32) -> Vec<Run> {
         let values = values.to_slice().unwrap_or_default();
         let mut at = 0;
         while at < values.len() {
-            // most of a row is ground: parts without ink are passed over quickly
+            // Most of a row is background. Parts without ink are skipped 32 pixels at a time, by vector instructions.
             let part = &values[at..(at + 32).min(values.len())];
             if part.iter().map(|&value| u32::from(value >= rim)).sum::<u32>() == 0 {
                 at += part.len();
@@ -173,7 +175,7 @@ fn runs(ink: &Plane, rim: f32) -> Vec<Run> {
     runs
 }
 
-/// Joins runs that touch those of the row above; a run's parent is itself or an earlier one.
+/// Joins runs that touch runs of the row above (union-find). The parent of a run is itself or an earlier run.
 fn join(runs: &mut [Run]) -> Vec<usize> {
     let mut parents: Vec<usize> = (0..runs.len()).collect();
     let mut above = 0;
@@ -200,18 +202,20 @@ fn root(parents: &mut [usize], mut at: usize) -> usize {
     at
 }
 
-/// The fewest pieces that make a pattern, and the share of the usual darkness below which a piece may be noise.
-const PATTERN: usize = 3;
-const HARDLY: f32 = 0.5;
+/// Least number of components that make a pattern, such as that of paper.
+const MIN_PATTERN_COMPONENTS: usize = 3;
+/// The threshold `core` above which components may be a pattern, as a share of the strokes' usual darkness. It is this
+/// high only when ink is hardly darker than the noise.
+const FAINT_CORE: f32 = 0.5;
 
-/// The largest components that others are measured against.
+/// Number of the heaviest components with which others are compared.
 const LARGEST: usize = 64;
 
-/// Which components are ink of a digit, and not specks.
+/// Decides for each component whether it is ink of a digit, or else a speck or a shadow.
 fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usize)) -> Vec<bool> {
     let extent = surface::extent((rows, columns));
-    // on an uneven ground, what lies along the edges of the picture is the rest of a shadow, unless it is the only
-    // component and fills the picture
+    // On an uneven background, a component along the picture's edges is the rest of a shadow, unless it is the only
+    // component and fills the picture.
     let inside = all.iter().any(|component| {
         component.darkest >= core
             && !component.is_along_edge()
@@ -242,8 +246,8 @@ fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usi
         .filter(|component| component.size() * 4 >= largest && component.mass >= 0.04 * heaviest)
         .map(|component| component.bounds)
         .collect();
-    // pieces that are small, several, and hardly darker than the noise are the pattern of paper or of a board
-    let is_pattern = large.len() >= PATTERN && largest * 12 < extent && core > HARDLY;
+    // Several small components that are hardly darker than the noise are the pattern of paper or of a board.
+    let is_pattern = large.len() >= MIN_PATTERN_COMPONENTS && largest * 12 < extent && core > FAINT_CORE;
     if uneven && is_pattern {
         return vec![false; all.len()];
     }
@@ -260,7 +264,7 @@ fn keep(all: &[Component], core: f32, uneven: bool, (rows, columns): (usize, usi
         .collect()
 }
 
-/// Pixels between two rectangles, along the axis in which they are further apart.
+/// Distance between two rectangles in pixels, along the axis on which it is larger.
 pub(super) fn gap(a: &Bounds, b: &Bounds) -> usize {
     let across = b.left.saturating_sub(a.right()).max(a.left.saturating_sub(b.right()));
     let down = b.top.saturating_sub(a.bottom()).max(a.top.saturating_sub(b.bottom()));

@@ -1,28 +1,29 @@
-//! Digits that fill their picture to its edges.
+//! Recognises pictures that a digit fills up to the edges, and finds their two tones.
 
 use super::{Plane, strokes};
 
-/// Share of the contrast that a third tone is away from both, and share of the cells that it has at least.
-const BEYOND: f32 = 0.25;
-const MOST_BEYOND: f32 = 0.03;
+/// Distance of a third tone from the other two, as a share of their contrast.
+const THIRD_TONE_DISTANCE: f32 = 0.25;
+/// Largest share of cells with a third tone in a picture that counts as one of two tones.
+const THIRD_TONE_SHARE: f32 = 0.03;
 
-/// The tones of a picture that has no others.
+/// The grey values of background and ink in a picture of two tones.
 pub(super) struct Tones {
-    pub(super) ground: f32,
+    pub(super) background: f32,
     pub(super) ink: f32,
 }
 
-/// The tones of a picture of two, cropped so close to its digit that ink may have most of the picture and most of its
-/// edges. Such ink hangs together, reaches all sides, and cuts the ground into pieces.
+/// The tones of a picture of two tones that is cropped closely to its digit: ink may cover most of it, and most of its
+/// edges. Such ink is connected, reaches all four sides, and cuts the background into pieces.
 pub(super) fn cut_close(grid: &Plane) -> Option<Tones> {
     let threshold = otsu(grid);
     let parts = [pieces(grid, |value| value < threshold), pieces(grid, |value| value >= threshold)];
     let ink = (0..2).find(|&class| {
-        let (ink, ground) = (&parts[class], &parts[1 - class]);
+        let (ink, background) = (&parts[class], &parts[1 - class]);
         ink.sides == 4
             && ink.largest > 0.9
-            && ground.largest < 0.9
-            && ground.share > 0.15
+            && background.largest < 0.9
+            && background.share > 0.15
             && ink.ring < 0.8
             && strokes::are_narrow(
                 &grid.mapv(|value| f32::from(u8::from((value < threshold) == (class == 0)))).view(),
@@ -31,36 +32,37 @@ pub(super) fn cut_close(grid: &Plane) -> Option<Tones> {
     let of_kind = |kind: usize| grid.iter().copied().filter(move |&value| (value < threshold) == (kind == 0));
     let [dark, light] = [0, 1].map(|kind| median(of_kind(kind).collect()));
     let tone = if ink == 1 { dark } else { light };
-    // two tones, that is: neither light nor shadow on the ground, and nothing darker or brighter than both
+    // Only two tones: no light or shadow on the background, and nothing darker or brighter than both.
     let (same, all) = of_kind(1 - ink)
         .fold((0, 0), |(same, all), value| (same + usize::from((value - tone).abs() < 12.0), all + 1));
-    let beyond = BEYOND * (light - dark);
+    let beyond = THIRD_TONE_DISTANCE * (light - dark);
     let has_more = |kind: usize| {
         let (more, all) = of_kind(kind).fold((0, 0), |(more, all), value| {
             let away = if kind == 0 { dark - value } else { value - light };
             (more + usize::from(away > beyond), all + 1)
         });
-        more as f32 > MOST_BEYOND * all as f32
+        more as f32 > THIRD_TONE_SHARE * all as f32
     };
-    let tones = Tones { ground: tone, ink: if ink == 1 { light } else { dark } };
+    let tones = Tones { background: tone, ink: if ink == 1 { light } else { dark } };
     (same as f32 > 0.7 * all as f32 && !has_more(0) && !has_more(1)).then_some(tones)
 }
 
-/// Longest side of a scan so coarse that a cell of it is no larger than a stroke.
+/// Largest side of a coarse scan, in pixels. The strokes of a larger picture are wider than one pixel.
 const COARSE: usize = 40;
-/// Grey levels between the two tones of a coarse scan, and how much wider than the tones themselves that must be.
-const APART: f32 = 60.0;
-const CLEAR: f32 = 1.5;
+/// Least contrast between the two tones of a coarse scan, in grey levels.
+const MIN_CONTRAST: f32 = 60.0;
+/// Least ratio of this contrast to the spread within both tones.
+const MIN_SEPARATION: f32 = 1.5;
 
-/// The tones of a scan of few pixels. Its ink may reach the edges, where a shadow would, but one tone of
-/// ground and one of ink say that there is none.
+/// The tones of a scan of few pixels. Its ink may reach the edges, as a shadow would. A single tone of background and a
+/// single tone of ink exclude a shadow.
 pub(super) fn coarse_scan(plane: &Plane) -> Option<Tones> {
     if plane.nrows().max(plane.ncols()) > COARSE {
         return None;
     }
     let threshold = otsu(plane);
     let (dark, light): (Vec<f32>, Vec<f32>) = plane.iter().partition(|&&value| value < threshold);
-    // how far most of the pixels of a tone are from its middle
+    // The median distance of a tone's pixels from its median.
     let spread =
         |tone: &[f32], middle: f32| median(tone.iter().map(|value| (value - middle).abs()).collect());
     let tones = [dark, light].map(|tone| {
@@ -68,10 +70,10 @@ pub(super) fn coarse_scan(plane: &Plane) -> Option<Tones> {
         (middle, spread(&tone, middle))
     });
     let [(dark, dark_spread), (light, light_spread)] = tones;
-    if light - dark < APART.max(CLEAR * (dark_spread + light_spread)) {
+    if light - dark < MIN_CONTRAST.max(MIN_SEPARATION * (dark_spread + light_spread)) {
         return None;
     }
-    // ink has less of the edges than the ground
+    // Ink covers less of the edges than the background does.
     let rows = plane.nrows();
     let sides = [plane.row(0), plane.row(rows - 1), plane.column(0), plane.column(plane.ncols() - 1)];
     let (at_edges, dark_there) = sides
@@ -79,7 +81,11 @@ pub(super) fn coarse_scan(plane: &Plane) -> Option<Tones> {
         .flatten()
         .fold((0, 0), |(all, dark), &value| (all + 1, dark + usize::from(value < threshold)));
     let is_dark = 2 * dark_there <= at_edges;
-    Some(if is_dark { Tones { ground: light, ink: dark } } else { Tones { ground: dark, ink: light } })
+    Some(if is_dark {
+        Tones { background: light, ink: dark }
+    } else {
+        Tones { background: dark, ink: light }
+    })
 }
 
 fn median(mut values: Vec<f32>) -> f32 {
@@ -90,7 +96,7 @@ fn median(mut values: Vec<f32>) -> f32 {
     *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
-/// The value that parts a grid in two classes with the least variance in each (N. Otsu, 1979).
+/// Otsu's threshold: it divides the values into two classes with the least variance within each (N. Otsu, 1979).
 fn otsu(grid: &Plane) -> f32 {
     let mut counts = [0.0_f32; 256];
     for &value in grid {
@@ -115,15 +121,15 @@ fn otsu(grid: &Plane) -> f32 {
     threshold
 }
 
-/// What cells of one kind form.
+/// Measurements of the cells of one kind, ink or background, and of the connected pieces that they form.
 struct Pieces {
-    /// Share of the largest piece in all of them.
+    /// Share of the kind's cells that belong to the largest piece.
     largest: f32,
-    /// Share of the cells along the sides that are of this kind.
+    /// Share of the grid's outermost cells that are of this kind.
     ring: f32,
-    /// How many sides of the grid the largest piece reaches.
+    /// Number of sides of the grid that the largest piece reaches.
     sides: usize,
-    /// Their share of the grid.
+    /// Share of the grid's cells that are of this kind.
     share: f32,
 }
 
@@ -146,7 +152,7 @@ fn pieces(grid: &Plane, is_kind: impl Fn(f32) -> bool) -> Pieces {
         let (mut size, mut reached) = (0, [false; 4]);
         while let Some((row, column)) = waiting.pop() {
             size += 1;
-            // the tip of a round stroke may fill less than half of the outermost cell
+            // The tip of a round stroke may fill less than half of the outermost cell, so the second one counts too.
             let at_side = [row <= 1, column <= 1, row + 2 >= rows, column + 2 >= columns];
             reached.iter_mut().zip(at_side).for_each(|(reached, at)| *reached |= at);
             let beside = [

@@ -1,25 +1,25 @@
-//! Bars and lines along the edges of a picture that are none of its own.
+//! Cuts off letterbox bars, frames and black lines along the edges of a picture.
 
 use ndarray::ArrayView1;
 
 use super::{Bounds, Plane};
 
-/// Largest share of a line's pixels that may differ from a bar's tone.
-const STRAYING: f32 = 0.03;
+/// Largest share of a line's pixels that may be exceptions to a condition.
+const OUTLIERS: f32 = 0.03;
 
-/// Grey levels that a bar's pixels may differ by.
+/// Largest difference of a bar's pixels from its tone, in grey levels.
 const TOLERANCE: f32 = 32.0;
 
-/// Grey levels between a bar and what lies beside it.
+/// Least contrast between a bar and the picture beside it, in grey levels.
 const CONTRAST: f32 = 48.0;
 
-/// Most lines at a bar's inner side that mix its tone with the picture's.
+/// Largest number of lines at a bar's inner side that mix its tone with the picture's.
 const TRANSITION: usize = 3;
 
-/// Most pixels of a line that are compared with a bar's tone.
+/// Largest number of pixels of a line that are compared with a bar's tone at first.
 const SAMPLES: usize = 70;
 
-/// How often bars are looked for: an edge line may lie inside of a letterbox.
+/// Number of searches for bars: there may be an edge line inside a letterbox.
 const ROUNDS: usize = 3;
 
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ enum Side {
 }
 
 impl Side {
-    /// Number of lines of `frame` from this side to the opposite one.
+    /// Number of lines in `frame` that are parallel to this side.
     fn depth(self, frame: Bounds) -> usize {
         match self {
             Self::Left | Self::Right => frame.width,
@@ -42,7 +42,7 @@ impl Side {
 
 const SIDES: [Side; 4] = [Side::Left, Side::Right, Side::Top, Side::Bottom];
 
-/// The part of the picture inside of letterbox bars, frames and edge lines.
+/// The part of the picture inside letterbox bars, frames and edge lines.
 pub(super) fn trim(plane: &Plane) -> Bounds {
     let (height, width) = plane.dim();
     let mut frame = Bounds { left: 0, top: 0, width, height };
@@ -58,18 +58,18 @@ pub(super) fn trim(plane: &Plane) -> Bounds {
 
 fn round(plane: &Plane, frame: Bounds) -> Bounds {
     let mut bars = SIDES.map(|side| bar(plane, frame, side));
-    // Without a bar that was refuted, the lines beside the others are longer, and may refute them too.
+    // When a bar is rejected, the lines beside the other bars get longer. That may lead to their rejection too.
     loop {
         let inner = shrink(frame, bars);
         let Some(inner) = inner else { return frame };
-        let mut refuted = false;
+        let mut rejected = false;
         for (side, bar) in SIDES.into_iter().zip(&mut bars) {
             if bar.is_some_and(|found| edge(plane, frame, inner, side, found).is_none()) {
                 *bar = None;
-                refuted = true;
+                rejected = true;
             }
         }
-        if !refuted {
+        if !rejected {
             for (side, bar) in SIDES.into_iter().zip(&mut bars) {
                 if let Some(found) = bar {
                     found.lines = edge(plane, frame, inner, side, *found).unwrap_or(found.lines);
@@ -80,7 +80,7 @@ fn round(plane: &Plane, frame: Bounds) -> Bounds {
     }
 }
 
-/// Lines from a side that have one tone.
+/// A bar: lines along a side that have one tone.
 #[derive(Clone, Copy)]
 struct Bar {
     lines: usize,
@@ -94,7 +94,7 @@ fn shrink(frame: Bounds, bars: [Option<Bar>; 4]) -> Option<Bounds> {
     Some(Bounds { left: frame.left + left, top: frame.top + top, width, height })
 }
 
-/// A line of pixels inside `frame`, counted from its side.
+/// A row or column of pixels inside `frame`; `index` counts from `side`.
 fn line(plane: &Plane, frame: Bounds, side: Side, index: usize) -> ArrayView1<'_, f32> {
     let rows = frame.top..frame.bottom();
     let columns = frame.left..frame.right();
@@ -113,20 +113,21 @@ fn bar(plane: &Plane, frame: Bounds, side: Side) -> Option<Bar> {
     }
     let first = line(plane, frame, side, 0);
     let tone = first.mean()?;
-    // A sample of each line is enough: `edge` compares whole lines before anything is cut off.
+    // A sample of each line is enough here: `edge` compares whole lines before anything is cut off.
     let step = first.len().div_ceil(SAMPLES);
-    let most = (first.len().div_ceil(step) as f32 * STRAYING) as usize;
+    let most = (first.len().div_ceil(step) as f32 * OUTLIERS) as usize;
     let has_tone = |index: &usize| {
         let line = line(plane, frame, side, *index);
-        let straying =
+        let outliers =
             line.slice(ndarray::s![..;step]).iter().filter(|&value| (value - tone).abs() > TOLERANCE).count();
-        straying <= most
+        outliers <= most
     };
     let lines = (0..depth).take_while(has_tone).count();
     (lines > 0 && lines * 2 < depth).then_some(Bar { lines, tone })
 }
 
-/// The number of lines to cut off with the bar. `None` where the line beside it is not wholly of another tone.
+/// The number of lines to cut off: the bar and the transition beside it. `None` if no line beside the bar has clearly
+/// another tone over its whole length.
 fn edge(plane: &Plane, frame: Bounds, inner: Bounds, side: Side, bar: Bar) -> Option<usize> {
     (0..TRANSITION).map(|more| bar.lines + more).find(|&index| {
         let from_inner = match side {
@@ -140,6 +141,6 @@ fn edge(plane: &Plane, frame: Bounds, inner: Bounds, side: Side, bar: Bar) -> Op
         let sum: f32 = beside.iter().map(|value| (value - bar.tone).signum()).sum();
         let way = sum.signum();
         let same = beside.iter().filter(|&value| (value - bar.tone) * way < CONTRAST).count();
-        same as f32 <= beside.len() as f32 * STRAYING
+        same as f32 <= beside.len() as f32 * OUTLIERS
     })
 }

@@ -1,19 +1,19 @@
-//! Into the box, and the centre of mass into the middle.
+//! Scales a digit into MNIST's box, and moves its centre of mass to the centre of the result.
 
 use ndarray::{Array2, Axis};
 
 use super::{BOX, Plane, SIDE, strokes};
 
-/// Strokes are at least this wide, in pixels of the result: those of MNIST seldom are thinner.
+/// Least width of strokes in the result, in pixels. MNIST's strokes are seldom thinner.
 const THINNEST: f32 = 1.6;
 
-/// Pixels along the side of the box while thin strokes are widened, for one of the result.
+/// Factor by which the resolution is higher than that of the result while thin strokes are widened.
 const FINE: f32 = 4.0;
 
-/// The middle in edge coordinates: MNIST's centres of mass lie in the middle of the pixel of index 14.
+/// Row and column of the centre of mass in the result. In MNIST it lies in the middle of the pixel with index 14.
 const MIDDLE: f32 = 14.5;
 
-/// A drawing of 0 to 1, with a rim of one pixel around the ink, as a model sees it.
+/// Scales and centres a drawing, with ink from 0 to 1 and a margin of one pixel, to the model's input.
 pub(super) fn fit(drawing: &Plane) -> Array2<u8> {
     let longest = drawing.nrows().max(drawing.ncols()) - 2;
     let scale = BOX as f32 / longest.max(1) as f32;
@@ -21,21 +21,21 @@ pub(super) fn fit(drawing: &Plane) -> Array2<u8> {
     if width * scale >= THINNEST {
         return place(drawing, 1.0, scale);
     }
-    // Widening strokes makes the drawing larger: leave room for that in the box.
+    // Widening makes the drawing larger, so it is scaled to a smaller box first.
     let stroke = (width * scale * FINE).max(1.0);
     let radius = ((THINNEST * FINE - stroke) / 2.0).clamp(0.0, THINNEST * FINE / 2.0);
     let inner = BOX as f32 * FINE - 2.0 * radius;
     let finer = inner / longest.max(1) as f32;
     let size = |length: usize| (((length as f32) * finer).ceil() as usize).max(1) + 1;
     let fine = resample(drawing, (size(drawing.nrows()), size(drawing.ncols())), finer, (0.0, 0.0));
-    // A line thinner than a pixel fills a part of it, and half of that part where it lies between two pixels.
+    // A line thinner than a pixel covers only a part of it, and half of that part if it lies between two pixels.
     let usual = (0.5 * width * finer).min(1.0);
     let fine = fine.mapv(|value| (value / usual).min(1.0));
     let wide = strokes::thicken(&fine, radius);
     place(&wide, finer + radius.ceil() - radius, 1.0 / FINE)
 }
 
-/// Scales and centres. `rim`: pixels around the ink that are not counted as its extent.
+/// Scales and centres a drawing. `rim` is the width of the margin around the ink in pixels.
 fn place(drawing: &Plane, rim: f32, scale: f32) -> Array2<u8> {
     let (rows, columns) = drawing.dim();
     let mass: f32 = drawing.sum();
@@ -59,22 +59,23 @@ fn place(drawing: &Plane, rim: f32, scale: f32) -> Array2<u8> {
     small.mapv(|value| (value / most * 255.0).round() as u8)
 }
 
-/// Scales `plane` with an area filter: place `x` moves to `x * scale + offset`, and each pixel of the result sums what
-/// it covers. Pixels that nothing covers are 0.
+/// Scales `plane` with an area filter. The point `x` moves to `x * scale + offset`. Each output pixel is the sum of the
+/// input that falls into it; elsewhere it is 0.
 fn resample(plane: &Plane, (rows, columns): (usize, usize), scale: f32, offset: (f32, f32)) -> Plane {
     let mut down = Array2::zeros((rows, plane.ncols()));
-    spread(plane.nrows(), rows, scale, offset.0, |from, to, part| {
+    for_each_overlap(plane.nrows(), rows, scale, offset.0, |from, to, part| {
         down.row_mut(to).scaled_add(part, &plane.row(from));
     });
     let mut out = Array2::zeros((rows, columns));
     for (line, mut out) in down.outer_iter().zip(out.outer_iter_mut()) {
-        spread(line.len(), columns, scale, offset.1, |from, to, part| out[to] += part * line[from]);
+        for_each_overlap(line.len(), columns, scale, offset.1, |from, to, part| out[to] += part * line[from]);
     }
     out
 }
 
-/// Calls `add` with each pair of pixels that overlap, and how much of the second the first covers.
-fn spread(from: usize, to: usize, scale: f32, offset: f32, mut add: impl FnMut(usize, usize, f32)) {
+/// Calls `add` for each input pixel and each output pixel that it overlaps, with the share of the output pixel that it
+/// covers.
+fn for_each_overlap(from: usize, to: usize, scale: f32, offset: f32, mut add: impl FnMut(usize, usize, f32)) {
     for at in 0..from {
         let start = at as f32 * scale + offset;
         let end = start + scale;

@@ -1,27 +1,27 @@
-//! One grey out of colours and transparency, and a large picture made smaller.
+//! Converts colours and transparency to grey, and shrinks large pictures.
 
 use ndarray::{Array2, ArrayView3, Axis};
 
 use super::{Plane, surface};
 
-/// Longest side of a picture, in pixels, after the first step. Finer detail would be lost in a box of 20 anyway. A strip
-/// of many digits may be longer, but has no more pixels than a square of this side.
+/// Longest side of a picture after shrinking, in pixels. Finer detail would be lost in a box of 20 pixels anyway. A
+/// strip of many digits may be longer, but has no more pixels than a square of this side.
 const LONGEST: usize = 640;
 
-/// Weights of red, green and blue in brightness (ITU-R BT.601).
+/// Weights of red, green and blue for brightness (ITU-R BT.601).
 const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
-/// How many pixels are looked at before their colours are weighed.
+/// Approximate number of pixels in the sample from which colours are analysed.
 const SAMPLES: usize = 2048;
 
 /// A picture in grey, 0 to 255.
 pub(super) struct Grey {
     pub(super) plane: Plane,
-    /// Pixels of the picture along a side of one of the plane.
+    /// Factor by which the picture was shrunk: the side of the square of pixels that one value averages.
     pub(super) factor: usize,
 }
 
-/// A grey value as a weighted sum of colours.
+/// The conversion of colours to grey: a weighted sum plus an offset.
 #[derive(Clone, Copy)]
 struct Weights {
     channels: [f32; 3],
@@ -34,17 +34,18 @@ pub(super) fn grey(picture: &ArrayView3<'_, u8>) -> Grey {
     let bytes = standard.as_slice().unwrap_or_default();
     let factor = surface::square((rows, columns), LONGEST, LONGEST * LONGEST);
     let (pixels, _) = bytes.as_chunks::<4>();
-    // many at a time, which the compiler turns into vector instructions
+    // In blocks of 64, which the compiler turns into vector instructions.
     let opaque = pixels.chunks(64).all(|part| part.iter().fold(255, |all, pixel| all & pixel[3]) == 255);
     let weights = weights(pixels);
-    let ground = if opaque { 0.0 } else { behind(pixels, weights) };
-    // a pixel as one number: its channels part by shifts, for several pixels at once
+    let background = if opaque { 0.0 } else { behind(pixels, weights) };
+    // Extracts a channel by shifting the pixel as one 32-bit number, which the compiler can vectorise.
     let channel = |pixel: &[u8; 4], shift: u32| (u32::from_le_bytes(*pixel) >> shift & 0xff) as i32 as f32;
     let [red, green, blue] = weights.channels;
     let value = |pixel: &[u8; 4]| {
         channel(pixel, 0) * red + channel(pixel, 8) * green + channel(pixel, 16) * blue + weights.offset
     };
-    let flat = |pixel: &[u8; 4]| ground + (value(pixel) - ground) * channel(pixel, 24) * (1.0 / 255.0);
+    let flat =
+        |pixel: &[u8; 4]| background + (value(pixel) - background) * channel(pixel, 24) * (1.0 / 255.0);
     let convert = |line: &[[u8; 4]], out: &mut [f32]| {
         if opaque {
             out.iter_mut().zip(line).for_each(|(out, pixel)| *out = value(pixel));
@@ -66,7 +67,7 @@ pub(super) fn grey(picture: &ArrayView3<'_, u8>) -> Grey {
     Grey { plane, factor }
 }
 
-/// Averages squares of `factor` x `factor` pixels; those at the right and at the bottom may be cut.
+/// Averages squares of `factor` x `factor` pixels. The squares at the right and bottom edges may be smaller.
 fn shrink(
     pixels: &[[u8; 4]],
     (rows, columns): (usize, usize),
@@ -91,14 +92,15 @@ fn shrink(
     plane
 }
 
-/// A sample of the pixels that can be seen.
+/// A sample of the pixels that are not fully transparent.
 fn sample(pixels: &[[u8; 4]]) -> impl Iterator<Item = &[u8; 4]> {
-    // An odd step: an even one could hit the same columns of every row.
+    // The step is odd: an even one could hit the same columns in each row.
     let step = (pixels.len() / SAMPLES) | 1;
     pixels.iter().step_by(step).filter(|pixel| pixel[3] > 0)
 }
 
-/// Brightness, unless ink and ground hardly differ in it: then the direction in which the colours differ most.
+/// The weights of brightness. If the colours hardly differ in brightness, the weights of the direction in which they
+/// differ most (their first principal component).
 fn weights(pixels: &[[u8; 4]]) -> Weights {
     let luma = Weights { channels: LUMA, offset: 0.0 };
     let is_grey = |&[red, green, blue, _]: &[u8; 4]| red.abs_diff(green).max(green.abs_diff(blue)) <= 4;
@@ -132,7 +134,7 @@ fn weights(pixels: &[[u8; 4]]) -> Weights {
         covariance.map(|line| line.iter().zip(vector).map(|(value, x)| value * x).sum::<f32>())
     };
     let dot = |a: [f32; 3], b: [f32; 3]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    // the largest variance of any direction, by power iteration
+    // The direction of the largest variance, by power iteration.
     let mut axis = [0.8, -0.5, 0.3];
     for _ in 0..24 {
         let next = apply(axis);
@@ -144,7 +146,7 @@ fn weights(pixels: &[[u8; 4]]) -> Weights {
     }
     let along = dot(axis, apply(axis));
     let bright = dot(LUMA, apply(LUMA)) / dot(LUMA, LUMA);
-    // 8 of 255 levels: less is the noise of a camera's colours
+    // A deviation below 8 of 255 levels is a camera's colour noise.
     if bright > 0.2 * along || along.sqrt() < 8.0 / 255.0 {
         return luma;
     }
@@ -154,10 +156,10 @@ fn weights(pixels: &[[u8; 4]]) -> Weights {
     Weights { channels, offset: -255.0 * lowest }
 }
 
-/// The grey to put behind what is transparent.
+/// The grey value to put behind transparent pixels.
 ///
-/// A transparent ground with ink on it gets the tone that shows the ink best. Where what can be seen has two tones of
-/// its own, it is paper with ink on it, and its paper goes on.
+/// If the visible pixels have one tone, they are ink, and the value is black or white, whichever contrasts more. If
+/// they have two tones, they are paper with ink, and the value is that of the paper.
 fn behind(pixels: &[[u8; 4]], weights: Weights) -> f32 {
     let mut mass = 0.0_f32;
     let mut sum = 0.0_f32;

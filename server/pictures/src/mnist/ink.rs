@@ -1,38 +1,42 @@
-//! Tells ink from noise: a threshold from the noise of the ground, and the pixels above it.
+//! Separates ink from noise: derives thresholds from the noise of the background, and marks the pixels above them.
 
-use super::{Plane, components, components::Components, ground::Light, surface};
+use super::{Plane, background::UnevenBackground, components, components::Components, surface};
 
-/// Ink fainter than this many grey levels is none: 2.4 % of the range.
+/// Least darkness of ink, in grey levels: 2.4 % of the range.
 const FAINTEST: f32 = 6.0;
 
-/// Standard deviations of the noise beyond which a pixel is ink.
+/// A pixel is certainly ink if it is darker than this many standard deviations of the noise.
 const SURE: f32 = 5.0;
 
-/// Standard deviations that ink which belongs to sure ink has at least.
+/// A pixel beside certain ink is ink if it is darker than this many standard deviations of the noise.
 const LIKELY: f32 = 3.5;
 
-/// Shares of the usual darkness of strokes: what a component must reach somewhere, and everywhere.
+/// Darkness that the darkest pixel of a component must reach, as a share of the strokes' usual darkness.
 const CORE: f32 = 0.45;
+/// Darkness that each pixel of a component must reach, as a share of the strokes' usual darkness.
 const RIM: f32 = 0.12;
 
-/// Shorter pictures have no pixels to spare for smoothing.
+/// Least side of a picture that is smoothed, in pixels. Smaller pictures would lose too much detail.
 const SMOOTHED_FROM: usize = 96;
 
-/// Ink, and the components that it forms.
+/// The ink of a picture, and its connected components.
 pub(super) struct Marked {
-    /// 0 to 1.
+    /// Ink of each pixel, 0 to 1.
     pub(super) ink: Plane,
     pub(super) components: Components,
 }
 
-/// What is known about noise and ink.
+/// Measured levels of noise and ink, in grey levels.
 struct Levels {
+    /// Mean of the background.
     middle: f32,
+    /// Standard deviation of the background's noise.
     noise: f32,
+    /// Usual darkness of strokes above `middle`.
     stroke: f32,
 }
 
-pub(super) fn find(mut plane: Plane, light: Option<&Light>) -> Option<Marked> {
+pub(super) fn find(mut plane: Plane, background: Option<&UnevenBackground>) -> Option<Marked> {
     let longest = plane.nrows().max(plane.ncols());
     let mut found = levels(&plane);
     for _ in 0..3 {
@@ -46,8 +50,8 @@ pub(super) fn find(mut plane: Plane, light: Option<&Light>) -> Option<Marked> {
     let Levels { middle, noise, stroke } = found?;
     let core = (CORE * stroke).max(SURE * noise).max(FAINTEST);
     let rim = (RIM * stroke).max(LIKELY * noise).min(core);
-    let grey = light.map(|light| &light.grey);
-    let before = light.map(|_| plane.clone());
+    let grey = background.map(|background| &background.grey);
+    let before = background.map(|_| plane.clone());
     plane.mapv_inplace(|value| ((value - middle) / stroke).clamp(0.0, 1.0));
     let components = components::find(&plane, rim / stroke, core / stroke, grey);
     if components.had_crossing
@@ -61,39 +65,39 @@ pub(super) fn find(mut plane: Plane, light: Option<&Light>) -> Option<Marked> {
             return Some(Marked { ink, components });
         }
     }
-    // lines alone are said to be there, for wider strokes may lie under them
+    // If there are only crossing lines, the result still reports them: wider strokes may be hidden under them.
     (components.had_crossing || !components.is_empty()).then_some(Marked { ink: plane, components })
 }
 
-/// Ink of one tone on a ground of one tone, where ink is 1.
+/// Marks ink of one tone on a background of one tone. The input is 1 for full ink.
 pub(super) fn find_plain(mut ink: Plane) -> Option<Marked> {
     ink.mapv_inplace(|value| value.clamp(0.0, 1.0));
     let components = components::find(&ink, PLAIN_RIM, CORE, None);
     (!components.is_empty()).then_some(Marked { ink, components })
 }
 
-/// Share of ink's darkness from which on a pixel is ink where there are two tones: more than noise, less than edges.
+/// Least darkness of ink in a picture of two tones, as a share of full ink: above noise, below the edges of strokes.
 const PLAIN_RIM: f32 = 0.25;
 
-/// Share of the way from the tone of a page's lines to that of ink from which on a pixel is ink.
+/// Least darkness of ink on ruled paper: 0 is the tone of the lines, 1 the tone of ink.
 const LINE_RIM: f32 = 0.4;
-/// How much darker than lines ink is at least, to be told from them.
+/// Least ratio of the darkness of ink to that of lines. Below it, the two cannot be separated.
 const DARKER: f32 = 1.7;
 
-/// The lines of a page, under ink.
+/// Darkness of the lines of ruled paper, and of the ink on it.
 struct Lines {
-    /// Their usual darkness.
+    /// Usual darkness of the lines.
     tone: f32,
-    /// How much darker than that ink usually is.
+    /// Difference between the usual darkness of ink and that of the lines.
     beyond: f32,
 }
 
-/// Tells the lines of a page from ink that is darker, among pixels that are at least `least`.
+/// Separates the lines of ruled paper from darker ink, among the pixels that are at least `least` dark.
 fn lines(plane: &Plane, least: f32) -> Option<Lines> {
     let mut values: Vec<f32> = surface::beyond(plane, f32::NEG_INFINITY, least).collect();
     values.sort_unstable_by(f32::total_cmp);
     let total: f32 = values.iter().sum();
-    // the split into two tones with the most variance between them
+    // The split into two tones with the largest variance between them (Otsu's method).
     let (mut below, mut best, mut at) = (0.0, 0.0, 0);
     for (index, value) in values.iter().enumerate().skip(1) {
         below += values[index - 1];
@@ -109,13 +113,13 @@ fn lines(plane: &Plane, least: f32) -> Option<Lines> {
     (ink > DARKER * tone).then_some(Lines { tone, beyond: ink - tone })
 }
 
-/// The noise between neighbouring pixels, as a standard deviation.
+/// Estimates the noise between neighbouring pixels, as a standard deviation.
 ///
-/// The mask that no slope and no straight edge passes is that of J. Immerkaer, Fast noise variance estimation, 1996.
-/// Three tenths of the pixels count, the calmest, for the rest may hold ink.
-fn grain(plane: &Plane) -> f32 {
+/// The filter mask is that of J. Immerkaer, Fast noise variance estimation, 1996. It responds neither to slopes nor to
+/// straight edges. Only the 30 % of pixels with the smallest response count, because the others may be ink.
+fn pixel_noise(plane: &Plane) -> f32 {
     const SHARE: f32 = 0.3;
-    /// Three tenths of a normal distribution lie within this many standard deviations of its middle.
+    /// 30 % of a normal distribution lie within this many standard deviations of its mean.
     const WITHIN: f32 = 0.385;
     let (rows, columns) = plane.dim();
     if rows < 3 || columns < 3 {
@@ -145,7 +149,7 @@ fn grain(plane: &Plane) -> f32 {
     bin.unwrap_or(0) as f32 / 4.0 / WITHIN
 }
 
-/// Quarters of grey levels from -64 to 256.
+/// Number of bins of the histogram: one for each quarter of a grey level, from -64 to 256.
 const BINS: usize = 1280;
 
 fn levels(plane: &Plane) -> Option<Levels> {
@@ -164,21 +168,21 @@ fn levels(plane: &Plane) -> Option<Levels> {
         });
         found.map(value)
     };
-    // The lowest tenth and the lowest three tenths of the values are ground, since ink lies above it. In a normal
-    // distribution they are 0.757 standard deviations apart, and the middle is 0.524 above the second.
+    // The 10 % and 30 % quantiles lie in the background, because ink is above it. In a normal distribution they are
+    // 0.757 standard deviations apart, and the mean lies 0.524 above the second.
     let low = quantile(&counts, 0.1)?;
     let high = quantile(&counts, 0.3)?;
     let spread = (high - low) / 0.757;
     let middle = if high.abs() < 0.5 { 0.0 } else { high + 0.524 * spread };
-    let noise = spread.max(grain(plane)).max(0.5);
+    let noise = spread.max(pixel_noise(plane)).max(0.5);
     let least = (SURE * noise).max(FAINTEST);
-    // There may be little ink: count every pixel of it, not a sample.
+    // There may be little ink, so all pixels count here, not a sample.
     counts.fill(0);
     for value in surface::beyond(plane, f32::NEG_INFINITY, middle + least) {
         count(&mut counts, value);
     }
     let first = quantile(&counts, 0.75)? - middle;
-    // Leave out the softest part of a stroke's edge: below 0.3 of its darkness, for faint and dark ink alike.
+    // Leave out the soft edges of strokes, which have less than 0.3 of the darkness.
     let edges = (((middle + 0.3 * first + 64.0) * 4.0) as usize).min(BINS);
     counts[..edges].fill(0);
     let stroke = quantile(&counts, 0.75)? - middle;

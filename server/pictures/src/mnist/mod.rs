@@ -1,85 +1,85 @@
-//! Drawn and photographed digits as the makers of MNIST would have shown them to a model.
+//! Preprocesses drawn and photographed digits in the way of MNIST.
 //!
 //! Their digits are "size normalized to fit in a 20x20 pixel box while preserving their aspect ratio", and "centered in
 //! a 28x28 image by computing the center of mass of the pixels, and translating the image so as to position this point
 //! at the center of the 28x28 field" (Y. `LeCun`, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits,
-//! yann.lecun.com/exdb/mnist). A model that learned from them reads nothing else well, whatever the size of a picture:
-//! one of 28 x 28 takes the same road.
+//! yann.lecun.com/exdb/mnist). A model that was trained on MNIST recognises only such digits. Pictures of all sizes are
+//! therefore processed, even those of 28 x 28 pixels.
 //!
-//! The road, one module a step:
+//! The steps, one module each:
 //!
-//! 1. `grey`: a large picture is made smaller; transparency and colours become one grey.
-//! 2. `edges`: letterbox bars, frames and a scan's black edge lines are cut off.
-//! 3. `ground`: which tone is the ground, and how bright it is at each place: what remains is ink on nothing.
-//! 4. `ink`: how dark ink must be to be none of the noise; the pixels that are.
-//! 5. `components`: pixels that hang together; specks are dropped.
-//! 6. `split`: components that make up one digit, from left to right.
-//! 7. `strokes`: how wide the pen was; thin strokes are drawn wider.
-//! 8. `fit`: into the box, and its centre of mass into the middle.
+//! 1. `grey` shrinks large pictures, and converts colours and transparency to grey.
+//! 2. `edges` cuts off letterbox bars, frames and the black edge lines of scans.
+//! 3. `background` finds the tone of the background at each place and removes it, so that ink remains.
+//! 4. `ink` derives thresholds from the noise, and marks the pixels that are ink.
+//! 5. `components` finds connected components, and drops specks.
+//! 6. `split` groups the components into digits, from left to right.
+//! 7. `strokes` measures the width of strokes, and widens thin ones.
+//! 8. `fit` scales a digit into the box, and centres its mass.
 
+mod background;
 mod components;
 mod crop;
 mod edges;
 mod fit;
 mod grey;
-mod ground;
 mod ink;
 mod split;
 mod strokes;
 mod surface;
 
-use ground::{Ground, Light};
+use background::{Background, UnevenBackground};
 use ndarray::{Array2, ArrayView3};
 use thiserror::Error;
 
-/// Rows and columns of what the model sees.
+/// Rows and columns of the model's input.
 pub const SIDE: usize = 28;
 /// Rows and columns of the box that a digit fills.
 pub const BOX: usize = 20;
 
-/// `[row, column]` of grey or ink.
+/// Grey values or ink of a picture, `[row, column]`.
 type Plane = Array2<f32>;
 
 /// A rectangle in pixels of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// First column.
+    /// First column, from 0.
     pub left: usize,
-    /// First row.
+    /// First row, from 0.
     pub top: usize,
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
 }
 
-/// A digit as a model sees it.
+/// A preprocessed digit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digit {
-    /// `[row, column]`, 28 x 28: 0 is the ground, ink is bright.
+    /// The model's input, `[row, column]`, 28 x 28. The background is 0, and ink is bright.
     pub pixels: Array2<u8>,
-    /// Where the digit's ink lies in the picture.
+    /// Bounding box of the digit's ink in the original picture.
     pub bounds: Bounds,
 }
 
-/// Why a picture shows no digit to a model.
+/// Why a picture cannot be preprocessed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum MnistError {
-    /// Nothing is drawn.
+    /// The picture has no ink.
     #[error("the picture is empty: no ink found")]
     Blank,
-    /// More than one digit where one is wanted.
+    /// The picture has several digits, but one is required.
     #[error("the picture shows {count} digits side by side, not one")]
     Several {
-        /// How many.
+        /// Number of digits.
         count: usize,
     },
 }
 
-/// The one digit of a picture `[row, column, channel]` of red, green, blue, alpha.
+/// Preprocesses the only digit of a picture, `[row, column, channel]` with the channels red, green, blue, alpha.
 ///
 /// # Errors
-/// A picture without ink, or with several digits side by side.
+/// When the picture has no ink, or several digits side by side.
 #[expect(clippy::needless_pass_by_value, reason = "views are passed by value")]
 pub fn digit(picture: ArrayView3<'_, u8>) -> Result<Digit, MnistError> {
     let mut found = digits(picture.view())?;
@@ -89,10 +89,11 @@ pub fn digit(picture: ArrayView3<'_, u8>) -> Result<Digit, MnistError> {
     }
 }
 
-/// The digits of a picture `[row, column, channel]` of red, green, blue, alpha, from left to right.
+/// Preprocesses the digits of a picture from left to right. The picture is `[row, column, channel]` with the channels
+/// red, green, blue, alpha.
 ///
 /// # Errors
-/// A picture without ink.
+/// When the picture has no ink.
 #[expect(clippy::needless_pass_by_value, reason = "views are passed by value")]
 pub fn digits(picture: ArrayView3<'_, u8>) -> Result<Vec<Digit>, MnistError> {
     let (rows, columns, channels) = picture.dim();
@@ -117,37 +118,39 @@ pub fn digits(picture: ArrayView3<'_, u8>) -> Result<Vec<Digit>, MnistError> {
     if digits.is_empty() { Err(MnistError::Blank) } else { Ok(digits) }
 }
 
-/// Drawings and where they are, from left to right.
+/// The digits of a grey picture as drawings with their bounding boxes, from left to right.
 fn drawn(plane: Plane) -> Vec<(Plane, Bounds)> {
     let size = plane.dim();
-    let ground::Bare { ink, light } = match ground::remove(plane) {
-        Ground::Flat { ink } => return strokes_of(ink, None).0,
-        Ground::Uneven(bare) => bare,
-        Ground::Cropped { ink, grey } => {
-            // that they are strokes is known: their outline is the picture's edge, which measures nothing
+    let background::WithoutUneven { ink, background } = match background::remove(plane) {
+        Background::Flat { ink } => return strokes_of(ink, None).0,
+        Background::Uneven(uneven) => uneven,
+        Background::Cropped { ink, grey } => {
+            // `crop` has already checked that these are strokes. The check by their outline would not work here,
+            // because the picture's edges cut it off.
             if let Some(marked) = ink::find_plain(ink) {
                 return drawings(&marked, None).collect();
             }
-            ground::without_light(grey, None, 0)
+            background::remove_uneven(grey, None, 0)
         }
     };
-    let (found, had_crossing) = strokes_of(ink, Some(&light));
-    // What crosses the picture may be its ground: lines of a page that hide wider ink, or light beside a large shadow.
+    let (found, had_crossing) = strokes_of(ink, Some(&background));
+    // Ink that crosses the whole picture may be background: lines of ruled paper that hide wider strokes, or the lit
+    // part beside a large shadow.
     if !had_crossing && !found.is_empty() {
         return found;
     }
-    let mut light = light;
-    for again in [Light::over_wide_strokes, Light::otherwise] {
-        let bare = again(light);
-        let (other, _) = strokes_of(bare.ink, Some(&bare.light));
-        // where there is nothing, small pieces of noise are found
+    let mut background = background;
+    for remove_again in [UnevenBackground::with_wide_strokes, UnevenBackground::with_other_ink_tone] {
+        let again = remove_again(background);
+        let (other, _) = strokes_of(again.ink, Some(&again.background));
+        // Small results do not count: in a blank picture, they are noise.
         if let [(_, bounds)] = &other[..]
             && !bounds.cross(size)
             && 4 * bounds.width.max(bounds.height) >= size.0.min(size.1)
         {
             return other;
         }
-        light = bare.light;
+        background = again.background;
         if !found.iter().all(|(_, bounds)| bounds.cross(size)) {
             break;
         }
@@ -155,25 +158,25 @@ fn drawn(plane: Plane) -> Vec<(Plane, Bounds)> {
     found
 }
 
-/// The drawings that are made of strokes; and whether anything crosses the picture.
-fn strokes_of(ink: Plane, light: Option<&Light>) -> (Vec<(Plane, Bounds)>, bool) {
-    let Some(marked) = ink::find(ink, light) else { return (Vec::new(), false) };
+/// The drawings that consist of strokes, and whether a component crosses the whole picture.
+fn strokes_of(ink: Plane, background: Option<&UnevenBackground>) -> (Vec<(Plane, Bounds)>, bool) {
+    let Some(marked) = ink::find(ink, background) else { return (Vec::new(), false) };
     let size = marked.ink.dim();
-    let found =
-        drawings(&marked, light).filter(|(drawing, bounds)| strokes::are_strokes(drawing, *bounds, size));
+    let found = drawings(&marked, background)
+        .filter(|(drawing, bounds)| strokes::are_strokes(drawing, *bounds, size));
     (found.collect(), marked.components.had_crossing)
 }
 
-/// What is drawn, one by one from the left.
+/// The drawings of all groups of components, from left to right.
 fn drawings<'a>(
     marked: &'a ink::Marked,
-    light: Option<&Light>,
+    background: Option<&UnevenBackground>,
 ) -> impl Iterator<Item = (Plane, Bounds)> + 'a {
-    split::split(marked, light).into_iter().map(|group| (group.draw(marked), group.bounds))
+    split::split(marked, background).into_iter().map(|group| (group.draw(marked), group.bounds))
 }
 
 impl Bounds {
-    /// Whether it goes from one side of a picture to the opposite one.
+    /// Whether the rectangle reaches from one side of a picture to the opposite one.
     fn cross(&self, (rows, columns): (usize, usize)) -> bool {
         (self.left == 0 && self.right() == columns) || (self.top == 0 && self.bottom() == rows)
     }
@@ -190,7 +193,7 @@ impl Bounds {
         self.top + self.height
     }
 
-    /// The smallest rectangle around both.
+    /// The smallest rectangle that contains both.
     fn union(&self, other: &Self) -> Self {
         let (left, top) = (self.left.min(other.left), self.top.min(other.top));
         let (right, bottom) = (self.right().max(other.right()), self.bottom().max(other.bottom()));

@@ -1,28 +1,28 @@
-//! Components that make up one digit, from left to right.
+//! Groups components into digits, from left to right.
 
 use ndarray::{Array2, s};
 
 use super::{
     Bounds, Plane,
+    background::UnevenBackground,
     components::{Component, Run, gap},
-    ground::Light,
     ink::Marked,
 };
 
-/// The ink of one digit.
+/// The components of one digit.
 pub(super) struct Group {
     pub(super) bounds: Bounds,
     runs: Vec<Run>,
 }
 
 impl Group {
-    /// The digit's ink alone, 0 to 1, with a rim of one pixel for its soft edges.
+    /// The ink of this digit alone, 0 to 1, with a margin of one pixel for its soft edges.
     pub(super) fn draw(&self, marked: &Marked) -> Plane {
         let Bounds { left, top, width, height } = self.bounds;
         let (rows, columns) = marked.ink.dim();
         let mut plane = Array2::zeros((height + 2, width + 2));
         for run in &self.runs {
-            // column c of the picture is column c + 1 - left of the drawing
+            // Column c of the picture is column c + 1 - left of the drawing.
             let (start, end) = (run.start.saturating_sub(1), (run.end + 1).min(columns));
             let from = (start + 1).saturating_sub(left).max(usize::from(start + 1 < left));
             for row in run.row.saturating_sub(1)..(run.row + 2).min(rows) {
@@ -34,27 +34,27 @@ impl Group {
     }
 }
 
-/// Digits from left to right.
-pub(super) fn split(marked: &Marked, light: Option<&Light>) -> Vec<Group> {
+/// Groups the components into digits, from left to right.
+pub(super) fn split(marked: &Marked, background: Option<&UnevenBackground>) -> Vec<Group> {
     let components = &marked.components;
     let (group_of, bounds) = gather(&components.all);
     let runs = components.runs_of(&group_of, bounds.len());
     let groups = bounds.into_iter().zip(runs).map(|(bounds, runs)| Group { bounds, runs });
-    match light {
-        Some(light) => join_at_steps(groups.collect(), light),
+    match background {
+        Some(background) => join_at_steps(groups.collect(), background),
         None => groups.collect(),
     }
 }
 
-/// Joins what the edge of a shadow has cut: groups that end at a step and lie on both sides of it.
-fn join_at_steps(groups: Vec<Group>, light: &Light) -> Vec<Group> {
+/// Joins groups that the edge of a shadow has cut: they lie on both sides of a step and reach it.
+fn join_at_steps(groups: Vec<Group>, background: &UnevenBackground) -> Vec<Group> {
     let ends_at_step =
-        |group: &Group| group.runs.iter().any(|run| light.is_at_step(run.row, run.start..run.end));
+        |group: &Group| group.runs.iter().any(|run| background.is_at_step(run.row, run.start..run.end));
     let mut joined: Vec<(Group, bool)> = Vec::with_capacity(groups.len());
     for group in groups {
         let cut = ends_at_step(&group);
         match joined.last_mut() {
-            Some((last, true)) if cut && gap(&last.bounds, &group.bounds) <= light.band() => {
+            Some((last, true)) if cut && gap(&last.bounds, &group.bounds) <= background.band() => {
                 last.bounds = last.bounds.union(&group.bounds);
                 last.runs.extend(group.runs);
             }
@@ -64,12 +64,13 @@ fn join_at_steps(groups: Vec<Group>, light: &Light) -> Vec<Group> {
     joined.into_iter().map(|(group, _)| group).collect()
 }
 
-/// In which group each component is, and the groups' bounds, from left to right.
+/// Assigns each component to a group. Returns the group of each component, and the bounds of the groups from left to
+/// right.
 fn gather(all: &[Component]) -> (Vec<Option<usize>>, Vec<Bounds>) {
     let tallest = all.iter().map(|component| component.bounds.height).max().unwrap_or(0);
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_unstable_by_key(|&index| (all[index].bounds.left, all[index].bounds.top));
-    // tall ones first: each is a digit unless it stands over or under another
+    // Tall components first: each is a digit of its own, unless it overlaps another horizontally.
     let is_tall = |index: &usize| all[*index].bounds.height * 2 >= tallest;
     let mut groups: Vec<(Bounds, Vec<usize>)> = Vec::new();
     for index in order.iter().copied().filter(is_tall) {
@@ -82,7 +83,7 @@ fn gather(all: &[Component]) -> (Vec<Option<usize>>, Vec<Bounds>) {
             _ => groups.push((bounds, vec![index])),
         }
     }
-    // then the others, each to the nearest that it overlaps or touches
+    // Then the others: each joins the nearest group that it overlaps or nearly touches.
     let cores: Vec<Bounds> = groups.iter().map(|(bounds, _)| *bounds).collect();
     for index in order.iter().copied().filter(|index| !is_tall(index)) {
         let bounds = all[index].bounds;
@@ -111,7 +112,7 @@ fn gather(all: &[Component]) -> (Vec<Option<usize>>, Vec<Bounds>) {
     (group_of, groups.into_iter().map(|(bounds, _)| bounds).collect())
 }
 
-/// Columns that both have.
+/// Number of columns that two rectangles have in common.
 fn overlap(a: &Bounds, b: &Bounds) -> usize {
     a.right().min(b.right()).saturating_sub(a.left.max(b.left))
 }

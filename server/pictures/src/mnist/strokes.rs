@@ -1,23 +1,24 @@
-//! How wide the pen was, and wider strokes from thin ones.
+//! Measures the width of strokes, and widens thin ones.
 
 use ndarray::{ArrayView2, s};
 
 use super::{Bounds, Plane};
 
-/// Strokes are narrower than this share of the longer side of what they form: the rest are blots and shadows.
+/// Largest width of strokes, as a share of the drawing's longer side. Wider shapes are blots and shadows.
 const NARROW: f32 = 0.36;
 
-/// The mean width of strokes in pixels: twice their area by the length of their edge.
+/// Mean width of strokes in pixels: twice their area, divided by the length of their outline.
 pub(super) fn width(ink: &Plane) -> f32 {
-    // the noise of ink and of ground would count as edges
+    // Noise in ink and background would otherwise count as outline.
     let clean = ink.mapv(|value| ((value - 0.25) * 2.0).clamp(0.0, 1.0));
     let (area, edge) = measure(&clean.view());
     if edge > 0.0 { 2.0 * area / edge } else { 0.0 }
 }
 
-/// Whether a drawing with a rim of one pixel, which lies at `bounds` of a picture, is made of strokes.
+/// Whether a drawing consists of strokes. It has a margin of one pixel, and lies at `bounds` of a picture.
 ///
-/// Where it reaches the picture's edges, nobody knows what lies beyond: that is no edge of a stroke.
+/// Where the drawing reaches an edge of the picture, that edge does not count as outline, because the stroke may
+/// continue beyond it.
 pub(super) fn are_strokes(drawing: &Plane, bounds: Bounds, (rows, columns): (usize, usize)) -> bool {
     let (height, width) = drawing.dim();
     let top = usize::from(bounds.top == 0);
@@ -27,13 +28,14 @@ pub(super) fn are_strokes(drawing: &Plane, bounds: Bounds, (rows, columns): (usi
     are_narrow(&drawing.slice(s![top..bottom, left..right]))
 }
 
-/// Whether the drawing is narrow. Sides on which it reaches the picture's edge do not count.
+/// Whether the shapes of a drawing are narrow enough to be strokes. The sides of the drawing do not count as outline.
 pub(super) fn are_narrow(ink: &ArrayView2<'_, f32>) -> bool {
     let (area, edge) = measure(ink);
     2.0 * area <= NARROW * edge * ink.nrows().max(ink.ncols()) as f32
 }
 
-/// Area, and length of the edge: the sum of the gradient's lengths, which counts a slanted edge right and a soft one too.
+/// Area and length of the outline. The length is the sum of the gradients' lengths, which is right for slanted and for
+/// soft outlines too.
 fn measure(ink: &ArrayView2<'_, f32>) -> (f32, f32) {
     let (mut area, mut edge) = (0.0, 0.0);
     for (here, below) in ink.outer_iter().zip(ink.outer_iter().skip(1)) {
@@ -48,8 +50,8 @@ fn measure(ink: &ArrayView2<'_, f32>) -> (f32, f32) {
     (area, edge)
 }
 
-/// Each pixel becomes the darkest of those within `radius` of it; what lies up to a pixel beyond counts in part. The
-/// result has `radius`, rounded up, more pixels at each side.
+/// Widens strokes by dilation: each pixel becomes the maximum of the ink within `radius`. Pixels up to one pixel
+/// further away count in part. The result is larger by `radius`, rounded up, at each side.
 pub(super) fn thicken(ink: &Plane, radius: f32) -> Plane {
     let reach = radius.max(0.0).ceil() as usize;
     let (rows, columns) = ink.dim();

@@ -1,16 +1,17 @@
-//! Small grids of grey: averages, extremes of neighbourhoods, and smooth surfaces through them.
+//! Operations on grey values: grids of averages, minimum and maximum filters, and smooth surfaces.
 
 use ndarray::{Array2, ArrayView2, Axis, Zip, s};
 
 use super::Plane;
 
-/// The side that a picture is measured by: the longer one, but no more than twice the height, for a wide strip holds many
-/// digits. A high one does not: digits below each other are not told apart.
+/// The size of a picture that lengths are compared with: its longer side, but at most twice its height, because a wide
+/// strip has many digits. A tall picture has no such limit: digits below each other are not separated.
 pub(super) fn extent((rows, columns): (usize, usize)) -> usize {
     rows.max(columns.min(2 * rows))
 }
 
-/// Pixels along the side of squares that leave a picture `longest` of them along its [`extent`], and `most` in all.
+/// Side in pixels of the smallest squares of which at most `longest` fit along the picture's [`extent`], and at most
+/// `most` in the whole picture.
 pub(super) fn square((rows, columns): (usize, usize), longest: usize, most: usize) -> usize {
     let last = rows.max(columns).div_ceil(longest);
     let first = extent((rows, columns)).div_ceil(longest);
@@ -18,11 +19,11 @@ pub(super) fn square((rows, columns): (usize, usize), longest: usize, most: usiz
     (first..last).find(is_few).unwrap_or(last)
 }
 
-/// How many times as many cells a strip may have as a square.
+/// How many times more cells a strip may have than a square picture.
 const OF_STRIPS: usize = 4;
 
-/// Averages of squares, so many pixels wide that the picture's extent has no more than `longest` of them; and how wide
-/// they are.
+/// Averages a picture over square cells, of which at most `longest` lie along its extent. Returns the averages, and the
+/// side of a cell in pixels.
 pub(super) fn coarse(plane: &Plane, longest: usize) -> (Plane, usize) {
     let (rows, columns) = plane.dim();
     let cell = square((rows, columns), longest, OF_STRIPS * longest * longest);
@@ -43,44 +44,45 @@ pub(super) fn coarse(plane: &Plane, longest: usize) -> (Plane, usize) {
     (out, cell)
 }
 
-/// Pixels that stand for all of them.
+/// A sample of at most about 10,000 pixels.
 pub(super) fn sample(plane: &Plane) -> impl Iterator<Item = &f32> {
     const ENOUGH: usize = 10_000;
     let mut step = plane.len() / ENOUGH + 1;
-    // a step that divides the width would look at a few columns only
+    // A step that divides the width would sample only a few columns.
     while step > 1 && plane.ncols().is_multiple_of(step) {
         step += 1;
     }
     plane.as_slice().unwrap_or_default().iter().step_by(step)
 }
 
-/// The values below `low` or above `high`, of which there are few: parts without any are passed over quickly.
+/// The values below `low` or above `high`. It is fast if there are few: parts without any are skipped.
 pub(super) fn beyond(plane: &Plane, low: f32, high: f32) -> impl Iterator<Item = f32> {
     let is_beyond = move |value: f32| value < low || value > high;
     let parts = plane.as_slice().unwrap_or_default().chunks(32);
-    // counted, not searched: that takes several at once
+    // Counting all values of a part is faster than searching for the first, because the compiler vectorises it.
     let parts = parts.filter(move |part| {
         part.iter().map(|&value| u32::from(value < low) + u32::from(value > high)).sum::<u32>() > 0
     });
     parts.flatten().copied().filter(move |&value| is_beyond(value))
 }
 
-/// What fills gaps narrower than `2 * radius + 1` that are darker than what surrounds them.
+/// Morphological closing: fills gaps that are darker than their surroundings and narrower than `2 * radius + 1`.
 pub(super) fn close(plane: &Plane, radius: usize) -> Plane {
     extreme(&extreme(plane, radius, f32::max), radius, f32::min)
 }
 
-/// The extreme of the square of `radius` around each place, as far as it lies inside.
+/// Minimum or maximum filter: the extreme of the values within `radius` rows and columns of each place.
 pub(super) fn extreme(plane: &Plane, radius: usize, pick: fn(f32, f32) -> f32) -> Plane {
     let down = along_columns(plane, radius, pick);
     let turned = along_columns(&down.t().as_standard_layout().into_owned(), radius, pick);
     turned.t().as_standard_layout().into_owned()
 }
 
-/// The extreme of `radius` rows above and below. Windows are doubled: the cost grows with the logarithm of `radius`.
+/// The extreme of the values within `radius` rows. Windows are doubled in each round, so the cost grows with the
+/// logarithm of `radius`.
 fn along_columns(plane: &Plane, radius: usize, pick: fn(f32, f32) -> f32) -> Plane {
     let rows = plane.nrows();
-    // each round, row i holds the extreme of rows i to i + length - 1
+    // After each round, row i holds the extreme of rows i to i + length - 1.
     let mut window = plane.clone();
     let want = (2 * radius + 1).min(rows);
     let mut length = 1;
@@ -94,7 +96,7 @@ fn along_columns(plane: &Plane, radius: usize, pick: fn(f32, f32) -> f32) -> Pla
     }
     let mut out = plane.clone();
     for (row, mut line) in out.axis_iter_mut(Axis(0)).enumerate() {
-        // windows that would begin above or end below are cut: as the union of two that fit
+        // At the edges, windows are shorter. Each is the union of two windows that fit.
         let (first, last) = (row.saturating_sub(radius), (row + radius).min(rows - 1));
         let height = last - first + 1;
         if height >= length {
@@ -110,7 +112,7 @@ fn along_columns(plane: &Plane, radius: usize, pick: fn(f32, f32) -> f32) -> Pla
     out
 }
 
-/// A value between the middles of cells, for each pixel.
+/// Interpolates linearly between the centres of cells, to one value for each pixel.
 pub(super) fn enlarge(coarse: &Plane, cell: usize, (rows, columns): (usize, usize)) -> Plane {
     let (cells_down, cells_across) = coarse.dim();
     let place = |pixel: usize, cells: usize| {
@@ -133,7 +135,7 @@ pub(super) fn enlarge(coarse: &Plane, cell: usize, (rows, columns): (usize, usiz
     out
 }
 
-/// Each place's mean with its eight neighbours.
+/// Smooths a picture: each value becomes the mean over itself and its eight neighbours.
 pub(super) fn smooth(plane: &Plane) -> Plane {
     let blur = |plane: &Plane| {
         let rows = plane.nrows();
@@ -150,7 +152,7 @@ pub(super) fn smooth(plane: &Plane) -> Plane {
     blur(&down.t().as_standard_layout().into_owned()).t().as_standard_layout().into_owned()
 }
 
-/// How much neighbours differ, in sum.
+/// Sum of the absolute differences between neighbouring values.
 pub(super) fn roughness(plane: &Plane) -> f32 {
     let differences = |a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>| -> f32 {
         a.iter().zip(b.iter()).map(|(a, b)| (a - b).abs()).sum()
@@ -159,15 +161,15 @@ pub(super) fn roughness(plane: &Plane) -> f32 {
         + differences(plane.slice(s![.., 1..]), plane.slice(s![.., ..-1]))
 }
 
-/// Terms of a surface of second degree.
+/// Number of terms of a quadratic surface.
 const TERMS: usize = 6;
 
-/// A surface of second degree.
-pub(super) struct Bowl([f32; TERMS]);
+/// A quadratic surface.
+pub(super) struct QuadraticSurface([f32; TERMS]);
 
-impl Bowl {
-    /// The surface through most of the places: those far from it count little.
-    pub(super) fn through(plane: &Plane) -> Self {
+impl QuadraticSurface {
+    /// Fits a surface robustly: values far away from it have little weight.
+    pub(super) fn fit(plane: &Plane) -> Self {
         let mut weights = Plane::ones(plane.dim());
         let mut bowl = Self([0.0; TERMS]);
         for _ in 0..6 {
@@ -195,7 +197,7 @@ impl Bowl {
         bowl
     }
 
-    /// Its values at the cells of a grid over the same picture.
+    /// The surface's values at the cells of a grid over the same picture.
     pub(super) fn over(&self, cells: (usize, usize)) -> Plane {
         Array2::from_shape_fn(cells, |at| {
             Self::terms(at, cells).iter().zip(self.0).map(|(term, factor)| term * factor).sum()
@@ -209,7 +211,7 @@ impl Bowl {
     }
 }
 
-/// Gauss's elimination; a term that says nothing gets the factor 0.
+/// Gaussian elimination. A term that the equations do not determine gets the factor 0.
 fn solve<const N: usize, const M: usize>(mut system: [[f64; M]; N]) -> [f32; N] {
     for (at, line) in system.iter_mut().enumerate() {
         line[at] += 1e-6;

@@ -21,12 +21,12 @@ const ZERO: Strokes = &[&[
     (0.28, 0.0),
 ]];
 
-/// Pixels around the digit on the sheet.
+/// Margin around the digit on the sheet, in pixels.
 const MARGIN: usize = 100;
-/// Pixels that a cut leaves around the digit.
+/// Margins that a cut may leave around the digit, in pixels.
 const KEPT: std::ops::Range<usize> = 20..90;
 
-/// The sheet, cut at each side, by numbers that are the same in every run.
+/// Cuts the sheet at each side, by pseudo-random numbers that are the same in every run.
 fn cuts(sheet: &Rgba) -> impl Iterator<Item = ([usize; 4], Rgba)> + '_ {
     let (rows, columns, _) = sheet.dim();
     let mut state = 1_u64;

@@ -1,4 +1,4 @@
-//! Encoded pictures, whole and broken.
+//! Decoding of pictures, whole and damaged.
 
 use std::io::Cursor;
 
@@ -9,7 +9,7 @@ use pictures::{
     decode::{Format, dimensions},
 };
 
-/// 3 rows of 5 pixels: red at the top left, else white.
+/// A picture of 3 rows and 5 columns: red at the top left, else white.
 pub(crate) fn corner() -> DynamicImage {
     let mut picture = RgbaImage::from_pixel(5, 3, image::Rgba([255; 4]));
     picture.put_pixel(0, 0, image::Rgba([255, 0, 0, 255]));
@@ -61,14 +61,14 @@ fn depths_and_colours_become_eight_bits_of_each() {
     }
 }
 
-/// An EXIF block that holds an orientation only.
+/// An EXIF block with only an orientation.
 pub(crate) fn exif(orientation: u8) -> Vec<u8> {
     let mut block = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     block.extend([orientation, 0, 0, 0, 0, 0, 0]);
     block
 }
 
-/// The sum that ends a chunk of a PNG (ISO 3309).
+/// The checksum at the end of a PNG chunk (CRC-32, ISO 3309).
 pub(crate) fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |sum, &byte| {
         (0..8).fold(sum ^ u32::from(byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 * (sum & 1)))
@@ -77,7 +77,7 @@ pub(crate) fn crc(bytes: &[u8]) -> u32 {
 
 #[test]
 fn a_picture_is_turned_as_its_camera_was() {
-    // where the red corner comes to lie, by orientation
+    // The position of the red corner, by orientation.
     let turned = [(1, (0, 0)), (2, (0, 4)), (3, (2, 4)), (4, (2, 0)), (6, (0, 2)), (8, (4, 0))];
     for (orientation, (row, column)) in turned {
         let mut chunk = b"eXIf".to_vec();
@@ -100,7 +100,7 @@ fn a_picture_is_turned_as_its_camera_was() {
 }
 
 #[test]
-fn a_picture_too_large_costs_nothing() {
+fn a_picture_that_is_too_large_is_refused_before_memory_is_allocated() {
     let limits = Limits { max_pixels: 1000 };
     for format in EXACT {
         let bytes = encode(&DynamicImage::new_rgba8(40, 26), format);
@@ -120,17 +120,17 @@ fn a_picture_too_large_costs_nothing() {
 }
 
 #[test]
-fn frames_may_not_be_larger_than_they_say() {
-    // a screen of 5 x 3, and a frame that says 65535 x 65535
+fn frames_larger_than_the_picture_are_refused() {
+    // A screen of 5 x 3, and a frame whose header says 65535 x 65535.
     let mut gif = encode(&corner(), ImageFormat::Gif);
     let at = gif.windows(9).position(|at| at == [0x2c, 0, 0, 0, 0, 5, 0, 3, 0]).unwrap();
     gif[at + 5..at + 9].fill(0xff);
     assert!(matches!(read(&gif), Err(DecodeError::Broken { format: Format::Gif, .. })));
-    // a frame that is a little larger is cut
+    // A frame that is a little larger is cut.
     let mut gif = encode(&corner(), ImageFormat::Gif);
     gif[6..10].copy_from_slice(&[2, 0, 2, 0]);
     assert_eq!(read(&gif).unwrap().dim(), (2, 2, 4));
-    // one that is much larger, though a decoder would have the memory for it
+    // A frame that is much larger is refused, although a decoder would have the memory for it.
     let mut gif = encode(&corner(), ImageFormat::Gif);
     let at = gif.windows(9).position(|at| at == [0x2c, 0, 0, 0, 0, 5, 0, 3, 0]).unwrap();
     gif[at + 5..at + 9].copy_from_slice(&[0, 0x10, 1, 0x10]);
@@ -151,7 +151,7 @@ pub(crate) fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
     chunk(b"RIFF", &[b"WEBP".to_vec(), chunks.concat()].concat())
 }
 
-/// A key frame's head, and nothing that it shows.
+/// The header of a VP8 key frame, without image data.
 fn vp8(width: u16, height: u16) -> Vec<u8> {
     let mut frame = b"\x10\0\0\x9d\x01\x2a".to_vec();
     frame.extend(width.to_le_bytes());
@@ -167,12 +167,12 @@ fn vp8l(width: u32, height: u32) -> Vec<u8> {
     chunk(b"VP8L", &frame)
 }
 
-/// A canvas of 5 x 3.
+/// The header of an extended WebP with a canvas of 5 x 3.
 pub(crate) fn vp8x(flags: u8) -> Vec<u8> {
     chunk(b"VP8X", &[flags, 0, 0, 0, 4, 0, 0, 2, 0, 0])
 }
 
-/// A frame of an animation. `place`: left and top in steps of two pixels, width and height less 1.
+/// A frame of an animation. `place` is left and top in units of two pixels, and width and height minus 1.
 pub(crate) fn anmf(place: [u32; 4], inner: &[Vec<u8>]) -> Vec<u8> {
     let mut data: Vec<u8> = place.iter().flat_map(|value| value.to_le_bytes()[..3].to_vec()).collect();
     data.extend([0; 4]);
@@ -190,21 +190,21 @@ fn webp_frames_have_the_size_of_their_place() {
     let moving = |frame| riff(&[vp8x(ANIMATED), anim(), frame]);
     let whole = [0, 0, 4, 2];
     let cases = [
-        (still(vp8(16383, 16383)), "a frame has 16383 x 16383 pixels where 5 x 3 belong"),
-        (still(vp8l(16384, 16384)), "a frame has 16384 x 16384 pixels where 5 x 3 belong"),
-        (still(vp8(5, 2)), "a frame has 5 x 2 pixels where 5 x 3 belong"),
-        (riff(&[vp8x(ALPHA), alpha(), vp8(9, 9)]), "a frame has 9 x 9 pixels where 5 x 3 belong"),
-        (moving(anmf(whole, &[vp8(16383, 16383)])), "a frame has 16383 x 16383 pixels where 5 x 3 belong"),
-        (moving(anmf(whole, &[vp8l(16384, 1)])), "a frame has 16384 x 1 pixels where 5 x 3 belong"),
-        (moving(anmf(whole, &[alpha(), vp8(6, 3)])), "a frame has 6 x 3 pixels where 5 x 3 belong"),
+        (still(vp8(16383, 16383)), "a frame has 16383 x 16383 pixels instead of 5 x 3"),
+        (still(vp8l(16384, 16384)), "a frame has 16384 x 16384 pixels instead of 5 x 3"),
+        (still(vp8(5, 2)), "a frame has 5 x 2 pixels instead of 5 x 3"),
+        (riff(&[vp8x(ALPHA), alpha(), vp8(9, 9)]), "a frame has 9 x 9 pixels instead of 5 x 3"),
+        (moving(anmf(whole, &[vp8(16383, 16383)])), "a frame has 16383 x 16383 pixels instead of 5 x 3"),
+        (moving(anmf(whole, &[vp8l(16384, 1)])), "a frame has 16384 x 1 pixels instead of 5 x 3"),
+        (moving(anmf(whole, &[alpha(), vp8(6, 3)])), "a frame has 6 x 3 pixels instead of 5 x 3"),
         (moving(anmf(whole, &[alpha(), chunk(b"none", &vp8(9, 9)[8..])])), "a frame has transparency only"),
         (
             moving(anmf([0, 0, 0xff_ffff, 0xff_ffff], &[vp8(5, 3)])),
-            "a frame of 16777216 x 16777216 pixels lies outside of the picture",
+            "a frame of 16777216 x 16777216 pixels lies outside the picture",
         ),
         (
             moving(anmf([0xff_ffff, 0, 1, 1], &[vp8(2, 2)])),
-            "a frame of 2 x 2 pixels lies outside of the picture",
+            "a frame of 2 x 2 pixels lies outside the picture",
         ),
         (moving(chunk(b"ANMF", &[0; 9])), "a frame is cut off"),
         (still(chunk(b"VP8 ", &[0; 8])), "a frame is cut off"),
@@ -213,7 +213,7 @@ fn webp_frames_have_the_size_of_their_place() {
         let want = DecodeError::Broken { format: Format::WebP, reason: want.to_owned() };
         assert_eq!(read(&bytes), Err(want));
     }
-    // a chunk that says to be larger than the file
+    // A chunk whose header says that it is longer than the file.
     let mut bytes = riff(&[vp8x(8), vp8l(5, 3), chunk(b"EXIF", &exif(1))]);
     let at = bytes.windows(4).position(|name| name == b"EXIF").unwrap();
     bytes[at + 4..at + 8].copy_from_slice(&[0, 0, 0, 0xf0]);
@@ -222,7 +222,7 @@ fn webp_frames_have_the_size_of_their_place() {
 }
 
 #[test]
-fn webp_that_is_whole_is_read_whatever_lies_around_it() {
+fn a_complete_webp_is_decoded_despite_unknown_data_around_it() {
     let simple = encode(&corner(), ImageFormat::WebP);
     let image = simple[12..].to_vec();
     let exif = chunk(b"EXIF", &exif(1));
@@ -233,7 +233,7 @@ fn webp_that_is_whole_is_read_whatever_lies_around_it() {
     files.push(riff(&[vp8x(18), chunk(b"ANIM", &[0; 6]), anmf([0, 0, 4, 2], &[image])]));
     for bytes in files {
         let picture = read(&bytes).unwrap();
-        // a frame of an animation is blended with what was there
+        // A frame of an animation is blended with the canvas.
         assert!(picture[[0, 0, 0]] > 250 && picture[[0, 0, 1]] < 5);
         assert_eq!(picture.dim(), (3, 5, 4));
     }
@@ -241,7 +241,7 @@ fn webp_that_is_whole_is_read_whatever_lies_around_it() {
 
 #[test]
 fn sizes_that_contradict_each_other_are_broken() {
-    // a second frame head in a JPEG, and a frame of an animated PNG
+    // A second frame header in a JPEG, and a frame of an animated PNG.
     let mut jpeg = encode(&DynamicImage::ImageRgb8(corner().into_rgb8()), ImageFormat::Jpeg);
     let at = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
     let length = usize::from(jpeg[at + 3]) + 2;
@@ -277,7 +277,7 @@ fn the_first_of_several_frames_is_read() {
 }
 
 #[test]
-fn what_is_cut_off_is_broken_and_never_a_panic() {
+fn an_incomplete_file_is_an_error_and_never_a_panic() {
     let noise = RgbaImage::from_fn(24, 24, |x, y| {
         image::Rgba([(x * 37 + y * 91) as u8, (x * y) as u8, x as u8, 255])
     });
@@ -292,7 +292,7 @@ fn what_is_cut_off_is_broken_and_never_a_panic() {
                     assert_eq!(named, format);
                     assert!(!reason.is_empty());
                 }
-                // nothing of the picture is lost without the end mark of a PNG or GIF
+                // Only the end mark of a PNG or GIF is missing: the picture is complete.
                 Ok(picture) => {
                     assert_ne!(format, Format::Jpeg, "{end} of {} bytes", bytes.len());
                     assert_eq!(picture.dim(), (24, 24, 4));
@@ -304,7 +304,7 @@ fn what_is_cut_off_is_broken_and_never_a_panic() {
 }
 
 #[test]
-fn what_is_no_picture_is_named() {
+fn other_formats_are_named() {
     let cases: [(&[u8], &str); 12] = [
         (b"", "the picture is empty: it has no bytes"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
@@ -316,8 +316,8 @@ fn what_is_no_picture_is_named() {
         (b"%PDF-1.7", "a PDF document"),
         (b"{\"image\": 7}", "a JSON document"),
         (b"data:image/png;base64,iVBORw0KGgo=", "a data URL"),
-        (b"\x00\x01\x02", "what these bytes hold"),
-        (b"seven", "what these bytes hold"),
+        (b"\x00\x01\x02", "the format of these bytes"),
+        (b"seven", "the format of these bytes"),
     ];
     for (bytes, want) in cases {
         let error = read(bytes).unwrap_err().to_string();

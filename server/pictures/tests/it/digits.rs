@@ -1,4 +1,4 @@
-//! What a model is shown of pictures of each kind.
+//! Preprocessing of digits in pictures of many kinds.
 
 use ndarray::{Array2, Array3, concatenate, s};
 use pictures::{
@@ -11,12 +11,12 @@ use crate::drawing::{
     noisy, paint,
 };
 
-/// The digit of a picture, which must be one.
+/// The preprocessed digit of a picture that must have exactly one.
 fn seen(picture: &Rgba) -> Array2<u8> {
     digit(picture.view()).unwrap().pixels
 }
 
-/// Compares with the same strokes in black on white, for each digit.
+/// Checks for each digit that the changed picture gives nearly the same result as the same strokes in black on white.
 fn assert_like_plain(what: &str, tolerance: f32, change: impl Fn(&Array2<f32>) -> Rgba) {
     for strokes in ALL {
         let cover = canvas(200, strokes, 12.0);
@@ -53,7 +53,7 @@ fn bounds_are_those_of_the_ink_in_the_picture() {
     let bounds = digit(picture.view()).unwrap().bounds;
     assert!(bounds.left.abs_diff(45) <= 2 && bounds.top.abs_diff(26) <= 3, "{bounds:?}");
     assert!(bounds.width.abs_diff(75) <= 3 && bounds.height.abs_diff(108) <= 4, "{bounds:?}");
-    // and of a picture that is made smaller on the way
+    // The same for a picture that is shrunk first.
     let large = Array3::from_shape_fn((2000, 3000, 4), |(row, column, channel)| {
         picture[[row / 10, column / 10, channel]]
     });
@@ -81,7 +81,7 @@ fn grounds_and_colours() {
 }
 
 #[test]
-fn light_that_is_uneven() {
+fn uneven_light() {
     let paper = |cover: &Array2<f32>| paint(cover, [240, 236, 228, 255], [40, 40, 60, 255]);
     assert_like_plain("a gradient", 0.25, |cover| lit(&paper(cover), |x, y| 0.5 + 0.25 * x + 0.25 * y));
     assert_like_plain("a vignette", 0.25, |cover| {
@@ -118,7 +118,7 @@ fn faint_ink() {
 }
 
 #[test]
-fn edges_that_are_none_of_the_picture() {
+fn bars_frames_and_edge_lines_are_cut_off() {
     let paper = |cover: &Array2<f32>| paint(cover, WHITE, BLACK);
     assert_like_plain("letterbox", 0.05, |cover| {
         let bar = Array3::from_shape_fn((70, 200, 4), |(_, _, channel)| BLACK[channel]);
@@ -145,7 +145,7 @@ fn edges_that_are_none_of_the_picture() {
     });
 }
 
-/// The picture without all that lies outside of its ink.
+/// The picture, cropped to its ink.
 fn crop(picture: &Rgba, cover: &Array2<f32>) -> Rgba {
     let rows: Vec<usize> =
         (0..cover.nrows()).filter(|&row| cover.row(row).iter().any(|&part| part > 0.5)).collect();
@@ -203,12 +203,12 @@ fn thin_pens_are_drawn_wider() {
 }
 
 #[test]
-fn pictures_of_28_take_the_same_road() {
+fn pictures_of_28_by_28_are_preprocessed_too() {
     let small =
         paint(&cover(28, 28, &[(SEVEN, Pen { left: 2.0, top: 2.0, size: 10.0, width: 1.5 })]), BLACK, WHITE);
     let large = paint(&canvas(280, SEVEN, 42.0 * 0.6), BLACK, WHITE);
     assert!(difference(&seen(&small), &seen(&large)) < 0.4);
-    // and what is like MNIST already stays as it is
+    // A picture that already looks like MNIST hardly changes.
     let once = seen(&large);
     let again = Array3::from_shape_fn(
         (28, 28, 4),
@@ -257,7 +257,7 @@ fn a_million_specks_cost_little() {
     assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
-/// Several digits beside each other.
+/// Several digits side by side.
 fn row_of(strokes: &[Strokes]) -> Rgba {
     let drawn: Vec<(Strokes, Pen)> = strokes
         .iter()

@@ -1,16 +1,16 @@
-//! Digits drawn by code.
+//! Draws digits for the tests.
 
 use ndarray::{Array2, Array3};
 use pictures::Rgba;
 
-/// Strokes in a box whose longer side is 1, y down.
+/// The strokes of a digit, in a box whose longer side is 1; y grows downwards.
 pub(crate) type Strokes = &'static [&'static [(f32, f32)]];
 
 pub(crate) const SEVEN: Strokes = &[&[(0.0, 0.05), (0.6, 0.0), (0.3, 0.5), (0.2, 1.0)]];
 pub(crate) const TWO: Strokes =
     &[&[(0.05, 0.2), (0.2, 0.02), (0.5, 0.05), (0.6, 0.25), (0.4, 0.6), (0.0, 0.97), (0.65, 1.0)]];
 pub(crate) const ONE: Strokes = &[&[(0.0, 0.25), (0.25, 0.0), (0.25, 1.0)]];
-/// In two strokes that do not touch.
+/// A five of two strokes that do not touch.
 pub(crate) const FIVE: Strokes = &[
     &[(0.1, 0.1), (0.05, 0.45), (0.35, 0.4), (0.6, 0.65), (0.4, 0.97), (0.0, 0.9)],
     &[(0.25, 0.06), (0.65, 0.0)],
@@ -30,7 +30,7 @@ pub(crate) const EIGHT: Strokes = &[&[
 
 pub(crate) const ALL: [Strokes; 6] = [SEVEN, TWO, ONE, FIVE, FOUR, EIGHT];
 
-/// Where and how strokes are drawn, in pixels.
+/// The position, size and width of strokes, in pixels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pen {
     pub(crate) left: f32,
@@ -39,7 +39,7 @@ pub(crate) struct Pen {
     pub(crate) width: f32,
 }
 
-/// How much of each pixel a pen covers, 0 to 1.
+/// Draws strokes. Returns the share of each pixel that the pen covers, 0 to 1.
 pub(crate) fn cover(rows: usize, columns: usize, drawn: &[(Strokes, Pen)]) -> Array2<f32> {
     let mut cover = Array2::zeros((rows, columns));
     for &(strokes, Pen { left, top, size, width }) in drawn {
@@ -58,13 +58,13 @@ pub(crate) fn cover(rows: usize, columns: usize, drawn: &[(Strokes, Pen)]) -> Ar
     cover
 }
 
-/// One digit on a square canvas.
+/// Draws one digit on a square canvas.
 pub(crate) fn canvas(side: usize, strokes: Strokes, width: f32) -> Array2<f32> {
     let size = side as f32 * 0.6;
     cover(side, side, &[(strokes, Pen { left: side as f32 * 0.3, top: side as f32 * 0.2, size, width })])
 }
 
-/// Ink of one colour on a ground of another.
+/// Paints ink of one colour on a background of another.
 pub(crate) fn paint(cover: &Array2<f32>, ground: [u8; 4], ink: [u8; 4]) -> Rgba {
     let (rows, columns) = cover.dim();
     Array3::from_shape_fn((rows, columns, 4), |(row, column, channel)| {
@@ -76,7 +76,7 @@ pub(crate) fn paint(cover: &Array2<f32>, ground: [u8; 4], ink: [u8; 4]) -> Rgba 
 pub(crate) const WHITE: [u8; 4] = [255; 4];
 pub(crate) const BLACK: [u8; 4] = [0, 0, 0, 255];
 
-/// Grey levels, multiplied by how much light falls on each place.
+/// Multiplies the colours at each place by the light that falls on it.
 pub(crate) fn lit(picture: &Rgba, light: impl Fn(f32, f32) -> f32) -> Rgba {
     let (rows, columns, _) = picture.dim();
     Array3::from_shape_fn(picture.dim(), |(row, column, channel)| {
@@ -88,7 +88,7 @@ pub(crate) fn lit(picture: &Rgba, light: impl Fn(f32, f32) -> f32) -> Rgba {
     })
 }
 
-/// Adds noise that is the same in every run, up to `most` grey levels either way.
+/// Adds noise of at most `most` grey levels either way. It is the same in every run.
 pub(crate) fn noisy(picture: &Rgba, most: u64) -> Rgba {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut out = picture.clone();
@@ -102,7 +102,7 @@ pub(crate) fn noisy(picture: &Rgba, most: u64) -> Rgba {
     out
 }
 
-/// How much two results differ: 0 are equal, 2 have no ink in common.
+/// The difference of two results: 0 if they are equal, 2 if they have no ink in common.
 pub(crate) fn difference(a: &Array2<u8>, b: &Array2<u8>) -> f32 {
     let apart: f32 = a.iter().zip(b).map(|(&a, &b)| f32::from(a.abs_diff(b))).sum();
     let ink: f32 = a.iter().chain(b).map(|&value| f32::from(value)).sum();

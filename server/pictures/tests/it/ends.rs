@@ -5,7 +5,7 @@ use pictures::{DecodeError, decode::Format};
 
 use crate::decoding::{encode, read};
 
-/// A JPEG of so many pixels along a side, no two of its rows alike.
+/// A square JPEG in which no two rows are alike.
 fn jpeg(side: u32) -> Vec<u8> {
     let picture = RgbImage::from_fn(side, side, |x, y| {
         image::Rgb([(x * 37 + y * 91) as u8, (x * y) as u8, (x + 2 * y) as u8])
@@ -13,7 +13,7 @@ fn jpeg(side: u32) -> Vec<u8> {
     encode(&DynamicImage::ImageRgb8(picture), ImageFormat::Jpeg)
 }
 
-/// A JPEG with a smaller one in its head, as cameras put it there for a preview.
+/// A JPEG with a thumbnail, itself a JPEG, in its header, as cameras write it.
 fn with_thumbnail() -> Vec<u8> {
     let (mut whole, small) = (jpeg(64), jpeg(8));
     let head = [&[0xff, 0xe1][..], &(small.len() as u16 + 8).to_be_bytes(), b"Exif\0\0"].concat();
@@ -28,7 +28,7 @@ fn a_jpeg_that_ends_early_is_refused() {
         let places = (1..100).map(|part| scan + 14 + (whole.len() - scan - 14) * part / 100);
         for end in places.chain([whole.len() - 2, whole.len() - 1]) {
             let reason =
-                "its end marker is missing, so some of the picture may be: send the whole file".to_owned();
+                "its end marker is missing, so the file may be incomplete: send the whole file".to_owned();
             let want = DecodeError::Broken { format: Format::Jpeg, reason };
             assert_eq!(read(&whole[..end]), Err(want), "{end} of {} bytes", whole.len());
         }

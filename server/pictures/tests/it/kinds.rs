@@ -1,12 +1,11 @@
-//! Kinds of files that few programs write, and cameras and designers send: inks instead of lights, turned pictures,
-//! animations.
+//! Less common kinds of files: JPEGs in CMYK, pictures turned by EXIF, animations.
 
 use image::{DynamicImage, ImageFormat, RgbaImage};
 use ndarray::s;
 
 use crate::decoding::{anmf, chunk, corner, crc, encode, exif, read, riff, vp8x};
 
-/// A JPEG of one block of one colour for each of its four inks, 8 x 8: cyan, magenta, yellow, black as they are stored.
+/// A CMYK JPEG of one block, 8 x 8, of one colour. `stored` has the four values as they are in the file.
 fn inks(stored: [u8; 4], adobe_transform: Option<u8>) -> Vec<u8> {
     let segment = |marker: u8, data: &[u8]| {
         let length = (data.len() as u16 + 2).to_be_bytes();
@@ -16,11 +15,11 @@ fn inks(stored: [u8; 4], adobe_transform: Option<u8>) -> Vec<u8> {
     if let Some(transform) = adobe_transform {
         bytes.extend(segment(0xee, &[b"Adobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat()));
     }
-    // nothing is quantised
+    // A quantisation table of ones: nothing is quantised.
     bytes.extend(segment(0xdb, &[vec![0], vec![1; 64]].concat()));
     let components = (1..=4).flat_map(|component| [component, 0x11, 0]);
     bytes.extend(segment(0xc0, &[vec![8, 0, 8, 0, 8, 4], components.collect()].concat()));
-    // differences of 0, 10 and 11 bits have the codes 00, 01 and 10; the end of a block has 0
+    // Huffman codes: differences of 0, 10 and 11 bits have the codes 00, 01 and 10; the end of a block has the code 0.
     bytes.extend(segment(0xc4, &[&[0, 0, 3], &[0; 14][..], &[0, 10, 11]].concat()));
     bytes.extend(segment(0xc4, &[&[0x10, 1], &[0; 15][..], &[0]].concat()));
     let components = (1..=4).flat_map(|component| [component, 0]);
@@ -40,7 +39,7 @@ fn inks(stored: [u8; 4], adobe_transform: Option<u8>) -> Vec<u8> {
         bits.push(0);
     }
     for bits in bits.chunks(8) {
-        // what is left of the last byte is filled with ones
+        // The last byte is padded with ones.
         let byte = (0..8).fold(0, |byte, at| byte << 1 | bits.get(at).unwrap_or(&1));
         bytes.push(byte);
         if byte == 0xff {
@@ -52,8 +51,8 @@ fn inks(stored: [u8; 4], adobe_transform: Option<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_jpeg_of_four_inks_has_their_colours() {
-    // as Adobe's programs and most others store inks: 255 is none
+fn a_cmyk_jpeg_has_the_right_colours() {
+    // Adobe's programs and most others store inks inverted: 255 means no ink.
     for (stored, colour) in [
         ([255, 255, 255, 255], [255, 255, 255]),
         ([255, 0, 0, 255], [255, 0, 0]),
@@ -89,7 +88,7 @@ fn a_webp_is_turned_as_its_camera_was() {
     }
 }
 
-/// 5 x 3 pixels of one colour.
+/// A picture of 5 x 3 pixels of one colour.
 fn plain(red: u8) -> DynamicImage {
     DynamicImage::ImageRgba8(RgbaImage::from_pixel(5, 3, image::Rgba([red, 0, 0, 255])))
 }
@@ -99,14 +98,15 @@ fn png_chunk(name: &[u8], data: &[u8]) -> Vec<u8> {
     [&(data.len() as u32).to_be_bytes()[..], &named, &crc(&named).to_be_bytes()].concat()
 }
 
-/// An animated PNG of two frames; its picture for those who know no animations is the first of them, or one more.
+/// An animated PNG of two frames. The picture for programs that do not support animations is the first frame or, with
+/// `of_its_own`, a third picture.
 fn apng(of_its_own: bool) -> Vec<u8> {
     let frame_control = |number: u8| {
         let mut data = vec![0, 0, 0, number, 0, 0, 0, 5, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0];
         data.extend([0, 1, 0, 10, 0, 0]);
         png_chunk(b"fcTL", &data)
     };
-    // the chunks between the head, which ends at 33, and the end mark, which has 12 bytes: one with all pixels
+    // The chunk with the pixels.
     let pixels = |red: u8| {
         let png = encode(&plain(red), ImageFormat::Png);
         let at = png.windows(4).position(|name| name == b"IDAT").unwrap();

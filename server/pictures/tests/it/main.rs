@@ -1,4 +1,4 @@
-//! Pictures of every kind that people send, drawn and encoded by the tests themselves.
+//! Tests with the kinds of pictures that people send. The tests draw and encode them themselves.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 mod close_ups;

@@ -1,4 +1,4 @@
-//! Paper as it is: ruled, squared, in the shadow of a hand, or scanned in a few pixels.
+//! Digits on paper: ruled or squared, in the shadow of a hand, or scanned in few pixels.
 
 use ndarray::{Array2, Array3};
 use pictures::{
@@ -10,22 +10,22 @@ use crate::drawing::{ALL, BLACK, Strokes, WHITE, canvas, difference, lit, noisy,
 
 const PAPER: [u8; 4] = [238, 232, 220, 255];
 const INK: [u8; 4] = [60, 60, 90, 255];
-/// Little darker than the paper.
+/// A tone that is a little darker than the paper.
 const PENCIL: [u8; 4] = [182, 178, 170, 255];
 
-/// What is seen of strokes on plain white.
+/// The result for the strokes in black on white.
 fn plain(strokes: Strokes) -> Array2<u8> {
     digit(paint(&canvas(200, strokes, 12.0), WHITE, BLACK).view()).unwrap().pixels
 }
 
-/// Asserts that a picture shows one digit, much like these strokes.
+/// Asserts that a picture gives one digit that is similar to these strokes.
 fn assert_shows(picture: &Rgba, strokes: Strokes, tolerance: f32, what: &str) {
     let found = digit(picture.view()).unwrap_or_else(|why| panic!("{what}: {why}"));
     let apart = difference(&plain(strokes), &found.pixels);
     assert!(apart < tolerance, "{what}: {apart}");
 }
 
-/// The longer side of the ink is `side` pixels, which are averages.
+/// Strokes, shrunk by averaging so that their longer side is `side` pixels.
 fn coarse(strokes: Strokes, side: usize) -> Array2<f32> {
     let cover = canvas(200, strokes, 18.0);
     let inked = |line: ndarray::ArrayView1<'_, f32>| line.iter().any(|&part| part > 0.5);
@@ -56,7 +56,7 @@ fn coarse_scans_with_ink_up_to_their_edges() {
     }
 }
 
-/// Paper with lines of so many pixels from one to the next, across and maybe down, and ink on them.
+/// Ink on ruled paper: horizontal lines every `pitch` pixels and, if `squared`, vertical lines too.
 fn lined(cover: &Array2<f32>, ink: [u8; 4], pitch: usize, squared: bool) -> Rgba {
     let picture = paint(cover, PAPER, ink);
     Array3::from_shape_fn(picture.dim(), |(row, column, channel)| {
@@ -78,7 +78,7 @@ fn ink_on_ruled_and_squared_paper() {
     }
 }
 
-/// How bright it is where a hand throws its shadow from the right.
+/// The light on paper on which a hand casts a shadow from the right.
 fn hand(x: f32, y: f32) -> f32 {
     let away = (x - 1.02).hypot(y - 0.6) + 0.03 * (9.0 * (y - x)).sin();
     if away < 0.3 { 0.45 } else { 1.0 }

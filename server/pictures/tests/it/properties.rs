@@ -1,4 +1,4 @@
-//! What holds for every picture.
+//! Properties that hold for all pictures.
 
 use ndarray::{Array2, Array3, Axis, concatenate};
 use pictures::{
@@ -95,7 +95,7 @@ proptest! {
     }
 }
 
-/// First bytes of the formats that are read, and some.
+/// First bytes of the supported formats.
 const HEADS: [&[u8]; 9] = [
     b"",
     b"\x89PNG\r\n\x1a\n",

@@ -1,4 +1,4 @@
-//! Many digits in one row: their picture is much wider than high.
+//! Many digits in one row, in a picture that is much wider than high.
 
 use ndarray::{Array2, Array3, Axis, concatenate, s};
 use pictures::{
@@ -8,8 +8,9 @@ use pictures::{
 
 use crate::drawing::{ALL, BLACK, Pen, Strokes, WHITE, cover, difference, lit, noisy, paint};
 
-/// Pixels from one digit to the next, and in height.
+/// Distance from one digit to the next, in pixels.
 const STEP: usize = 61;
+/// Height of the strip, in pixels.
 const HEIGHT: usize = 120;
 
 fn drawn(size: f32) -> Vec<(Strokes, Array2<f32>)> {
@@ -17,13 +18,13 @@ fn drawn(size: f32) -> Vec<(Strokes, Array2<f32>)> {
     ALL.into_iter().map(|strokes| (strokes, cover(HEIGHT, STEP, &[(strokes, pen)]))).collect()
 }
 
-/// So many digits in a row, each of the drawn ones in turn.
+/// A strip of `count` digits, which repeat the drawn ones in turn.
 fn strip(drawn: &[(Strokes, Array2<f32>)], count: usize) -> Array2<f32> {
     let parts: Vec<_> = drawn.iter().cycle().take(count).map(|(_, cover)| cover.view()).collect();
     concatenate(Axis(1), &parts).unwrap()
 }
 
-/// Asserts that these are the drawn digits in turn, each in its place.
+/// Asserts that the found digits are the drawn ones in turn, each at its place.
 fn assert_shows(found: &[Digit], drawn: &[(Strokes, Array2<f32>)], count: usize, tolerance: f32, what: &str) {
     assert_eq!(found.len(), count, "{what}");
     for (at, (digit, (_, cover))) in found.iter().zip(drawn.iter().cycle()).enumerate() {
@@ -40,7 +41,7 @@ fn many_digits_in_a_row_are_found() {
     let drawn = drawn(60.0);
     for count in [7, 20, 40, 100] {
         let cover = strip(&drawn, count);
-        // a long strip is made smaller: its digits have fewer pixels
+        // A long strip is shrunk, so its digits have fewer pixels.
         let tolerance = if count > 50 { 0.3 } else { 0.15 };
         for (ground, ink) in [(WHITE, BLACK), (BLACK, WHITE)] {
             let found = digits(paint(&cover, ground, ink).view()).unwrap();
@@ -73,7 +74,7 @@ fn a_strip_without_ink_is_blank() {
             assert_eq!(digits(page.view()), Err(MnistError::Blank), "{rows} x {columns}, {what}");
         }
     }
-    // specks are none of the digits of a strip
+    // Specks do not count as digits.
     let drawn = drawn(60.0);
     let mut page = paint(&strip(&drawn, 20), WHITE, BLACK);
     for at in 0..20 {

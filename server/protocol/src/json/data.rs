@@ -6,8 +6,7 @@ use half::{bf16, f16};
 use super::{
     common::{self, LONGEST_RUN, WINDOW, Zeros},
     number::Number,
-    reader::Reader,
-    tensor::once,
+    reader::{Reader, once},
 };
 use crate::{Datatype, Problem, Shape, Tensor, decode_base64, excerpt::excerpt, push_bytes_element};
 

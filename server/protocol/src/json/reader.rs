@@ -286,3 +286,16 @@ impl<'a> Reader<'a> {
         if self.peek().is_none() { Ok(()) } else { Err(self.unexpected("the end of the JSON")) }
     }
 }
+
+/// Sets a field, and returns an error if it is already set.
+pub(super) fn once<T>(
+    field: &mut Option<T>,
+    value: T,
+    reader: &Reader<'_>,
+    key: &'static str,
+) -> Result<(), Problem> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Problem::Duplicate { offset: reader.offset, key }),
+    }
+}

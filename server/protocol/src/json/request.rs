@@ -6,8 +6,8 @@ use compact_str::CompactString;
 use super::{
     data::Nulls,
     parameters,
-    reader::Reader,
-    tensor::{self, Kind, once},
+    reader::{Reader, once},
+    tensor::{self, Kind},
 };
 use crate::{DecodeError, InferRequest, InputTensor, Parameter, Parameters, Problem, RequestedOutput};
 

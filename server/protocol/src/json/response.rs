@@ -4,8 +4,8 @@ use bytes::Bytes;
 use compact_str::CompactString;
 
 use super::{
-    reader::Reader,
-    tensor::{self, Kind, once},
+    reader::{Reader, once},
+    tensor::{self, Kind},
 };
 use crate::{DecodeError, InferResponse, Problem, Tensor};
 

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::{
     data::{self, Nulls, WORDS},
     parameters,
-    reader::Reader,
+    reader::{Reader, once},
 };
 use crate::{
     Datatype, DecodeError, InputTensor, Parameter, Parameters, Problem, Shape, Tensor, bytes_elements,
@@ -140,19 +140,6 @@ fn read_fields<'a>(reader: &mut Reader<'a>, kind: Kind, fields: &mut Fields<'a>)
         }
         _ => reader.skip(),
     })
-}
-
-/// Sets a field, and returns an error if it is already set.
-pub(super) fn once<T>(
-    field: &mut Option<T>,
-    value: T,
-    reader: &Reader<'_>,
-    key: &'static str,
-) -> Result<(), Problem> {
-    match field.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(Problem::Duplicate { offset: reader.offset, key }),
-    }
 }
 
 fn read_shape(reader: &mut Reader<'_>) -> Result<Shape, Problem> {

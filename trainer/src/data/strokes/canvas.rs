@@ -1,31 +1,31 @@
-//! A canvas that a pen draws on.
+//! Draws strokes with a pen onto a canvas of pixels.
 
 use ndarray::Array2;
 
 use super::path::{Point, Stroke, extent};
 use crate::data::dice::Dice;
 
-/// Sides of a canvas in pixels, as pages have them.
+/// Smallest and largest side of a canvas, in pixels. The drawing areas of web pages are of these sizes.
 const SIDES: (f32, f32) = (200.0, 560.0);
-/// Share of pens that leave one hard pixel, as pencils of paint programs do.
+/// Share of pens that draw lines one pixel wide, like the pencil of a paint program.
 const PENCILS: f32 = 0.12;
-/// Widths of a pen, in parts of the drawing's longer side.
+/// Smallest and largest width of a pen, as a fraction of the drawing's longer side.
 const PEN_WIDTHS: (f32, f32) = (0.02, 0.22);
-/// Share of pens whose edge is not smoothed.
+/// Share of pens without anti-aliasing.
 const HARD_PENS: f32 = 0.15;
 
-/// What the strokes are drawn with.
+/// The pen that strokes are drawn with.
 #[derive(Debug, Clone, Copy)]
 enum Pen {
-    /// One hard pixel.
+    /// A pen that draws lines one pixel wide.
     Pencil,
-    /// A round tip of some radius in pixels, whose pressure may rise and fall.
+    /// A round tip. `radius` is in pixels, `smooth` means anti-aliased, and `pressure` says how much the width varies.
     Round { radius: f32, smooth: bool, pressure: f32 },
 }
 
-/// Draws strokes somewhere on a canvas of some size, with some pen: `[row, column]`, ink from 0 to 1.
+/// Draws strokes at a random place, on a canvas of a random size, with a random pen: `[row, column]`, ink from 0 to 1.
 pub(super) fn draw(strokes: &[Stroke], dice: &mut Dice<'_>) -> Array2<f32> {
-    // Small canvases more often than large ones: they cost less, and the large ones differ little.
+    // Small canvases are more frequent: they cost less time, and large ones differ little after preprocessing.
     let bigness = dice.between(0.0, 1.0);
     let side = SIDES.0 + (SIDES.1 - SIDES.0) * bigness * bigness;
     let (rows, columns) = (side as usize, (side * dice.between(0.8, 1.25)) as usize);
@@ -65,7 +65,7 @@ fn any_pen(size: f32, dice: &mut Dice<'_>) -> Pen {
     Pen::Round { radius: (width / 2.0).max(0.6), smooth: !dice.chance(HARD_PENS), pressure }
 }
 
-/// Draws one straight piece.
+/// Draws one straight segment.
 fn mark(canvas: &mut Array2<f32>, pen: Pen, from: Point, to: Point, phase: f32) {
     match pen {
         Pen::Pencil => {
@@ -99,7 +99,7 @@ fn mark(canvas: &mut Array2<f32>, pen: Pen, from: Point, to: Point, phase: f32) 
     }
 }
 
-/// Distance of a point from a straight line between two others.
+/// Distance of a point from the line segment between two others.
 fn distance(point: Point, from: Point, to: Point) -> f32 {
     let (along, across) = (to.0 - from.0, to.1 - from.1);
     let length = (along * along + across * across).max(f32::EPSILON);

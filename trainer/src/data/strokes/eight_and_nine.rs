@@ -4,7 +4,7 @@ use super::path::{Path, Point, Stroke};
 use super::way::Way;
 use crate::data::dice::Dice;
 
-/// How far a point of a shape strays, in boxes.
+/// Standard deviation of the random shift of a shape's points, where the shape's box is 1 × 1.
 const STRAY: f32 = 0.035;
 
 pub(super) const WAYS: &[Way] = &[
@@ -19,12 +19,13 @@ pub(super) const WAYS: &[Way] = &[
     Way { digit: 9, style: "stem apart", share: 1.0, draw: nine_with_stem },
 ];
 
-/// The widths and the waist of an 8: upper half width, lower half width, waist.
+/// Random sizes of an 8: half the width of its upper ring, half the width of its lower ring, and the height of its
+/// waist.
 fn eight_sizes(dice: &mut Dice<'_>) -> (f32, f32, f32) {
     (dice.between(0.16, 0.33), dice.between(0.2, 0.38), dice.between(0.38, 0.55))
 }
 
-/// Down like an S, and back up across it.
+/// An 8 in one stroke: down like an S, then back up across it.
 fn flowing_eight(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let (upper, lower, waist) = eight_sizes(dice);
     let lean = dice.between(0.0, 0.14);
@@ -44,7 +45,7 @@ fn flowing_eight(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![mirrored(path.lift(), dice.chance(0.25))]
 }
 
-/// Left and right swapped where `yes` says so: some start their 8 the other way round.
+/// Swaps left and right if `yes`: some writers start an 8 the other way round.
 fn mirrored(stroke: Stroke, yes: bool) -> Stroke {
     if yes { stroke.into_iter().map(|(x, y)| (1.0 - x, y)).collect() } else { stroke }
 }
@@ -78,7 +79,7 @@ fn open_eight(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![mirrored(path.lift(), dice.chance(0.2))]
 }
 
-/// Two triangles on each other, drawn with few bends.
+/// An 8 of two stacked triangles, with nearly straight sides.
 fn angular_eight(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let (upper, lower, _) = eight_sizes(dice);
     let path = Path::at(dice.near(0.5 + upper, 0.05, STRAY))
@@ -104,7 +105,7 @@ fn nine(dice: &mut Dice<'_>, tail: Tail) -> Stroke {
     let to = dice.around(-375.0, 18.0);
     let ring = Path::default().arc(centre, radii, from, to - from);
     let right = centre.0 + radii.0;
-    // The pen goes up to the ring's right side again, by a little or in a small loop, and then down.
+    // The pen returns to the ring's right side, directly or in a small loop, and then goes down.
     let over = dice.between(-0.06, 0.06);
     let shoulder = (right + over.max(0.0), centre.1 - radii.1 * dice.between(-0.3, 0.9));
     let ring = ring.line(shoulder);

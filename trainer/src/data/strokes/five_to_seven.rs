@@ -4,7 +4,7 @@ use super::path::{Path, Point, Stroke};
 use super::way::Way;
 use crate::data::dice::Dice;
 
-/// How far a point of a shape strays, in boxes.
+/// Standard deviation of the random shift of a shape's points, where the shape's box is 1 × 1.
 const STRAY: f32 = 0.035;
 
 pub(super) const WAYS: &[Way] = &[
@@ -21,7 +21,7 @@ pub(super) const WAYS: &[Way] = &[
     Way { digit: 7, style: "crossed in one stroke", share: 1.5, draw: seven_crossed_at_once },
 ];
 
-/// The belly of a 5, from where the pen is.
+/// Continues a path with the belly of a 5.
 fn belly(dice: &mut Dice<'_>, path: Path) -> Stroke {
     let (x, y) = path.end();
     let height = 1.0 - y;
@@ -36,7 +36,7 @@ fn five_with_bar(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let top = dice.near(0.24, 0.03, STRAY);
     let waist = (top.0 - dice.between(-0.04, 0.12), dice.between(0.38, 0.56));
     let body = belly(dice, Path::at(top).line(waist));
-    // The bar begins at the stem, before it, or after a gap.
+    // The bar begins at the stem, left of it, or right of it after a gap.
     let from = (top.0 + dice.around(0.02, 0.05), top.1 + dice.around(0.0, 0.03));
     let to = (from.0 + dice.between(0.3, 0.72), from.1 - dice.between(-0.06, 0.1));
     let bar = Path::at(from)
@@ -53,7 +53,7 @@ fn five_at_once(dice: &mut Dice<'_>) -> Stroke {
     belly(dice, path)
 }
 
-/// A 5 whose corners are all rounded: what tells it from an S is its flat top.
+/// A 5 with rounded corners only. Its flat top distinguishes it from an S.
 fn bent_five(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let path = Path::at(dice.near(0.82, 0.03, STRAY)).curve(&[
         dice.near(0.5, 0.03, 0.02),
@@ -64,7 +64,7 @@ fn bent_five(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![belly(dice, path)]
 }
 
-/// The ring of a 6, from its left side down, around and to where it closes or nearly does.
+/// Continues a path with the ring of a 6: from its left side down and around, until it closes or nearly does.
 fn six_ring(dice: &mut Dice<'_>, path: Path, centre: Point, radii: Point) -> Stroke {
     let from = dice.between(-195.0, -170.0);
     path.arc(centre, radii, from, -dice.around(345.0, 25.0)).lift()
@@ -121,7 +121,7 @@ enum Top {
     Serif,
 }
 
-/// A 7; returns where its stem bends and where it ends too.
+/// A 7. Also returns the points where its stem bends and where it ends.
 fn seven(dice: &mut Dice<'_>, top: Top) -> (Stroke, Point, Point) {
     let left = dice.near(0.08, 0.05, STRAY);
     let right = dice.near(0.78, 0.03, 0.04);
@@ -170,7 +170,7 @@ fn crossed_seven(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let rise = dice.around(0.02, 0.05);
     let mut cross = Path::at((at.0 - left, at.1 + rise)).line((at.0 + right, at.1 - rise));
     if dice.chance(0.2) {
-        // A pen that was already moving when it came down.
+        // A small hook, as when the pen is already moving when it touches the paper.
         let hook = dice.between(0.03, 0.08);
         cross = Path::at((at.0 - left, at.1 + rise + hook))
             .line((at.0 - left, at.1 + rise))
@@ -179,10 +179,10 @@ fn crossed_seven(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![body, cross.lift()]
 }
 
-/// From the foot of the stem back up to the left and across it.
+/// A crossed 7 in one stroke: from the foot of the stem back up to the left, then across the stem.
 fn seven_crossed_at_once(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let (body, stem, foot) = any_seven(dice);
-    // No lower than this: the stroke across would be the base of a 2.
+    // If the crossing stroke were lower, it would look like the base of a 2.
     let up = dice.between(0.0, 0.25);
     let at = (stem.0 + (foot.0 - stem.0) * up, stem.1 + (foot.1 - stem.1) * up);
     let from = (at.0 - dice.between(0.14, 0.34), at.1 + dice.around(0.02, 0.03));

@@ -1,12 +1,12 @@
-//! A writer's hand: what it does to every shape.
+//! A writer's handwriting: the slant, proportions, bends and tremor that it gives to each shape.
 
 use super::path::{Point, Stroke};
 use crate::data::dice::Dice;
 
-/// Waves that bend a drawing, along each axis.
+/// Number of waves that bend a drawing, along each axis.
 const WAVES: usize = 2;
 
-/// A slow wave over the drawing.
+/// A sine wave of long wavelength that shifts points of the drawing.
 #[derive(Debug, Clone, Copy)]
 struct Wave {
     height: f32,
@@ -29,42 +29,41 @@ impl Wave {
     }
 }
 
-/// Slant, proportions, turn, bends and tremble of one drawing.
+/// Slant, proportions, rotation, bends and tremor of one drawing.
 #[derive(Debug, Clone)]
 pub(super) struct Hand {
     slant: f32,
     width: f32,
     turn: f32,
     waves: [[Wave; 2]; WAVES],
-    tremble: f32,
-    /// Points of a stroke that the page sees: one in so many.
-    every: usize,
+    tremor: f32,
+    /// The page receives only every n-th point of a stroke, as when the pen moves fast.
+    point_step: usize,
 }
 
 impl Hand {
-    /// Any hand.
+    /// A random handwriting.
     pub(super) fn random(dice: &mut Dice<'_>) -> Self {
         Self {
             slant: dice.around(0.12, 0.2),
             width: dice.around(-0.1, 0.24).exp(),
             turn: dice.around(0.0, 5.0).to_radians(),
             waves: std::array::from_fn(|_| [Wave::random(dice), Wave::random(dice)]),
-            tremble: if dice.chance(0.25) { dice.between(0.002, 0.012) } else { 0.0 },
-            every: if dice.chance(0.2) { 2 + dice.below(3) } else { 1 },
+            tremor: if dice.chance(0.25) { dice.between(0.002, 0.012) } else { 0.0 },
+            point_step: if dice.chance(0.2) { 2 + dice.below(3) } else { 1 },
         }
     }
 
-    /// What becomes of a drawing in this hand.
+    /// The strokes of a drawing in this handwriting.
     pub(super) fn write(&self, strokes: &[Stroke], dice: &mut Dice<'_>) -> Vec<Stroke> {
         strokes.iter().map(|stroke| self.stroke(stroke, dice)).collect()
     }
 
     fn stroke(&self, stroke: &[Point], dice: &mut Dice<'_>) -> Stroke {
         let last = stroke.len() - 1;
-        // A fast pen is seen at few points; those where it starts and stops are always seen. So are those of
-        // shapes that have few.
-        let every = if stroke.len() > 12 { self.every } else { 1 };
-        let seen = stroke.iter().enumerate().filter(|(index, _)| index % every == 0 || *index == last);
+        // The page always receives the first and the last point. A stroke of few points keeps them all.
+        let step = if stroke.len() > 12 { self.point_step } else { 1 };
+        let seen = stroke.iter().enumerate().filter(|(index, _)| index % step == 0 || *index == last);
         seen.map(|(_, &point)| self.point(point, dice)).collect()
     }
 
@@ -74,8 +73,8 @@ impl Hand {
         let (x, y) = ((x - self.slant * y) * self.width, y);
         let (sin, cos) = self.turn.sin_cos();
         let (x, y) = (x * cos - y * sin, x * sin + y * cos);
-        if self.tremble > 0.0 {
-            return dice.near(x, y, self.tremble);
+        if self.tremor > 0.0 {
+            return dice.near(x, y, self.tremor);
         }
         (x, y)
     }

@@ -1,9 +1,9 @@
-//! Letters and signs that no digit looks like. Those that look like one (O, I, Z, S, G, b, g, q, y, ...) are
-//! left out: nobody can tell them apart.
+//! Letters and signs that do not look like a digit. Those that do (O, I, Z, S, G, b, g, q, y, ...) are left out, since
+//! nobody can tell them from a digit.
 
 use super::path::Point;
 
-/// One stroke of a letter: round or with corners.
+/// One stroke of a letter.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Part {
     /// Straight lines.

@@ -1,8 +1,8 @@
-//! Digits as people draw them with a pen, in many ways, and drawings that are no digit.
+//! Draws digits as people write them with a pen, in many ways, and drawings that are not digits.
 //!
-//! A way of writing is a shape with room for chance ([`way::Way`]); a hand slants, stretches and bends it; a
-//! pen draws it on a canvas; and the server's own preprocessing makes of it what a model is shown. Everything
-//! is drawn from one generator: the same generator gives the same picture.
+//! A way of writing ([`way::Way`]) is a shape with random details. The handwriting slants, stretches and bends it. A
+//! pen draws it on a canvas. Last, the server's own preprocessing turns the picture into the model's input. All random
+//! numbers come from one generator: the same generator gives the same picture.
 //!
 //! Floors, lowest first: `path`; `way`; the digits, `letters`, `hand` and `canvas`; `others`.
 
@@ -28,15 +28,15 @@ use super::PIXELS;
 use super::paper::{self, Taken};
 use crate::data::dice::Dice;
 
-/// Share of drawings that are photographed rather than taken from the canvas.
+/// Share of drawings that look photographed, 0 to 1. The others look like exports of a drawing canvas.
 const PHOTOGRAPHS: f32 = 0.2;
 
-/// Every way of writing, by digit.
+/// All ways of writing, ordered by digit.
 pub fn ways() -> impl Iterator<Item = &'static Way> + Clone {
     [zero_to_two::WAYS, three_and_four::WAYS, five_to_seven::WAYS, eight_and_nine::WAYS].into_iter().flatten()
 }
 
-/// Draws a digit in one of its ways, as a shape about a box of 1 × 1.
+/// Draws a digit in one of its ways of writing, as a shape in a box of about 1 × 1.
 pub fn shape(digit: u8, dice: &mut Dice<'_>) -> (&'static Way, Vec<Stroke>) {
     let of_digit = || ways().filter(move |way| way.digit == digit);
     let chosen = dice.weighted(of_digit().map(|way| way.share));
@@ -44,21 +44,21 @@ pub fn shape(digit: u8, dice: &mut Dice<'_>) -> (&'static Way, Vec<Stroke>) {
     (way, (way.draw)(dice))
 }
 
-/// Draws a digit as the server shows it to a model: `[row, column]`, bright ink.
+/// Draws a digit and preprocesses it as the server does: `[row, column]`, bright ink.
 ///
-/// `None` where the preprocessing takes it for none or several digits: pieces that do not hang together.
+/// Returns `None` if the preprocessing finds no digit or several, because the strokes are not connected.
 pub fn digit(digit: u8, dice: &mut Dice<'_>) -> Option<Vec<u8>> {
     let (_, strokes) = shape(digit, dice);
     shown(&strokes, dice)
 }
 
-/// Draws something that is no digit, as the server shows it to a model.
+/// Draws something that is not a digit, and preprocesses it as the server does.
 pub fn no_digit(dice: &mut Dice<'_>) -> Option<Vec<u8>> {
     let strokes = others::draw(dice);
     shown(&strokes, dice)
 }
 
-/// What a model is shown of some strokes, drawn by some hand with some pen.
+/// The model's input for some strokes, drawn in a random handwriting with a random pen.
 pub fn shown(strokes: &[Stroke], dice: &mut Dice<'_>) -> Option<Vec<u8>> {
     let written = Hand::random(dice).write(strokes, dice);
     let ink = canvas::draw(&written, dice);
@@ -66,7 +66,7 @@ pub fn shown(strokes: &[Stroke], dice: &mut Dice<'_>) -> Option<Vec<u8>> {
     preprocess(&paper::picture(&ink, taken, dice))
 }
 
-/// What the server makes of a picture of one digit.
+/// Runs the server's preprocessing for a picture of one digit.
 pub fn preprocess(picture: &pictures::Rgba) -> Option<Vec<u8>> {
     let shown = mnist::digit(picture.view()).ok()?;
     let pixels: Vec<u8> = shown.pixels.iter().copied().collect();

@@ -1,4 +1,4 @@
-//! Drawings that are no digit, for the network to learn when it should not be sure.
+//! Drawings that are not digits. The network learns from them when it should not be sure.
 
 use std::f32::consts::TAU;
 
@@ -6,13 +6,13 @@ use super::letters::{LETTERS, Part};
 use super::path::{Path, Point, Stroke, extent};
 use crate::data::dice::Dice;
 
-/// How far a letter's points stray, in boxes.
+/// Largest standard deviation of the random shift of a letter's points, where the letter's box is 1 × 1.
 const STRAY: f32 = 0.04;
 
-/// Draws one kind of drawing.
+/// A function that draws one kind of drawing.
 type Draw = fn(&mut Dice<'_>) -> Vec<Stroke>;
 
-/// Kinds of such drawings, with how often each is drawn.
+/// The kinds of drawings, each with its relative frequency.
 const KINDS: &[(f32, Draw)] = &[
     (9.0, letter),
     (3.0, scribble),
@@ -24,7 +24,7 @@ const KINDS: &[(f32, Draw)] = &[
     (2.0, digits_in_one),
 ];
 
-/// Draws something that is no digit.
+/// Draws something that is not a digit.
 pub(super) fn draw(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let kind = dice.weighted(KINDS.iter().map(|(share, _)| *share));
     KINDS[kind].1(dice)
@@ -32,7 +32,7 @@ pub(super) fn draw(dice: &mut Dice<'_>) -> Vec<Stroke> {
 
 fn letter(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let (_, parts) = LETTERS[dice.below(LETTERS.len())];
-    // What belongs together stays together: a letter is stretched and bent as a whole by the hand.
+    // The strokes of a letter stay connected: the handwriting stretches and bends the letter as a whole.
     let stray = dice.between(0.3, 1.0) * STRAY;
     parts
         .iter()
@@ -46,14 +46,14 @@ fn letter(dice: &mut Dice<'_>) -> Vec<Stroke> {
         .collect()
 }
 
-/// A pen that wanders about.
+/// A scribble: a pen that wanders about at random.
 fn scribble(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let count = 7 + dice.below(25);
     let points: Vec<Point> = (0..count).map(|_| (dice.between(0.0, 1.0), dice.between(0.0, 1.0))).collect();
     vec![Path::at(points[0]).curve(&points[1..]).lift()]
 }
 
-/// To and fro, as one fills an area.
+/// Lines to and fro, as when somebody fills an area.
 fn hatching(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let lines = 4 + dice.below(12);
     let (sin, cos) = dice.between(0.0, TAU).sin_cos();
@@ -94,7 +94,7 @@ fn blob(dice: &mut Dice<'_>) -> Vec<Stroke> {
         let (before, share) = (place as usize % 8, place.fract());
         edge[before] * (1.0 - share) + edge[(before + 1) % 8] * share
     };
-    // Rays from the middle, close enough for any pen.
+    // Rays from the centre, close enough that even the thinnest pen leaves no gap.
     let rays = (0..lines * 4).map(|ray| {
         let angle = ray as f32 * TAU / (lines * 4) as f32;
         let (sin, cos) = angle.sin_cos();
@@ -104,7 +104,7 @@ fn blob(dice: &mut Dice<'_>) -> Vec<Stroke> {
     rays.collect()
 }
 
-/// A line that lies, or nearly: no 1 leans as much.
+/// A nearly horizontal line. No 1 is slanted as much.
 fn lying_line(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let angle = dice.between(-22.0, 22.0).to_radians();
     let (sin, cos) = angle.sin_cos();
@@ -112,7 +112,7 @@ fn lying_line(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![Path::at((0.0, 0.0)).curve(&[(0.5 * cos - bow * sin, 0.5 * sin + bow * cos), (cos, sin)]).lift()]
 }
 
-/// Several strokes from anywhere to anywhere.
+/// Several straight strokes between random points.
 fn tangle(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let count = 3 + dice.below(5);
     let mut from = (dice.between(0.2, 0.8), dice.between(0.2, 0.8));
@@ -121,7 +121,7 @@ fn tangle(dice: &mut Dice<'_>) -> Vec<Stroke> {
         let to = (dice.between(0.0, 1.0), dice.between(0.0, 1.0));
         let by = (dice.between(0.0, 1.0), dice.between(0.0, 1.0));
         strokes.push(Path::at(from).curve(&[by, to]).lift());
-        // The next one starts on this one, so that all hang together.
+        // The next stroke starts on this one, so that all are connected.
         from = by;
     }
     strokes

@@ -1,22 +1,22 @@
-//! What a pen leaves: points, and the curves between them.
+//! Strokes of a pen: points, and the curves between them.
 
-/// `(x, y)`, y down. Shapes are drawn about a box of 1 × 1.
+/// A point `(x, y)`; y grows downwards. Shapes fill a box of about 1 × 1.
 pub type Point = (f32, f32);
 
-/// The points that a pen goes through, from where it is put down to where it is lifted.
+/// The points that a pen passes, from where it is put down to where it is lifted.
 pub type Stroke = Vec<Point>;
 
-/// Straight pieces of a whole turn of an arc.
+/// Number of straight segments in an arc of 360 degrees.
 const PIECES_PER_TURN: f32 = 40.0;
-/// Straight pieces between two points of a curve.
+/// Number of straight segments between two points of a curve.
 const PIECES_PER_SPAN: usize = 8;
 
-/// A stroke under the pen: each part begins where the one before it ended.
+/// A stroke under construction: each part begins where the one before it ended.
 #[derive(Debug, Clone, Default)]
 pub struct Path(Stroke);
 
 impl Path {
-    /// Puts the pen down.
+    /// Puts the pen down at a point.
     pub fn at(point: Point) -> Self {
         Self(vec![point])
     }
@@ -47,8 +47,7 @@ impl Path {
         self
     }
 
-    /// Draws a part of an ellipse, after a straight line to its start; angles in degrees, clockwise from the
-    /// right.
+    /// Draws an arc of an ellipse, after a straight line to its start. Angles are in degrees, clockwise from the right.
     #[must_use]
     pub fn arc(mut self, centre: Point, radii: Point, from: f32, sweep: f32) -> Self {
         let pieces = (sweep.abs() / 360.0 * PIECES_PER_TURN).ceil().max(2.0) as usize;
@@ -59,18 +58,19 @@ impl Path {
         self
     }
 
-    /// Where the pen is.
+    /// The current position of the pen.
     pub fn end(&self) -> Point {
         self.0.last().copied().unwrap_or_default()
     }
 
-    /// Lifts the pen.
+    /// Lifts the pen and returns the stroke.
     pub fn lift(self) -> Stroke {
         self.0
     }
 }
 
-/// The curve through the second and third of four values, its slopes taken from their neighbours.
+/// A Catmull-Rom spline: interpolates between `b` and `c`, with slopes that follow from the values beside them. `share`
+/// is the position between the two, 0 to 1.
 fn catmull_rom([a, b, c, d]: [f32; 4], share: f32) -> f32 {
     let (square, cube) = (share * share, share * share * share);
     0.5 * (2.0 * b
@@ -79,7 +79,7 @@ fn catmull_rom([a, b, c, d]: [f32; 4], share: f32) -> f32 {
         + (3.0 * b - a - 3.0 * c + d) * cube)
 }
 
-/// Left, top, right and bottom of some strokes.
+/// Bounding box of some strokes: left, top, right, bottom.
 pub fn extent(strokes: &[Stroke]) -> (f32, f32, f32, f32) {
     let far = f32::INFINITY;
     strokes.iter().flatten().fold((far, far, -far, -far), |(left, top, right, bottom), &(x, y)| {

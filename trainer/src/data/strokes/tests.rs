@@ -1,4 +1,4 @@
-//! The drawn digits are digits: they have the holes and the proportions of what they are named as.
+//! The drawn digits have the holes and the proportions of the digit that they are meant to be.
 
 use ndarray::{Array2, s};
 
@@ -9,19 +9,19 @@ use crate::data::SIDE;
 use crate::data::dice::Dice;
 use crate::random::{Purpose, generator};
 
-/// Pixels of the grid on which holes are looked for.
+/// Rows and columns of the grid on which holes are counted.
 const GRID: usize = 96;
-/// Pixels to each side of a stroke's middle: a pen thick enough to close the small gaps that hands leave.
+/// Radius of the pen in pixels: thick enough to close the small gaps of handwriting.
 const PEN: usize = 2;
-/// Pixels to each side of the drawing that stay free.
+/// Free pixels on each side of the drawing.
 const MARGIN: usize = PEN + 2;
 
 fn drawn(way: &Way, index: u64) -> Vec<Stroke> {
     (way.draw)(&mut Dice::new(&mut generator(5, Purpose::Drawing, 9, index)))
 }
 
-/// Parts of the ground that strokes cut off from the outside, of more than a few pixels; where the middles of
-/// them are, from 0 at the top to 1.
+/// Finds the holes of a drawing: background regions of more than a few pixels that strokes cut off from the outside.
+/// Returns the height of each hole's centre, from 0 at the top to 1.
 fn holes(strokes: &[Stroke]) -> Vec<f32> {
     let (left, top, right, bottom) = extent(strokes);
     let scale = (GRID - 2 * MARGIN - 1) as f32 / (right - left).max(bottom - top);
@@ -53,7 +53,7 @@ fn holes(strokes: &[Stroke]) -> Vec<f32> {
             ];
             open.extend(beside.into_iter().filter(|&(row, column)| row < GRID && column < GRID));
         }
-        // The first one is the outside.
+        // The first region is the outside.
         if pixels > 12 {
             found.push((rows as f32 / pixels as f32 - MARGIN as f32) / height);
         }
@@ -61,11 +61,11 @@ fn holes(strokes: &[Stroke]) -> Vec<f32> {
     found.split_off(1)
 }
 
-/// What the holes of most drawings of a digit's ways are like.
+/// A rule that the holes must meet in most drawings of some of a digit's ways of writing.
 struct Rule {
     digit: u8,
     styles: fn(&str) -> bool,
-    /// Of 50 drawings of each way.
+    /// How many of 50 drawings of each way must meet the rule.
     at_least: usize,
     holds: fn(&[f32]) -> bool,
 }
@@ -82,7 +82,7 @@ fn digits_have_their_holes() {
         rule(0, 30, |style| style == "plain", |holes| holes.len() == 1),
         rule(0, 35, |style| style == "slashed long", |holes| holes.len() >= 2),
         rule(1, 45, any, <[f32]>::is_empty),
-        // With a ring it would be a 9.
+        // With a closed ring it would be a 9.
         rule(4, 46, |style| style.contains("in one stroke"), <[f32]>::is_empty),
         rule(5, 40, any, <[f32]>::is_empty),
         rule(7, 48, |style| !style.contains("crossed"), <[f32]>::is_empty),
@@ -137,7 +137,7 @@ fn a_long_slash_is_longer_than_its_ring_and_a_long_flag_nearly_its_stem() {
         let flag = (stroke[0].0 - apex.0).hypot(stroke[0].1 - apex.1);
         assert!((0.4..1.1).contains(&flag), "a flag of {flag}");
         assert!(stroke[0].0 < apex.0, "the flag is on the right");
-        // A flag that lies flatter is the bar of a 7.
+        // A flatter flag would be the bar of a 7.
         let from_stem = (apex.0 - stroke[0].0).atan2(stroke[0].1 - apex.1).to_degrees();
         assert!(from_stem < 55.0, "a flag at {from_stem} degrees from the stem");
     }
@@ -163,13 +163,13 @@ fn the_preprocessing_accepts_nearly_all_drawings_and_they_are_like_mnist() {
             assert!((10.0..300.0).contains(&ink), "{digit} has {ink} pixels of ink");
         }
     }
-    assert!(shown * 100 >= wanted * 93, "only {shown} of {wanted} drawings came through");
+    assert!(shown * 100 >= wanted * 93, "the preprocessing accepts only {shown} of {wanted} drawings");
 }
 
 #[test]
-fn what_is_no_digit_comes_through_too() {
+fn the_preprocessing_accepts_drawings_that_are_not_digits() {
     let shown = (0..60)
         .filter(|&index| no_digit(&mut Dice::new(&mut generator(2, Purpose::Drawing, 8, index))).is_some())
         .count();
-    assert!(shown >= 45, "only {shown} of 60 came through");
+    assert!(shown >= 45, "the preprocessing accepts only {shown} of 60");
 }

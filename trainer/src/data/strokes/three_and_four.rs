@@ -4,7 +4,7 @@ use super::path::{Path, Stroke, extent};
 use super::way::Way;
 use crate::data::dice::Dice;
 
-/// How far a point of a shape strays, in boxes.
+/// Standard deviation of the random shift of a shape's points, where the shape's box is 1 × 1.
 const STRAY: f32 = 0.035;
 
 pub(super) const WAYS: &[Way] = &[
@@ -18,7 +18,7 @@ pub(super) const WAYS: &[Way] = &[
     Way { digit: 4, style: "round in one stroke", share: 1.0, draw: round_four },
 ];
 
-/// The lower bow of a 3 or 5-like shape, from where the pen is, around to the lower left.
+/// Continues a path with the lower bow of a 3, around to the lower left.
 fn three_belly(dice: &mut Dice<'_>, path: Path, waist: f32) -> Stroke {
     let radii = (dice.between(0.26, 0.42), (1.0 - waist) / 2.0);
     let to = dice.between(110.0, 190.0);
@@ -51,7 +51,7 @@ fn looped_three(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![three_belly(dice, path, waist)]
 }
 
-/// A top like a 7's, then the belly.
+/// A 3 with a top like that of a 7, then the belly.
 fn flat_three(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let waist = dice.between(0.32, 0.5);
     let path = Path::at(dice.near(0.08, 0.03, STRAY)).line(dice.near(0.72, 0.02, STRAY));
@@ -59,7 +59,7 @@ fn flat_three(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![three_belly(dice, path, waist)]
 }
 
-/// Down and across in one stroke, and a stem through it.
+/// An open 4: down and across in one stroke, then a stem through it.
 fn open_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let cross = dice.between(0.5, 0.76);
     let lean = dice.between(-0.05, 0.3);
@@ -81,7 +81,7 @@ fn open_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![left_side.lift(), stem.lift()]
 }
 
-/// From the top down to the left, across, and from the top down again: in one stroke or two.
+/// A closed 4: from the top down to the left, across, and from the top down again, in one stroke or two.
 fn closed_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let cross = dice.between(0.55, 0.76);
     let top = dice.near(0.62, 0.0, 0.03);
@@ -91,15 +91,15 @@ fn closed_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     if dice.chance(0.5) {
         vec![Path::at(top).line(corner).line(right).lift(), Path::at(top).line(foot).lift()]
     } else {
-        // Up the stem, down to the left, across.
+        // In one stroke: up the stem, down to the left, across.
         vec![Path::at(foot).line(top).line(corner).line(right).lift()]
     }
 }
 
-/// Down, across to the right, up a little and down the stem, all at once: a hook like lightning.
+/// A 4 in one stroke, shaped like a lightning bolt: down, across to the right, up a little and down the stem.
 fn hooked_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let cross = dice.between(0.5, 0.78);
-    // Its start stays left of the stem, and the stem's top below it: closer, they would close the ring of a 9.
+    // The stroke starts left of the stem and above the stem's top. Closer, the two would form the ring of a 9.
     let lean = dice.between(-0.02, 0.36);
     let corner = dice.near(0.05, cross, STRAY);
     let from = (corner.0 + lean + 0.05, dice.around(0.0, 0.02));
@@ -117,7 +117,7 @@ fn hooked_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let path = if dice.chance(0.6) {
         path.curve(&[(f32::midpoint(corner.0, turn.0) + 0.05, cross + dice.around(0.0, 0.03)), turn])
     } else {
-        // Past the stem and back in a loop.
+        // Past the stem, and back in a loop.
         let out = dice.between(0.02, 0.12);
         path.curve(&[
             (turn.0 - 0.1, cross + 0.02),
@@ -129,7 +129,7 @@ fn hooked_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![path.line(foot).lift()]
 }
 
-/// Down, across, and back up to a stem that starts high: an open 4 without lifting.
+/// An open 4 in one stroke: down, across, and back up to a stem that starts high.
 fn zigzag_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let cross = dice.between(0.45, 0.72);
     let from = dice.near(0.2, 0.02, STRAY);
@@ -146,10 +146,10 @@ fn zigzag_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![path.line(foot).lift()]
 }
 
-/// Like a G: a bow open to the upper right, its end the bar, and a stem down from there.
+/// A round 4 like a G: a bow that is open to the upper right and ends in the bar, and a stem down from there.
 fn round_four(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let radii = (dice.between(0.26, 0.42), dice.between(0.3, 0.4));
-    // The opening is a quarter of the bow or more: with less it is the ring of a 9.
+    // The opening is at least a quarter of the bow: with less it would be the ring of a 9.
     let from = dice.between(-165.0, -105.0);
     let bow = Path::default().arc((0.42, radii.1), radii, from, -(from + 360.0 - dice.between(25.0, 60.0)));
     let bend = bow.end();

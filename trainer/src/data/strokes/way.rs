@@ -1,17 +1,17 @@
-//! One way of writing a digit.
+//! Ways of writing a digit.
 
 use super::path::Stroke;
 use crate::data::dice::Dice;
 
-/// A way in which people write a digit, as a shape with room for chance.
+/// A way in which people write a digit, as a shape with random details.
 #[derive(Debug, Clone, Copy)]
 pub struct Way {
     /// The digit.
     pub digit: u8,
-    /// What tells it from the digit's other ways.
+    /// What distinguishes it from the other ways of writing the digit.
     pub style: &'static str,
-    /// How often it is drawn, beside the digit's other ways.
+    /// How often it is drawn, relative to the other ways of writing the digit.
     pub share: f32,
-    /// Draws its strokes about a box of 1 × 1.
+    /// Draws its strokes in a box of about 1 × 1.
     pub draw: fn(&mut Dice<'_>) -> Vec<Stroke>,
 }

@@ -4,7 +4,7 @@ use super::path::{Path, Point, Stroke};
 use super::way::Way;
 use crate::data::dice::Dice;
 
-/// How far a point of a shape strays, in boxes.
+/// Standard deviation of the random shift of a shape's points, where the shape's box is 1 × 1.
 const STRAY: f32 = 0.035;
 
 pub(super) const WAYS: &[Way] = &[
@@ -22,13 +22,13 @@ pub(super) const WAYS: &[Way] = &[
     Way { digit: 2, style: "angular", share: 1.0, draw: angular_two },
 ];
 
-/// A ring, closed more or less well; returns it and where its ellipse is.
+/// A ring that is more or less closed. Also returns the centre and the radii of its ellipse.
 fn ring_about(dice: &mut Dice<'_>) -> (Path, Point, Point) {
     let centre = (0.5, 0.5);
     let radii = (dice.between(0.24, 0.48), dice.between(0.42, 0.5));
     let from = dice.around(-80.0, 35.0);
     let sweep = dice.around(358.0, 16.0) * if dice.chance(0.85) { -1.0 } else { 1.0 };
-    // The pen drifts, so that the end does not meet the start.
+    // The pen drifts, so that the end may miss the start.
     let ring = Path::default().arc(centre, radii, from, sweep).lift();
     let (dx, dy) = dice.near(0.0, 0.0, 0.025);
     let last = ring.len() as f32;
@@ -47,7 +47,7 @@ fn ring(dice: &mut Dice<'_>) -> Stroke {
     ring_about(dice).0.lift()
 }
 
-/// A ring whose end runs over its start: inside, or out to the right.
+/// A ring whose end overlaps its start: inside it, or out to the right.
 fn looped_zero(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let radii = (dice.between(0.26, 0.44), dice.between(0.42, 0.5));
     let from = dice.around(-60.0, 20.0);
@@ -61,12 +61,12 @@ fn looped_zero(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![path.curve(&tail).lift()]
 }
 
-/// A line through the middle of a ring, `low` to `high` times as long as the ring is big.
+/// A line through the centre of a ring, `low` to `high` times as long as the ring's diameter in that direction.
 fn slash(dice: &mut Dice<'_>, centre: Point, radii: Point, low: f32, high: f32) -> Stroke {
-    // From the horizontal; most rise to the right, and the longer they are the steeper people draw them.
+    // The angle from the horizontal, in degrees. Most slashes rise to the right; people draw longer ones steeper.
     let angle = if dice.chance(0.93) { dice.between(32.0, 92.0) } else { dice.between(115.0, 150.0) };
     let (sin, cos) = f32::to_radians(angle).sin_cos();
-    // Where the ring ends in that direction.
+    // Distance from the centre to the ring in that direction.
     let edge = 1.0 / (cos / radii.0).hypot(sin / radii.1);
     let half = edge * dice.between(low, high);
     let (x, y) = dice.near(centre.0, centre.1, 0.03);
@@ -82,7 +82,7 @@ fn slashed_zero(dice: &mut Dice<'_>, low: f32, high: f32) -> Vec<Stroke> {
     vec![path.lift(), slash(dice, centre, radii, low, high)]
 }
 
-/// From the upper right around, and from there across without lifting.
+/// A slashed 0 in one stroke: from the upper right around, then across.
 fn zero_slashed_at_once(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let radii = (dice.between(0.28, 0.46), dice.between(0.42, 0.5));
     let from = dice.around(-50.0, 14.0);
@@ -101,10 +101,10 @@ fn bar(dice: &mut Dice<'_>) -> Stroke {
     Path::at(top).curve(&[(0.5 + bow, 0.5), bottom]).lift()
 }
 
-/// A stem with a flag `low` to `high` times its length; returns where the stem ends too.
+/// A 1 with a flag `low` to `high` times as long as its stem. Also returns the point where the stem ends.
 fn flagged(dice: &mut Dice<'_>, low: f32, high: f32) -> (Stroke, Point) {
     let length = dice.between(low, high);
-    // From the stem; the longer a flag, the closer it lies, or it would be the bar of a 7.
+    // The angle from the stem. A long flag is closer to the stem: otherwise it would look like the bar of a 7.
     let angle = dice.between(22.0, 60.0 - 22.0 * length).to_radians();
     let apex = dice.near(0.5, 0.0, 0.015);
     let from = (apex.0 - length * angle.sin(), apex.1 + length * angle.cos());
@@ -135,7 +135,7 @@ fn footed_one(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![stem, Path::at(left).line(right).lift()]
 }
 
-/// The upper bow of a 2, from the left over the top and down to the lower left.
+/// Begins a 2 with its upper bow: from the left over the top and down to the lower left.
 fn two_bow(dice: &mut Dice<'_>) -> Path {
     let radii = (dice.between(0.24, 0.4), dice.between(0.2, 0.3));
     let from = dice.between(-205.0, -130.0);
@@ -173,7 +173,7 @@ fn looped_two(dice: &mut Dice<'_>) -> Vec<Stroke> {
     vec![path.lift()]
 }
 
-/// A 2 of straight lines with a bent top: its top left is a hook or a bow, which a Z has not.
+/// A 2 of straight lines with a bent top. The hook or bow at its top left distinguishes it from a Z.
 fn angular_two(dice: &mut Dice<'_>) -> Vec<Stroke> {
     let from = dice.near(0.08, 0.22, STRAY);
     let path = Path::at(from).curve(&[

@@ -1,46 +1,48 @@
 //! Winograd's transforms for 3×3 convolutions, F(2×2, 3×3), and their transposes.
 //!
-//! Two neighbouring outputs of a convolution in one dimension take six multiplications, or four:
+//! In one dimension, two neighbouring outputs of a convolution take six multiplications by the definition. Winograd's
+//! formula takes four:
 //!
 //! ```text
-//! y = Aᵀ (G g · Bᵀ d)    d: 4 inputs, g: 3 weights, y: 2 outputs, ·: number by number
+//! y = Aᵀ (G g · Bᵀ d)    d: 4 inputs, g: 3 weights, y: 2 outputs, ·: element-wise product
 //! ```
 //!
-//! In two dimensions each matrix is applied to columns and rows, and 16 multiplications do for 36. Pictures are
-//! cut into tiles of 2×2 outputs, whose inputs are overlapping windows of 4×4 pixels. All channels are
-//! transformed alike, so that at each of the 16 positions what is left is a matrix product over the channels.
+//! In two dimensions each matrix is applied to columns and to rows, and 16 multiplications replace 36. A picture is cut
+//! into tiles of 2×2 outputs. The inputs of a tile are a window of 4×4 pixels; neighbouring windows overlap. The
+//! transform of a window has 16 positions. Each channel is transformed alone, so at each position a matrix product over
+//! the channels remains.
 //!
-//! All steps but the products are linear: on the way back, gradients take the same matrices transposed.
+//! The transforms are linear, so the backward pass applies the transposed matrices to the gradients.
 #![expect(clippy::inline_always, reason = "must be compiled for its caller's vectors")]
 
 use std::marker::PhantomData;
 
 use crate::simd::{Lanes, Simd, WithSimd, with_lanes};
 
-/// Numbers that stand for a window in one dimension.
+/// Number of values in the transform of a window in one dimension.
 const LINE: usize = 4;
-/// Numbers that stand for a window.
+/// Number of values in the transform of a window in two dimensions.
 pub(super) const POSITIONS: usize = LINE * LINE;
 /// Rows and columns of the outputs in a tile.
 const TILE: usize = 2;
 
-/// What is transformed, in windows of `W` × `W` pixels: one matrix of 4 × `W` and its transpose.
+/// One of Winograd's three matrices, of 4 × `W`, for windows of `W` × `W` pixels.
 pub(super) trait Role<const W: usize> {
-    /// Pixels by which a window begins before its tile.
+    /// How many pixels before its tile a window begins.
     const BEFORE: usize;
 
-    /// The matrix times a row or column of the window.
+    /// The matrix times a row or a column of the window.
     fn spread<S: Simd>(window: [Lanes<S>; W]) -> [Lanes<S>; LINE];
 
-    /// The transposed matrix times four numbers.
+    /// The transposed matrix times four values.
     fn collect<S: Simd>(numbers: [Lanes<S>; LINE]) -> [Lanes<S>; W];
 }
 
-/// What comes in, and the matrix `Bᵀ`.
+/// The matrix `Bᵀ`, for inputs.
 pub(super) struct Input;
-/// What comes out, and the matrix `A`.
+/// The matrix `A`, for outputs.
 pub(super) struct Output;
-/// The weights, and the matrix `G`.
+/// The matrix `G`, for weights.
 pub(super) struct Weights;
 
 impl Role<4> for Input {
@@ -87,7 +89,8 @@ impl Role<3> for Weights {
     }
 }
 
-/// Pictures `[side, side, channels]` cut into `across` × `across` tiles, of which the last may reach beyond them.
+/// How a picture `[side, side, channels]` is cut into `across` × `across` tiles. With an odd side, the last tiles reach
+/// beyond the picture.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {
     pub side: usize,
@@ -96,22 +99,23 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Tiles that cover pictures.
+    /// The grid of tiles that covers a picture.
     pub(super) fn new(side: usize, channels: usize) -> Self {
         Self { side, across: side.div_ceil(TILE), channels }
     }
 
-    /// Tiles in a picture.
+    /// Number of tiles in a picture.
     pub(super) fn tiles(&self) -> usize {
         self.across * self.across
     }
 
-    /// Writes what stands for the windows of `pictures`, `[position, tile, channel]`; outside a picture is zero.
+    /// Transforms the windows of `pictures` into `spectrum`, `[position, tile, channel]`. Pixels outside a picture
+    /// count as zero.
     pub(super) fn spread<R: Role<W>, const W: usize>(self, _: R, pictures: &[f32], spectrum: &mut [f32]) {
         with_lanes(self.channels, Spread { grid: self, role: PhantomData::<R>, pictures, spectrum });
     }
 
-    /// Adds to `pictures` what the transposed transform makes of `spectrum`: the way back of [`Grid::spread`].
+    /// Adds the transposed transform of `spectrum` to `pictures`: the transpose of [`Grid::spread`].
     pub(super) fn collect<R: Role<W>, const W: usize>(self, _: R, spectrum: &[f32], pictures: &mut [f32]) {
         with_lanes(self.channels, Collect { grid: self, role: PhantomData::<R>, spectrum, pictures });
     }
@@ -120,7 +124,7 @@ impl Grid {
         self.side * self.side * self.channels
     }
 
-    /// Where the pixels of a tile's window lie in their picture; those outside are nowhere.
+    /// The index of each pixel of a tile's window in the picture, or `None` for pixels outside the picture.
     #[inline(always)]
     fn window<R: Role<W>, const W: usize>(&self, tile: usize) -> [[Option<usize>; W]; W] {
         let (top, left) = (tile / self.across * TILE, tile % self.across * TILE);
@@ -220,7 +224,7 @@ impl<R: Role<W>, const W: usize> WithSimd for Collect<'_, R, W> {
     }
 }
 
-/// Applies `line` to every column, and exchanges columns and rows: twice makes both dimensions.
+/// Applies `line` to every column, and exchanges columns and rows. Called twice, it transforms both dimensions.
 #[inline(always)]
 fn on_columns<S: Simd, const FROM: usize, const TO: usize, const COLUMNS: usize>(
     from: [[Lanes<S>; COLUMNS]; FROM],

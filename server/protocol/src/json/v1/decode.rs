@@ -12,8 +12,7 @@ use crate::{
     excerpt::excerpt,
     json::{
         data::{BASE64, Nulls},
-        reader::Reader,
-        tensor::once,
+        reader::{Reader, once},
     },
 };
 

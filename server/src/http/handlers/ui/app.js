@@ -1,4 +1,4 @@
-// The page: what is drawn is read as it is drawn. No library, nothing from elsewhere.
+// The page: sends the drawing to the model while the user draws. It uses no library and no other site.
 
 import { HEIGHT, Pad, WIDTH } from "./pad.js";
 import * as pictures from "./pictures.js";
@@ -7,15 +7,15 @@ import { Result } from "./result.js";
 import * as server from "./server.js";
 import * as snippets from "./snippets.js";
 
-const RELOAD = 2000; // milliseconds until models that are not there yet are looked for again
+const RELOAD = 2000; // milliseconds between two requests for the list of models, while models are loading
 const $ = (id) => document.getElementById(id);
 const hint = $("hint").textContent;
 
-let model; // the one that reads
-let all = []; // models
-let reading; // the last answer, with the picture that it is of
+let model; // the chosen model
+let all = []; // all models
+let reading; // the last answer, with its picture
 let chosen; // the digit whose bars are shown
-let isTaught = false; // whether corrections are kept
+let isTaught = false; // whether the server stores corrections
 
 const result = new Result((digit) => {
   chosen = digit;
@@ -47,7 +47,7 @@ const reader = new Reader({
   busy: (isBusy) => $("result").setAttribute("aria-busy", isBusy),
 });
 
-/** Which digit was drawn last: the one whose box is nearest to the pen. */
+/** The index of the digit that was drawn last: its box is nearest to the pen. */
 function newest({ digits, picture }) {
   const point = pad.lastPoint;
   if (!point || digits.length < 2) return 0;
@@ -77,23 +77,23 @@ const pad = new Pad($("pad"), (what) => {
     $("pad").setAttribute("aria-label", isEmpty ? "Drawing area, empty" : `Drawing area with ${shown}`);
   }
   offer();
-  // A stroke that has just begun is not sent. A dot is sent when the pen is up.
+  // A stroke that has just begun is not sent. A dot is sent when the pen is lifted.
   if (!isEmpty && model && pad.isSpeck === (what === "ended")) reader.want();
 });
 
-/** Below the paper: what goes wrong with a picture, or how to begin while the paper is empty. */
+/** Shows a line below the paper: a problem with a picture, or a hint while the paper is empty. */
 function say(problem) {
   $("hint").textContent = problem ?? (pad.isEmpty ? hint : "");
   $("hint").classList.toggle("is-bad", problem !== undefined);
 }
 
-/** What can be done with an answer is offered where there is one. */
+/** Enables the buttons that need an answer, if there is one. */
 function offer() {
   const isRead = reading !== undefined && !pad.isEmpty;
   $("curl").disabled = $("python").disabled = !isRead;
   $("copied").textContent = "";
   $("teach").hidden = !isTaught || model?.kind !== "mnist";
-  // A label is for what is on the paper now: an answer about an earlier drawing gets none.
+  // A correction must belong to the drawing on the paper, so an answer to an earlier drawing cannot be corrected.
   const isCurrent = isRead && reading.picture.revision === pad.revision;
   for (const button of $("labels").children) button.disabled = !isCurrent;
   if (pad.isDrawing || !isRead) $("thanks").textContent = "";
@@ -121,11 +121,11 @@ function listModels(isWaiting) {
   $("model").disabled = usable.length === 0;
   const names = others.map(({ name }) => name).join(", ");
   $("others").hidden = others.length === 0;
-  const link = Object.assign(document.createElement("a"), { href: "docs", textContent: "ask them on the API's page" });
-  $("others").replaceChildren(`Served here, but they take no pictures: ${names}; `, link, ".");
+  const link = Object.assign(document.createElement("a"), { href: "docs", textContent: "try them on the API page" });
+  $("others").replaceChildren(`Other models here, which take no pictures: ${names}; `, link, ".");
   choose(usable.find(({ name }) => name === model?.name) ?? usable[0]);
   if (usable.length) return;
-  if (isWaiting) return result.empty("The server is still loading its models. This page goes on by itself.");
+  if (isWaiting) return result.empty("The server is still loading its models. This page continues automatically.");
   result.empty(others.length
     ? "None of the models here takes pictures."
     : "This server has no models yet.");
@@ -186,7 +186,7 @@ const openCamera = pictures.camera(
   { taken: (picture) => pad.put(picture), refused: say },
 );
 $("camera").addEventListener("click", () => {
-  // Without TLS a browser gives no camera to a page; phones have one behind the choice of a file.
+  // Without TLS, browsers give a page no access to the camera. On phones, the file dialog offers it.
   if (navigator.mediaDevices?.getUserMedia) openCamera();
   else $("capture").click();
 });
@@ -204,10 +204,10 @@ addEventListener("drop", (event) => {
   $("paper").classList.remove("is-target");
   const file = pictures.fileIn(event.dataTransfer);
   if (file) put(file);
-  else say("There is no picture in what was dropped.");
+  else say("What you dropped is not a picture.");
 });
 
-// What comes of an answer
+// Actions on an answer
 
 for (const [id, snippet] of [["curl", snippets.curl], ["python", snippets.python]]) {
   $(id).addEventListener("click", async () => {
@@ -229,10 +229,10 @@ async function teach(label) {
     const others = digits.filter((digit) => digit !== chosen).map(({ box }) => box);
     const one = others.length ? await picture.part(chosen.box, others) : picture.base64;
     await server.teach({ model: by.name, version, picture: one, label });
-    $("thanks").textContent = `Thank you: kept as a ${label}.`;
+    $("thanks").textContent = `Thank you: stored as a ${label}.`;
     $("thanks").classList.remove("is-bad");
   } catch (error) {
-    $("thanks").textContent = `Not kept. ${error.message}`;
+    $("thanks").textContent = `Not stored. ${error.message}`;
     $("thanks").classList.add("is-bad");
   }
 }

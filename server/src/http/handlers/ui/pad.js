@@ -1,23 +1,23 @@
-// The paper: what is drawn is kept as strokes, and drawn anew at whatever size and density the paper has.
+// The paper: keeps the drawing as strokes, and redraws it at the paper's current size and pixel density.
 
-/** The paper's own units: its pictures have so many pixels, whatever the screen. */
+/** Size of the paper in its own units. Pictures of it have this number of pixels on every screen. */
 export const WIDTH = 480;
 export const HEIGHT = 360;
 
 const ON_WHITE = { paper: "#fff", ink: "#000" };
 const ON_BLACK = { paper: "#000", ink: "#fff" };
-const MARGIN = 24; // pixels around a digit that is cut out
+const MARGIN = 24; // pixels around a digit that is cut out of the drawing
 
-/** Where a picture lies on the paper: as large as it fits, in the middle. */
+/** The position of a picture on the paper: centred, and as large as fits. */
 function place({ width, height }) {
   const scale = Math.min(WIDTH / width, HEIGHT / height);
   return { scale, left: (WIDTH - width * scale) / 2, top: (HEIGHT - height * scale) / 2 };
 }
 
-/** The colours of paper and ink that are sent: strokes over a dark picture are white. */
+/** The colours of paper and ink in the picture that is sent: white strokes on a dark picture, else black ones. */
 const colours = ([lowest]) => lowest?.picture?.isDark ? ON_BLACK : ON_WHITE;
 
-/** Whether a picture, laid on white, is dark on the whole. */
+/** Whether a picture on a white background is dark on average. */
 function isDark({ bitmap }) {
   const context = canvas(16, 16).getContext("2d", { willReadFrequently: true });
   context.fillStyle = ON_WHITE.paper;
@@ -52,7 +52,7 @@ function canvas(width, height) {
 }
 
 const png = (from) => new Promise((resolve, reject) => {
-  from.toBlob((blob) => blob ? resolve(blob) : reject(new Error("no room for a picture")), "image/png");
+  from.toBlob((blob) => blob ? resolve(blob) : reject(new Error("not enough memory for a picture")), "image/png");
 });
 
 /** The bytes of a blob in base64. */
@@ -63,7 +63,7 @@ export const base64 = (blob) => new Promise((resolve, reject) => {
   reader.readAsDataURL(blob);
 });
 
-/** Paints what is on the paper as it is sent, on a paper of its own. */
+/** Paints the items on the paper with the colours in which they are sent. */
 function flatten(context, items) {
   const { paper, ink } = colours(items);
   context.fillStyle = paper;
@@ -74,7 +74,7 @@ function flatten(context, items) {
 const right = ({ left, width }) => left + width;
 const bottom = ({ top, height }) => top + height;
 
-/** Where the picture lies on the paper, or the whole paper if the box reaches out of it. */
+/** The position of the picture on the paper, or the whole paper if the box is not inside the picture. */
 function visible(picture, box) {
   const { scale, left, top } = place(picture);
   const area = { left, top, width: picture.width * scale, height: picture.height * scale };
@@ -83,8 +83,8 @@ function visible(picture, box) {
 }
 
 /**
- * A box of a picture with the ground around it, which tells what is ink. The ground goes no further than the picture, and
- * half the way to the `others` beside the box.
+ * Cuts a box out of a picture, with some background around it, by which the server distinguishes ink. The background ends
+ * at the picture's edge, and half-way to the `others` beside the box.
  */
 async function cut(source, area, box, others) {
   const ends = others.map(right).filter((at) => at <= box.left).map((at) => (at + box.left) / 2);
@@ -98,7 +98,7 @@ async function cut(source, area, box, others) {
   return base64(await png(part));
 }
 
-/** A box of a drawing alone on white. */
+/** Cuts a box out of a drawing and puts it on white. */
 async function alone(flat, box) {
   const part = canvas(Math.ceil(box.width) + 2 * MARGIN, Math.ceil(box.height) + 2 * MARGIN);
   const context = part.getContext("2d");
@@ -113,12 +113,12 @@ async function alone(flat, box) {
 
 export class Pad {
   #canvas;
-  #history = []; // strokes, pictures, and `{ clear: true }`
-  #stroke; // the one being drawn, with its pointer
+  #history = []; // all items: strokes, pictures, and `{ clear: true }`
+  #stroke; // the stroke that is being drawn, with its pointer
   #frame;
   #box;
 
-  /** `changed(what)` hears of each change: "drawn" for more of a stroke, "ended", and "replaced" for anything else. */
+  /** Calls `changed(what)` for each change: "drawn" if a stroke got longer, "ended" if it ended, "replaced" otherwise. */
   constructor(element, changed) {
     this.#canvas = element;
     this.changed = changed;
@@ -136,7 +136,7 @@ export class Pad {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
   }
 
-  /** The density may change alone: a window goes to another screen, or a page is zoomed. */
+  /** Redraws when the pixel density changes: the window moves to another screen, or the page is zoomed. */
   #watchDensity() {
     addEventListener("resize", () => this.redraw());
     try {
@@ -152,7 +152,7 @@ export class Pad {
     }, { once: true });
   }
 
-  /** What is on the paper, lowest first. */
+  /** The items on the paper, the lowest first. */
   get items() {
     const start = this.#history.findLastIndex(({ clear, picture }) => clear || picture);
     return this.#history.slice(start < 0 || this.#history[start].picture ? Math.max(start, 0) : start + 1);
@@ -162,13 +162,13 @@ export class Pad {
   get canUndo() { return this.#history.length > 0; }
   get isDrawing() { return this.#stroke !== undefined; }
 
-  /** Whether all that is there yet is the beginning of a stroke, too short to be anything. */
+  /** Whether the drawing is only the beginning of a stroke, too short to be recognised. */
   get isSpeck() {
     const [{ points }, ...others] = this.items;
     return others.length === 0 && points !== undefined && points.every(({ x, y }) => Math.hypot(x - points[0].x, y - points[0].y) < 12);
   }
 
-  /** The last point drawn, if a stroke was the last. */
+  /** The last point of the last stroke, unless a picture was added after it. */
   get lastPoint() { return this.items.at(-1)?.points?.at(-1); }
 
   clear() {
@@ -184,14 +184,14 @@ export class Pad {
     this.#replace(() => this.#history.push({ picture: { ...picture, isDark: isDark(picture) } }));
   }
 
-  /** Frames a part of the paper, or none. */
+  /** Draws a frame around a part of the paper, or removes it. */
   frame(box) {
     this.#box = box;
     this.redraw();
   }
 
   #replace(change) {
-    this.#stroke = undefined; // whoever still holds the pen draws no further
+    this.#stroke = undefined; // a pointer that is still down draws no further
     this.#box = undefined;
     change();
     this.#touched("replaced");
@@ -203,7 +203,7 @@ export class Pad {
     this.changed(what);
   }
 
-  /** A place on the screen as one on the paper, wherever the page is scrolled to and however large it is shown. */
+  /** Converts a position on the screen to one on the paper. */
   #point({ clientX, clientY }) {
     const { left, top } = this.#canvas.getBoundingClientRect();
     const { clientLeft, clientTop, clientWidth, clientHeight } = this.#canvas;
@@ -211,7 +211,7 @@ export class Pad {
   }
 
   #begin(event) {
-    if (this.#stroke || event.button !== 0) return; // a second finger, or another button
+    if (this.#stroke || event.button !== 0) return; // a second finger, or another mouse button
     event.preventDefault();
     try { this.#canvas.setPointerCapture(event.pointerId); } catch { /* it is up again already */ }
     this.#stroke = { pointer: event.pointerId, width: this.penWidth, points: [this.#point(event)] };
@@ -222,7 +222,7 @@ export class Pad {
 
   #move(event) {
     if (event.pointerId !== this.#stroke?.pointer) return;
-    if (event.buttons === 0) return this.#end(event); // released where nobody told
+    if (event.buttons === 0) return this.#end(event); // released outside the page, without an event
     const between = event.getCoalescedEvents?.() ?? [];
     this.#stroke.points.push(...(between.length ? between : [event]).map((each) => this.#point(each)));
     this.#touched("drawn");
@@ -234,7 +234,7 @@ export class Pad {
     this.changed("ended");
   }
 
-  /** Draws everything at the next frame. */
+  /** Redraws everything at the next frame. */
   redraw() {
     if (this.#frame) return;
     this.#frame = requestAnimationFrame(() => {
@@ -265,8 +265,8 @@ export class Pad {
   }
 
   /**
-   * What is on the paper as an encoded picture. `onPaper` says where on the paper a box of it lies, and `part` cuts a box
-   * out of it, without what is in the `others`.
+   * Encodes the paper as a picture. Its `onPaper` converts a box of the picture to the paper's units. Its `part` cuts a box
+   * out of the picture, without the content of the boxes `others`.
    */
   async picture() {
     const { revision, items } = this;

@@ -1,16 +1,16 @@
-// Pictures from elsewhere: a file that was chosen, dropped or pasted, or the camera.
+// Pictures from files (chosen, dropped or pasted) and from the camera.
 
-/** What the server decodes: such a file is sent as it is. */
+/** The types that the server decodes. Files of these types are sent unchanged. */
 const SENT_AS_IS = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
 const LARGEST_FILE = 256 * 1024; // bytes
-const LONGEST_SIDE = 800; // pixels; a digit needs far fewer
+const LONGEST_SIDE = 800; // pixels; larger pictures are shrunk, since a digit needs far fewer
 
-/** WebP keeps what is transparent, and a photograph small; browsers that cannot write it make a PNG. */
+/** Encodes as WebP, which supports transparency and keeps photographs small. Browsers without it write a PNG. */
 const encoded = (canvas) => new Promise((resolve, reject) => {
-  canvas.toBlob((blob) => blob ? resolve(blob) : reject(new Error("no room for a picture")), "image/webp", .92);
+  canvas.toBlob((blob) => blob ? resolve(blob) : reject(new Error("not enough memory for a picture")), "image/webp", .92);
 });
 
-/** A drawable of this size as the paper takes it, made smaller where it is large. */
+/** Converts a drawable to an item for the paper, shrunk if it is large. */
 async function shrunk(drawable, width, height) {
   const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
   const canvas = document.createElement("canvas");
@@ -22,7 +22,7 @@ async function shrunk(drawable, width, height) {
   return { bitmap: canvas, width: canvas.width, height: canvas.height, blob: await encoded(canvas) };
 }
 
-/** Reads a file, or says why it cannot. */
+/** Reads a picture file. The error says why it cannot be read. */
 export async function fromFile(file) {
   let bitmap;
   try {
@@ -36,13 +36,13 @@ export async function fromFile(file) {
   return isSmall && SENT_AS_IS.includes(file.type) ? { bitmap, width, height, blob: file } : shrunk(bitmap, width, height);
 }
 
-/** The first picture among what was dropped or pasted; `undefined` where there is nothing but text. */
+/** The first picture in dropped or pasted data, or `undefined` if there is none. */
 export function fileIn(transfer) {
   const files = [...transfer?.files ?? []];
   return files.find(({ type }) => type.startsWith("image/")) ?? files[0];
 }
 
-/** Opens the camera in `dialog`; `taken` gets each picture, and `refused` a sentence where there is none. */
+/** Opens the camera in `dialog`. Calls `taken` with each picture, or `refused` with the reason why there is no camera. */
 export function camera({ dialog, video, take, leave }, { taken, refused }) {
   const stop = () => {
     for (const track of video.srcObject?.getTracks() ?? []) track.stop();
@@ -51,7 +51,7 @@ export function camera({ dialog, video, take, leave }, { taken, refused }) {
   dialog.addEventListener("close", stop);
   leave.addEventListener("click", () => dialog.close());
   take.addEventListener("click", async () => {
-    if (!video.videoWidth) return; // it has shown nothing yet
+    if (!video.videoWidth) return; // no frame has arrived yet
     const picture = await shrunk(video, video.videoWidth, video.videoHeight);
     dialog.close();
     taken(picture);

@@ -1,6 +1,7 @@
-// When to ask: as often as the pause allows, never twice at once, and nothing of what was cleared is shown.
+// Decides when to send the drawing: one request at a time, with a pause between them. Answers to a drawing that was
+// cleared since are dropped.
 
-const PAUSE = 120; // milliseconds from one question to the next
+const PAUSE = 120; // milliseconds between two requests
 
 export class Reader {
   #wanted = false;
@@ -16,14 +17,14 @@ export class Reader {
     Object.assign(this, { read, show, fail, busy });
   }
 
-  /** Something has changed that should be read; in `delay` milliseconds, or as soon as may be. */
+  /** Requests that the drawing is sent, in `delay` milliseconds or as soon as the pause allows. */
   want(delay = 0) {
     this.#wanted = true;
     this.busy(true);
     this.#schedule(delay);
   }
 
-  /** Nothing that was asked so far matters any more. */
+  /** Cancels all requests so far. */
   drop() {
     this.#wanted = false;
     clearTimeout(this.#timer);
@@ -33,7 +34,7 @@ export class Reader {
   }
 
   #schedule(delay) {
-    if (this.#control) return; // the answer brings the next question
+    if (this.#control) return; // the next request follows when the answer to this one has come
     clearTimeout(this.#timer);
     const wait = Math.max(delay, this.#asked + PAUSE - performance.now());
     if (wait > 0) this.#timer = setTimeout(() => this.#ask(), wait);

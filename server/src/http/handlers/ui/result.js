@@ -1,15 +1,15 @@
-// Shows what the model reads: the answer, what it saw, how sure it is.
+// Shows the model's answer, its input, and its probabilities.
 
-/** Below this probability an answer is "not sure". */
+/** An answer whose probability is lower is "not sure". */
 export const SURE = .7;
-const BEST_NAMED = 5; // bars of a model with many classes
+const BEST_NAMED = 5; // number of bars for a model with many classes
 const DIGITS = [..."0123456789"];
 
 const $ = (id) => document.getElementById(id);
 const percent = (value) => `${(100 * value).toFixed(1)} %`;
 const isUnsure = ({ classes }) => classes[0].value < SURE;
 
-/** An element with properties, attributes of a name with a hyphen, and children. */
+/** Creates an element with properties and children. Names with a hyphen become attributes. */
 function el(name, properties = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -20,7 +20,7 @@ function el(name, properties = {}, ...children) {
   return element;
 }
 
-/** Draws the model's picture, whose brightest is white where it goes to 255, and 1 is white where it does not. */
+/** Draws the model's input. White is 255 if any value is above 1, and else 1. */
 function develop(canvas, pixels) {
   const context = canvas.getContext("2d");
   const image = context.createImageData(28, 28);
@@ -36,19 +36,19 @@ export class Result {
   #digits = [];
   #announcing;
 
-  /** `selected(digit)` hears which digit's bars are shown, whenever that changes. */
+  /** Calls `selected(digit)` whenever the bars of another digit are shown. */
   constructor(selected) {
     this.selected = selected;
   }
 
-  /** For which kind of model it is shown. */
+  /** The kind of the chosen model. */
   set kind(kind) {
     $("result").dataset.kind = kind;
     $("seen").hidden = kind === "rgb";
     this.empty();
   }
 
-  /** There is nothing to read, or nothing that could be, as `message` says. */
+  /** Shows that there is no answer, with a message. */
   empty(message = "") {
     this.#digits = [];
     this.index = 0;
@@ -63,7 +63,7 @@ export class Result {
     this.selected(undefined);
   }
 
-  /** Something is wrong; what was read before stays, but pale. */
+  /** Shows an error. The last answer stays, but greyed out. */
   fail(message) {
     this.#state(this.#digits.length ? "stale" : "empty", message, true);
     this.#announce(message);
@@ -81,7 +81,7 @@ export class Result {
     this.#announce(spoken);
   }
 
-  /** The answer in words, as it is shown and as it is spoken. */
+  /** The answer in words, for the page and for screen readers. */
   #verdict() {
     const digits = this.#digits;
     const [best, next] = digits[this.index].classes;
@@ -104,7 +104,7 @@ export class Result {
     $("message").classList.toggle("is-bad", isBad);
   }
 
-  /** Speaks when the hand rests: nobody wants to hear every guess on the way. */
+  /** Announces a text to screen readers after a pause, so that they do not read each intermediate answer. */
   #announce(text) {
     clearTimeout(this.#announcing);
     this.#announcing = setTimeout(() => { $("announcer").textContent = text; }, 700);
@@ -152,7 +152,7 @@ export class Result {
     this.selected(digit);
   }
 
-  /** Scrolls the row of digits, and never the page. */
+  /** Scrolls the row of digits, but not the page. */
   #bringIntoView(tile) {
     const row = $("digits");
     const left = tile.offsetLeft - row.offsetLeft;
@@ -160,7 +160,7 @@ export class Result {
     else if (left + tile.offsetWidth > row.scrollLeft + row.clientWidth) row.scrollLeft = left + tile.offsetWidth - row.clientWidth;
   }
 
-  /** Bars that are there already are moved, not made anew. */
+  /** Updates the bars. Existing ones are reused, so that they move smoothly. */
   #bars(classes, best) {
     const list = $("bars");
     list.classList.toggle("is-named", classes.some(({ label }) => label.length > 2));

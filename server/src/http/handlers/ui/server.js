@@ -1,10 +1,10 @@
-// What the page asks of the server: models, readings, feedback. Every address is relative to the page's own.
+// The page's requests to the server: models, predictions, feedback. All addresses are relative to the page.
 
-const PATIENCE = 15_000; // milliseconds for an answer
-const AT_ONCE = 6; // configurations asked for at once
-const ALL_CLASSES = 100_000; // as many as there are, for the classification extension
+const TIMEOUT = 15_000; // milliseconds to wait for an answer
+const AT_ONCE = 6; // number of concurrent requests for configurations
+const ALL_CLASSES = 100_000; // more classes than any model has: asks the classification extension for all
 
-/** What went wrong, in words for the user; `retry` is in how many seconds it may be better, if it may. */
+/** An error with a message for the user. `retry` is the number of seconds after which a retry may succeed, if any. */
 export class Failure extends Error {
   constructor(message, { status = 0, retry } = {}) {
     super(message);
@@ -19,7 +19,7 @@ async function ask(path, { body, signal } = {}) {
   signal?.addEventListener("abort", abort);
   if (signal?.aborted) abort();
   let isLate = false;
-  const alarm = setTimeout(() => { isLate = true; control.abort(); }, PATIENCE);
+  const alarm = setTimeout(() => { isLate = true; control.abort(); }, TIMEOUT);
   try {
     const post = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
     const response = await fetch(path, { ...post, signal: control.signal, cache: "no-store" });
@@ -28,7 +28,7 @@ async function ask(path, { body, signal } = {}) {
     return text ? JSON.parse(text) : undefined;
   } catch (error) {
     if (error instanceof Failure || signal?.aborted) throw error;
-    if (isLate) throw new Failure(`The server has not answered for ${PATIENCE / 1000} seconds.`, { retry: 2 });
+    if (isLate) throw new Failure(`The server has not answered for ${TIMEOUT / 1000} seconds.`, { retry: 2 });
     if (error instanceof SyntaxError) throw new Failure("What answered is not this server: its answer is no JSON.");
     throw new Failure("The server cannot be reached.", { retry: 2 });
   } finally {
@@ -50,20 +50,20 @@ function refusal(response, text) {
 
 const modelPath = (name) => `v2/models/${encodeURIComponent(name)}`;
 
-/** Where a picture is sent to be read, as an absolute address. */
+/** The absolute address to which a picture is sent. */
 export function pictureAddress(model) {
   const query = model.kind === "mnist" ? "?digits=all" : "";
   return new URL(`${modelPath(model.name)}/infer${query}`, document.baseURI).href;
 }
 
-/** A model as the page sees it; `kind` is how it takes pictures, if it does. */
+/** Describes a model. `kind` is its kind of preprocessing, if it takes pictures. */
 async function describe(name) {
   let config;
   try {
     config = await ask(`${modelPath(name)}/config`);
   } catch (error) {
     if (error.status === 503) return { name, isLoading: true };
-    if (error.status) return { name }; // failed or gone
+    if (error.status) return { name }; // the model has failed or was removed
     throw error;
   }
   const needed = config.input.filter((input) => !input.optional);
@@ -83,13 +83,13 @@ export async function models() {
   return found;
 }
 
-/** Whether every model has been loaded. */
+/** Whether all models are loaded. */
 export const isReady = () => ask("v2/health/ready").then(() => true, (error) => {
   if (error.status === 503) return false;
   throw error;
 });
 
-/** Classes of one row, best first; values that are no probabilities are made such. */
+/** Classes of one row, the most probable first. Values that are not probabilities are converted by softmax. */
 function classes(row) {
   const read = row.map((text) => {
     const [value, index, ...label] = text.split(":");
@@ -97,12 +97,12 @@ function classes(row) {
   });
   const sum = read.reduce((total, { value }) => total + value, 0);
   if (read.every(({ value }) => value >= 0) && Math.abs(sum - 1) < .01) return read;
-  const powers = read.map(({ value }) => Math.exp(value - read[0].value)); // softmax; the first is the greatest
+  const powers = read.map(({ value }) => Math.exp(value - read[0].value)); // softmax; the first value is the largest
   const total = powers.reduce((one, other) => one + other, 0);
   return read.map((each, at) => ({ ...each, value: powers[at] / total }));
 }
 
-/** The rows of an output, each `length / shape[0]` elements. */
+/** The rows of an output, of `length / shape[0]` elements each. */
 function rows(output) {
   const [count] = output.shape;
   const data = output.data.flat(Infinity);
@@ -110,7 +110,7 @@ function rows(output) {
   return Array.from({ length: count }, (_, at) => data.slice(at * length, (at + 1) * length));
 }
 
-/** Reads a picture: its digits from left to right, or what it shows. */
+/** Sends a picture to the model. Returns its digits from left to right, or the classes of the picture. */
 export async function read(model, picture, signal) {
   const started = performance.now();
   const body = {
@@ -132,8 +132,8 @@ export async function read(model, picture, signal) {
   return { digits, version: answer.model_version, milliseconds: performance.now() - started };
 }
 
-/** Whether corrections are kept. */
+/** Whether the server stores corrections. */
 export const takesFeedback = () => ask("feedback").then(({ enabled }) => enabled === true, () => false);
 
-/** Sends what is right. */
+/** Sends a correction. */
 export const teach = (correction) => ask("feedback", { body: correction });

@@ -1,17 +1,17 @@
-// The request as something to paste: for a shell, and for Python.
+// The request as code to paste: for a shell, and for Python.
 
-/** Base64 in lines: a terminal takes no line of more than 4096 characters. */
+/** Base64, divided into lines: a terminal accepts at most 4096 characters per line. */
 const lines = (base64) => base64.match(/.{1,76}/g).join("\n");
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** For bash, zsh and other shells of POSIX. */
+/** A curl command for bash, zsh and other POSIX shells. */
 export const curl = (address, type, base64) => `base64 -d <<'PICTURE' | curl -sS ${quoted(address)} -H ${quoted(`Content-Type: ${type}`)} --data-binary @-
 ${lines(base64)}
 PICTURE
 `;
 
-/** For Python 3 with nothing installed, as a file or at its prompt. */
+/** Code for Python 3 without packages, for a file or for the interactive prompt. */
 export const python = (address, type, base64) => `import base64, json, urllib.request
 
 picture = base64.b64decode("""
@@ -26,7 +26,7 @@ for start in range(0, len(output["data"]), classes):
 
 `;
 
-/** Puts a text on the clipboard, on pages without TLS too, where browsers offer no other way. */
+/** Copies a text to the clipboard. The old command also works on pages without TLS, where the clipboard API does not. */
 export async function copy(text) {
   try {
     return await navigator.clipboard.writeText(text);
