@@ -342,7 +342,8 @@ fn service_name(text: &str) -> Result<String, String> {
     if is_in_form && starts && !text.ends_with('-') && text.len() <= 53 {
         return Ok(text.to_owned());
     }
-    Err("expected small letters, digits and hyphens, a letter first and no hyphen last, at most 53 in all".to_owned())
+    Err("expected small letters, digits and hyphens, a letter first and no hyphen last, at most 53 in all"
+        .to_owned())
 }
 
 fn version(text: &str) -> Result<Version, String> {

@@ -205,7 +205,10 @@ fn texts(folder: &Path) -> Vec<(String, String)> {
             return texts(&path);
         }
         let is_yaml = path.extension().is_some_and(|extension| extension == "yaml");
-        is_yaml.then(|| (path.display().to_string(), fs::read_to_string(&path).unwrap())).into_iter().collect()
+        is_yaml
+            .then(|| (path.display().to_string(), fs::read_to_string(&path).unwrap()))
+            .into_iter()
+            .collect()
     });
     texts.collect()
 }
