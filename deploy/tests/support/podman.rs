@@ -74,6 +74,11 @@ impl Container {
         podman(&["port", &self.id, &port.to_string()]).with_context(|| self.logs())
     }
 
+    /// Its network, for `--network` of another container: the two are to each other as containers of one pod.
+    pub fn network(&self) -> String {
+        format!("container:{}", self.id)
+    }
+
     /// What Podman says of it, by a template of Go's.
     ///
     /// # Errors

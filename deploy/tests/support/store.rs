@@ -24,7 +24,7 @@ pub const BUCKET: &str = "mlpipeline";
 pub struct Store {
     process: Child,
     folder: TempDir,
-    /// `http://127.0.0.1:port`.
+    /// `http://address:port`.
     pub endpoint: String,
 }
 
@@ -38,7 +38,16 @@ pub struct Key {
 }
 
 impl Store {
-    /// Starts a store with the bucket of Pipelines in it, and a profile's key.
+    /// Starts a store for this machine alone: see [`Self::start_at`].
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn start(namespace: &str) -> Result<(Self, Key)> {
+        Self::start_at("127.0.0.1", namespace)
+    }
+
+    /// Starts a store at an address of this machine with the bucket of Pipelines in it, and a profile's key.
     ///
     /// Kubeflow puts a policy on the key that allows Get, Put and List at four places. `SeaweedFS` 4.48 allows no listing
     /// by this policy when its IAM API puts it. So the key has the same rights as actions of `SeaweedFS`, one for each
@@ -47,7 +56,7 @@ impl Store {
     /// # Errors
     ///
     /// It does not start.
-    pub fn start(namespace: &str) -> Result<(Self, Key)> {
+    pub fn start_at(address: &str, namespace: &str) -> Result<(Self, Key)> {
         let program = cached("seaweedfs", "seaweedfs/weed")?;
         let folder = TempDir::new()?;
         let key = Key { id: "profile".to_owned(), secret: "the-secret-of-a-profile".to_owned() };
@@ -81,14 +90,8 @@ impl Store {
         ];
         let log = File::create(folder.path().join("log"))?;
         let process = Command::new(program)
-            .args([
-                "mini",
-                "-dir=data",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
-                "-webdav=false",
-                "-admin.ui=false",
-            ])
+            .args(["mini", "-dir=data", "-webdav=false", "-admin.ui=false"])
+            .args([format!("-ip={address}"), format!("-ip.bind={address}")])
             .args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.config=identities.json"])
             .arg(format!("-bucket={BUCKET}"))
             .args(names.iter().zip(ports).map(|(name, port)| format!("-{name}={port}")))
@@ -98,7 +101,7 @@ impl Store {
             .stderr(log)
             .stdin(Stdio::null())
             .spawn()?;
-        let store = Self { process, folder, endpoint: format!("http://127.0.0.1:{}", ports[0]) };
+        let store = Self { process, folder, endpoint: format!("http://{address}:{}", ports[0]) };
         // HeadBucket: the bucket is made some time after the store answers.
         let head = ["--head", "--fail", "--user", ADMINISTRATOR, "--aws-sigv4", "aws:amz:us-east-1:s3"];
         let bucket = format!("{}/{BUCKET}", store.endpoint);
