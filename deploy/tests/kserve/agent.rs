@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use deploy_tests::programs::root;
+use deploy_tests::programs::{root, wait_for};
 use serde_json::{Value, json};
 
 use crate::{
@@ -23,7 +23,7 @@ fn pictures() -> Result<Vec<Value>> {
     let example = example("example-v1.json")?;
     let rows: Vec<Vec<Value>> = serde_json::from_value(example["instances"][0].clone())?;
     let moved = |by: usize| {
-        rows.iter().cloned().map(|mut row| {
+        rows.iter().cloned().map(move |mut row| {
             row.rotate_right(by);
             row
         })
@@ -37,12 +37,12 @@ fn predictions(answer: &Value) -> Result<Vec<Vec<f64>>> {
 }
 
 /// Requests of V1 that the server has answered.
-fn answered_by(server: &str) -> Result<u64> {
+fn answered_by(server: &str) -> Result<usize> {
     let metrics = ureq::get(format!("{server}/metrics")).call()?.body_mut().read_to_string()?;
     let counts = metrics.lines().filter(|line| {
         line.starts_with("decima_request_duration_seconds_count") && line.contains("protocol=\"v1\"")
     });
-    counts.map(|line| Ok(line.rsplit(' ').next().context("a count")?.parse::<f64>()? as u64)).sum()
+    counts.map(|line| Ok(line.rsplit(' ').next().context("a count")?.parse::<usize>()?)).sum()
 }
 
 #[test]
@@ -70,9 +70,9 @@ fn the_batcher_joins_requests_and_each_caller_gets_its_own_answers() -> Result<(
         post(&format!("{agent}/{path}"), &json!({ "instances": instances }))
     };
     let answers: Vec<(u16, Value)> = thread::scope(|scope| {
-        let callers: Vec<ScopedJoinHandle<_>> =
+        let callers: Vec<ScopedJoinHandle<'_, _>> =
             (0..CALLERS).map(|caller| scope.spawn(move || call(caller))).collect();
-        let join = |caller: ScopedJoinHandle<Result<_>>| {
+        let join = |caller: ScopedJoinHandle<'_, Result<_>>| {
             caller.join().map_err(|_| anyhow!("a caller failed")).flatten()
         };
         callers.into_iter().map(join).collect::<Result<_>>()
@@ -89,7 +89,13 @@ fn the_batcher_joins_requests_and_each_caller_gets_its_own_answers() -> Result<(
         batches.insert(answer["batchId"].to_string());
     }
     assert!(batches.len() < CALLERS, "each request went alone: {batches:?}");
-    assert_eq!(answered_by(&server)? - before, batches.len() as u64, "{}", pod.logs());
+    // The server counts a request a moment after it has sent the answer.
+    wait_for("the server's count", 10, || {
+        let asked = answered_by(&server)? - before;
+        ensure!(asked == batches.len(), "{asked} requests for {} batches", batches.len());
+        Ok(())
+    })
+    .with_context(|| pod.logs())?;
 
     // What the server says to a bad request is in the answer, which the batcher gives the status 200.
     let (_, refused) = post(&format!("{agent}/{path}"), &json!({ "instances": [[1, 2, 3]] }))?;
@@ -196,7 +202,7 @@ fn binary(agent: &str, sink: &Sink) -> Result<()> {
     let length = answer.headers().get("inference-header-content-length").context("a length")?;
     let length: usize = length.to_str()?.parse()?;
     let answer = answer.body_mut().read_to_vec()?;
-    let (numbers, rest) = answer[length..].as_chunks();
+    let (numbers, rest) = answer[length..].as_chunks::<4>();
     let probabilities: Vec<f32> = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     ensure!(probabilities.len() == 10 && rest.is_empty() && probabilities[7] > 0.9, "{probabilities:?}");
     let [request, response] = pair(sink)?;

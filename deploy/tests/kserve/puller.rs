@@ -1,4 +1,4 @@
-//! The agent's puller: it follows the models that a ConfigMap names, downloads them beside the server, and has the server
+//! The agent's puller: it follows the models that a `ConfigMap` names, downloads them beside the server, and has the server
 //! load and unload them.
 
 use std::{
@@ -28,7 +28,7 @@ fn open_folder(parent: &Path, name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Changes a mounted ConfigMap as a kubelet does: a new folder, and one link that is replaced at once.
+/// Changes a mounted `ConfigMap` as a kubelet does: a new folder, and one link that is replaced at once.
 fn set_models(folder: &Path, turn: u32, models: &[&str]) -> Result<()> {
     let models: Vec<Value> = models
         .iter()
