@@ -269,7 +269,7 @@ pub struct DeployArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["models", "storage_uri", "image"])]
     pub manifest: Option<PathBuf>,
     /// Name of the InferenceService. If one of that name exists, it is changed.
-    #[arg(long, value_name = "NAME", default_value = "digits")]
+    #[arg(long, value_name = "NAME", default_value = "digits", value_parser = service_name)]
     pub name: String,
     /// Namespace of the InferenceService [default: the pod's, or that of the kubeconfig's context].
     #[arg(long, value_name = "NAMESPACE")]
@@ -338,6 +338,17 @@ pub struct RunArgs {
 
 fn count() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=1 << 30)
+}
+
+/// A name that KServe takes: it makes Services of it, by adding up to ten letters to what DNS allows 63 of.
+fn service_name(text: &str) -> Result<String, String> {
+    let is_in_form = text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    let starts = text.starts_with(|c: char| c.is_ascii_lowercase());
+    if is_in_form && starts && !text.ends_with('-') && text.len() <= 53 {
+        return Ok(text.to_owned());
+    }
+    Err("expected small letters, digits and hyphens, a letter first and no hyphen last, at most 53 in all"
+        .to_owned())
 }
 
 fn version(text: &str) -> Result<Version, String> {

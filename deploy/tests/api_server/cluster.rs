@@ -1,7 +1,7 @@
 //! An API server with its etcd, and accounts with different rights.
 
 use std::{
-    env, fs,
+    fs,
     fs::File,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -137,18 +137,9 @@ impl Cluster {
 
     /// Installs the custom resource definitions that the manifests need.
     fn define(&self) {
-        let kserve = env::var_os("KSERVE_DIR").map_or_else(|| root().join("../shared/kserve"), PathBuf::from);
         let definitions = cached("definitions", "definitions").unwrap();
-        let kserve = kserve.join("crds");
-        assert!(
-            kserve.is_dir(),
-            "{} is missing: set KSERVE_DIR to a folder with KServe's crds/",
-            kserve.display()
-        );
-        for folder in [kserve, definitions] {
-            let folder = folder.to_str().unwrap();
-            self.kubectl("administrator", &["apply", "--server-side", "--recursive", "-f", folder], "");
-        }
+        let definitions = definitions.to_str().unwrap();
+        self.kubectl("administrator", &["apply", "--server-side", "--recursive", "-f", definitions], "");
         self.kubectl(
             "administrator",
             &["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"],

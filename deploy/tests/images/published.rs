@@ -107,7 +107,7 @@ fn bills_of_materials_name_what_is_in_the_programs() -> Result<()> {
         let unnamed: Vec<&&str> = linked.iter().filter(|folder| !is_named(folder)).collect();
         assert!(
             unnamed.is_empty(),
-            "{name} has crates that its bill of materials does not name: {unnamed:?}"
+            "{name} has crates that its bill of materials does not name: {unnamed:?}; was it built by itself, with --package?"
         );
     }
     Ok(())

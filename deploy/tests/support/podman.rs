@@ -75,6 +75,11 @@ impl Container {
         podman(&["port", &self.id, &port.to_string()]).with_context(|| self.logs())
     }
 
+    /// The container's network, for `--network` of another container: the two are to each other as containers of one pod.
+    pub fn network(&self) -> String {
+        format!("container:{}", self.id)
+    }
+
     /// The output of `podman inspect` with a Go template.
     ///
     /// # Errors

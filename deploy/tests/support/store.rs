@@ -38,7 +38,16 @@ pub struct Key {
 }
 
 impl Store {
-    /// Starts a store with the bucket of Pipelines and a profile's key.
+    /// Starts a store on loopback: see [`Self::start_at`].
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn start(namespace: &str) -> Result<(Self, Key)> {
+        Self::start_at("127.0.0.1", namespace)
+    }
+
+    /// Starts a store at an address of this machine with the bucket of Pipelines in it, and a profile's key.
     ///
     /// Kubeflow gives the key a policy that allows Get, Put and List below four prefixes. If this policy is set by the
     /// IAM API of `SeaweedFS` 4.48, listing does not work. The key therefore gets the same rights in the form of
@@ -46,8 +55,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// The store does not start.
-    pub fn start(namespace: &str) -> Result<(Self, Key)> {
+    /// It does not start.
+    pub fn start_at(address: &str, namespace: &str) -> Result<(Self, Key)> {
         let program = cached("seaweedfs", "seaweedfs/weed")?;
         let folder = TempDir::new()?;
         let key = Key { id: "profile".to_owned(), secret: "the-secret-of-a-profile".to_owned() };
@@ -81,14 +90,8 @@ impl Store {
         ];
         let log = File::create(folder.path().join("log"))?;
         let process = Command::new(program)
-            .args([
-                "mini",
-                "-dir=data",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
-                "-webdav=false",
-                "-admin.ui=false",
-            ])
+            .args(["mini", "-dir=data", "-webdav=false", "-admin.ui=false"])
+            .args([format!("-ip={address}"), format!("-ip.bind={address}")])
             .args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.config=identities.json"])
             .arg(format!("-bucket={BUCKET}"))
             .args(names.iter().zip(ports).map(|(name, port)| format!("-{name}={port}")))
@@ -98,7 +101,7 @@ impl Store {
             .stderr(log)
             .stdin(Stdio::null())
             .spawn()?;
-        let store = Self { process, folder, endpoint: format!("http://127.0.0.1:{}", ports[0]) };
+        let store = Self { process, folder, endpoint: format!("http://{address}:{}", ports[0]) };
         // HeadBucket, because the store creates the bucket only some time after it starts to answer.
         let head = ["--head", "--fail", "--user", ADMINISTRATOR, "--aws-sigv4", "aws:amz:us-east-1:s3"];
         let bucket = format!("{}/{BUCKET}", store.endpoint);

@@ -1,6 +1,6 @@
 //! What the manifests say, without running them.
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use decima_server::config::{ALL, Listen};
 use serde_json::{Value, json};
@@ -173,6 +173,44 @@ fn the_image_has_this_version() {
     for (kind, container) in containers() {
         assert_eq!(container.image, format!("decima-server:{}", env!("CARGO_PKG_VERSION")), "{kind}");
     }
+}
+
+#[test]
+fn every_image_of_ours_is_one_that_the_readme_builds() {
+    let readme = read("deploy/README.md");
+    let built: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with("docker build"))
+        .filter_map(|line| line.split("--tag ").nth(1)?.split(' ').next())
+        .collect();
+    assert_eq!(built.len(), 3, "{built:?}");
+    let mut found = 0;
+    for (file, text) in texts(&root().join("deploy")) {
+        let of_image = |c: char| c.is_ascii_alphanumeric() || ":.-".contains(c);
+        for word in text.split(|c| !of_image(c)) {
+            if word.starts_with("decima-server:") || word.starts_with("decima-trainer:") {
+                found += 1;
+                assert!(built.contains(&word), "{file} needs {word}, which deploy/README.md does not build");
+            }
+        }
+    }
+    assert!(found > 10, "{found}");
+}
+
+/// The YAML files below a folder, and what is in them.
+fn texts(folder: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let texts = entries.flat_map(|path| {
+        if path.is_dir() {
+            return texts(&path);
+        }
+        let is_yaml = path.extension().is_some_and(|extension| extension == "yaml");
+        is_yaml
+            .then(|| (path.display().to_string(), fs::read_to_string(&path).unwrap()))
+            .into_iter()
+            .collect()
+    });
+    texts.collect()
 }
 
 #[test]

@@ -14,6 +14,26 @@ fn a_command_line_that_cannot_be_understood_exits_with_64() {
 }
 
 #[test]
+fn a_service_has_a_name_that_kserve_takes() {
+    let deploy = |name: &str| {
+        let place = "s3://mlpipeline/private/alice/models";
+        let name = format!("--name={name}");
+        trainer().args(["deploy", "--dry-run", "--models", place, &name]).output().unwrap()
+    };
+    let longest = "d".repeat(53);
+    for name in ["digits", "d", "digits-2", &longest] {
+        let output = deploy(name);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && printed.contains(&format!("\n  name: {name}\n")), "{printed}");
+    }
+    for name in ["", "Digits", "my_digits", "2-digits", "-digits", "digits-", "a.b", &longest.repeat(2)] {
+        let output = deploy(name);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(64) && said.contains("small letters"), "{name:?}: {said}");
+    }
+}
+
+#[test]
 fn help_names_every_step() {
     let help = String::from_utf8(succeed(&["--help"]).stdout).unwrap();
     let steps = [
