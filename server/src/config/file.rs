@@ -9,7 +9,8 @@ use toml::Value;
 
 use super::{
     error::ConfigError,
-    setting::{ALL, belongs_in_file},
+    setting::belongs_in_file,
+    table::ALL,
 };
 
 /// A configuration file that was read. Every key in it is known.

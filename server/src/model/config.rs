@@ -145,7 +145,7 @@ impl ModelConfig {
     /// # Errors
     /// Says the line and what was expected; unknown keys are refused.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError(one_line(&error)))?;
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError(place_and_message(&error, text)))?;
         config.check()?;
         Ok(config)
     }
@@ -227,8 +227,13 @@ impl InstanceGroup {
     }
 }
 
-fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+/// Describes an error by its line and its message. Clients may see it, so it does not quote the file.
+fn place_and_message(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod access;
 mod batching;
 mod batching_modes;
 mod broken_models;
@@ -40,6 +41,7 @@ mod scheduling;
 mod support;
 mod taught;
 mod tidy;
+mod tls;
 mod traces;
 mod v1;
 mod wires;
