@@ -42,17 +42,16 @@ pub(super) fn check(
     }
     match callers {
         AdminCallers::Token if tokens.is_some() => check_token(tokens, head),
-        AdminCallers::Token => Err(denied("nobody may load and unload models: the server has no tokens for it")),
+        AdminCallers::Token => {
+            Err(denied("nobody may load and unload models: the server has no tokens for it"))
+        }
         AdminCallers::Open if of_page && !hosts(uri, head).all(is_address) => Err(denied(
             "models are loaded and unloaded by a page only where the server is addressed as localhost or by an IP \
              address: other names may be given to any server (DNS rebinding)",
         )),
         AdminCallers::Open => Ok(()),
         AdminCallers::Loopback => {
-            let refusal = match refusal(peer, uri, head) {
-                None => return Ok(()),
-                Some(refusal) => refusal,
-            };
+            let Some(refusal) = refusal(peer, uri, head) else { return Ok(()) };
             if tokens.is_some() { check_token(tokens, head) } else { Err(denied(refusal)) }
         }
     }
@@ -92,7 +91,8 @@ fn is_from_own_page(uri: &Uri, head: &HeaderMap) -> bool {
     let is_of_host = |origin: &str| {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         authority.is_some_and(|origin| {
-            hosts(uri, head).next().is_some() && hosts(uri, head).all(|host| host.eq_ignore_ascii_case(origin))
+            hosts(uri, head).next().is_some()
+                && hosts(uri, head).all(|host| host.eq_ignore_ascii_case(origin))
         })
     };
     let own_origins =
@@ -129,14 +129,18 @@ mod tests {
     const LOCAL: Peer = Peer { is_loopback: true, has_tls: false };
     const REMOTE: Peer = Peer { is_loopback: false, has_tls: false };
 
-    fn ask(callers: AdminCallers, peer: Peer, authority: &str, headers: &[(&str, &str)]) -> Result<(), ServeError> {
+    fn ask(
+        callers: AdminCallers,
+        peer: Peer,
+        authority: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<(), ServeError> {
         let uri = if authority.is_empty() { "/v2" } else { authority };
-        let head = headers.iter().map(|(name, value)| {
-            (HeaderName::try_from(*name).unwrap(), http::HeaderValue::try_from(*value).unwrap())
-        });
-        let mut map = HeaderMap::new();
-        head.for_each(|(name, value)| drop(map.append(name, value)));
-        check(callers, None, peer, &uri.parse().unwrap(), &map)
+        let mut head = HeaderMap::new();
+        for (name, value) in headers {
+            head.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        check(callers, None, peer, &uri.parse().unwrap(), &head)
     }
 
     #[test]
@@ -144,12 +148,15 @@ mod tests {
         let from = |peer, authority, headers: &[(&str, &str)]| {
             ask(AdminCallers::Loopback, peer, authority, headers).is_ok()
         };
-        for host in ["localhost", "localhost:8080", "LOCALHOST", "127.0.0.1:8080", "127.0.1.1", "[::1]:8080"] {
+        for host in ["localhost", "localhost:8080", "LOCALHOST", "127.0.0.1:8080", "127.0.1.1", "[::1]:8080"]
+        {
             assert!(from(LOCAL, "", &[("host", host)]), "{host}");
             assert!(!from(REMOTE, "", &[("host", host)]), "{host}");
             assert!(from(LOCAL, &format!("http://{host}/v2"), &[]), "{host}");
         }
-        for host in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"] {
+        for host in
+            ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"]
+        {
             assert!(!from(LOCAL, "", &[("host", host)]), "{host}");
         }
         assert!(!from(LOCAL, "", &[]), "no host at all");
@@ -175,7 +182,9 @@ mod tests {
             ] {
                 assert!(!page(host, origin), "{callers:?} {host} {origin}");
             }
-            for (site, may) in [("same-origin", true), ("none", true), ("cross-site", false), ("same-site", false)] {
+            for (site, may) in
+                [("same-origin", true), ("none", true), ("cross-site", false), ("same-site", false)]
+            {
                 let answer = ask(callers, LOCAL, "", &[("host", "localhost"), ("sec-fetch-site", site)]);
                 assert_eq!(answer.is_ok(), may, "{callers:?} {site}");
             }

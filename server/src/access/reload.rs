@@ -30,10 +30,11 @@ impl Reloader {
     pub async fn run(self, mut hangup: Signal) {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let has_files = self.tls.is_some() || self.access.tokens().next().is_some();
         let mut former = Vec::new();
         loop {
             tokio::select! {
-                _ = ticks.tick() => {}
+                _ = ticks.tick(), if has_files => {}
                 received = hangup.recv() => {
                     if received.is_none() {
                         return; // the runtime ends

@@ -132,7 +132,9 @@ fn config(files: &TlsFiles, contents: &Contents) -> Result<Arc<ServerConfig>, Ac
             let reason = format!("this is not the key of the certificate in {}", files.cert.display());
             AccessError::new(KEY, &files.key, reason)
         }
-        rustls::Error::InvalidCertificate(error) => of_cert(format!("the certificate cannot be read: {error}")),
+        rustls::Error::InvalidCertificate(error) => {
+            of_cert(format!("the certificate cannot be read: {error}"))
+        }
         error => AccessError::new(KEY, &files.key, error.to_string()),
     })?;
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
@@ -142,7 +144,11 @@ fn config(files: &TlsFiles, contents: &Contents) -> Result<Arc<ServerConfig>, Ac
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let read = read.map_err(|error| format!("the certificates cannot be read: {error}"))?;
-    if read.is_empty() { Err("there is no certificate in it (PEM, 'BEGIN CERTIFICATE')".into()) } else { Ok(read) }
+    if read.is_empty() {
+        Err("there is no certificate in it (PEM, 'BEGIN CERTIFICATE')".into())
+    } else {
+        Ok(read)
+    }
 }
 
 #[cfg(test)]

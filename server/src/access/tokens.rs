@@ -73,7 +73,10 @@ fn read(setting: &'static str, path: &Path) -> Result<Vec<Hash>, AccessError> {
             return Err(wrong(format!("line {} has a space or a character that is not ASCII", index + 1)));
         }
         if token.len() < SHORTEST {
-            return Err(wrong(format!("the token in line {} is shorter than {SHORTEST} characters", index + 1)));
+            return Err(wrong(format!(
+                "the token in line {} is shorter than {SHORTEST} characters",
+                index + 1
+            )));
         }
         hashes.push(hash(token));
     }

@@ -147,7 +147,8 @@ fn grpc_calls(state: &AppState) -> Router {
         .route_service("/inference.GRPCInferenceService/ModelStreamInfer", inference)
         .route_service("/grpc.reflection.v1.ServerReflection/{call}", grpc::reflection())
         .route_service("/grpc.reflection.v1alpha.ServerReflection/{call}", grpc::reflection_alpha());
-    let health = Router::new().route_service("/grpc.health.v1.Health/{call}", grpc::health(plane())).layer(limited);
+    let health =
+        Router::new().route_service("/grpc.health.v1.Health/{call}", grpc::health(plane())).layer(limited);
     guarded(calls, &state.access, |_, path| grpc::purpose(path)).merge(health).with_state(state.clone())
 }
 

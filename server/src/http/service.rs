@@ -65,12 +65,7 @@ impl HttpService {
         self.respond_and_log(&mut request, peer).await
     }
 
-    async fn respond_across_origins(
-        &self,
-        cors: &CorsLayer,
-        request: Request<Body>,
-        peer: Peer,
-    ) -> Response {
+    async fn respond_across_origins(&self, cors: &CorsLayer, request: Request<Body>, peer: Peer) -> Response {
         let respond =
             |mut request| async move { Ok::<_, Infallible>(self.respond_and_log(&mut request, peer).await) };
         let Ok(response) = cors.layer(service_fn(respond)).oneshot(request).await;

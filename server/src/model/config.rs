@@ -145,7 +145,8 @@ impl ModelConfig {
     /// # Errors
     /// Says the line and what was expected; unknown keys are refused.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError(place_and_message(&error, text)))?;
+        let config: Self =
+            toml::from_str(text).map_err(|error| ConfigError(place_and_message(&error, text)))?;
         config.check()?;
         Ok(config)
     }

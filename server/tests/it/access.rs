@@ -18,10 +18,10 @@ use tonic_reflection::pb::v1::{
 
 use crate::{
     model_control::{infer, load, unload},
-    support::{Answer, Grpc, Server, ServerBuilder, client, eventually, get, models, post},
+    support::{Answer, Grpc, Server, ServerBuilder, client, eventually, models, post},
 };
 
-const INFER: &str = "a token of a client";
+const INFER: &str = "a-token-of-a-client";
 const ADMIN: &str = "a-token-of-an-operator";
 const METRICS: &str = "a-token-of-prometheus";
 
@@ -154,9 +154,9 @@ fn with_tokens_for_it_models_are_loaded_by_who_has_one() {
         assert!(grpc_load(&server, &right).is_ok(), "{args:?}");
         for wrong in [&[elsewhere][..], &[elsewhere, ("authorization", "Bearer another-token-of-somebody")]] {
             let answer = refused(&server, wrong);
-            assert_eq!((answer.status, &answer.headers["www-authenticate"]), (401, "Bearer realm=\"decima\""));
-            let wrong: Vec<_> = wrong.iter().map(|&(name, value)| (name, value)).collect();
-            assert_eq!(grpc_unload(&server, &wrong).unwrap_err().code(), Code::Unauthenticated);
+            assert_eq!(answer.status, 401, "{wrong:?}: {}", answer.error());
+            assert_eq!(answer.headers["www-authenticate"], "Bearer realm=\"decima\"");
+            assert_eq!(grpc_unload(&server, wrong).unwrap_err().code(), Code::Unauthenticated);
         }
         // A page of another origin that somehow knows the token is still kept out.
         assert_eq!(refused(&server, &[right[0], ("origin", "https://evil.example")]).status, 403);
@@ -173,14 +173,13 @@ fn get_with(server: &Server, path: &str, token: Option<&str>) -> u16 {
 
 #[test]
 fn each_route_asks_for_its_own_token_and_health_for_none() {
-    let infer_token = INFER.replace(' ', "-");
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, token: &str| {
         let path = folder.path().join(name);
         fs::write(&path, token).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let files = [write("infer", &infer_token), write("admin", ADMIN), write("metrics", METRICS)];
+    let files = [write("infer", INFER), write("admin", ADMIN), write("metrics", METRICS)];
     let server = builder().args(["--token-file", &files[0], "--admin-token-file", &files[1]]);
     let server = server.args(["--metrics-token-file", &files[2]]).start();
 
@@ -188,11 +187,11 @@ fn each_route_asks_for_its_own_token_and_health_for_none() {
         assert_eq!(get_with(&server, path, None), 200, "{path}");
     }
     assert_eq!(get_with(&server, "/v1/models/m", None), 200, "V1's readiness");
-    let guarded = ["/v2", "/v2/models", "/v2/models/m", "/v2/models/m/config", "/v2/models/stats", "/v1/models"];
-    for (paths, right, wrong) in [
-        (&guarded[..], infer_token.as_str(), [ADMIN, METRICS]),
-        (&["/metrics"], METRICS, [&infer_token, ADMIN]),
-    ] {
+    let guarded =
+        ["/v2", "/v2/models", "/v2/models/m", "/v2/models/m/config", "/v2/models/stats", "/v1/models"];
+    for (paths, right, wrong) in
+        [(&guarded[..], INFER, [ADMIN, METRICS]), (&["/metrics"], METRICS, [INFER, ADMIN])]
+    {
         for path in paths {
             assert_eq!(get_with(&server, path, None), 401, "{path}");
             assert_eq!(get_with(&server, path, Some(right)), 200, "{path}");
@@ -215,41 +214,47 @@ fn each_route_asks_for_its_own_token_and_health_for_none() {
             assert_eq!(answer.status, 401, "{path} {headers:?}: {}", answer.error());
             assert_eq!(answer.headers["www-authenticate"], "Bearer realm=\"decima\"");
         }
-        assert_eq!(post(&url, &[("authorization", &format!("Bearer {infer_token}"))], body).status, 200, "{path}");
+        assert_eq!(post(&url, &[("authorization", &format!("Bearer {INFER}"))], body).status, 200, "{path}");
     }
     assert_eq!(load(&server, "m").status, 401, "a token for inference loads nothing");
-    assert_eq!(grpc_load(&server, &[("authorization", &format!("Bearer {ADMIN}"))]).map_err(|s| s.code()), Ok(()));
+    assert_eq!(
+        grpc_load(&server, &[("authorization", &format!("Bearer {ADMIN}"))]).map_err(|s| s.code()),
+        Ok(())
+    );
 }
 
 #[test]
 fn grpc_asks_for_tokens_in_metadata() {
-    let token = INFER.replace(' ', "-");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens");
-    fs::write(&path, &token).unwrap();
+    fs::write(&path, INFER).unwrap();
     let server = builder().args(["--token-file", path.to_str().unwrap()]).start();
-    let bearer = format!("Bearer {token}");
+    let bearer = format!("Bearer {INFER}");
     let (none, right) = (&[][..], &[("authorization", bearer.as_str())][..]);
     let grpc = Grpc::connect(&server.url());
     let code = |status: Status| status.code();
     grpc.wait(async {
         let mut client = grpc.client.clone();
         assert!(client.server_ready(ServerReadyRequest {}).await.is_ok());
-        assert!(client.model_ready(ModelReadyRequest { name: "m".into(), version: String::new() }).await.is_ok());
+        assert!(
+            client.model_ready(ModelReadyRequest { name: "m".into(), version: String::new() }).await.is_ok()
+        );
         let health = HealthClient::new(grpc.channel.clone()).check(HealthCheckRequest::default()).await;
         assert!(health.is_ok(), "{health:?}");
         for (headers, answer) in [(none, Err(Code::Unauthenticated)), (right, Ok(()))] {
             let metadata = ModelMetadataRequest { name: "m".into(), version: String::new() };
             let metadata = client.model_metadata(grpc_request(metadata, headers)).await;
             assert_eq!(metadata.map(drop).map_err(code), answer);
-            let index = client.repository_index(grpc_request(RepositoryIndexRequest::default(), headers)).await;
+            let index =
+                client.repository_index(grpc_request(RepositoryIndexRequest::default(), headers)).await;
             assert_eq!(index.map(drop).map_err(code), answer);
             let reflection = ServerReflectionRequest {
                 host: String::new(),
                 message_request: Some(MessageRequest::ListServices(String::new())),
             };
             let requests = grpc_request(futures_util::stream::iter([reflection]), headers);
-            let reflection = ServerReflectionClient::new(grpc.channel.clone()).server_reflection_info(requests);
+            let reflection =
+                ServerReflectionClient::new(grpc.channel.clone()).server_reflection_info(requests);
             assert_eq!(reflection.await.map(drop).map_err(code), answer);
             // Without inputs, so a request that gets through is refused for that.
             let message = ModelInferRequest { model_name: "m".into(), ..ModelInferRequest::default() };
@@ -281,7 +286,10 @@ fn tokens_follow_their_file_and_hangup_kills_nobody() {
     fs::write(&path, "short").unwrap();
     server.hang_up();
     let error = server.wait_for("what was read before stays in force")["message"].to_string();
-    assert!(error.contains("--token-file") && error.contains("line 1") && !error.contains("short"), "{error}");
+    assert!(
+        error.contains("--token-file") && error.contains("line 1") && !error.contains("short"),
+        "{error}"
+    );
     assert!(may(new));
 }
 
@@ -294,6 +302,9 @@ fn a_file_without_tokens_ends_the_start() {
         let mut server = builder().args([flag, path.to_str().unwrap()]).start_to_fail();
         assert_eq!(server.wait().code(), Some(64), "{flag}");
         let log = server.log().join("\n");
-        assert!(log.contains(flag) && log.contains(path.to_str().unwrap()) && log.contains("no token"), "{log}");
+        assert!(
+            log.contains(flag) && log.contains(path.to_str().unwrap()) && log.contains("no token"),
+            "{log}"
+        );
     }
 }

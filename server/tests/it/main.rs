@@ -15,6 +15,7 @@ mod classification;
 mod content_coding;
 mod cors;
 mod datatypes;
+mod disclosure;
 mod documents;
 mod elements;
 mod extensions;

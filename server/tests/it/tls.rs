@@ -76,10 +76,8 @@ fn one_port_speaks_http_and_grpc_within_tls() {
         (&["http/1.1", "h2"], Some("h2")),
     ] {
         let mut client = encrypted.client(offered);
-        if chosen == Some("h2") {
-            // What was agreed upon is not what this client speaks, and it is served all the same.
-        }
         for _ in 0..3 {
+            // HTTP/1.1 is understood whatever was agreed upon.
             let (status, body) = client.ask("POST", INFER, BODY).unwrap();
             assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
         }
@@ -96,7 +94,8 @@ fn one_port_speaks_http_and_grpc_within_tls() {
         let channel = channel(address, &encrypted.authority, None).await.unwrap();
         let mut client = GrpcInferenceServiceClient::new(channel);
         assert!(client.server_ready(ServerReadyRequest {}).await.unwrap().into_inner().ready);
-        let load = RepositoryModelLoadRequest { model_name: "m".into(), ..RepositoryModelLoadRequest::default() };
+        let load =
+            RepositoryModelLoadRequest { model_name: "m".into(), ..RepositoryModelLoadRequest::default() };
         assert!(client.repository_model_load(load).await.unwrap().into_inner().is_loaded);
     });
     let url = encrypted.server.wait_for("ready")["url"].as_str().unwrap().to_owned();
@@ -108,9 +107,8 @@ fn large_bodies_pass_through_tls_in_both_directions() {
     let encrypted = start(&[]);
     let rows = 100_000;
     let numbers = vec!["1.5"; rows * 2].join(",");
-    let body = format!(
-        r#"{{"inputs":[{{"name":"x","datatype":"FP32","shape":[{rows},2],"data":[{numbers}]}}]}}"#
-    );
+    let body =
+        format!(r#"{{"inputs":[{{"name":"x","datatype":"FP32","shape":[{rows},2],"data":[{numbers}]}}]}}"#);
     for protocols in [&["http/1.1"][..], &[]] {
         let (status, answer) = encrypted.client(protocols).ask("POST", INFER, body.as_bytes()).unwrap();
         assert_eq!(status, 200);
@@ -197,9 +195,9 @@ fn tls_is_switched_on_as_kserve_does_it() {
     let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let [cert, key] = authority.sign().write(folder.path());
     let flags = ["--ssl_certfile", text(&cert), "--ssl_keyfile", text(&key)];
-    let hyphens = ["--tls_cert", text(&cert), "--tls_key", text(&key)];
+    let underscores = ["--tls_cert", text(&cert), "--tls_key", text(&key)];
     let variables = [("KSERVE_TLS_CERT_FILE", text(&cert)), ("KSERVE_TLS_KEY_FILE", text(&key))];
-    for server in [builder().args(flags), builder().args(hyphens), builder().envs(variables)] {
+    for server in [builder().args(flags), builder().args(underscores), builder().envs(variables)] {
         let server = server.start();
         let mut client = TlsClient::connect(&server.address(), &authority, None, &[]);
         assert_eq!(client.ask("POST", INFER, BODY).unwrap().0, 200);
@@ -215,7 +213,11 @@ fn a_wrong_file_ends_the_start_and_is_named() {
     let missing = folder.path().join("missing.pem");
     for (args, named, reason) in [
         (["--tls-cert", text(&missing), "--tls-key", text(&key)], &missing, "No such file"),
-        (["--tls-cert", text(&cert), "--tls-key", text(&other_key)], &other_key, "not the key of the certificate"),
+        (
+            ["--tls-cert", text(&cert), "--tls-key", text(&other_key)],
+            &other_key,
+            "not the key of the certificate",
+        ),
         (["--tls-cert", text(&cert), "--tls-client-ca", text(&key)], &cert, "no private key"),
     ] {
         let mut server = builder().args(args).start_to_fail();

@@ -8,7 +8,9 @@ use utoipa::openapi::{
     request_body::{RequestBody, RequestBodyBuilder},
 };
 
-use crate::error::ErrorCode::{self, Internal, InvalidArgument, MethodNotAllowed, NotFound, Unauthenticated, Unavailable};
+use crate::error::ErrorCode::{
+    self, Internal, InvalidArgument, MethodNotAllowed, NotFound, Unauthenticated, Unavailable,
+};
 
 /// The groups (OpenAPI tags) of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use super::{
     examples,
 };
 use crate::error::ErrorCode::{
-    DeadlineExceeded, InvalidArgument, NotFound, Overloaded, PayloadTooLarge, PermissionDenied, RequestTimeout,
-    Unavailable, UnsupportedEncoding,
+    DeadlineExceeded, InvalidArgument, NotFound, Overloaded, PayloadTooLarge, PermissionDenied,
+    RequestTimeout, Unavailable, UnsupportedEncoding,
 };
 
 pub(super) fn all() -> Vec<Endpoint> {
