@@ -9,6 +9,7 @@ use axum::{
 use benches::{binary_request, digits_model, request, runtime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use decima_server::{
+    access::Peer,
     config::BatchingMode,
     http::{AppState, HttpService, service},
     inference::DataPlane,
@@ -52,6 +53,7 @@ fn server() -> HttpService {
             max_body_bytes: 64 << 20,
             body_read_timeout: Duration::from_secs(30),
             traces: None,
+            access: Arc::default(),
             ui: false,
         },
         None,
@@ -64,7 +66,7 @@ async fn infer(server: HttpService, encoded: Encoded) {
         request = request.header(oip::JSON_LENGTH_HEADER, length);
     }
     let request = request.body(Body::from(encoded.body())).expect("the request is a constant");
-    let response = server.respond(request).await;
+    let response = server.respond(request, Peer::default()).await;
     let status = response.status();
     let body = response.into_body().collect().await.expect("the body is in memory").to_bytes();
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));

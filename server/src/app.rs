@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::{Access, AccessError, Reloader, Tls},
     config::{Config, Listen, ModelControl},
     executor::{Runtime, RuntimeError},
     feedback::{self, Feedback},
@@ -50,6 +51,9 @@ pub enum AppError {
     /// A model could not be loaded at start-up.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// A file with tokens, a certificate or a key cannot be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The socket could not be opened.
     #[error("cannot listen on {address}: {reason}; choose another port with {flag}")]
     Listen {
@@ -80,6 +84,11 @@ pub async fn run(
     workers: Workers,
 ) -> Result<(), AppError> {
     let stop = stop_signal()?;
+    // Taken before anything else: without a handler, SIGHUP would end the process.
+    let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
+    let access = Arc::new(Access::open(&config.access)?);
+    let tls = config.access.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
+    tokio::spawn(Reloader::new(Arc::clone(&access), tls.clone()).run(hangup));
     let library = ort_library::find(environment)?;
     let metrics =
         Metrics::with_names_of(config.metrics_compat).map_err(|error| AppError::System(error.to_string()))?;
@@ -90,7 +99,8 @@ pub async fn run(
         .with_control(control)
         .with_feedback(start_feedback(&config)?);
     let data_plane = Arc::new(data_plane);
-    let server = Server { config: &config, data_plane: Arc::clone(&data_plane), traces, workers };
+    let server =
+        Server { config: &config, data_plane: Arc::clone(&data_plane), access, tls, traces, workers };
 
     // Loading the library takes a third of the start, so the socket is opened at the same time.
     let device = config.execution.device;
@@ -125,7 +135,8 @@ pub async fn run(
         Some(serving) => serving,
         None => server.listen().await?,
     };
-    serving.announce(&repository, data_plane.is_ready());
+    let scheme = if config.access.tls.is_some() { "https" } else { "http" };
+    serving.announce(scheme, &repository, data_plane.is_ready());
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
@@ -149,6 +160,8 @@ fn start_feedback(config: &Config) -> Result<Option<Feedback>, AppError> {
 struct Server<'a> {
     config: &'a Config,
     data_plane: Arc<DataPlane>,
+    access: Arc<Access>,
+    tls: Option<Arc<Tls>>,
     traces: Option<Traces>,
     workers: Workers,
 }
@@ -169,6 +182,7 @@ impl Server<'_> {
             max_body_bytes: http.max_body_bytes,
             body_read_timeout: http.body_read_timeout,
             traces: self.traces.clone(),
+            access: Arc::clone(&self.access),
             ui: http.ui,
         };
         let phases = Phases::default();
@@ -197,7 +211,7 @@ impl Server<'_> {
                 .await
                 .map_err(refused)?;
         let address = listener.address().map_err(refused)?;
-        Ok((listener, address))
+        Ok((listener.with_tls(self.tls.clone()), address))
     }
 
     /// Reports that the server is not ready, and goes on serving for `--drain-delay` until load balancers have noticed.
@@ -228,8 +242,8 @@ impl Server<'_> {
 
 impl Serving {
     /// Logs the address of the server, and an example request for each model that has one.
-    fn announce(&self, repository: &Repository, is_ready: bool) {
-        let url = format!("http://{}", reachable(self.address));
+    fn announce(&self, scheme: &str, repository: &Repository, is_ready: bool) {
+        let url = format!("{scheme}://{}", reachable(self.address));
         let grpc = self.grpc_address.map(reachable);
         if is_ready {
             tracing::info!(url, grpc, "ready");
@@ -251,10 +265,14 @@ fn reachable(address: SocketAddr) -> String {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "map_err gives it")]
+fn no_signals(error: std::io::Error) -> AppError {
+    AppError::System(format!("cannot listen for signals: {error}"))
+}
+
 fn stop_signal() -> Result<CancellationToken, AppError> {
-    let refused = |error: std::io::Error| AppError::System(format!("cannot listen for signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let stop = CancellationToken::new();
     let on_signal = stop.clone();
     tokio::spawn(async move {

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind};
 
 use crate::{
-    config::{ALL, Fallback, Flags, Setting},
+    config::{ALL, Fallback, Flags, SPELLINGS_OF_KSERVE, Setting},
     platform::exit::Exit,
 };
 
@@ -112,9 +112,11 @@ fn flag(setting: &Setting) -> Arg {
         fallback => format!(" [default: {}]", fallback.text().replace('`', "")),
     };
     let environment = setting.environment.join(", ");
+    let other = SPELLINGS_OF_KSERVE.into_iter().filter(|(key, _)| *key == setting.key);
     Arg::new(setting.key)
         .long(setting.flag)
         .alias(setting.key)
+        .aliases(other.map(|(_, spelling)| spelling))
         .value_name(setting.value)
         .action(ArgAction::Append)
         .allow_negative_numbers(true)

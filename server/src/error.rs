@@ -9,6 +9,10 @@ use pictures::DecodeError;
 pub enum ErrorCode {
     /// The request is malformed or does not fit the model.
     InvalidArgument,
+    /// The request has no token, or a wrong one.
+    Unauthenticated,
+    /// Who sends the request may not do this.
+    PermissionDenied,
     /// There is no such model, version or path.
     NotFound,
     /// The path exists, but does not take the request's method.
@@ -34,8 +38,10 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::InvalidArgument,
+        Self::Unauthenticated,
+        Self::PermissionDenied,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -52,6 +58,8 @@ impl ErrorCode {
     pub const fn http(self) -> u16 {
         match self {
             Self::InvalidArgument => 400,
+            Self::Unauthenticated => 401,
+            Self::PermissionDenied => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
@@ -71,10 +79,12 @@ impl ErrorCode {
             Self::InvalidArgument => 3,
             Self::RequestTimeout | Self::DeadlineExceeded => 4,
             Self::NotFound => 5,
+            Self::PermissionDenied => 7,
             Self::PayloadTooLarge | Self::Overloaded => 8,
             Self::MethodNotAllowed | Self::UnsupportedEncoding | Self::Unimplemented => 12,
             Self::Internal => 13,
             Self::Unavailable => 14,
+            Self::Unauthenticated => 16,
         }
     }
 
@@ -90,6 +100,8 @@ impl ErrorCode {
     pub const fn label(self) -> &'static str {
         match self {
             Self::InvalidArgument => "invalid_argument",
+            Self::Unauthenticated => "unauthenticated",
+            Self::PermissionDenied => "permission_denied",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
@@ -109,6 +121,8 @@ impl ErrorCode {
         match self {
             Self::Overloaded | Self::Unavailable => Some(Duration::from_secs(1)),
             Self::InvalidArgument
+            | Self::Unauthenticated
+            | Self::PermissionDenied
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::RequestTimeout
@@ -120,6 +134,9 @@ impl ErrorCode {
         }
     }
 }
+
+/// Longest message in bytes. What a message quotes, such as a shape, may be as long as a request makes it.
+const MAX_MESSAGE: usize = 4 << 10;
 
 /// An error that is sent to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,10 +160,13 @@ impl From<DecodeError> for ServeError {
 }
 
 impl ServeError {
-    /// Makes an error of this kind with this text. Line breaks and control characters are escaped, since the text may
-    /// quote names that the client chose.
+    /// Makes an error of this kind with this text. Line breaks and control characters are escaped and long texts are cut,
+    /// since the text may quote what the client sent.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        let message = message.into();
+        let mut message = message.into();
+        if message.len() > MAX_MESSAGE {
+            message = format!("{} ...", &message[..message.floor_char_boundary(MAX_MESSAGE)]).into();
+        }
         let line = match oip::on_one_line(&message) {
             Cow::Borrowed(_) => None,
             Cow::Owned(line) => Some(Cow::Owned(line)),

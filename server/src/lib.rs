@@ -1,5 +1,6 @@
 //! Inference server for ONNX models that speaks the Open Inference Protocol.
 
+pub mod access;
 pub mod app;
 pub mod batcher;
 pub mod cli;

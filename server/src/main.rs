@@ -90,6 +90,7 @@ fn serve(resolved: Resolved, environment: &Environment, configured: std::io::Res
     }
     match error {
         AppError::NoLibrary(_) | AppError::Runtime(_) | AppError::Repository(_) => Exit::Load,
+        AppError::Access(_) => Exit::Usage,
         AppError::Listen { .. } | AppError::CutOff(_) | AppError::System(_) => Exit::Failure,
     }
 }

@@ -7,10 +7,7 @@ use std::{
 
 use toml::Value;
 
-use super::{
-    error::ConfigError,
-    setting::{ALL, belongs_in_file},
-};
+use super::{error::ConfigError, setting::belongs_in_file, table::ALL};
 
 /// A configuration file that was read. Every key in it is known.
 #[derive(Debug, Clone)]

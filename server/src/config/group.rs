@@ -7,6 +7,8 @@ pub enum Group {
     Models,
     /// Where and how connections are taken.
     Network,
+    /// Who may ask for what.
+    Access,
     /// How models run.
     Execution,
     /// What people say is right.
@@ -19,14 +21,22 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order in which they are shown.
-    pub const ALL: [Self; 6] =
-        [Self::Models, Self::Network, Self::Execution, Self::Feedback, Self::Logging, Self::Configuration];
+    pub const ALL: [Self; 7] = [
+        Self::Models,
+        Self::Network,
+        Self::Access,
+        Self::Execution,
+        Self::Feedback,
+        Self::Logging,
+        Self::Configuration,
+    ];
 
     /// The heading itself.
     pub fn title(self) -> &'static str {
         match self {
             Self::Models => "Models",
             Self::Network => "Network",
+            Self::Access => "Access and TLS",
             Self::Execution => "Execution",
             Self::Feedback => "Feedback",
             Self::Logging => "Logging",

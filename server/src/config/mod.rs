@@ -6,6 +6,7 @@
 //!
 //! Nothing here reads the environment of the process. It is passed in as an [`Environment`], so tests can pass their own.
 
+mod access;
 mod batching_mode;
 mod error;
 mod fallback;
@@ -16,6 +17,7 @@ mod places;
 mod reference;
 mod resolver;
 mod setting;
+mod table;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -33,6 +35,7 @@ use storage::{Location, Settings};
 use crate::platform::environment::Environment;
 
 pub use self::{
+    access::{Access, AdminCallers, SPELLINGS_OF_KSERVE, TlsFiles},
     batching_mode::BatchingMode,
     error::ConfigError,
     fallback::Fallback,
@@ -42,7 +45,8 @@ pub use self::{
     places::Place,
     reference::reference,
     resolver::Settled,
-    setting::{ALL, Setting},
+    setting::Setting,
+    table::ALL,
 };
 use self::{
     resolver::{Resolver, Sources},
@@ -56,6 +60,8 @@ pub struct Config {
     pub models: Models,
     /// Where and how connections are taken.
     pub http: Http,
+    /// Who may ask for what.
+    pub access: Access,
     /// How models run.
     pub execution: Execution,
     /// Where corrections are stored, if anywhere.
@@ -272,9 +278,11 @@ impl Config {
     ) -> Result<Resolved, ConfigError> {
         let mut resolver = Resolver::new(Sources { flags, environment, file });
         let feedback = feedback(&mut resolver);
+        let access = access::resolve(&mut resolver);
         let config = Self {
             models: models(&mut resolver, host, &feedback),
-            http: http(&mut resolver),
+            http: http(&mut resolver, access.tls.is_some()),
+            access,
             execution: execution(&mut resolver, host),
             feedback,
             drain: drain(&mut resolver),
@@ -315,13 +323,15 @@ fn store(resolver: &mut Resolver<'_>, needed: bool) -> Settings {
     Settings { deadline: resolver.value(s::DOWNLOAD_TIMEOUT, value::positive_duration), ..settings }
 }
 
-fn http(resolver: &mut Resolver<'_>) -> Http {
+fn http(resolver: &mut Resolver<'_>, has_tls: bool) -> Http {
     let listen = match resolver.environment("INFERENCE_SERVICE_NAME") {
         Some(_) => ("ready".into(), Some("INFERENCE_SERVICE_NAME is set".into())),
         None => ("early".into(), None),
     };
     let host = resolver.value(s::HOST, value::host);
-    let port = resolver.value(s::HTTP_PORT, value::port);
+    // As KServe's own servers choose it.
+    let port = if has_tls { ("8443".into(), Some("with TLS".into())) } else { ("8080".into(), None) };
+    let port = resolver.value_or(s::HTTP_PORT, port, value::port);
     // Where both are the same there is nothing to add: the HTTP port takes gRPC too.
     let grpc_port = Some(resolver.value(s::GRPC_PORT, value::port)).filter(|&grpc| grpc != 0 && grpc != port);
     Http {

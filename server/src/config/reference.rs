@@ -7,7 +7,8 @@ use super::{
     fallback::Fallback,
     group::Group,
     resolver::Settled,
-    setting::{ALL, Setting, belongs_in_file},
+    setting::{Setting, belongs_in_file},
+    table::ALL,
 };
 
 impl Resolved {

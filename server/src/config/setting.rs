@@ -1,5 +1,6 @@
 //! The table of settings: every name, default and meaning, once. The command line, the environment, the
-//! configuration file, `--help`, `--print-config` and `docs/CONFIGURATION.md` are all read from it.
+//! configuration file, `--help`, `--print-config` and `docs/CONFIGURATION.md` are all read from it. The settings of
+//! access and TLS are in `access`, and `table` joins both.
 
 use super::{fallback::Fallback, group::Group};
 
@@ -22,14 +23,15 @@ pub struct Setting {
     pub help: &'static str,
 }
 
-/// Declares settings as constants and gathers them in [`ALL`].
+/// Declares settings as constants and gathers them in `ALL`.
 macro_rules! settings {
     ($($name:ident = $setting:expr;)+) => {
-        $(pub(super) const $name: &Setting = &$setting;)+
-        /// Every setting, in the order in which they are shown.
-        pub const ALL: &[&Setting] = &[$($name),+];
+        $(pub(in crate::config) const $name: &Setting = &$setting;)+
+        /// The settings of this file, in the order in which they are shown.
+        pub(in crate::config) const ALL: &[&Setting] = &[$($name),+];
     };
 }
+pub(super) use settings;
 
 settings! {
     MODEL_REPOSITORY = Setting {
@@ -143,9 +145,9 @@ settings! {
         flag: "http-port",
         environment: &["DECIMA_HTTP_PORT"],
         value: "PORT",
-        fallback: Fallback::Value("8080"),
+        fallback: Fallback::Computed("`8443` with TLS, else `8080`"),
         group: Group::Network,
-        help: "Port for HTTP/1.1, HTTP/2 (h2c) and gRPC, without TLS. 0: any free port.",
+        help: "Port for HTTP/1.1, HTTP/2 and gRPC. 0: any free port.",
     };
     GRPC_PORT = Setting {
         key: "grpc_port",

@@ -78,6 +78,7 @@ fn nothing_given_serves_the_folder_models() {
             cors_origins: None,
             ui: true,
         },
+        access: Access::default(),
         execution: Execution {
             device: Device::Cpu,
             threads: 2.try_into().unwrap(),
@@ -114,6 +115,7 @@ fn example(setting: &Setting) -> &'static str {
         "SIZE" => "1MiB",
         "WHEN" => "ready",
         "WHO" => "none",
+        "CALLERS" => "open",
         "MODE" => "static",
         "DEVICE" => "auto",
         "FORMAT" => "text",
@@ -130,8 +132,11 @@ fn example(setting: &Setting) -> &'static str {
 fn every_setting_can_be_given_in_every_way_and_changes_something() {
     for setting in ALL.iter().filter(|setting| belongs_in_file(setting)) {
         let text = example(setting);
-        let name: &[(&str, &str)] =
-            if setting.key == "model_dir" { &[("INFERENCE_SERVICE_NAME", "digits")] } else { &[] };
+        let name: &[(&str, &str)] = match setting.key {
+            "model_dir" => &[("INFERENCE_SERVICE_NAME", "digits")],
+            "tls_key" | "tls_client_ca" => &[("KSERVE_TLS_CERT_FILE", "cert.pem")],
+            _ => &[],
+        };
         let flag = format!("--{}={text}", setting.flag);
         let line = format!("{} = \"{text}\"", setting.key);
         let variable = [name, &[(setting.environment[0], text)]].concat();

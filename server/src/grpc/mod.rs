@@ -15,15 +15,24 @@ use tonic::codec::CompressionEncoding;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::{v1, v1alpha};
 
-use crate::inference::DataPlane;
+use crate::{access::Purpose, inference::DataPlane};
 use health::Health;
 
 pub use model_infer::{ModelInfer, Reply};
 pub use service::Service;
-pub use status::{is_grpc, log_and_shape, message_timeout, panicked, unknown_call};
+pub use status::{is_grpc, log_and_shape, message_timeout, panicked, refused, unknown_call};
 
 /// Full name of the protocol's gRPC service.
 const SERVICE: &str = "inference.GRPCInferenceService";
+
+/// What a call of the protocol's service is for; `None`: it tells the server's health, which everybody may know.
+pub fn purpose(path: &str) -> Option<Purpose> {
+    match path.strip_prefix("/inference.GRPCInferenceService/") {
+        Some("ServerLive" | "ServerReady" | "ModelReady") => None,
+        Some("RepositoryModelLoad" | "RepositoryModelUnload") => Some(Purpose::Admin),
+        _ => Some(Purpose::Infer),
+    }
+}
 
 /// Makes the protocol's service, except for [`ModelInfer`]. A message may have `max_message_bytes` after decompression.
 pub fn inference(

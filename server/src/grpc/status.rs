@@ -7,11 +7,30 @@ use tonic::{Code, Status, body::Body};
 
 use crate::error::{ErrorCode, ServeError};
 
+/// Longest message of a status in bytes, as it is encoded in a header. Many clients refuse more than 8 KiB of headers.
+const MAX_MESSAGE: usize = 2 << 10;
+
 impl From<ServeError> for Status {
     fn from(error: ServeError) -> Self {
-        let mut status = Self::new(Code::from_i32(error.code.grpc()), error.message.clone().into_owned());
+        let mut status = Self::new(Code::from_i32(error.code.grpc()), shortened(&error.message));
         status.set_source(Arc::new(error));
         status
+    }
+}
+
+/// Shortens a message to what fits into a header. Headers have most characters other than letters and digits as `%XX`.
+fn shortened(message: &str) -> String {
+    const MORE: &str = " ...";
+    let bytes_in_header = |byte: u8| if byte.is_ascii_alphanumeric() { 1 } else { 3 };
+    let mut left = MAX_MESSAGE - 3 * MORE.len();
+    let end = message.bytes().position(|byte| {
+        let fits = left.checked_sub(bytes_in_header(byte));
+        left = fits.unwrap_or_default();
+        fits.is_none()
+    });
+    match end {
+        None => message.to_owned(),
+        Some(end) => [&message[..message.floor_char_boundary(end)], MORE].concat(),
     }
 }
 
@@ -31,6 +50,11 @@ pub(super) fn error_of(status: &Status) -> ServeError {
 /// Returns whether a request is a gRPC call.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Makes the response to a call that is refused before it is read.
+pub fn refused(error: ServeError) -> Response<Body> {
+    Status::from(error).into_http()
 }
 
 /// Makes the response to a call of an unknown service or method.
@@ -69,4 +93,22 @@ pub fn log_and_shape<B>(mut response: Response<B>) -> Response<B> {
     }
     response.extensions_mut().insert(error);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_fits_into_the_header_of_any_client() {
+        for text in ["a".repeat(100_000), "[1,".repeat(50_000), "\u{6570}".repeat(3000), " %".repeat(3000)] {
+            let start: String = text.chars().take(150).collect();
+            let status = Status::from(ServeError::invalid(text));
+            assert!(status.message().starts_with(&start) && status.message().ends_with(" ..."));
+            let head = status.into_http::<()>();
+            assert!(head.headers()["grpc-message"].len() <= MAX_MESSAGE);
+        }
+        let short = "input 'x' has shape [1,3], expected [N,2]";
+        assert_eq!(Status::from(ServeError::invalid(short)).message(), short);
+    }
 }

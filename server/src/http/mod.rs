@@ -15,7 +15,7 @@ pub use connection::listener::{Listener, Phases};
 use routes::Routes;
 pub use service::HttpService;
 
-use crate::{config::CorsOrigins, inference::DataPlane, telemetry::Traces};
+use crate::{access::Access, config::CorsOrigins, inference::DataPlane, telemetry::Traces};
 
 /// The format of a request. It decides the form of error responses and the names in traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct AppState {
     pub body_read_timeout: Duration,
     /// Exports a span for each request; `None` if traces are off.
     pub traces: Option<Traces>,
+    /// Decides who may ask for what.
+    pub access: Arc<Access>,
     /// Whether browsers get the web page for drawing at `/`.
     pub ui: bool,
 }

@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use crate::error::{ErrorCode, ServeError};
 
+/// How a client says who it is (RFC 6750, 3).
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"decima\"");
+
 impl IntoResponse for ServeError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -16,6 +19,9 @@ impl IntoResponse for ServeError {
         let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
         if let Some(wait) = self.code.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+        }
+        if self.code == ErrorCode::Unauthenticated {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
         }
         response.extensions_mut().insert(self); // for the log
         response

@@ -14,6 +14,7 @@ use tower_http::cors::CorsLayer;
 use tracing::{Instrument as _, Span};
 
 use crate::{
+    access::Peer,
     config::CorsOrigins,
     grpc,
     http::{
@@ -50,28 +51,28 @@ impl HttpService {
 
     /// Serves the connections of `listener`; see [`Listener::serve`].
     pub async fn serve(self, listener: Listener, phases: Phases, workers: Workers) {
-        listener.serve(move |request| self.clone().respond(request), phases, workers).await;
+        listener.serve(move |request, peer| self.clone().respond(request, peer), phases, workers).await;
     }
 
-    /// Responds to a request. Errors and panics become responses too.
-    pub async fn respond(self, mut request: Request<Body>) -> Response {
+    /// Responds to a request of `peer`. Errors and panics become responses too.
+    pub async fn respond(self, mut request: Request<Body>, peer: Peer) -> Response {
         if let Some(cors) = &self.0.cors
             && cors::is_for_layer(&request)
         {
             // Boxed, so that requests do not carry this large future if CORS is not set.
-            return Box::pin(self.respond_across_origins(cors, request)).await;
+            return Box::pin(self.respond_across_origins(cors, request, peer)).await;
         }
-        self.respond_and_log(&mut request).await
+        self.respond_and_log(&mut request, peer).await
     }
 
-    async fn respond_across_origins(&self, cors: &CorsLayer, request: Request<Body>) -> Response {
+    async fn respond_across_origins(&self, cors: &CorsLayer, request: Request<Body>, peer: Peer) -> Response {
         let respond =
-            |mut request| async move { Ok::<_, Infallible>(self.respond_and_log(&mut request).await) };
+            |mut request| async move { Ok::<_, Infallible>(self.respond_and_log(&mut request, peer).await) };
         let Ok(response) = cors.layer(service_fn(respond)).oneshot(request).await;
         response
     }
 
-    async fn respond_and_log(&self, request: &mut Request<Body>) -> Response {
+    async fn respond_and_log(&self, request: &mut Request<Body>, peer: Peer) -> Response {
         let Inner { routes, numbers, .. } = &*self.0;
         let log = RequestLog::of(request, numbers);
         let is_traced = routes.state.traces.is_some();
@@ -79,7 +80,7 @@ impl HttpService {
         let needs_span = is_traced || tracing::enabled!(tracing::Level::DEBUG);
         let span = if needs_span { log.span() } else { Span::none() };
         let mut response = {
-            let response = pin!(respond_within_limits(routes, request, &log));
+            let response = pin!(respond_within_limits(routes, request, peer, &log));
             response.instrument(span.clone()).await
         };
         log.log(&response, span);
@@ -88,17 +89,22 @@ impl HttpService {
     }
 }
 
-async fn respond_within_limits(routes: &Routes, request: &mut Request<Body>, log: &RequestLog) -> Response {
+async fn respond_within_limits(
+    routes: &Routes,
+    request: &mut Request<Body>,
+    peer: Peer,
+    log: &RequestLog,
+) -> Response {
     if request.version() == Version::HTTP_2 && head_bytes(request) > MAX_HEAD_BYTES {
         return reply::head_too_large();
     }
     let wire = if grpc::is_grpc(request.headers()) { Wire::Grpc } else { Wire::Rest };
     if let Some(traces) = &routes.state.traces {
         // Boxed, so that requests do not carry this large future if traces are off.
-        return Box::pin(trace::export(traces, routes, wire, request, log)).await;
+        return Box::pin(trace::export(traces, routes, (wire, peer), request, log)).await;
     }
     // Pinned here: passing it by value would store the future twice, and it is copied for each request.
-    let response = pin!(routes.serve(wire, request));
+    let response = pin!(routes.serve(wire, peer, request));
     shaped(wire, response).await
 }
 
@@ -125,13 +131,19 @@ mod tests {
     async fn ask(content_type: &str) -> Response {
         let (registry, second) = (Arc::new(Registry::default()), Duration::from_secs(1));
         let data_plane = Arc::new(DataPlane::new(registry, Metrics::new().unwrap(), second));
-        let state =
-            AppState { data_plane, max_body_bytes: 1, body_read_timeout: second, traces: None, ui: true };
+        let state = AppState {
+            data_plane,
+            max_body_bytes: 1,
+            body_read_timeout: second,
+            traces: None,
+            access: Arc::default(),
+            ui: true,
+        };
         let mut routes = Routes::all(state);
         routes.router = Router::new().route("/broken", post(broken));
         let request = Request::post("/broken").header(header::CONTENT_TYPE, content_type);
         let request = request.header("x-request-id", "7").body(Body::empty()).unwrap();
-        HttpService::new(routes, None).respond(request).await
+        HttpService::new(routes, None).respond(request, Peer::default()).await
     }
 
     #[tokio::test]

@@ -62,6 +62,9 @@ impl DataPlane {
     }
 }
 
+/// Longest id of a request in bytes. The response repeats it.
+const MAX_ID: usize = 256;
+
 async fn serve<C: Codec>(in_flight: &InFlight<'_>, codec: C) -> Result<C::Reply, ServeError> {
     let (model, deadline) = (&in_flight.model, in_flight.deadline);
     let body = codec.receive(model).await?;
@@ -121,6 +124,10 @@ async fn predict(
 fn check(model: &ServedModel, mut request: InferRequest) -> Result<(Wanted, ValidRequest), ServeError> {
     let outputs = select_outputs(&request.outputs, &model.rules.signature)?;
     let id = request.id.take();
+    if let Some(length) = id.as_ref().map(|id| id.len()).filter(|length| *length > MAX_ID) {
+        let message = format!("the id has {length} bytes, and at most {MAX_ID} are allowed");
+        return Err(ServeError::invalid(message));
+    }
     Ok((Wanted { id, outputs }, validate(request, &model.rules)?))
 }
 

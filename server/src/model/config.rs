@@ -145,7 +145,8 @@ impl ModelConfig {
     /// # Errors
     /// Says the line and what was expected; unknown keys are refused.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError(one_line(&error)))?;
+        let config: Self =
+            toml::from_str(text).map_err(|error| ConfigError(place_and_message(&error, text)))?;
         config.check()?;
         Ok(config)
     }
@@ -227,8 +228,19 @@ impl InstanceGroup {
     }
 }
 
-fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+/// Describes an error by its line, the key in that line, and its message. Clients may see it, so it does not quote the
+/// rest of the line.
+fn place_and_message(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return message };
+    let number = before.matches('\n').count();
+    let line = text.lines().nth(number).unwrap_or_default();
+    let is_key = |key: &&str| {
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+    };
+    let key = line.split_once('=').map(|(key, _)| key.trim()).filter(is_key);
+    let key = key.map(|key| format!(" ({key})")).unwrap_or_default();
+    format!("line {}{key}: {message}", number + 1)
 }
 
 #[cfg(test)]
@@ -335,6 +347,18 @@ mod tests {
             let error = ModelConfig::parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");
             assert!(!error.contains('\n'), "one line: {error}");
+        }
+    }
+
+    #[test]
+    fn an_error_tells_the_place_and_quotes_no_line() {
+        for (text, expected) in [
+            ("# first\nlabels = [1] # a secret", "line 2 (labels): "),
+            ("nulls = \"zero\" # a secret", "line 1 (nulls): "),
+            ("\n\nlabels = [\"a secret", "line 3"),
+        ] {
+            let error = ModelConfig::parse(text).unwrap_err().to_string();
+            assert!(error.starts_with(expected) && !error.contains("a secret"), "{text}: {error}");
         }
     }
 }

@@ -19,7 +19,7 @@ use std::{
 
 use oip::Datatype;
 
-use crate::support::{Server, ServerBuilder, long, models, pictures};
+use crate::support::{Server, ServerBuilder, long, models, pictures, tls::Authority};
 
 /// The shape of a digit.
 const DIGIT: [&str; 4] = ["N", "28", "28", "1"];
@@ -118,6 +118,26 @@ fn kserve_rest() {
 #[test]
 fn kserve_grpc() {
     run(&server().start(), "kserve_grpc.py", &[]);
+}
+
+#[test]
+fn clients_over_tls_with_a_token_and_a_certificate_of_their_own() {
+    let (folder, authority, clients) = (tempfile::tempdir().unwrap(), Authority::new(), Authority::new());
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (own, of_client, token) = (authority.sign(), clients.sign(), "a-token-of-a-client");
+    let (cert, key) = (write("server.pem", &own.cert), write("server.key", &own.key));
+    let (ca, tokens) = (write("ca.pem", &authority.pem()), write("tokens", token));
+    let identity = [write("client.pem", &of_client.cert), write("client.key", &of_client.key)];
+    let known = write("clients.pem", &clients.pem());
+    let tls = ["--tls-cert", &cert, "--tls-key", &key, "--token-file", &tokens];
+    for mutual in [&[][..], &["--tls-client-ca", &known]] {
+        let server = server().args(tls).args(mutual.iter().copied()).start();
+        run(&server, "tls.py", &[&ca, token, &identity[0], &identity[1]]);
+    }
 }
 
 #[test]

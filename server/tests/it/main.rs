@@ -6,6 +6,7 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod access;
 mod batching;
 mod batching_modes;
 mod broken_models;
@@ -14,6 +15,7 @@ mod classification;
 mod content_coding;
 mod cors;
 mod datatypes;
+mod disclosure;
 mod documents;
 mod elements;
 mod extensions;
@@ -40,6 +42,7 @@ mod scheduling;
 mod support;
 mod taught;
 mod tidy;
+mod tls;
 mod traces;
 mod v1;
 mod wires;

@@ -9,7 +9,7 @@ use std::{
 const FLOORS: [&[&str]; 11] = [
     &["error", "platform"],
     &["config", "model"],
-    &["cli", "executor", "feedback", "request", "telemetry"],
+    &["access", "cli", "executor", "feedback", "request", "telemetry"],
     &["batcher"],
     &["loading"],
     &["repository"],

@@ -1,4 +1,5 @@
-//! Accepts connections of HTTP/1.1 and HTTP/2 (h2c) on one port, with limits on their number and idle time.
+//! Accepts connections of HTTP/1.1 and HTTP/2 on one port, with or without TLS, with limits on their number and idle
+//! time.
 
 use std::{
     convert::Infallible,
@@ -23,14 +24,15 @@ use hyper::{
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, BufReader},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufReader},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -39,7 +41,10 @@ use super::{
     timer::ConnectionTimer,
     wake_filter::WakeFilter,
 };
-use crate::platform::workers::Workers;
+use crate::{
+    access::{Peer, Tls},
+    platform::workers::Workers,
+};
 
 /// Largest headers of a request, in bytes. An inference request has a few hundred.
 pub(in crate::http) const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -47,6 +52,9 @@ pub(in crate::http) const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Pause after the system refused a connection, for example without file descriptors left. It would refuse the next one
 /// too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a client may take for the TLS handshake, which needs two or three round trips.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The first bytes of every HTTP/2 connection (RFC 9113, 3.4). No HTTP/1.1 request starts like this.
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -59,6 +67,8 @@ const HTTP2_READ_BYTES: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
+    /// The server's certificate; `None`: connections are not encrypted.
+    tls: Option<Arc<Tls>>,
     connections: Arc<Semaphore>,
     keep_alive: Duration,
     http1: http1::Builder,
@@ -96,7 +106,13 @@ impl Listener {
             .max_header_list_size(4 * MAX_HEAD_BYTES as u32)
             .max_concurrent_streams(http2_max_streams);
         let connections = Arc::new(Semaphore::new(max_connections.get().min(Semaphore::MAX_PERMITS)));
-        Ok(Self { socket, connections, keep_alive, http1, http2 })
+        Ok(Self { socket, tls: None, connections, keep_alive, http1, http2 })
+    }
+
+    /// Encrypts connections with this certificate.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Returns the bound address. If port 0 was requested, it has the port that the system chose.
@@ -107,43 +123,34 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Calls `respond` for each request, on `workers`, until `phases.closing`. Then closes the socket and lets requests
+    /// Calls `respond` with each request and where it comes from, on `workers`, until `phases.closing`. Then closes the socket and lets requests
     /// in flight finish. If the future is dropped, the remaining connections go on until the process ends.
     pub async fn serve<R, F>(self, respond: R, phases: Phases, workers: Workers)
     where
-        R: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
+        R: Fn(Request<Body>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let graceful = GracefulShutdown::new();
         while let Some((stream, permit)) = self.next(&phases.closing).await {
-            let (respond, phases, watcher) = (respond.clone(), phases.clone(), graceful.watcher());
-            let (mut http1, http2, keep_alive) = (self.http1.clone(), self.http2.clone(), self.keep_alive);
-            http1.timer(ConnectionTimer::default());
+            let connection = Connection {
+                respond: respond.clone(),
+                phases: phases.clone(),
+                watcher: graceful.watcher(),
+                keep_alive: self.keep_alive,
+                http1: self.http1.clone(),
+                http2: self.http2.clone(),
+            };
+            let tls = self.tls.clone();
             workers.spawn(async move {
                 let _permit = permit;
-                let Ok(mut stream) = TcpStream::from_std(stream) else { return };
-                let start = tokio::select! {
-                    () = phases.closing.cancelled() => return,
-                    start = timeout(keep_alive, start_of(&mut stream)) => start,
-                };
-                let Ok(Ok(start)) = start else { return };
-                let is_http2 = *start == *HTTP2_PREFACE;
-                // Boxed, since hyper moves the future several times per HTTP/2 request, and it has kilobytes.
-                let service = service_fn(move |request| {
-                    Box::pin(serve_one(respond.clone(), request, Arc::clone(&phases.draining)))
-                });
-                let socket = Socket::new(stream, start);
-                let ended = if is_http2 {
-                    let io = TokioIo::new(BufReader::with_capacity(HTTP2_READ_BYTES, socket));
-                    watcher.watch(http2.serve_connection(io, service)).await
-                } else {
-                    // Only for HTTP/1.1: HTTP/2's streams are separate tasks, whose wake-ups the connection's task
-                    // needs.
-                    let io = TokioIo::new(socket);
-                    WakeFilter::new(watcher.watch(http1.serve_connection(io, service))).await
-                };
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "connection ended early");
+                let Ok(stream) = TcpStream::from_std(stream) else { return };
+                let is_loopback =
+                    stream.peer_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+                let peer = Peer { is_loopback, has_tls: tls.is_some() };
+                match tls {
+                    None => connection.serve(stream, peer).await,
+                    // Boxed, so that other connections do not carry this large future.
+                    Some(tls) => Box::pin(connection.serve_tls(stream, peer, &tls)).await,
                 }
             });
         }
@@ -179,6 +186,66 @@ impl Listener {
         let permit = Arc::clone(&self.connections).acquire_owned().await.map_err(io::Error::other)?;
         let (stream, _) = self.socket.accept().await?;
         Ok((stream.into_std()?, permit)) // the worker registers it with its own runtime
+    }
+}
+
+/// A connection that is not served yet.
+struct Connection<R> {
+    respond: R,
+    phases: Phases,
+    watcher: Watcher,
+    keep_alive: Duration,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl<R, F> Connection<R>
+where
+    R: Fn(Request<Body>, Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    async fn serve_tls(self, stream: TcpStream, peer: Peer, tls: &Tls) {
+        let handshake = timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls.config()).accept(stream));
+        let stream = tokio::select! {
+            () = self.phases.closing.cancelled() => return,
+            accepted = handshake => accepted,
+        };
+        match stream {
+            Ok(Ok(stream)) => self.serve(stream, peer).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!(limit = ?HANDSHAKE_TIMEOUT, "TLS handshake took too long"),
+        }
+    }
+
+    async fn serve<S>(self, mut stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { respond, phases, watcher, keep_alive, mut http1, http2 } = self;
+        http1.timer(ConnectionTimer::default());
+        let start = tokio::select! {
+            () = phases.closing.cancelled() => return,
+            start = timeout(keep_alive, start_of(&mut stream)) => start,
+        };
+        let Ok(Ok(start)) = start else { return };
+        let is_http2 = *start == *HTTP2_PREFACE;
+        // Boxed, since hyper moves the future several times per HTTP/2 request, and it has kilobytes.
+        let service = service_fn(move |request| {
+            let respond = respond.clone();
+            Box::pin(serve_one(move |request| respond(request, peer), request, Arc::clone(&phases.draining)))
+        });
+        let socket = Socket::new(stream, start);
+        let ended = if is_http2 {
+            let io = TokioIo::new(BufReader::with_capacity(HTTP2_READ_BYTES, socket));
+            watcher.watch(http2.serve_connection(io, service)).await
+        } else {
+            // Only for HTTP/1.1: HTTP/2's streams are separate tasks, whose wake-ups the connection's task needs.
+            let io = TokioIo::new(socket);
+            WakeFilter::new(watcher.watch(http1.serve_connection(io, service))).await
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended early");
+        }
     }
 }
 

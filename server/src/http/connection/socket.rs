@@ -7,10 +7,7 @@ use std::{
 };
 
 use smallvec::SmallVec;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Longest response, in bytes, whose parts are copied together and sent with `send`. The kernel takes noticeably longer
 /// for `writev`, even of one buffer.
@@ -19,19 +16,21 @@ const LONGEST_COPIED: usize = 1024;
 /// The first bytes of a connection, up to the length of HTTP/2's preface. They tell the protocol.
 pub(in crate::http) type Start = SmallVec<[u8; 24]>;
 
-/// A socket that joins the headers and the body of a short response into one write.
+/// A socket that joins the headers and the body of a short response into one write, which with TLS is one record too.
 #[derive(Debug)]
-pub(in crate::http) struct Socket {
-    stream: TcpStream,
+pub(in crate::http) struct Socket<S> {
+    stream: S,
     /// Bytes that were read already to detect the protocol. Readers get them first.
     start: Start,
 }
 
-impl Socket {
-    pub(in crate::http) fn new(stream: TcpStream, start: Start) -> Self {
+impl<S> Socket<S> {
+    pub(in crate::http) fn new(stream: S, start: Start) -> Self {
         Self { stream, start }
     }
+}
 
+impl<S: AsyncRead + Unpin> Socket<S> {
     /// Reads from `start`, and then what has arrived after it, as far as the buffer has room.
     #[cold]
     fn poll_start(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -48,7 +47,7 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -61,7 +60,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -108,7 +107,7 @@ mod tests {
 
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
-        net::TcpListener,
+        net::{TcpListener, TcpStream},
     };
 
     use super::*;

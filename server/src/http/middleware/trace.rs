@@ -15,6 +15,7 @@ use tracing::{Span, field};
 
 use super::{call_span, error_shape::shaped};
 use crate::{
+    access::Peer,
     error::{ErrorCode, ServeError},
     http::{Wire, routes::Routes},
     telemetry::{ServerSpan, Traces, traces},
@@ -22,6 +23,9 @@ use crate::{
 
 /// Header with the id of a request: the client's, or else one that the server makes. The response repeats it.
 pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest id that is kept, in bytes. Usual ids have 16 to 64.
+const MAX_ID: usize = 256;
 
 /// Beginnings of paths that are not traced, since probes and scrapers request them many times a minute.
 const UNTRACED: [&str; 5] = ["/metrics", "/docs", "/openapi.json", "/v2/health/", "/grpc.health.v1.Health/"];
@@ -61,7 +65,7 @@ pub(in crate::http) struct RequestLog {
 impl RequestLog {
     /// Reads a request. If it has no id, it gets the next one of `numbers`.
     pub(in crate::http) fn of(request: &Request<Body>, numbers: &NumberedRequests) -> Self {
-        let id = request.headers().get(REQUEST_ID).cloned().unwrap_or_else(|| numbers.next());
+        let id = request.headers().get(REQUEST_ID).and_then(bounded).unwrap_or_else(|| numbers.next());
         // The client's trace id, which other services log too. An exported span belongs to the same trace.
         let trace = traces::parent(request.headers()).map(|parent| parent.trace_id());
         let (method, path) = (request.method().clone(), request.uri().path_and_query().cloned());
@@ -105,6 +109,14 @@ impl RequestLog {
     }
 }
 
+/// Returns the first 256 bytes of a client's id. It is in every log line about the request.
+fn bounded(id: &HeaderValue) -> Option<HeaderValue> {
+    if id.len() <= MAX_ID {
+        return Some(id.clone());
+    }
+    HeaderValue::from_bytes(&id.as_bytes()[..MAX_ID]).ok()
+}
+
 fn failed(error: &ServeError, status: u16, microseconds: u64) {
     match error.code {
         ErrorCode::Internal => tracing::error!(status, microseconds, %error, "request failed"),
@@ -114,6 +126,8 @@ fn failed(error: &ServeError, status: u16, microseconds: u64) {
         // Level debug also for Unavailable, since probes may cause it many times a second while a pod starts.
         ErrorCode::Unavailable
         | ErrorCode::InvalidArgument
+        | ErrorCode::Unauthenticated
+        | ErrorCode::PermissionDenied
         | ErrorCode::NotFound
         | ErrorCode::MethodNotAllowed
         | ErrorCode::RequestTimeout
@@ -129,21 +143,21 @@ fn failed(error: &ServeError, status: u16, microseconds: u64) {
 pub(in crate::http) async fn export(
     traces: &Traces,
     routes: &Routes,
-    wire: Wire,
+    (wire, peer): (Wire, Peer),
     request: &mut Request<Body>,
     log: &RequestLog,
 ) -> Response<Body> {
     if is_probe(request.uri().path()) {
-        return shaped(wire, routes.serve(wire, request)).await;
+        return shaped(wire, routes.serve(wire, peer, request)).await;
     }
     let (parent, method) = (traces::parent(request.headers()), method(request).unwrap_or("HTTP").to_owned());
     let path = request.uri().path().to_owned();
-    let span = traces.server_span(method.clone(), parent, attributes(request));
+    let span = traces.server_span(method.clone(), parent, attributes(request, peer));
     Span::current().record("trace_id", field::display(span.context().trace_id()));
     if let Ok(id) = log.id.to_str() {
         span.set("decima.request_id", id.to_owned());
     }
-    let response = span.run(shaped(wire, routes.serve(wire, request))).await;
+    let response = span.run(shaped(wire, routes.serve(wire, peer, request))).await;
     let call = describe_route(&span, wire, &method, Routes::route(&path, &response), &path);
     let status = response.status();
     span.set("http.response.status_code", i64::from(status.as_u16()));
@@ -210,10 +224,10 @@ fn method(request: &Request<Body>) -> Option<&str> {
     known.contains(request.method()).then(|| request.method().as_str())
 }
 
-fn attributes(request: &Request<Body>) -> Vec<KeyValue> {
+fn attributes(request: &Request<Body>, peer: Peer) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::new("http.request.method", method(request).unwrap_or("_OTHER").to_owned()),
-        KeyValue::new("url.scheme", "http"),
+        KeyValue::new("url.scheme", if peer.has_tls { "https" } else { "http" }),
         KeyValue::new("url.path", request.uri().path().to_owned()),
         KeyValue::new("network.protocol.name", "http"),
         KeyValue::new("network.protocol.version", protocol_version(request.version())),

@@ -35,7 +35,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let lines = match log.format {
-        LogFormat::Text => fmt::layer().with_ansi(colours).with_writer(OneLine(writer)).boxed(),
+        LogFormat::Text => fmt::layer().with_ansi(colours).with_writer(OneLine { writer, colours }).boxed(),
         LogFormat::Json => {
             let json = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer);
             json.fmt_fields(fields::JsonMembers).boxed()
@@ -51,34 +51,56 @@ fn log_panic(info: &PanicHookInfo<'_>) {
     tracing::error!(location, "panicked: {reason}");
 }
 
-/// Escapes line breaks inside an event, such as those in a library's error, so that each event is one line. The
-/// formatter writes each event with one call.
-struct OneLine<W>(W);
+/// Escapes line breaks and other control characters inside an event, such as those in a library's error or in what a
+/// client sent. So each event is one line, and moves no cursor. The formatter writes each event with one call.
+struct OneLine<W> {
+    writer: W,
+    /// Whether the formatter colours events, so that its sequences for colours stay.
+    colours: bool,
+}
 
 impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for OneLine<M> {
     type Writer = OneLine<M::Writer>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        OneLine(self.0.make_writer())
+        OneLine { writer: self.writer.make_writer(), colours: self.colours }
     }
 }
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = event.strip_suffix(b"\n").unwrap_or(event);
-        for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-            if index > 0 {
-                self.0.write_all(b"\\n")?;
+        let mut rest = text;
+        while let Some(at) = rest.iter().position(|byte| is_control(*byte)) {
+            let (before, control) = rest.split_at(at);
+            self.writer.write_all(before)?;
+            let colour = if self.colours { colour_sequence(control) } else { 0 };
+            if colour > 0 {
+                self.writer.write_all(&control[..colour])?;
+            } else {
+                self.writer.write_all(control[0].escape_ascii().to_string().as_bytes())?;
             }
-            self.0.write_all(line)?;
+            rest = &control[colour.max(1)..];
         }
-        self.0.write_all(&event[text.len()..])?;
+        self.writer.write_all(rest)?;
+        self.writer.write_all(&event[text.len()..])?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.writer.flush()
     }
+}
+
+fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && byte != b'\t'
+}
+
+/// Returns the length of the sequence for a colour at the start of a text: ESC, `[`, digits, `m`. 0: there is none.
+fn colour_sequence(text: &[u8]) -> usize {
+    let Some(parameters) = text.strip_prefix(b"\x1b[") else { return 0 };
+    let length = parameters.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b';').count();
+    if parameters.get(length) == Some(&b'm') { length + 3 } else { 0 }
 }
 
 #[cfg(test)]
@@ -151,5 +173,26 @@ mod tests {
         });
         let [line] = lines.as_slice() else { panic!("one line expected: {lines:?}") };
         assert!(line.contains("request_id=\"r-1\"") && line.contains("first\\nsecond"), "{line}");
+    }
+
+    #[test]
+    fn text_lines_have_no_control_characters_of_clients() {
+        let lines = lines(LogFormat::Text, "info", || {
+            let id = "a\u{1b}[2Jb\rc\u{7}";
+            let _span = tracing::info_span!("request", request_id = id).entered();
+            tracing::info!(shown = %"d\u{1b}]0;e\u{8}", "f\u{1b}[31mg\r\u{7f}");
+        });
+        let [line] = lines.as_slice() else { panic!("one line expected: {lines:?}") };
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        for part in ["a", "b", "c", "d", "e", "f", "g"] {
+            assert!(line.contains(part), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn only_colours_pass_where_a_terminal_shows_them() {
+        let mut shown = OneLine { writer: Vec::new(), colours: true };
+        shown.write_all(b"\x1b[32mINFO\x1b[0m a\x1b[2J\x1b[1;31mb\x1b\r\n").unwrap();
+        assert_eq!(shown.writer, b"\x1b[32mINFO\x1b[0m a\\x1b[2J\x1b[1;31mb\\x1b\\r\n");
     }
 }

@@ -55,6 +55,13 @@ pub(crate) fn get(url: &str) -> Answer {
     answer(agent().get(url).call().unwrap())
 }
 
+/// GET with these headers.
+pub(crate) fn get_with(url: &str, headers: &[(&str, &str)]) -> Answer {
+    let request =
+        headers.iter().fold(agent().get(url), |request, (name, value)| request.header(*name, *value));
+    answer(request.call().unwrap())
+}
+
 /// POST with these headers.
 pub(crate) fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let request =

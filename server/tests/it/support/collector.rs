@@ -61,7 +61,7 @@ impl Collector {
         let address = listener.address().unwrap().to_string();
         let router = Router::new().route_service(EXPORT, service);
         thread::spawn(move || {
-            let answer = move |request: Request<Body>| {
+            let answer = move |request: Request<Body>, _| {
                 let router = router.clone();
                 async move { router.oneshot(request).await.unwrap() }
             };

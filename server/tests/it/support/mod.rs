@@ -1,6 +1,6 @@
 //! What the tests share: a server process, a client, and models made on the spot.
 
-mod client;
+pub(crate) mod client;
 mod collector;
 pub(crate) mod corrections;
 mod engine;
@@ -11,6 +11,7 @@ pub(crate) mod models;
 pub(crate) mod pictures;
 pub(crate) mod rows;
 mod server;
+pub(crate) mod tls;
 
 use std::{
     thread,

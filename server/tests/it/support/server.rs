@@ -198,6 +198,12 @@ impl Server {
         assert!(killed.success());
     }
 
+    /// Sends SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        let sent = Command::new("kill").args(["-HUP", &self.process.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Waits until it has ended, and all that it logged is there.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let gives_up = Instant::now() + PATIENCE;

@@ -8,7 +8,9 @@ use utoipa::openapi::{
     request_body::{RequestBody, RequestBodyBuilder},
 };
 
-use crate::error::ErrorCode::{self, Internal, InvalidArgument, MethodNotAllowed, NotFound, Unavailable};
+use crate::error::ErrorCode::{
+    self, Internal, InvalidArgument, MethodNotAllowed, NotFound, Unauthenticated, Unavailable,
+};
 
 /// The groups (OpenAPI tags) of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +127,11 @@ impl Endpoint {
     pub(super) fn or_version(mut self, path: &'static str) -> Self {
         self.paths.push(path);
         self
+    }
+
+    /// Adds the error of a path that may ask for a token.
+    pub(super) fn guarded(self) -> Self {
+        self.fails(&[Unauthenticated])
     }
 
     /// Adds the errors of paths that name a model.

@@ -13,15 +13,14 @@ use super::{
     examples,
 };
 use crate::error::ErrorCode::{
-    DeadlineExceeded, InvalidArgument, NotFound, Overloaded, PayloadTooLarge, RequestTimeout, Unavailable,
-    UnsupportedEncoding,
+    DeadlineExceeded, InvalidArgument, NotFound, Overloaded, PayloadTooLarge, PermissionDenied,
+    RequestTimeout, Unavailable, UnsupportedEncoding,
 };
 
 pub(super) fn all() -> Vec<Endpoint> {
-    [inference(), models(), feedback(), server(), repository(), v1(), documentation()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let guarded = [inference(), models(), feedback(), repository()].into_iter().flatten();
+    let others = [server(), v1(), documentation()].into_iter().flatten();
+    guarded.map(Endpoint::guarded).chain(others).collect()
 }
 
 const JSON_LENGTH: &str = "Inference-Header-Content-Length";
@@ -111,13 +110,16 @@ fn server() -> Vec<Endpoint> {
         Endpoint::get(Server, "/v2", "server", "Name, version and extensions").gives(
             "ServerMetadata",
             json!({ "name": "decima", "version": env!("CARGO_PKG_VERSION"), "extensions": ["binary_tensor_data"] }),
-        ),
+        )
+        .guarded(),
         Endpoint::get(Server, "/v2/health/live", "live", "Whether the server is alive")
             .gives("Live", json!({ "live": true })),
         Endpoint::get(Server, "/v2/health/ready", "ready", "Whether the models are loaded")
             .gives("Ready", json!({ "live": true, "ready": true }))
             .fails(&[Unavailable]),
-        Endpoint::get(Server, "/metrics", "metrics", "Metrics in Prometheus' text format").gives_text("text/plain"),
+        Endpoint::get(Server, "/metrics", "metrics", "Metrics in Prometheus' text format")
+            .gives_text("text/plain")
+            .guarded(),
     ]
 }
 
@@ -133,7 +135,7 @@ fn repository() -> Vec<Endpoint> {
             .gives("Loaded", json!({ "name": "digits", "load": true }))
             .of_a_model()
             .fails(&BODY)
-            .fails(&[Overloaded]),
+            .fails(&[Overloaded, PermissionDenied]),
         Endpoint::post(Repository, "/v2/repository/models/{model}/unload", "unload", "Unload a model")
             .details(
                 "Accepted requests are finished; later ones get 503 until the model is loaded again.",
@@ -143,7 +145,7 @@ fn repository() -> Vec<Endpoint> {
             .gives("Unloaded", json!({ "name": "digits", "unload": true }))
             .of_a_model()
             .fails(&BODY)
-            .fails(&[Overloaded]),
+            .fails(&[Overloaded, PermissionDenied]),
     ]
 }
 
@@ -154,7 +156,8 @@ fn v1() -> Vec<Endpoint> {
             .gives("Alive", json!({ "status": "alive" }))
             .or_gives_text("text/html"),
         Endpoint::get(V1, "/v1/models", "v1_models", "Names of all models")
-            .gives("ModelNames", json!({ "models": ["digits"] })),
+            .gives("ModelNames", json!({ "models": ["digits"] }))
+            .guarded(),
         Endpoint::get(V1, "/v1/models/{model}", "v1_model", "Whether a model is ready")
             .or_version("/v1/models/{model}/versions/{version}")
             .gives("ModelReady", json!({ "name": "digits", "ready": true }))
@@ -163,6 +166,7 @@ fn v1() -> Vec<Endpoint> {
             .or_version("/v1/models/{model}/versions/{version}:predict")
             .takes("PredictRequest", true, [("A digit", examples::predict_request())])
             .gives("PredictResponse", json!({ "predictions": [examples::probabilities()] }))
+            .guarded()
             .of_a_model()
             .fails(&BODY)
             .fails(&[Overloaded, DeadlineExceeded]),

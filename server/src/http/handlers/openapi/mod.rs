@@ -71,6 +71,10 @@ fn fault(code: ErrorCode) -> Answer {
             .headers
             .insert("Retry-After".into(), endpoint::header("Seconds to wait before another try.").into());
     }
+    if code == ErrorCode::Unauthenticated {
+        let challenge: Header = endpoint::header("How to send a token.");
+        response.headers.insert("WWW-Authenticate".into(), challenge.into());
+    }
     if code == ErrorCode::MethodNotAllowed {
         let allow: Header = endpoint::header("The methods that the path takes.");
         response.headers.insert("Allow".into(), allow.into());
@@ -81,6 +85,8 @@ fn fault(code: ErrorCode) -> Answer {
 const fn description(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::InvalidArgument => "The request is malformed or does not fit the model.",
+        ErrorCode::Unauthenticated => "The request has no token, or a wrong one.",
+        ErrorCode::PermissionDenied => "Who sends the request may not do this.",
         ErrorCode::NotFound => "There is no such model, version or path.",
         ErrorCode::MethodNotAllowed => "The path does not take this method.",
         ErrorCode::RequestTimeout => "The body did not arrive in time.",

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
+    access::Peer,
     http::{AppState, HttpService, service},
     inference::DataPlane,
     repository::Registry,
@@ -25,6 +26,7 @@ fn server() -> HttpService {
             max_body_bytes: 1 << 20,
             body_read_timeout: Duration::from_secs(1),
             traces: None,
+            access: Arc::default(),
             ui: true,
         },
         None,
@@ -67,9 +69,9 @@ async fn the_document_has_the_paths_and_methods_of_the_router() {
     assert!(routes.len() > 10, "{shown}");
     assert_eq!(documented.keys().cloned().collect::<BTreeSet<_>>(), routes);
     for (path, methods) in documented {
-        let request =
-            Request::builder().method("OPTIONS").uri(path.replace(['{', '}'], "")).body(Body::empty());
-        let answer = server().respond(request.unwrap()).await;
+        let request = Request::builder().method("OPTIONS").uri(path.replace(['{', '}'], ""));
+        let request = request.header(header::HOST, "localhost").body(Body::empty()).unwrap();
+        let answer = server().respond(request, Peer { is_loopback: true, has_tls: false }).await;
         assert_eq!(answer.status(), 405, "{path}");
         let allowed = answer.headers()[header::ALLOW].to_str().unwrap().split(',').map(str::to_owned);
         assert_eq!(allowed.collect::<BTreeSet<_>>(), methods, "{path}");
