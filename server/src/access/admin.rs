@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn requests_from_this_machine_are_known_by_address_proxy_and_host() {
-        let from = |peer, authority, headers: &[(&str, &str)]| {
+        let from = |peer, authority: &str, headers: &[(&str, &str)]| {
             ask(AdminCallers::Loopback, peer, authority, headers).is_ok()
         };
         for host in ["localhost", "localhost:8080", "LOCALHOST", "127.0.0.1:8080", "127.0.1.1", "[::1]:8080"]

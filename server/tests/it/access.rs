@@ -253,9 +253,9 @@ fn grpc_asks_for_tokens_in_metadata() {
                 message_request: Some(MessageRequest::ListServices(String::new())),
             };
             let requests = grpc_request(futures_util::stream::iter([reflection]), headers);
-            let reflection =
-                ServerReflectionClient::new(grpc.channel.clone()).server_reflection_info(requests);
-            assert_eq!(reflection.await.map(drop).map_err(code), answer);
+            let mut reflection = ServerReflectionClient::new(grpc.channel.clone());
+            let services = reflection.server_reflection_info(requests).await;
+            assert_eq!(services.map(drop).map_err(code), answer);
             // Without inputs, so a request that gets through is refused for that.
             let message = ModelInferRequest { model_name: "m".into(), ..ModelInferRequest::default() };
             let expected = if answer.is_ok() { Code::InvalidArgument } else { Code::Unauthenticated };

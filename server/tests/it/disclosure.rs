@@ -93,7 +93,7 @@ fn an_error_fits_whatever_a_request_has() {
             shape: shape.to_vec(),
             ..InferInputTensor::default()
         }],
-        raw_input_contents: vec![vec![0; 4].into()],
+        raw_input_contents: vec![vec![0_u8; 4].into()],
         ..ModelInferRequest::default()
     };
     for request in [input("x", &shape), input(&long, &[1, 2]), input(&"\u{6570}".repeat(10_000), &[1, 2])] {

@@ -147,7 +147,7 @@ pub(crate) async fn channel(
 ) -> Result<Channel, tonic::transport::Error> {
     let config = config(authority, identity, &["h2"]);
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-    let connect = move |_| {
+    let connect = move |_: http::Uri| {
         let (config, address) = (Arc::clone(&config), address.clone());
         async move {
             let stream = tokio::net::TcpStream::connect(address).await?;
