@@ -90,7 +90,7 @@ impl Metrics {
     /// # Errors
     /// When it is missing or has another form.
     pub fn load(path: &Path) -> Result<Self> {
-        serde_json::from_slice(&files::read(path)?).with_context(|| {
+        serde_json::from_slice(&files::read_made_by("evaluate", path)?).with_context(|| {
             format!("{} is not what `decima-trainer evaluate` writes: evaluate again", path.display())
         })
     }
