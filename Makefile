@@ -6,8 +6,10 @@ CARGO ?= cargo
 # The tests of deploy/tests, which `cargo test` leaves out. Selected from the whole workspace, so that they share its build.
 KUBEFLOW_TESTS := --test images --test pipeline --test api_server --test kserve
 
+PREFIX ?= /usr/local
+
 .DEFAULT_GOAL := help
-.PHONY: help build release serve test test-clients test-kubeflow bench bench-serve bench-check bench-beside bench-programs e2e stack stack-down fmt lint doc
+.PHONY: help build release install uninstall serve test test-clients test-kubeflow bench bench-serve bench-check bench-beside bench-programs e2e stack stack-down fmt lint doc
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +24,12 @@ build: ## build all programs in release mode
 release: ## build the server for release, with profile-guided optimisation
 	@scripts/setup onnxruntime
 	@scripts/release
+
+install: ## build and install programs, manual pages and completions into PREFIX (/usr/local), below DESTDIR
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" CARGO="$(CARGO)" scripts/install
+
+uninstall: ## remove what `make install` has put into PREFIX
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install --remove
 
 serve: ## serve models/digits on port 8080, with a page to draw on
 	@scripts/setup onnxruntime

@@ -4,9 +4,11 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::Parser;
+use cli_pages::Page;
 use http::{HeaderName, HeaderValue};
 
 use crate::{
+    inputs::GivenShape,
     schedule::{Pace, Schedule},
     transport::{ServerUrl, Wire},
 };
@@ -67,6 +69,11 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub rows: u32,
 
+    /// Shape of an input whose sizes the model leaves open, such as images:1,3,640,640; may be repeated. The first size
+    /// is the number of rows, where the model takes several
+    #[arg(long, value_name = "NAME:SIZES", value_parser = parse_shape, conflicts_with = "rows")]
+    pub shape: Vec<GivenShape>,
+
     /// Number of different requests, generated from the model's metadata and sent in turn
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     pub distinct: u16,
@@ -76,7 +83,7 @@ pub struct Args {
     pub seed: u64,
 
     /// Send the JSON request in this file instead of generated ones; --wire json sends the file unchanged
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "distinct", "seed"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "shape", "distinct", "seed"])]
     pub body: Option<PathBuf>,
 
     /// Header to send with every request, as NAME:VALUE; may be repeated
@@ -98,6 +105,10 @@ pub struct Args {
     /// Do not show progress
     #[arg(long, short)]
     pub quiet: bool,
+
+    /// Print the manual page or the completions of a shell, and exit
+    #[arg(long, value_name = "PAGE", exclusive = true, hide_short_help = true)]
+    pub generate: Option<Page>,
 }
 
 impl Args {
@@ -134,6 +145,15 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration of at most a day, such as 250ms, 30s or 2m".to_owned())
 }
 
+fn parse_shape(text: &str) -> Result<GivenShape, String> {
+    let expected = || "expected NAME:SIZES, as images:1,3,640,640".to_owned();
+    // At the last colon, since names such as input:0 have one too.
+    let (name, sizes) = text.rsplit_once(':').ok_or_else(expected)?;
+    let sizes: Result<Vec<usize>, _> = sizes.split(',').map(|size| size.trim().parse()).collect();
+    let sizes = sizes.ok().filter(|sizes| !name.is_empty() && !sizes.contains(&0)).ok_or_else(expected)?;
+    Ok(GivenShape { input: name.to_owned(), sizes })
+}
+
 fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let wrong = || "expected NAME:VALUE".to_owned();
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
@@ -163,6 +183,17 @@ mod tests {
         assert_eq!(schedule(&["-n", "5"]).duration, None);
         assert_eq!(schedule(&["-d", "250ms"]).duration, Some(Duration::from_millis(250)));
         assert_eq!(schedule(&["-d", "1.5", "-r", "20"]).pace, Pace::Open { rate: 20.0 });
+    }
+
+    #[test]
+    fn shapes_have_a_name_and_sizes() {
+        let shapes = args(&["--shape", "images:1,3, 640,640", "--shape", "input:0:7"]).unwrap().shape;
+        let given = |input: &str, sizes: &[usize]| GivenShape { input: input.into(), sizes: sizes.into() };
+        assert_eq!(shapes, [given("images", &[1, 3, 640, 640]), given("input:0", &[7])]);
+        for wrong in ["images", "images:", ":1,2", "images:1,x", "images:1,-1", "images:0,3", "images:1,,3"] {
+            assert!(args(&["--shape", wrong]).is_err(), "{wrong}");
+        }
+        assert!(args(&["--shape", "images:1", "--rows", "1"]).is_err(), "the first size is the rows");
     }
 
     #[test]

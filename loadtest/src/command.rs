@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     check::Checker,
     cli::Args,
-    inputs,
+    inputs::{self, Sizes},
     progress::{Progress, TICK},
     recorder::Recorder,
     report::{LoadShape, Outcome, Report, Target},
@@ -48,7 +48,10 @@ async fn measure_over<T: Transport>(transport: T, args: &Args, schedule: Schedul
     let model = model.checked()?;
     let payloads = match &args.body {
         Some(path) => vec![inputs::read(path, &model)?],
-        None => inputs::make(&model, args.rows as usize, args.distinct.into(), args.seed)?,
+        None => {
+            let sizes = Sizes { rows: args.rows as usize, shapes: &args.shape };
+            inputs::make(&model, sizes, args.distinct.into(), args.seed)?
+        }
     };
     let rows = payloads[0].rows;
     let cases = payloads

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use decima_loadtest::{cli::Args, command};
 
 /// Exit code for a command line that is not valid (`EX_USAGE` of `sysexits.h`).
@@ -21,6 +21,11 @@ async fn main() -> ExitCode {
             return if is_help { ExitCode::SUCCESS } else { USAGE.into() };
         }
     };
+    if let Some(page) = args.generate {
+        // If the reader has gone, the page cannot be shown anywhere.
+        drop(cli_pages::write(Args::command(), page, &mut std::io::stdout()));
+        return ExitCode::SUCCESS;
+    }
     let schedule = match args.schedule() {
         Ok(schedule) => schedule,
         Err(error) => return fail(&error, USAGE.into()),

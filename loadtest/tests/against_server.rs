@@ -153,6 +153,16 @@ fn a_correct_server_is_measured_over_each_wire() {
 }
 
 #[test]
+fn a_model_with_open_sizes_is_sent_the_shape_that_is_given() {
+    let server = Server::start(&["Abs"]);
+    let report = server.succeed("Abs", &["--shape", "x:5,4", "--requests", "50", "--warmup", "0"]);
+    assert_eq!(report["load"]["rows_per_request"], 5);
+    let output = server.load_test("Abs", &["--shape", "x:5,3", "--requests", "1"]).output().unwrap();
+    let complaint = "--shape x: [5, 3] does not fit the model's [-1, 4]";
+    assert!(!output.status.success() && shown(&output).contains(complaint), "{}", shown(&output));
+}
+
+#[test]
 fn an_open_loop_sends_the_exact_number_of_requests() {
     let server = Server::start(&["Abs"]);
     let report = server.succeed("Abs", &["--rate", "400", "--duration", "1s", "--warmup", "200ms"]);

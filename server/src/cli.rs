@@ -3,7 +3,12 @@
 
 use std::ffi::OsString;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind};
+use clap::{
+    Arg, ArgAction, ArgMatches, Command, ValueHint,
+    error::{ContextKind, ContextValue, ErrorKind},
+    value_parser,
+};
+use cli_pages::Page;
 
 use crate::{
     config::{ALL, Fallback, Flags, SPELLINGS_OF_KSERVE, Setting},
@@ -34,15 +39,30 @@ const FOREIGN: [&str; 19] = [
     "workers",
 ];
 
+/// The settings that `-h` shows: what a first start and a first look at a fault need. `--help` has all of them.
+const COMMON: [&str; 8] = [
+    "model_repository",
+    "model_name",
+    "poll_interval",
+    "host",
+    "http_port",
+    "device",
+    "threads",
+    "log_level",
+];
+
 const PRINT_CONFIG: &str = "print_config";
+
+const GENERATE: &str = "generate";
 
 const EXAMPLES: &str = "\
 Examples:
   Serve the folder models on port 8080:   decima-server
   Serve a bucket:                         decima-server --model-repository s3://mlpipeline/models
   Serve one model:                        decima-server --model-name digits --model-dir /mnt/models
-  Print the effective settings:           decima-server --http-port 9000 --print-config
+  Print the effective settings:           decima-server --http-port 9000 --print-config";
 
+const MORE: &str = "\
 Settings come from flags, the environment, the file and defaults, in this order. Flags may be written with \
 underscores, as KServe does. Buckets are reached with the variables of the AWS SDK and of KServe, such as \
 AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
@@ -56,6 +76,8 @@ pub struct Args {
     pub flags: Flags,
     /// Whether to print the configuration instead of serving.
     pub print_config: bool,
+    /// The page about the program to print instead of serving.
+    pub generate: Option<Page>,
 }
 
 impl Args {
@@ -65,12 +87,25 @@ impl Args {
     /// The command line cannot be parsed, or asks for `--help` or `--version`. Print the error with its own `print`,
     /// and end the process with [`exit`].
     pub fn parse(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
-        let mut matches = command().try_get_matches_from(line)?;
+        let mut matches = command().try_get_matches_from(line).map_err(with_flag_for_place)?;
         let foreign = FOREIGN.into_iter().filter(|flag| matches.value_source(flag).is_some()).collect();
         let values =
             ALL.iter().filter_map(|setting| Some((setting.key, texts(&mut matches, setting)?))).collect();
-        Ok(Self { flags: Flags { values, foreign }, print_config: matches.get_flag(PRINT_CONFIG) })
+        let (print_config, generate) = (matches.get_flag(PRINT_CONFIG), matches.remove_one(GENERATE));
+        Ok(Self { flags: Flags { values, foreign }, print_config, generate })
     }
+}
+
+/// Adds to the error of a bare word, such as `decima-server models`, the flag that names a place of models.
+fn with_flag_for_place(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
+        && error.kind() == ErrorKind::UnknownArgument
+        && !word.starts_with('-')
+    {
+        let tip = format!("to serve the models at '{word}', use '--model-repository {word}'").into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
 }
 
 fn texts(matches: &mut ArgMatches, setting: &Setting) -> Option<Vec<String>> {
@@ -86,14 +121,19 @@ pub fn exit(error: &clap::Error) -> Exit {
 }
 
 /// Describes the command line to `clap`.
-pub fn command() -> Command {
+fn command() -> Command {
+    documented().args(FOREIGN.map(foreign))
+}
+
+/// Describes what of the command line is for people.
+pub fn documented() -> Command {
     Command::new("decima-server")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Serves ONNX models over the Open Inference Protocol")
-        .after_help(EXAMPLES)
+        .after_help(format!("{EXAMPLES}\n\n--help has all {} settings.", ALL.len()))
+        .after_long_help(format!("{EXAMPLES}\n\n{MORE}"))
         .max_term_width(110)
         .args(ALL.iter().map(|setting| flag(setting)))
-        .args(FOREIGN.map(foreign))
         .arg(
             Arg::new(PRINT_CONFIG)
                 .long("print-config")
@@ -101,6 +141,15 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help_heading("Configuration")
                 .help("Print the effective settings as a configuration file, each with its origin, and exit"),
+        )
+        .arg(
+            Arg::new(GENERATE)
+                .long(GENERATE)
+                .value_name("PAGE")
+                .value_parser(value_parser!(Page))
+                .hide_short_help(true)
+                .help_heading("Configuration")
+                .help("Print the manual page or the completions of a shell, and exit"),
         )
 }
 
@@ -113,6 +162,12 @@ fn flag(setting: &Setting) -> Arg {
     };
     let environment = setting.environment.join(", ");
     let other = SPELLINGS_OF_KSERVE.into_iter().filter(|(key, _)| *key == setting.key);
+    let hint = match setting.value {
+        "URI" => ValueHint::AnyPath,
+        "DIR" => ValueHint::DirPath,
+        "FILE" => ValueHint::FilePath,
+        _ => ValueHint::Other,
+    };
     Arg::new(setting.key)
         .long(setting.flag)
         .alias(setting.key)
@@ -121,7 +176,14 @@ fn flag(setting: &Setting) -> Arg {
         .action(ArgAction::Append)
         .allow_negative_numbers(true)
         .help_heading(setting.group.title())
-        .help(format!("{}{default} [env: {environment}]", setting.help))
+        .value_hint(hint)
+        .hide_short_help(!COMMON.contains(&setting.key))
+        .help(format!("{}{default}", first_sentence(setting.help)))
+        .long_help(format!("{}{default} [env: {environment}]", setting.help))
+}
+
+fn first_sentence(text: &str) -> &str {
+    text.find(". ").map_or(text, |end| &text[..=end])
 }
 
 fn foreign(name: &'static str) -> Arg {
@@ -169,6 +231,8 @@ mod tests {
         }
         let message = parse(&["--htp-port", "9"]).unwrap_err().to_string();
         assert!(message.contains("--http-port"), "{message}");
+        let message = parse(&["./models"]).unwrap_err().to_string();
+        assert!(message.contains("'--model-repository ./models'"), "{message}");
     }
 
     #[test]
@@ -182,5 +246,34 @@ mod tests {
             assert!(help.contains(&format!("--{} ", setting.flag)) && variables_named, "{}", setting.flag);
         }
         assert!(!help.contains("workers"));
+    }
+
+    #[test]
+    fn a_short_help_has_the_common_settings_and_names_the_long_one() {
+        let help = parse(&["-h"]).unwrap_err().to_string();
+        assert!(help.lines().count() < 45, "{help}");
+        for setting in ALL {
+            // The examples below the list name others.
+            let flag = format!("--{} ", setting.flag);
+            let is_shown = help.lines().any(|line| line.trim_start().starts_with(&flag));
+            assert_eq!(is_shown, COMMON.contains(&setting.key), "{}:\n{help}", setting.flag);
+        }
+        assert!(help.contains("--help has all"), "{help}");
+        let common = COMMON.iter().all(|key| ALL.iter().any(|setting| setting.key == *key));
+        assert!(common, "each is a setting");
+    }
+
+    #[test]
+    fn completions_and_the_manual_page_have_every_setting_and_nothing_foreign() {
+        for page in [Page::Bash, Page::Zsh, Page::Fish, Page::Man] {
+            let mut text = Vec::new();
+            cli_pages::write(documented(), page, &mut text).unwrap();
+            let text = String::from_utf8(text).unwrap().replace("\\-", "-");
+            for setting in ALL {
+                assert!(text.contains(setting.flag), "{page:?} has no {}", setting.flag);
+            }
+            assert!(!text.contains("grpc_max_send"), "{page:?}");
+        }
+        assert_eq!(parse(&["--generate", "man"]).unwrap().generate, Some(Page::Man));
     }
 }

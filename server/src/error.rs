@@ -88,6 +88,19 @@ impl ErrorCode {
         }
     }
 
+    /// The name of the gRPC status code.
+    pub const fn grpc_name(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::RequestTimeout | Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::NotFound => "NOT_FOUND",
+            Self::PayloadTooLarge | Self::Overloaded => "RESOURCE_EXHAUSTED",
+            Self::MethodNotAllowed | Self::UnsupportedEncoding | Self::Unimplemented => "UNIMPLEMENTED",
+            Self::Internal => "INTERNAL",
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
+
     /// Returns the code for a gRPC status code. Several codes may share one status; then it is the last of
     /// [`Self::ALL`] with it, which is the most general. A status that this server never sends becomes
     /// [`Internal`](Self::Internal).

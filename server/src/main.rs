@@ -39,6 +39,10 @@ fn start() -> Exit {
             return cli::exit(&error);
         }
     };
+    if let Some(page) = args.generate {
+        let _closed_pipe = cli_pages::write(cli::documented(), page, &mut std::io::stdout());
+        return Exit::Drained;
+    }
     let environment = Environment::of_process();
     let resolved = match Config::load(&args.flags, &environment, &Host::detect()) {
         Ok(resolved) => resolved,
@@ -56,7 +60,7 @@ fn start() -> Exit {
 
 #[expect(clippy::print_stderr, reason = "before logging is set up")]
 fn serve(resolved: Resolved, environment: &Environment, configured: std::io::Result<()>) -> Exit {
-    if let Err(error) = telemetry::log::init(&resolved.config.log) {
+    if let Err(error) = telemetry::log::init(&resolved.config.log, environment) {
         eprintln!("cannot set up logging: {error}");
         return Exit::Failure;
     }

@@ -68,7 +68,7 @@ impl Checkpoint {
     /// # Errors
     /// When the file cannot be read or is not a checkpoint of this trainer.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = files::read(path)?;
+        let bytes = files::read_made_by("train", path)?;
         let decode = || -> Result<Self> {
             let (_, header) = SafeTensors::read_metadata(&bytes)?;
             let history = header.metadata().as_ref().and_then(|metadata| metadata.get(HISTORY));

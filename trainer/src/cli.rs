@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use cli_pages::Page;
 
 use crate::training::recipe::Optimizer;
 
@@ -52,6 +53,16 @@ pub enum Command {
     /// Run all steps from fetch to export, and publish with --publish. Writes OUT/model.onnx, OUT/metrics.json,
     /// OUT/report.html and OUT/weights.safetensors.
     Run(RunArgs),
+    /// Print the manual page or the completions of a shell.
+    #[command(hide = true)]
+    Generate(GenerateArgs),
+}
+
+/// Arguments of `generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// What to print.
+    pub page: Page,
 }
 
 /// Arguments of `fetch`.

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -39,6 +39,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
+/// Reads a whole file that another command makes, and names that command where the file is missing.
+///
+/// # Errors
+/// When it is missing or cannot be read.
+pub fn read_made_by(command: &str, path: &Path) -> Result<Vec<u8>> {
+    ensure!(path.exists(), "there is no {}: `decima-trainer {command}` writes it", path.display());
+    read(path)
+}
+
 /// SHA-256 of some bytes, in hexadecimal.
 pub fn sha256(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
@@ -51,6 +60,12 @@ pub fn sha256(parts: &[&[u8]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_file_is_named_with_the_command_that_makes_it() {
+        let error = read_made_by("train", Path::new("nowhere/weights")).unwrap_err().to_string();
+        assert_eq!(error, "there is no nowhere/weights: `decima-trainer train` writes it");
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_nothing_stays_beside_it() -> Result<()> {

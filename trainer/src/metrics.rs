@@ -90,7 +90,7 @@ impl Metrics {
     /// # Errors
     /// When the file is missing or has another format.
     pub fn load(path: &Path) -> Result<Self> {
-        serde_json::from_slice(&files::read(path)?).with_context(|| {
+        serde_json::from_slice(&files::read_made_by("evaluate", path)?).with_context(|| {
             format!("{} is not a file that `decima-trainer evaluate` wrote: evaluate again", path.display())
         })
     }

@@ -82,8 +82,9 @@ pub fn message_timeout(limit: Duration) -> Box<dyn Error + Send + Sync> {
 pub fn log_and_shape<B>(mut response: Response<B>) -> Response<B> {
     let Some(status) = response.extensions().get::<Status>() else {
         if response.headers().get(Status::GRPC_STATUS).is_some_and(|code| code == "12") {
-            let message = HeaderValue::from_static("this service does not have the call");
-            response.headers_mut().insert(Status::GRPC_MESSAGE, message);
+            const NO_SUCH_CALL: &str = "this service does not have the call";
+            response.headers_mut().insert(Status::GRPC_MESSAGE, HeaderValue::from_static(NO_SUCH_CALL));
+            response.extensions_mut().insert(ServeError::new(ErrorCode::Unimplemented, NO_SUCH_CALL));
         }
         return response;
     };
@@ -110,5 +111,13 @@ mod tests {
         }
         let short = "input 'x' has shape [1,3], expected [N,2]";
         assert_eq!(Status::from(ServeError::invalid(short)).message(), short);
+    }
+
+    #[test]
+    fn a_status_has_the_name_that_grpc_gives_it() {
+        for code in ErrorCode::ALL {
+            let name = format!("{:?}", Code::from_i32(code.grpc())).to_uppercase();
+            assert_eq!(code.grpc_name().replace('_', ""), name, "{code:?}");
+        }
     }
 }

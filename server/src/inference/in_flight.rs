@@ -4,6 +4,7 @@ use std::{sync::Arc, thread};
 
 use tokio::time::Instant;
 
+use super::deadline::Deadline;
 use crate::{
     error::{ErrorCode, ServeError},
     loading::ServedModel,
@@ -19,8 +20,8 @@ const CLIENT_CLOSED: u16 = 499;
 pub(super) struct InFlight<'a> {
     /// The model that computes the response.
     pub(super) model: Arc<ServedModel>,
-    /// When the request's timeout passes.
-    pub(super) deadline: Instant,
+    /// When the request's time is up.
+    pub(super) deadline: Deadline,
     started: Instant,
     protocol: Protocol,
     metrics: &'a Metrics,
@@ -31,7 +32,7 @@ impl<'a> InFlight<'a> {
     pub(super) fn new(
         model: Arc<ServedModel>,
         protocol: Protocol,
-        (started, deadline): (Instant, Instant),
+        (started, deadline): (Instant, Deadline),
         metrics: &'a Metrics,
     ) -> Self {
         metrics.in_flight.inc();

@@ -7,7 +7,7 @@ use oip::{InferRequest, InferResponse};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::{Codec, DataPlane, EncodedSize, in_flight::InFlight};
+use super::{Codec, DataPlane, EncodedSize, deadline::Deadline, in_flight::InFlight};
 use crate::{
     batcher::Answer,
     error::ServeError,
@@ -55,8 +55,8 @@ impl DataPlane {
             self.model(call.model, call.version).inspect_err(|error| self.metrics.rejected(error.code))?;
         traces::note("decima.model.name", &model.name);
         traces::note("decima.model.version", &model.version);
-        let timeout = call.timeout.map_or(self.request_timeout, |timeout| timeout.min(self.request_timeout));
-        let in_flight = InFlight::new(model, call.protocol, (started, started + timeout), &self.metrics);
+        let deadline = Deadline::new(started, self.request_timeout, call.timeout);
+        let in_flight = InFlight::new(model, call.protocol, (started, deadline), &self.metrics);
         let response = serve(&in_flight, codec).await;
         in_flight.finish(response)
     }
@@ -92,16 +92,15 @@ async fn predict_pictures(
     model: &ServedModel,
     pictures: &Pictures,
     mut request: InferRequest,
-    deadline: Instant,
+    deadline: Deadline,
     reading: Timed,
 ) -> Result<InferResponse, ServeError> {
     let options = pictures.options(&mut request)?;
     // Checks everything else before it decodes the pictures, which takes long.
     select_outputs(&request.outputs, &model.rules.signature)?;
-    let timeout = Schedule::of(&request.parameters)?.timeout;
-    let timeout = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let deadline = timeout.map_or(deadline, |timeout| timeout.min(deadline));
-    let added = pictures.prepare(&mut request, &options, deadline).await?;
+    let deadline = deadline.with_parameter(Schedule::of(&request.parameters)?.timeout);
+    let added = pictures.prepare(&mut request, &options, deadline.at).await;
+    let added = added.map_err(|error| deadline.name_in(error, None))?;
     let mut response = predict(model, request, deadline, reading).await?;
     options.add(&mut response.outputs, added, pictures.input());
     Ok(response)
@@ -111,14 +110,15 @@ async fn predict_pictures(
 async fn predict(
     model: &ServedModel,
     request: InferRequest,
-    deadline: Instant,
+    deadline: Deadline,
     reading: Timed,
 ) -> Result<InferResponse, ServeError> {
     drop(reading);
     let _timed = model.metrics.time(Stage::Predict);
     let (wanted, valid) = check(model, request)?;
-    let answer = model.batcher.submit(valid, deadline).await?;
-    response(model, wanted, answer)
+    let timeout = valid.schedule.timeout;
+    let answer = model.batcher.submit(valid, deadline.at).await;
+    response(model, wanted, answer.map_err(|error| deadline.name_in(error, timeout))?)
 }
 
 fn check(model: &ServedModel, mut request: InferRequest) -> Result<(Wanted, ValidRequest), ServeError> {

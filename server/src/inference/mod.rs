@@ -3,6 +3,7 @@
 
 mod codec;
 mod data_plane;
+mod deadline;
 mod in_flight;
 mod infer;
 

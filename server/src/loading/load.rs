@@ -108,7 +108,7 @@ impl Loader {
         let took = started.elapsed();
         metrics.ready(took);
         let Chosen { plan, on_gpu, session_rows, reason, alternative, pin: _ } = chosen;
-        tracing::info!(
+        tracing::debug!(
             model = name,
             version,
             on_gpu,
@@ -124,9 +124,12 @@ impl Loader {
             returning_clients = plan.returning_clients,
             session_rows = ?session_rows,
             reason,
-            seconds = took.as_secs_f64(),
-            "model ready"
+            "model plan"
         );
+        // Why it is off has a line of its own.
+        let batching = if rules.batching.axes().is_some() { "on" } else { "off" };
+        let milliseconds = took.as_millis() as u64;
+        tracing::info!(model = name, version, batching, instances = plan.count, milliseconds, "model ready");
         if let Some(alternative) = alternative {
             tracing::info!(
                 model = name,

@@ -44,7 +44,7 @@ pub enum NotFound {
 }
 
 /// Finds the library. If `ORT_DYLIB_PATH` is set, only that place counts. Otherwise the search goes through the folder
-/// of the executable, the `lib` folder next to that, the cache that `make` fills, and the system's folders.
+/// of the executable, the folders `lib/decima` and `lib` next to that, the cache that `make` fills, and the system's folders.
 ///
 /// # Errors
 /// The library is in none of these places.
@@ -69,7 +69,11 @@ fn folders(executable: Option<&Path>, cache: Option<&Path>) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     if let Some(beside) = executable.and_then(Path::parent) {
         folders.push(beside.to_owned());
-        folders.extend(beside.parent().map(|prefix| prefix.join("lib")));
+        // where `make install` puts it, and where others may
+        folders.extend(beside.parent().into_iter().flat_map(|prefix| {
+            let lib = prefix.join("lib");
+            [lib.join("decima"), lib]
+        }));
     }
     if let Some(cache) = cache {
         folders.push(cache.join(format!("onnxruntime-{VERSION}")));
@@ -157,8 +161,9 @@ mod tests {
     fn beside_the_executable_comes_before_the_cache() {
         let folders = folders(Some(Path::new("/opt/decima/bin/decima-server")), Some(Path::new("/cache")));
         assert_eq!(folders[0], Path::new("/opt/decima/bin"));
-        assert_eq!(folders[1], Path::new("/opt/decima/lib"));
-        assert_eq!(folders[2], Path::new("/cache/onnxruntime-1.32.0"));
+        assert_eq!(folders[1], Path::new("/opt/decima/lib/decima"));
+        assert_eq!(folders[2], Path::new("/opt/decima/lib"));
+        assert_eq!(folders[3], Path::new("/cache/onnxruntime-1.32.0"));
     }
 
     #[test]

@@ -17,6 +17,14 @@ pub enum RepositoryError {
         #[from]
         error: StorageError,
     },
+    /// There is no such place.
+    #[error("{error}, or name the place of your models with {setting}")]
+    NoPlace {
+        /// Which place.
+        error: StorageError,
+        /// The flag that names it.
+        setting: &'static str,
+    },
     /// The place has no model.
     #[error(
         "{location}: no model found: expected <model>/<version>/model.onnx, or one model as <version>/model.onnx, \
@@ -78,7 +86,8 @@ impl RepositoryError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Storage { error } => error.is_transient(),
-            Self::Empty { .. }
+            Self::NoPlace { .. }
+            | Self::Empty { .. }
             | Self::SeveralModels { .. }
             | Self::DuplicateModel { .. }
             | Self::Config { .. }
@@ -93,7 +102,7 @@ impl RepositoryError {
                 let message = "the model repository does not answer: the server's log says why";
                 return ServeError::new(ErrorCode::Unavailable, message);
             }
-            Self::Storage { .. } => {
+            Self::Storage { .. } | Self::NoPlace { .. } => {
                 "the model repository cannot be read: the server's log says why".to_owned()
             }
             Self::Empty { .. } => "there is no model in the repository".to_owned(),
@@ -110,7 +119,12 @@ impl RepositoryError {
 
     /// Returns whether the place is missing or empty, so that a model may still arrive.
     pub(super) fn is_absent(&self) -> bool {
-        matches!(self, Self::Empty { .. } | Self::Storage { error: StorageError::NotFound { .. } })
+        let is_gone = |error: &StorageError| matches!(error, StorageError::NotFound { .. });
+        match self {
+            Self::Empty { .. } | Self::NoPlace { .. } => true,
+            Self::Storage { error } => is_gone(error),
+            _ => false,
+        }
     }
 }
 

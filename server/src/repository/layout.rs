@@ -101,6 +101,16 @@ fn models(versions: Vec<(Vec<&str>, FoundVersion)>) -> Vec<FoundModel> {
     models.into_values().collect()
 }
 
+/// Gives a model that is the place itself this version, where it has no version folder. It is the name of the place.
+pub(super) fn set_version(models: &mut [FoundModel], version: &str) {
+    if let [FoundModel { name: None, versions }] = models
+        && versions.values().all(|found| !found.model.contains('/'))
+    {
+        let found = std::mem::take(versions).into_values();
+        versions.extend(found.map(|found| (version.to_owned(), found)));
+    }
+}
+
 /// The keys of a place, by folder.
 pub(super) struct Tree<'a> {
     /// Files in folders that may be versions, by the parts of the folder's path, of which there are at most two.
@@ -219,6 +229,18 @@ mod tests {
         assert_eq!(found(&["resnet.onnx", "labels.txt"]), [(None, other)]);
         let numbered = versions(&[("3", "3/model.onnx"), ("v4", "v4/model.onnx")]);
         assert_eq!(found(&["3/model.onnx", "v4/model.onnx"]), [(None, numbered)]);
+    }
+
+    #[test]
+    fn a_place_that_is_a_version_gives_its_model_that_version() {
+        let with = |keys: &[&str]| {
+            let mut models = discover(keys, &FileNames::new()).models;
+            set_version(&mut models, "7");
+            models[0].versions.keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(with(&["model.onnx"]), ["7"]);
+        assert_eq!(with(&["3/model.onnx", "4/model.onnx"]), ["3", "4"]);
+        assert_eq!(with(&["m/model.onnx"]), ["1"]);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{error::RepositoryError, scan::Key};
+use super::{error::RepositoryError, scan::Key, source::Remarks};
 
 /// What was logged already.
 #[derive(Debug, Default)]
 pub(super) struct LoggedOnce {
     errors: BTreeMap<Key, String>,
     warnings: BTreeSet<String>,
+    notes: BTreeSet<String>,
     places: BTreeSet<String>,
 }
 
@@ -39,11 +40,15 @@ impl LoggedOnce {
         self.errors.remove(key);
     }
 
-    /// Logs the warnings that did not hold last time.
-    pub(super) fn warnings(&mut self, warnings: Vec<String>) {
+    /// Logs the remarks that did not hold last time.
+    pub(super) fn remarks(&mut self, Remarks { warnings, notes }: Remarks) {
         for warning in warnings.iter().filter(|&warning| !self.warnings.contains(warning)) {
             tracing::warn!("{warning}");
         }
+        for note in notes.iter().filter(|&note| !self.notes.contains(note)) {
+            tracing::info!("{note}");
+        }
         self.warnings = warnings.into_iter().collect();
+        self.notes = notes.into_iter().collect();
     }
 }

@@ -12,6 +12,7 @@
 //! | How does a client have a model loaded or unloaded? | `control` |
 //! | Which downloads are kept? | `cache_holds` |
 //! | What is logged once? | `log_once` |
+//! | What is a client told whose name is wrong? | `suggestion` |
 //! | What does Triton's `config.pbtxt` say that has another name here? | `triton_config` |
 
 mod cache_holds;
@@ -24,6 +25,7 @@ mod registry;
 mod scan;
 mod skipped;
 mod source;
+mod suggestion;
 mod sync;
 mod triton_config;
 mod version;

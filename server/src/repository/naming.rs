@@ -2,7 +2,7 @@
 
 use storage::Location;
 
-use super::layout::FoundModel;
+use super::layout::{FoundModel, is_number};
 use crate::config::Place;
 
 /// Beginning of the name of a file that `KServe`'s agent writes into each model folder that it has filled. Such folders
@@ -32,6 +32,8 @@ pub(super) struct Naming {
     is_strict: bool,
     /// The name of a model that is the place itself, if no name is configured.
     place: String,
+    /// The version of a model that is the place itself, if the place has the name of one.
+    version: Option<String>,
     location: String,
     owner: Owner,
 }
@@ -43,13 +45,8 @@ impl Naming {
             Place::Repository { single_model_name, .. } => (single_model_name.clone(), false),
         };
         let location = place.location();
-        Self {
-            given,
-            is_strict,
-            place: last_segment(location),
-            location: location.to_string(),
-            owner: Owner::Undecided,
-        }
+        let (place, version) = named_by(location);
+        Self { given, is_strict, place, version, location: location.to_string(), owner: Owner::Undecided }
     }
 
     /// Decides which of the models gets the configured name. `only` is the model that a client asked to load. Returns a
@@ -106,6 +103,11 @@ impl Naming {
         }
     }
 
+    /// Returns the version of a model that is the place itself, if the place is the folder of a version.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
     /// Returns the folder of the model with this name; `None` if it is the place itself or unknown.
     pub(super) fn folder_of<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         match &self.owner {
@@ -127,14 +129,21 @@ impl Naming {
     }
 }
 
-/// Returns the last meaningful part of an address, such as `digits` of `s3://bucket/digits/`.
-fn last_segment(location: &Location) -> String {
+/// Returns the name and the version that an address gives to the model that lies there: `digits` of `s3://bucket/digits`,
+/// and also version `3` of `s3://bucket/digits/3`.
+fn named_by(location: &Location) -> (String, Option<String>) {
     let written = match location {
         Location::Folder(path) => path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string(),
         Location::Bucket(_) => location.to_string(),
     };
-    let mut segments = written.rsplit('/').map(|segment| segment.strip_suffix(".onnx").unwrap_or(segment));
-    segments.find(|segment| !segment.is_empty() && *segment != "model").unwrap_or("model").to_owned()
+    let segments = written.rsplit('/').map(|segment| segment.strip_suffix(".onnx").unwrap_or(segment));
+    let is_scheme = |segment: &str| segment.ends_with(':');
+    let mut meaningful =
+        segments.filter(|segment| !segment.is_empty() && *segment != "model" && !is_scheme(segment));
+    match (meaningful.next(), meaningful.next()) {
+        (Some(version), Some(name)) if is_number(version) => (name.to_owned(), Some(version.to_owned())),
+        (last, _) => (last.unwrap_or("model").to_owned(), None),
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +173,25 @@ mod tests {
         }
         assert_eq!(names(&mut naming(None), &["onnx/model.onnx"], None).0, ["onnx"]);
         assert_eq!(names(&mut naming(None), &["model.onnx"], None).0, ["place"]);
+    }
+
+    #[test]
+    fn the_folder_of_a_version_is_not_the_name_of_its_model() {
+        for (address, name, version) in [
+            ("/srv/digits/3", "digits", Some("3")),
+            ("/srv/digits/3/model.onnx", "digits", Some("3")),
+            ("/srv/digits/v3/", "digits", Some("v3")),
+            ("s3://bucket/models/digits/3", "digits", Some("3")),
+            ("s3://bucket/digits", "digits", None),
+            ("/srv/digits/resnet.onnx", "resnet", None),
+            ("s3://bucket/3", "bucket", Some("3")),
+            ("/3", "3", None),
+            ("/", "model", None),
+        ] {
+            let place = Place::Repository { location: address.parse().unwrap(), single_model_name: None };
+            let naming = Naming::new(&place);
+            assert_eq!((naming.name_of(None).as_str(), naming.version()), (name, version), "{address}");
+        }
     }
 
     #[test]

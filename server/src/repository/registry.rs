@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use oip::{IndexEntry, ModelState};
 use tokio::sync::watch;
 
-use super::version;
+use super::{suggestion, version};
 use crate::error::{ErrorCode, ServeError};
 use crate::loading::ServedModel;
 
@@ -90,10 +90,11 @@ impl Registry {
             return ready.ok_or_else(|| not_ready(name, versions.last()));
         };
         let Some(found) = versions.iter().find(|(version, _)| version == wanted) else {
-            let known: Vec<&str> = versions.iter().map(|(version, _)| version.as_str()).collect();
-            let known = known.join(", ");
-            let message = format!("model '{name}' has no version '{}': there are {known}", shortened(wanted));
-            return Err(ServeError::new(ErrorCode::NotFound, message));
+            return Err(suggestion::unknown_version(
+                name,
+                wanted,
+                versions.iter().map(|(version, _)| &**version),
+            ));
         };
         ready(&found.1).ok_or_else(|| not_ready(name, Some(found)))
     }
@@ -175,7 +176,7 @@ impl Registry {
 
     /// Makes the error for a model that no repository has.
     pub(super) fn not_in_repository(name: &str) -> ServeError {
-        let message = format!("no repository has a model '{}'", shortened(name));
+        let message = format!("no repository has a model '{}'", suggestion::shortened(name));
         ServeError::new(ErrorCode::NotFound, message)
     }
 
@@ -271,9 +272,7 @@ fn unknown(snapshot: &Snapshot, name: &str) -> ServeError {
     if snapshot.progress == Progress::Reading {
         return ServeError::new(ErrorCode::Unavailable, "the model repositories are still being read");
     }
-    let known: Vec<&str> = snapshot.models.keys().map(String::as_str).take(16).collect();
-    let message = format!("unknown model '{}': there are {}", shortened(name), known.join(", "));
-    ServeError::new(ErrorCode::NotFound, message)
+    suggestion::unknown_model(name, snapshot.models.keys().map(String::as_str))
 }
 
 fn not_ready(name: &str, version: Option<&(String, State)>) -> ServeError {
@@ -290,9 +289,4 @@ fn not_ready(name: &str, version: Option<&(String, State)>) -> ServeError {
         None => format!("model '{name}' has no version"),
     };
     ServeError::new(ErrorCode::Unavailable, message)
-}
-
-/// Shortens a name that a client sent, for an error text.
-fn shortened(name: &str) -> String {
-    name.chars().take(64).collect()
 }

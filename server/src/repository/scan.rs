@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     error::RepositoryError,
-    source::{Broken, Candidate, Found, Source},
+    source::{Broken, Candidate, Found, Remarks, Source},
 };
 
 /// Names of a model and a version.
@@ -20,8 +20,8 @@ pub(super) struct Scan {
     pub(super) hidden: BTreeSet<String>,
     /// Errors of the places that could not be read.
     pub(super) unread_places: Vec<RepositoryError>,
-    /// Warnings for the log, one line each.
-    pub(super) warnings: Vec<String>,
+    /// Lines for the log.
+    pub(super) remarks: Remarks,
     /// Why the requested model is not served, if its folder exists.
     pub(super) reason: Option<String>,
 }
@@ -67,8 +67,9 @@ impl Scan {
             return;
         }
         let place = source.location();
-        self.warnings.extend(skipped.iter().map(|passed| format!("skipped in {place}: {passed}")));
-        self.warnings.extend(found.warnings);
+        let skipped = skipped.iter().map(|passed| format!("skipped in {place}: {passed}"));
+        self.remarks.warnings.extend(skipped);
+        self.remarks.append(found.remarks);
         self.hidden.extend(
             found
                 .skipped

@@ -91,6 +91,13 @@ impl Reason {
     pub(super) fn is_of_names(&self) -> bool {
         matches!(self, Self::NamedFileMissing(_) | Self::SeveralFiles(_) | Self::WrongCase(_))
     }
+
+    /// Returns whether there is a file such as `model.pt`, which somebody seems to want served. The weights of a Hugging
+    /// Face repository, `model.safetensors`, are none: its ONNX file is in a folder below.
+    fn is_called_a_model(&self) -> bool {
+        let Self::OtherFormat(name, _) = self else { return false };
+        name.strip_prefix("model.").is_some_and(|format| format != "safetensors")
+    }
 }
 
 impl fmt::Display for Reason {
@@ -126,9 +133,11 @@ impl fmt::Display for Reason {
                 )
             }
             Self::OtherFormat(name, format) => {
-                write!(f, "has {name} ({format}), and no ONNX file: export it to ONNX")
+                write!(f, "has {name} ({format}), and no ONNX file: export it to ONNX, as {MODEL_FILE}")
             }
-            Self::NoFile(name) => write!(f, "has {name}, and no ONNX file"),
+            Self::NoFile(name) => {
+                write!(f, "has {name}, and no ONNX file: add <version>/{MODEL_FILE}, as 1/{MODEL_FILE}")
+            }
         }
     }
 }
@@ -162,7 +171,9 @@ pub(super) fn find(tree: &Tree<'_>, models: &[FoundModel]) -> Vec<Skipped> {
         let is_version = path.last().is_some_and(|name| is_number(name));
         let folder = path.join("/");
         match path.first() {
-            None if models.is_empty() || reason.is_of_names() => record(folder, reason),
+            None if models.is_empty() || reason.is_of_names() || reason.is_called_a_model() => {
+                record(folder, reason);
+            }
             Some(name) if whole_place.is_none() && !folders.contains(name) => {
                 record(folder, reason);
             }
@@ -281,7 +292,9 @@ mod tests {
             (&["torch/1/model.pt"], "'torch/1'", "model.pt (PyTorch)"),
             (&["model.plan"], "the place itself", "TensorRT"),
             (&["empty/config.toml", "empty/1/weights.bin"], "'empty'", "config.toml, and no ONNX file"),
+            (&["only/config.pbtxt"], "'only'", "config.pbtxt, and no ONNX file: add <version>/model.onnx"),
             (&["a/b/c/model.onnx"], "'a'", "too deep, a/b/c/model.onnx"),
+            (&["m/1/model.onnx", "model.pt"], "the place itself", "model.pt (PyTorch), and no ONNX file"),
         ] {
             let lines = lines(keys);
             assert!(lines.len() == 1 && lines[0].contains(said), "{keys:?}: {lines:?}");

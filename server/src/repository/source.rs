@@ -12,6 +12,7 @@ use super::{
     error::RepositoryError,
     layout::{
         CONFIG_FILE, EXAMPLE_FILE, FileNames, FoundModel, Layout, TRITON_CONFIG_FILE, discover, key_in,
+        set_version,
     },
     naming::Naming,
     skipped::{Reason, Skipped},
@@ -92,6 +93,22 @@ impl Broken {
     }
 }
 
+/// Lines for the log.
+#[derive(Debug, Default)]
+pub(super) struct Remarks {
+    /// What somebody should look at.
+    pub(super) warnings: Vec<String>,
+    /// What is as it should be.
+    pub(super) notes: Vec<String>,
+}
+
+impl Remarks {
+    pub(super) fn append(&mut self, other: Self) {
+        self.warnings.extend(other.warnings);
+        self.notes.extend(other.notes);
+    }
+}
+
 /// The result of a scan of one place.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -99,8 +116,8 @@ pub(super) struct Found {
     pub(super) broken: Vec<Broken>,
     /// Folders that look like models and are none.
     pub(super) skipped: Vec<Skipped>,
-    /// Warnings for the log, one line each.
-    pub(super) warnings: Vec<String>,
+    /// Lines for the log.
+    pub(super) remarks: Remarks,
     /// Whether there is any model, requested or not.
     pub(super) has_models: bool,
 }
@@ -170,15 +187,19 @@ impl Source {
     /// # Errors
     /// The place cannot be read, or has several models although `--model-dir` allows one.
     pub(super) async fn find(&mut self, only: Option<&str>) -> Result<Found, RepositoryError> {
-        let listing = self.store.look().await?;
+        let listing = self.store.look().await.map_err(|error| self.unread(error))?;
         let keys: Vec<&str> = listing.objects.iter().map(|object| object.key.as_str()).collect();
         let mut configs = self.configs(&keys, only).await;
         let named = |config: &ReadConfig| config.as_ref().ok()?.default_model_filename.clone();
         let names: FileNames =
             configs.iter().filter_map(|(folder, config)| Some((folder.clone(), named(config)?))).collect();
-        let Layout { models, mut skipped } = discover(&keys, &names);
+        let Layout { mut models, mut skipped } = discover(&keys, &names);
+        if let Some(version) = self.naming.version() {
+            set_version(&mut models, version);
+        }
         self.check_is_one(&models)?;
-        let mut warnings: Vec<String> = self.naming.assign_name(&models, &keys, only).into_iter().collect();
+        let warnings = self.naming.assign_name(&models, &keys, only).into_iter().collect();
+        let mut remarks = Remarks { warnings, notes: Vec::new() };
         let has_models = !models.is_empty();
         let mut found = Found { has_models, ..Found::default() };
         let wanted = |name: &str| only.is_none_or(|only| only == name);
@@ -188,7 +209,7 @@ impl Source {
             if !wanted(&name) {
                 continue;
             }
-            warnings.extend(self.triton_config(model.folder(), &name, &listing.objects).await);
+            self.triton_config(model.folder(), &name, &listing.objects, &mut remarks).await;
             let config = configs.remove(model.folder()).unwrap_or_else(|| Ok(ModelConfig::default()));
             let config = config.map_err(|fault| fault.of(&name));
             match config.and_then(|config| self.versions(&name, &model, &config, &listing.objects)) {
@@ -214,7 +235,7 @@ impl Source {
         });
         for folder in skipped.iter().filter(|folder| folder.reason.is_of_names()) {
             let name = self.name_of(folder.model());
-            warnings.extend(self.triton_config(folder.model(), &name, &listing.objects).await);
+            self.triton_config(folder.model(), &name, &listing.objects, &mut remarks).await;
         }
         for folder in listing.unreadable {
             let reason = Reason::Unreadable(folder.error.to_string());
@@ -224,7 +245,19 @@ impl Source {
                 skipped.push(Skipped { folder: folder.key, reason });
             }
         }
-        Ok(Found { skipped, warnings, ..found })
+        Ok(Found { skipped, remarks, ..found })
+    }
+
+    /// Converts the error of a place that cannot be read.
+    fn unread(&self, error: StorageError) -> RepositoryError {
+        let setting = match &self.place {
+            Place::Model { .. } => "--model-dir",
+            Place::Repository { .. } => "--model-repository",
+        };
+        match error {
+            StorageError::NotFound { .. } => RepositoryError::NoPlace { error, setting },
+            error => error.into(),
+        }
     }
 
     /// Returns why the model that a client asked for is not served, if its folder was skipped.
@@ -299,23 +332,36 @@ impl Source {
         Ok(wanted.into_iter().map(candidate).collect())
     }
 
-    /// Returns advice about a model's `config.pbtxt`, if there is one. The file has no other effect.
-    async fn triton_config(&mut self, folder: &str, model: &str, objects: &[Object]) -> Option<String> {
+    /// Says what a model's `config.pbtxt` means here, if there is one. The file has no other effect.
+    async fn triton_config(&mut self, folder: &str, model: &str, objects: &[Object], remarks: &mut Remarks) {
         let key = key_in(folder, TRITON_CONFIG_FILE);
-        let object = objects.iter().find(|object| object.key == key)?;
-        if let Some((_, advice)) = self.triton_configs.get(&key).filter(|(known, _)| known == object) {
-            return advice.clone();
-        }
-        let advice = match self.store.read(&key, MAX_TRITON_CONFIG_BYTES).await {
-            Ok(text) => triton_config::advice(&String::from_utf8_lossy(&text)),
-            Err(error) if error.is_transient() => return None,
-            Err(_) => Some(triton_config::UNREAD.to_owned()),
+        let Some(object) = objects.iter().find(|object| object.key == key) else { return };
+        let known = self.triton_configs.get(&key).filter(|(known, _)| known == object);
+        let advice = if let Some((_, advice)) = known {
+            advice.clone()
+        } else {
+            let advice = match self.store.read(&key, MAX_TRITON_CONFIG_BYTES).await {
+                Ok(text) => triton_config::advice(&String::from_utf8_lossy(&text)),
+                Err(error) if error.is_transient() => return,
+                Err(_) => Some(triton_config::UNREAD.to_owned()),
+            };
+            self.triton_configs.insert(key, (object.clone(), advice.clone()));
+            advice
         };
-        let advice = advice.map(|advice| {
-            format!("model '{model}': {TRITON_CONFIG_FILE} is Triton's and has no effect here: {advice}")
-        });
-        self.triton_configs.insert(key, (object.clone(), advice.clone()));
-        advice
+        let own = key_in(folder, CONFIG_FILE);
+        let about = format!("model '{model}': {TRITON_CONFIG_FILE} is Triton's and has no effect here");
+        match advice {
+            // Whoever has written a config.toml has seen the advice.
+            _ if objects.iter().any(|object| object.key == own) => {
+                remarks.notes.push(format!("{about}: {CONFIG_FILE} beside it counts"));
+            }
+            Some(advice) => remarks.warnings.push(format!("{about}: {advice}")),
+            None => {
+                remarks.notes.push(format!(
+                    "{about}: what it says is in the model too, so no {CONFIG_FILE} is needed"
+                ));
+            }
+        }
     }
 
     /// Returns the file with an example request for a model, if it is a local file.

@@ -211,8 +211,8 @@ impl Repository {
         if self.all_places_read {
             self.remove_missing_models(&scan);
         }
-        let Scan { mut candidates, broken, unread_places, warnings, .. } = scan;
-        self.log.warnings(warnings);
+        let Scan { mut candidates, broken, unread_places, remarks, .. } = scan;
+        self.log.remarks(remarks);
         let mut faults = Faults { places: unread_places, models: Vec::new() };
         let is_start = trigger == Trigger::Start;
         for broken in broken.into_values() {

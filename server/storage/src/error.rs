@@ -109,11 +109,11 @@ pub enum StorageError {
         transient: bool,
     },
     /// The object does not exist, or there is nothing below the prefix.
-    #[error("{address}: {what}: check the address")]
+    #[error("{address}: {what}")]
     NotFound {
         /// The address of the request.
         address: String,
-        /// What is missing.
+        /// What is missing, and the remedy.
         what: &'static str,
     },
     /// The connection was lost while a body was read, and retries did not help.

@@ -43,7 +43,7 @@ where
     match (code.as_str(), status) {
         ("NoSuchBucket", _) => StorageError::NoSuchBucket { address, endpoint, bucket: bucket.to_owned() },
         ("NoSuchKey" | "NotFound", _) | (_, 404) => {
-            StorageError::NotFound { address, what: "no such object" }
+            StorageError::NotFound { address, what: "no such object: check the address" }
         }
         ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken", _) | (_, 401) => {
             StorageError::BadCredentials { address, endpoint, code }

@@ -26,14 +26,16 @@ const DEPTH: usize = 16;
 /// Bytes read at a time when a file is copied.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Lists every file below a folder, except hidden ones. The list is empty if the folder does not exist. If `root` is a
-/// file, the list is that file.
+/// Lists every file below a folder, except hidden ones. If `root` is a file, the list is that file.
 ///
 /// A subfolder that this user may not read is skipped and reported in the listing. `lost+found` is one; every new ext4
 /// volume has it.
 pub(crate) async fn list(root: &Path) -> Result<Listing> {
     let metadata = match fs::metadata(root).await {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let (address, what) = (root.display().to_string(), "no such folder: check the address");
+            return Err(StorageError::NotFound { address, what });
+        }
         metadata => metadata.map_err(StorageError::io(root, "read"))?,
     };
     let mut listing = Listing::default();
@@ -90,7 +92,7 @@ pub(crate) async fn read(path: &Path, limit: u64) -> Result<Bytes> {
     let address = path.display().to_string();
     let file = match File::open(path).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(StorageError::NotFound { address, what: "no such file" });
+            return Err(StorageError::NotFound { address, what: "no such file: check the address" });
         }
         file => file.map_err(StorageError::io(path, "read"))?,
     };

@@ -89,24 +89,32 @@ impl Store {
     /// # Errors
     /// [`StorageError::NotFound`] if there are no objects, or an error of the server or the disk.
     pub async fn list(&self) -> Result<Vec<Object>> {
-        let objects = self.look().await?.objects;
-        if objects.is_empty() { Err(self.not_found("", "nothing is there")) } else { Ok(objects) }
+        let Listing { objects, unreadable } = self.look().await?;
+        match (&objects[..], &unreadable[..]) {
+            ([], []) => Err(self.not_found("", "the folder is empty")),
+            ([], _) => Err(self.not_found("", "this user may read nothing in the folder")),
+            _ => Ok(objects),
+        }
     }
 
-    /// Lists objects as [`Store::list`] does, together with the folders that could not be read.
+    /// Lists objects as [`Store::list`] does, together with the folders that could not be read. There may be none in a
+    /// folder.
     ///
     /// # Errors
-    /// [`StorageError::NotFound`] if there is nothing at all, or an error of the server or the disk.
+    /// [`StorageError::NotFound`] if there is no such folder, or nothing below the address in a bucket; or an error of
+    /// the server or the disk.
     pub async fn look(&self) -> Result<Listing> {
         let mut listing = match &self.backend {
             Backend::Folder(path) => folder::list(path).await?,
             Backend::Bucket(client) => {
-                Listing { objects: self.within_deadline(client.list()).await?, ..Listing::default() }
+                let objects = self.within_deadline(client.list()).await?;
+                // A bucket has no empty folders, so that a wrong address cannot be told from one that is still empty.
+                if objects.is_empty() {
+                    return Err(self.not_found("", "nothing is there: check the address"));
+                }
+                Listing { objects, ..Listing::default() }
             }
         };
-        if listing.objects.is_empty() && listing.unreadable.is_empty() {
-            return Err(self.not_found("", "nothing is there"));
-        }
         listing.objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         listing.unreadable.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         Ok(listing)

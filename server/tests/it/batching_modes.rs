@@ -130,7 +130,7 @@ fn every_choice_can_be_pinned() {
     let server = ServerBuilder::new()
         .model("m", "1", &models::identity(Datatype::Fp32))
         .file("m/config.toml", pins)
-        .args(["--threads", "2"])
+        .args(["--threads", "2", "--log-level", "info,decima_server::loading=debug"])
         .start();
     let pinned = configuration(&server, "m");
     assert_eq!(parameter(&pinned, "pin"), pins);
@@ -148,9 +148,9 @@ fn every_choice_can_be_pinned() {
         assert_eq!(parameter(&pinned, name), value, "{name}");
     }
     answers_are_right(&server, "m", 2);
-    let ready = server.wait_for("model ready");
+    let plan = server.wait_for("model plan");
     assert_eq!(
-        (&ready["idle_session_threads"], &ready["lanes"], &ready["reason"]),
+        (&plan["idle_session_threads"], &plan["lanes"], &plan["reason"]),
         (&3.into(), &2.into(), &"config.toml".into())
     );
 }

@@ -119,7 +119,7 @@ fn what_is_no_correction_is_refused_and_leaves_nothing() {
     for (correction, status, named) in [
         (with("model", json!("none")), 404, "'none'"),
         (with("model", json!("../m")), 404, "../m"),
-        (with("version", json!("4")), 404, "there are 3"),
+        (with("version", json!("4")), 404, "its only version is 3"),
         (with("model", json!("bare")), 404, "version"),
         (json!({ "model": "bare", "picture": encoded(&picture), "label": "0" }), 400, "has no labels"),
         (with("label", json!("seven")), 400, "expected one of zero, one"),

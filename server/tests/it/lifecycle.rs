@@ -113,7 +113,7 @@ fn what_cannot_be_served_ends_the_server_with_one_line_and_70() {
         (config, "max_batchsize"),
         (changed, "sha256"),
         (fixed, "max_batch_size is 8"),
-        (ServerBuilder::new(), "nothing is there"),
+        (ServerBuilder::new(), "no model found: expected <model>/<version>/model.onnx"),
         (ServerBuilder::new().file("readme.md", "no model"), "no model found"),
         (ServerBuilder::new().envs([("ORT_DYLIB_PATH", "/nowhere.so")]), "ORT_DYLIB_PATH"),
     ] {

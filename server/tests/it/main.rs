@@ -27,6 +27,7 @@ mod limits;
 mod metrics_compat;
 mod model_control;
 mod model_names;
+mod newcomer;
 mod openapi;
 mod page;
 mod passed_over;

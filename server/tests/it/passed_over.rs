@@ -75,6 +75,9 @@ fn triton_s_configuration_is_named_once_with_what_says_the_same_here() {
         .file("huge/config.pbtxt", "a".repeat(100 << 10))
         .model("bytes", "1", &good())
         .file("bytes/config.pbtxt", [0xff, 0xfe, b'{'])
+        .model("both", "1", &good())
+        .file("both/config.pbtxt", triton)
+        .file("both/config.toml", "max_batch_size = 8")
         .file("two/a.onnx", "x")
         .file("two/b.onnx", "x")
         .file("two/config.pbtxt", "default_model_filename: \"a.onnx\"")
@@ -88,7 +91,19 @@ fn triton_s_configuration_is_named_once_with_what_says_the_same_here() {
     for part in ["config.toml", "max_batch_size = 8", "preferred_batch_size = [4, 8]"] {
         assert!(m[0].contains(part), "{m:?}");
     }
-    assert_eq!((said("plain").len(), said("huge").len(), said("bytes").len()), (0, 1, 0));
+    assert_eq!(
+        (said("plain").len(), said("huge").len(), said("bytes").len(), said("both").len()),
+        (1, 1, 1, 1)
+    );
+    for (model, level, part) in [
+        ("m", "WARN", "say in config.toml"),
+        ("huge", "WARN", "settings belong in config.toml"),
+        ("plain", "INFO", "no config.toml is needed"),
+        ("both", "INFO", "config.toml beside it counts"),
+    ] {
+        let line = said(model).remove(0);
+        assert!(line.contains(&format!("\"{level}\"")) && line.contains(part), "{line}");
+    }
     assert!(said("two")[0].contains("default_model_filename = \\\"a.onnx\\\""), "{:?}", said("two"));
     for model in ["m", "plain", "huge", "bytes"] {
         assert_eq!(infer(&server, model).status, 200, "{model}");

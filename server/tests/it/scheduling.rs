@@ -56,5 +56,7 @@ fn a_timeout_that_is_over_before_the_run_is_504() {
         // Whether it comes before, while or after the other one runs: a microsecond is never enough.
         let answer = post(&infer, &[], rows(1, r#""parameters":{"timeout":1},"#).as_bytes());
         assert_eq!(answer.status, 504, "{}", answer.error());
+        let whose = "its parameter 'timeout' is 1 (microseconds)";
+        assert!(answer.error().ends_with(whose), "{}", answer.error());
     });
 }

@@ -203,9 +203,16 @@ fn files_are_short_and_every_crate_has_the_workspace_s_lints() {
         let lines = fs::read_to_string(&file).unwrap().lines().count();
         assert!(lines <= LONGEST_FILE, "{}: {lines} lines, at most {LONGEST_FILE}", file.display());
     }
-    for member in
-        ["server", "server/pictures", "server/protocol", "server/storage", "trainer", "benches", "loadtest"]
-    {
+    for member in [
+        "cli-pages",
+        "server",
+        "server/pictures",
+        "server/protocol",
+        "server/storage",
+        "trainer",
+        "benches",
+        "loadtest",
+    ] {
         let manifest = fs::read_to_string(root().join(member).join("Cargo.toml")).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{member}/Cargo.toml has no lints");
     }

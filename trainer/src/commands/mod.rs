@@ -8,8 +8,9 @@ mod publish;
 mod train;
 
 use anyhow::{Result, anyhow};
+use clap::CommandFactory;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, GenerateArgs};
 use crate::kfp::Step;
 use crate::outcome::Outcome;
 
@@ -45,6 +46,7 @@ fn work(command: &Command) -> Result<Outcome> {
         Command::Publish(args) => publish::publish(args),
         Command::Deploy(args) => deploy::deploy(args),
         Command::Run(args) => train::run(args),
+        Command::Generate(args) => generate(args),
     }
 }
 
@@ -63,8 +65,14 @@ impl Command {
             Self::Publish(_) => ("publish", publish::PUBLISH),
             Self::Deploy(_) => ("deploy", deploy::DEPLOY),
             Self::Run(_) => ("run", train::RUN),
+            Self::Generate(_) => ("generate", &[]),
         }
     }
+}
+
+fn generate(args: &GenerateArgs) -> Result<Outcome> {
+    cli_pages::write(Cli::command(), args.page, &mut std::io::stdout())?;
+    Ok(Outcome::default())
 }
 
 /// The settings of the S3 store, read from the environment.

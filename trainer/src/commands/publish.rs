@@ -36,7 +36,7 @@ pub(super) fn publish(args: &PublishArgs) -> Result<Outcome> {
 /// Publishes a model, with the `metrics.json` from the same folder if there is one.
 pub(super) fn model(model: &Path, to: &str, version: Option<u64>) -> Result<Outcome> {
     let location: Location = to.parse()?;
-    let mut content = vec![("model.onnx", Bytes::from(files::read(model)?))];
+    let mut content = vec![("model.onnx", Bytes::from(files::read_made_by("export", model)?))];
     let metrics = model.with_file_name("metrics.json");
     if metrics.is_file() {
         content.push(("metrics.json", files::read(&metrics)?.into()));

@@ -17,6 +17,7 @@ use super::{call_span, error_shape::shaped};
 use crate::{
     access::Peer,
     error::{ErrorCode, ServeError},
+    grpc,
     http::{Wire, routes::Routes},
     telemetry::{ServerSpan, Traces, traces},
 };
@@ -90,12 +91,11 @@ impl RequestLog {
         if error.is_none() && span.is_none() {
             return;
         }
-        let status = response.status().as_u16();
         let microseconds = self.started.elapsed().as_micros() as u64;
         let span = if span.is_none() { self.span() } else { span };
         span.in_scope(|| match error {
-            None => tracing::debug!(status, microseconds, "answered"),
-            Some(error) => failed(error, status, microseconds),
+            None => tracing::debug!(status = response.status().as_u16(), microseconds, "answered"),
+            Some(error) => failed(error, response, microseconds),
         });
     }
 
@@ -117,11 +117,14 @@ fn bounded(id: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&id.as_bytes()[..MAX_ID]).ok()
 }
 
-fn failed(error: &ServeError, status: u16, microseconds: u64) {
+fn failed(error: &ServeError, response: &Response<Body>, microseconds: u64) {
+    // The HTTP status of a gRPC call is 200 also where it failed.
+    let grpc_status = grpc::is_grpc(response.headers()).then(|| error.code.grpc_name());
+    let status = grpc_status.is_none().then(|| response.status().as_u16());
     match error.code {
-        ErrorCode::Internal => tracing::error!(status, microseconds, %error, "request failed"),
+        ErrorCode::Internal => tracing::error!(status, grpc_status, microseconds, %error, "request failed"),
         ErrorCode::Overloaded | ErrorCode::DeadlineExceeded => {
-            tracing::warn!(status, microseconds, %error, "request failed");
+            tracing::warn!(status, grpc_status, microseconds, %error, "request failed");
         }
         // Level debug also for Unavailable, since probes may cause it many times a second while a pod starts.
         ErrorCode::Unavailable
@@ -134,7 +137,7 @@ fn failed(error: &ServeError, status: u16, microseconds: u64) {
         | ErrorCode::PayloadTooLarge
         | ErrorCode::UnsupportedEncoding
         | ErrorCode::Unimplemented => {
-            tracing::debug!(status, microseconds, %error, "request refused");
+            tracing::debug!(status, grpc_status, microseconds, %error, "request refused");
         }
     }
 }

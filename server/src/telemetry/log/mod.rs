@@ -17,16 +17,27 @@ use tracing_subscriber::{
     util::{SubscriberInitExt, TryInitError},
 };
 
-use crate::config::{Log, LogFormat};
+use crate::{
+    config::{Log, LogFormat},
+    platform::environment::Environment,
+};
 
 /// Sets up the log of the process, and logs panics there.
 ///
 /// # Errors
 /// The process has a log already.
-pub fn init(log: &Log) -> Result<(), TryInitError> {
-    subscriber(log, io::stderr, io::stderr().is_terminal()).try_init()?;
+pub fn init(log: &Log, environment: &Environment) -> Result<(), TryInitError> {
+    let colours = io::stderr().is_terminal() && wants_colours(environment);
+    subscriber(log, io::stderr, colours).try_init()?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Returns whether a terminal should be sent colours: unless `NO_COLOR` has any value (no-color.org), or the terminal says
+/// that it has none.
+fn wants_colours(environment: &Environment) -> bool {
+    let is_refused = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !is_refused && environment.get("TERM") != Some("dumb")
 }
 
 /// Makes the subscriber that writes events as lines to `writer`.
@@ -132,6 +143,14 @@ mod tests {
         tracing::subscriber::with_default(subscriber(&log, move || writer.clone(), false), act);
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn colours_are_left_out_where_nobody_wants_them() {
+        let wants = |variables: &[(&str, &str)]| wants_colours(&variables.iter().copied().collect());
+        assert!(wants(&[]) && wants(&[("NO_COLOR", ""), ("TERM", "xterm-256color")]));
+        assert!(!wants(&[("NO_COLOR", "1")]) && !wants(&[("NO_COLOR", "false")]));
+        assert!(!wants(&[("TERM", "dumb")]));
     }
 
     #[test]

@@ -64,10 +64,15 @@ async fn what_changes_shows_in_the_listing() {
 #[tokio::test]
 async fn nothing_there_is_an_error() {
     let root = TempDir::new().unwrap();
-    for path in [root.path().to_owned(), root.path().join("none")] {
+    for (path, what) in [
+        (root.path().to_owned(), "the folder is empty"),
+        (root.path().join("none"), "no such folder: check the address"),
+    ] {
         let error = store(&path).list().await.unwrap_err();
-        assert_eq!(error.to_string(), format!("{}: nothing is there: check the address", path.display()));
+        assert!(matches!(error, StorageError::NotFound { .. }), "{error:?}");
+        assert_eq!(error.to_string(), format!("{}: {what}", path.display()));
     }
+    assert!(store(root.path()).look().await.unwrap().objects.is_empty());
 }
 
 #[tokio::test]
