@@ -54,10 +54,11 @@ e2e: ## train, publish to MinIO, serve from it and predict, as a user does
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server scripts/e2e
 
 test-kubeflow: ## build and run images, pipeline and manifests with the programs of Kubeflow and KServe
-	@scripts/setup onnxruntime podman base-images compose seaweedfs actionlint kfp definitions apiserver
+	@scripts/setup onnxruntime podman base-images compose seaweedfs actionlint kfp notebook definitions apiserver
 	$(CARGO) build --release --locked --package decima-trainer
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server \
-	$(CARGO) test --package deploy-tests --locked --test images --test pipeline --test api_server
+	$(CARGO) test --package deploy-tests --locked --test images --test pipeline --test api_server \
+		--test tutorial --test notebook
 
 stack: ## train and serve on this machine in containers, by Docker or Podman (deploy/compose.yaml)
 	@scripts/stack build up

@@ -272,6 +272,10 @@ pub struct DeployArgs {
     /// Image of the server.
     #[arg(long, value_name = "IMAGE", conflicts_with = "storage_uri")]
     pub image: Option<String>,
+    /// Where the server stores what people correct on its page, for the next training: s3://bucket/prefix. On Kubeflow,
+    /// s3://mlpipeline/private/NAMESPACE/feedback.
+    #[arg(long, value_name = "PLACE", requires = "models")]
+    pub feedback: Option<String>,
     /// Take over fields that somebody else has set on the service.
     #[arg(long)]
     pub force_conflicts: bool,
