@@ -74,6 +74,11 @@ impl Clone {
         let mut shell = Command::new("bash");
         shell.arg("script").current_dir(self.folder.path()).env("DECIMA_HTTP_PORT", self.port.to_string());
         shell.envs([("DECIMA_HOST", "127.0.0.1"), ("DECIMA_GRPC_PORT", "0"), ("NO_COLOR", "1")]);
+        // A page that does not say where the programs are is read after one that does.
+        if !blocks.iter().any(|block| block.text.contains("export PATH=")) {
+            let programs = self.path("target/release").display().to_string();
+            shell.env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap()));
+        }
         shell.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         let mut group = Group(shell.process_group(0).spawn().unwrap());
         let printed = || fs::read_to_string(&log).unwrap_or_default();
