@@ -5,8 +5,8 @@
 //! | fence | what the tests do |
 //! |---|---|
 //! | `sh` | run it, with the other blocks of its page, in one shell |
-//! | `sh fails` | run it; it must fail |
-//! | `sh cluster`, `sh by-hand` | parse it: it wants a cluster, or takes long |
+//! | `sh title="fails"` | run it; it must fail |
+//! | `sh title="cluster"`, `sh title="by hand"` | parse it: it wants a cluster, or takes long |
 //! | `text` | after a block that is run: what that prints, `…` in the place of anything |
 //! | `yaml`, `python`, `json` | find the text in the file that its first line names |
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot set up its parts has failed")]

@@ -21,7 +21,7 @@ use crate::blocks::{Block, ENGLISH, Kind, blocks, pages};
 /// What a clone has in it, as far as a reader uses it.
 const CLONED: [&str; 6] = ["Makefile", "deploy", "docs", "models", "scripts", "README.md"];
 /// Longest time for the commands of a page, in seconds.
-const PATIENCE: u64 = 110;
+const PATIENCE: u64 = 300;
 /// Printed before what a block prints; its number follows.
 const MARK: &str = "=== block of line ";
 
