@@ -111,7 +111,8 @@ pub(crate) fn without_comments(text: &str) -> String {
 
 #[test]
 fn blocks_are_found_with_their_kinds_and_lines() {
-    let page = "# A\n\n```sh\necho 1 # one\n```\ntext\n```sh title=\"cluster\"\nkubectl\n```\n```text\n1\n```\n";
+    let page =
+        "# A\n\n```sh\necho 1 # one\n```\ntext\n```sh title=\"cluster\"\nkubectl\n```\n```text\n1\n```\n";
     let found = parse(page, "page");
     let kinds: Vec<(usize, Kind)> = found.iter().map(|block| (block.line, block.kind)).collect();
     assert_eq!(kinds, [(3, Kind::Run), (7, Kind::Cluster), (10, Kind::Output)]);

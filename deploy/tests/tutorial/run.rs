@@ -18,20 +18,20 @@ use tempfile::TempDir;
 
 use crate::blocks::{Block, ENGLISH, Kind, blocks, pages};
 
-/// What a clone has in it, as far as a reader uses it.
+/// What a clone of the repository has in it, as far as a reader uses it.
 const CLONED: [&str; 6] = ["Makefile", "deploy", "docs", "models", "scripts", "README.md"];
 /// Longest time for the commands of a page, in seconds.
 const PATIENCE: u64 = 300;
 /// Printed before what a block prints; its number follows.
 const MARK: &str = "=== block of line ";
 
-/// A clone of the repository after `cargo build --release`.
-struct Clone {
+/// A clone after `cargo build --release`.
+struct Checkout {
     folder: TempDir,
     port: u16,
 }
 
-impl Clone {
+impl Checkout {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         for name in CLONED {
@@ -155,8 +155,8 @@ fn commands_that_need_no_cluster_do_what_the_pages_say() {
             continue;
         }
         run += runnable;
-        let clone = Clone::new();
-        let printed = clone.run(&page, &blocks);
+        let checkout = Checkout::new();
+        let printed = checkout.run(&page, &blocks);
         for pair in blocks.windows(2) {
             let [commands, expected] = pair else { continue };
             if !commands.kind.is_run() || expected.kind != Kind::Output {
@@ -164,7 +164,7 @@ fn commands_that_need_no_cluster_do_what_the_pages_say() {
             }
             let place = format!("{}:{}", page.display(), expected.line);
             let printed = printed_by(&printed, commands.line).unwrap_or_else(|| panic!("{place}: nothing"));
-            is_printed(&clone.adapted(&expected.text), printed)
+            is_printed(&checkout.adapted(&expected.text), printed)
                 .unwrap_or_else(|error| panic!("{place}: {error}"));
         }
     }

@@ -52,7 +52,7 @@ pub fn manifest(source: Source<'_>, name: &str, image: Option<&str>) -> Result<V
             });
             *repository.context("the base manifest names a model repository")? =
                 format!("--model-repository={place}").into();
-            args.extend(feedback.map(|place| format!("--feedback={place}").into()));
+            args.extend(feedback.map(|place| Value::from(format!("--feedback={place}"))));
             service
         }
         Source::StorageUri(uri) => {
