@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 # The tests of deploy/tests, which `cargo test` leaves out. Selected from the whole workspace, so that they share its build.
-KUBEFLOW_TESTS := --test images --test pipeline --test api_server --test kserve
+KUBEFLOW_TESTS := --test images --test pipeline --test api_server --test kserve --test tutorial --test notebook
 
 PREFIX ?= /usr/local
 
@@ -71,7 +71,7 @@ e2e: ## run the whole way of a user: train, publish to MinIO, serve from it, pre
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server scripts/e2e
 
 test-kubeflow: ## build and run images, pipeline and manifests with the programs of Kubeflow and KServe
-	@scripts/setup onnxruntime podman base-images compose seaweedfs actionlint kfp definitions apiserver kserve
+	@scripts/setup onnxruntime podman base-images compose seaweedfs actionlint kfp notebook definitions apiserver kserve
 	$(CARGO) build --release --locked --package decima-trainer
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server \
 	$(CARGO) test --workspace --locked $(KUBEFLOW_TESTS)

@@ -146,9 +146,10 @@ def define(trainer: str):
     ):
         # All runs use the same name, so a second run changes the service that the first one created.
         return command(
-            "deploy", "--name", "digits", f"--models={BUCKET}/{namespace}/models", f"--version={version}",
-            f"--image={image}", f"--timeout={timeout}", f"--gate={decision}", f"--dry-run={dry_run}",
-            f"--namespace={namespace}", f"--token-file={TOKEN}",
+            "deploy", "--name", "digits", f"--models={BUCKET}/{namespace}/models",
+            f"--feedback={BUCKET}/{namespace}/feedback", f"--version={version}", f"--image={image}",
+            f"--timeout={timeout}", f"--gate={decision}", f"--dry-run={dry_run}", f"--namespace={namespace}",
+            f"--token-file={TOKEN}",
         )
 
     @dsl.pipeline(

@@ -288,6 +288,10 @@ pub struct DeployArgs {
     /// Container image of the server.
     #[arg(long, value_name = "IMAGE", conflicts_with = "storage_uri")]
     pub image: Option<String>,
+    /// Where the server stores what people correct on its page, for the next training: s3://bucket/prefix. On Kubeflow,
+    /// s3://mlpipeline/private/NAMESPACE/feedback.
+    #[arg(long, value_name = "PLACE", requires = "models")]
+    pub feedback: Option<String>,
     /// Overwrite fields of the service that another field manager has set.
     #[arg(long)]
     pub force_conflicts: bool,

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use deploy_tests::programs::{built, run};
+use deploy_tests::programs::{built, root, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -12,13 +12,16 @@ use crate::cluster::{cluster, files, kustomized, said};
 const FOLDERS: [&str; 4] =
     ["kserve/overlays/kubeflow", "kserve/overlays/standard", "kserve/overlays/knative", "kserve/runtime"];
 /// Folders of `deploy` whose files a user applies one by one.
-const EXAMPLES: [&str; 3] = ["kserve/examples", "katib", "trainjob"];
+const EXAMPLES: [&str; 4] = ["kserve/examples", "katib", "trainjob", "kubeflow"];
+/// No definition of its kind is to be had: see below.
+const POD_DEFAULT: &str = "kubeflow/pod-default.yaml";
 
 #[test]
 fn every_manifest_is_accepted_and_a_misspelt_one_is_not() {
     let cluster = cluster();
     let folders = FOLDERS.map(|folder| (folder.to_owned(), kustomized(folder)));
     let files = EXAMPLES.iter().flat_map(|folder| files(folder));
+    let files = files.filter(|path| !path.ends_with(POD_DEFAULT));
     let files = files.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()));
     let mut documents = 0;
     for (name, text) in folders.into_iter().chain(files) {
@@ -54,6 +57,46 @@ fn every_manifest_is_accepted_and_a_misspelt_one_is_not() {
         }
     }
     assert!(documents >= 20, "{documents}");
+}
+
+/// Kubeflow's webhook puts what a `PodDefault` has into the pods with its label: so it is put into one here.
+#[test]
+fn what_the_pod_default_adds_makes_a_pod_with_a_token_for_pipelines() {
+    let cluster = cluster();
+    let text = fs::read_to_string(root().join("deploy").join(POD_DEFAULT)).unwrap();
+    let default: Value = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(
+        (&default["apiVersion"], &default["kind"]),
+        (&json!("kubeflow.org/v1alpha1"), &json!("PodDefault"))
+    );
+    let spec = default["spec"].as_object().unwrap();
+    let mut keys: Vec<&str> = spec.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["desc", "env", "selector", "volumeMounts", "volumes"]);
+    // A label is all by which a notebook asks for it.
+    assert_eq!(spec["selector"], json!({ "matchLabels": { "access-ml-pipeline": "true" } }));
+
+    let container = json!({
+        "name": "notebook", "image": "notebook", "env": spec["env"], "volumeMounts": spec["volumeMounts"]
+    });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "notebook" },
+        "spec": { "containers": [container], "volumes": spec["volumes"] }
+    });
+    let create =
+        ["create", "--namespace=default", "--validate=strict", "--dry-run=server", "-o", "json", "-f", "-"];
+    let made = cluster.kubectl("administrator", &create, &pod.to_string());
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let token = &made["spec"]["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"];
+    assert_eq!(token["audience"], "pipelines.kubeflow.org");
+    // The variable names the file that the volume has.
+    let folder = made["spec"]["containers"][0]["volumeMounts"][0]["mountPath"].as_str().unwrap();
+    let variable = &made["spec"]["containers"][0]["env"][0];
+    assert_eq!(variable["name"], "KF_PIPELINES_SA_TOKEN_PATH");
+    assert_eq!(variable["value"], format!("{folder}/{}", token["path"].as_str().unwrap()));
+
+    let misspelt = pod.to_string().replace("serviceAccountToken", "serviceAccountTokens");
+    assert!(!cluster.kubectl_output("administrator", &create, &misspelt).status.success());
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(super) fn deploy(args: &DeployArgs) -> Result<Outcome> {
         return Ok(outcome(false, ""));
     }
     let source = match (&args.models, &args.storage_uri, &args.manifest) {
-        (Some(place), ..) => Source::Models(place),
+        (Some(place), ..) => Source::Models(place, args.feedback.as_deref()),
         (_, Some(uri), _) => Source::StorageUri(uri),
         (.., Some(file)) => Source::File(file),
         _ => bail!("nothing to serve: give --models, --storage-uri or --manifest"),

@@ -21,8 +21,8 @@ pub(super) const KIND: &str = "InferenceService";
 /// Where the models come from.
 #[derive(Debug, Clone, Copy)]
 pub enum Source<'a> {
-    /// A model repository in a bucket, which the server reads itself.
-    Models(&'a str),
+    /// A model repository in a bucket, which the server reads itself; and the place where it stores corrections, if any.
+    Models(&'a str, Option<&'a str>),
     /// One model, which KServe downloads for the cluster's runtime.
     StorageUri(&'a str),
     /// The user's own manifest.
@@ -35,20 +35,25 @@ pub enum Source<'a> {
 /// When the user's file is not an `InferenceService`, or a server in a cluster cannot read from the given place.
 pub fn manifest(source: Source<'_>, name: &str, image: Option<&str>) -> Result<Value> {
     let mut service = match source {
-        Source::Models(place) => {
-            ensure!(
-                place.starts_with("s3://"),
-                "--models {place} is not a bucket, and a server in the cluster can only read buckets: write \
-                 s3://bucket/prefix, or give a manifest of your own with --manifest"
-            );
+        Source::Models(place, feedback) => {
+            for (option, place) in [("models", Some(place)), ("feedback", feedback)] {
+                let Some(place) = place else { continue };
+                ensure!(
+                    place.starts_with("s3://"),
+                    "--{option} {place}: a server in the cluster reads and writes buckets: write s3://bucket/prefix, or \
+                     give a manifest of your own with --manifest"
+                );
+            }
             let mut service = yaml(BASE)?;
             json_patch::patch(&mut service, &serde_json::from_value::<json_patch::Patch>(yaml(STORE)?)?)?;
             let args = service.pointer_mut("/spec/predictor/containers/0/args").and_then(Value::as_array_mut);
-            let repository = args.into_iter().flatten().find(|argument| {
+            let args = args.context("the base manifest gives the server arguments")?;
+            let repository = args.iter_mut().find(|argument| {
                 argument.as_str().is_some_and(|argument| argument.starts_with("--model-repository="))
             });
             *repository.context("the base manifest names a model repository")? =
                 format!("--model-repository={place}").into();
+            args.extend(feedback.map(|place| Value::from(format!("--feedback={place}"))));
             service
         }
         Source::StorageUri(uri) => {
@@ -93,7 +98,7 @@ mod tests {
     #[test]
     fn a_repository_is_served_by_the_base_with_the_profiles_keys() {
         let place = "s3://mlpipeline/private/alice/models";
-        let service = manifest(Source::Models(place), "numbers", Some("registry/decima:7")).unwrap();
+        let service = manifest(Source::Models(place, None), "numbers", Some("registry/decima:7")).unwrap();
         assert_eq!(service["metadata"], json!({ "name": "numbers" }));
         let container = &service["spec"]["predictor"]["containers"][0];
         assert_eq!(container["image"], "registry/decima:7");
@@ -103,8 +108,20 @@ mod tests {
             "{args}"
         );
         assert!(args.contains("--poll-interval"), "new versions are found: {args}");
+        assert!(!args.contains("--feedback"), "corrections were not asked for: {args}");
         let key = json!({ "secretKeyRef": { "name": "mlpipeline-minio-artifact", "key": "accesskey" } });
         assert_eq!(container["env"][0], json!({ "name": "AWS_ACCESS_KEY_ID", "valueFrom": key }));
+    }
+
+    #[test]
+    fn corrections_are_stored_where_that_is_said() {
+        let place = "s3://mlpipeline/private/alice/models";
+        let corrections = "s3://mlpipeline/private/alice/feedback";
+        let service = manifest(Source::Models(place, Some(corrections)), "digits", None).unwrap();
+        let args = service["spec"]["predictor"]["containers"][0]["args"].to_string();
+        assert!(args.contains(&format!("\"--feedback={corrections}\"")), "{args}");
+        let folder = manifest(Source::Models(place, Some("feedback")), "digits", None).unwrap_err();
+        assert!(folder.to_string().contains("--feedback feedback"), "{folder}");
     }
 
     #[test]
@@ -135,7 +152,10 @@ mod tests {
             assert!(error.contains("own.yaml") && error.contains(part), "{error}");
         }
         assert!(
-            manifest(Source::Models("models"), "digits", None).unwrap_err().to_string().contains("s3://")
+            manifest(Source::Models("models", None), "digits", None)
+                .unwrap_err()
+                .to_string()
+                .contains("s3://")
         );
     }
 }
