@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build release serve test test-clients test-kubeflow bench bench-serve bench-beside bench-programs e2e stack stack-down fmt lint doc
+.PHONY: help build release serve test test-clients test-kubeflow bench bench-serve bench-beside bench-programs e2e stack stack-down monitoring fmt lint doc site
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,16 +54,20 @@ e2e: ## train, publish to MinIO, serve from it and predict, as a user does
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server scripts/e2e
 
 test-kubeflow: ## build and run images, pipeline and manifests with the programs of Kubeflow and KServe
-	@scripts/setup onnxruntime podman base-images compose seaweedfs actionlint kfp definitions apiserver
+	@scripts/setup onnxruntime podman base-images prometheus monitoring compose seaweedfs actionlint kfp definitions apiserver
 	$(CARGO) build --release --locked --package decima-trainer
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server \
-	$(CARGO) test --package deploy-tests --locked --test images --test pipeline --test api_server
+	$(CARGO) test --package deploy-tests --locked --test images --test monitoring --test pipeline --test api_server
 
 stack: ## train and serve on this machine in containers, by Docker or Podman (deploy/compose.yaml)
 	@scripts/stack build up
 
 stack-down: ## remove what `make stack` started, and what it stored
 	@scripts/stack down
+
+monitoring: ## make the dashboards and the operator's alerts anew; DOCS=https://...: where runbooks lead
+	@scripts/setup monitoring
+	@"$${DECIMA_CACHE:-$$HOME/.cache/decima}/venv-monitoring/bin/python" deploy/monitoring/dashboards.py $(if $(DOCS),--docs $(DOCS))
 
 fmt: ## format the code
 	$(CARGO) fmt --all
@@ -77,3 +81,7 @@ lint: ## check the format and run clippy, as CI does
 
 doc: ## build the API documentation (rustdoc)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+site: ## build the site of the documentation into target/site; it fails where a link leads nowhere
+	@scripts/setup site
+	@scripts/site
