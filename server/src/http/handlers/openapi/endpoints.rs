@@ -159,7 +159,7 @@ fn v1() -> Vec<Endpoint> {
             .or_version("/v1/models/{model}/versions/{version}")
             .gives("ModelReady", json!({ "name": "digits", "ready": true }))
             .of_a_model(),
-        Endpoint::post(V1, "/v1/models/{model}:predict", "predict", "Infer")
+        Endpoint::post(V1, "/v1/models/{model}:predict", "predict", "Infer over V1")
             .or_version("/v1/models/{model}/versions/{version}:predict")
             .takes("PredictRequest", true, [("A digit", examples::predict_request())])
             .gives("PredictResponse", json!({ "predictions": [examples::probabilities()] }))
