@@ -77,7 +77,9 @@ def draw(axes, panel, prometheus, seconds):
     axes.tick_params(labelsize=6)
     axes.set_xlim(-seconds, 0)
     if not is_heatmap:
-        axes.set_ylim(bottom=0)
+        highest = axes.dataLim.y1
+        # room above the lines, and none for what is 0 but for rounding
+        axes.set_ylim(0, 1.15 * highest if highest > 1e-9 else 1)
         axes.grid(alpha=0.25)
         if unit in FORMATS:
             axes.yaxis.set_major_formatter(FuncFormatter(FORMATS[unit]))

@@ -11,17 +11,20 @@ use crate::cluster::{cluster, files, kustomized, said};
 /// Folders of `deploy` that are applied whole.
 const FOLDERS: [&str; 4] =
     ["kserve/overlays/kubeflow", "kserve/overlays/standard", "kserve/overlays/knative", "kserve/runtime"];
+/// The folder of `deploy` that is applied whole and has no pods.
+const MONITORING: &str = "monitoring";
 /// Folders of `deploy` whose files are applied one by one.
 const EXAMPLES: [&str; 3] = ["kserve/examples", "katib", "trainjob"];
 
 #[test]
 fn every_manifest_is_accepted_and_a_misspelt_one_is_not() {
     let cluster = cluster();
-    let folders = FOLDERS.map(|folder| (folder.to_owned(), kustomized(folder)));
+    let folders = FOLDERS.into_iter().chain([MONITORING]);
+    let folders = folders.map(|folder| (folder.to_owned(), kustomized(folder)));
     let files = EXAMPLES.iter().flat_map(|folder| files(folder));
     let files = files.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()));
     let mut documents = 0;
-    for (name, text) in folders.into_iter().chain(files) {
+    for (name, text) in folders.chain(files) {
         // The overlay of Kubeflow names a profile of its own.
         let namespace = if text.contains("namespace: kubeflow-user-example-com") {
             "kubeflow-user-example-com"
