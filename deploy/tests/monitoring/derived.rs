@@ -27,7 +27,7 @@ fn dashboards_and_the_operator_s_alerts_are_what_the_sources_say() {
     assert_eq!(fs::read_dir(folder.path().join("grafana")).unwrap().count(), names.len() - 1);
     for name in names {
         let [made, kept] =
-            [folder.path(), &source].map(|folder| fs::read_to_string(folder.join(&name)).unwrap());
+            [folder.path(), source.as_path()].map(|folder| fs::read_to_string(folder.join(&name)).unwrap());
         assert!(made == kept, "deploy/monitoring/{name} is another: make monitoring");
     }
 

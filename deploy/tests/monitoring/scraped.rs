@@ -129,12 +129,13 @@ impl Watched {
             (&infer, json, &b"{}".to_vec(), 400),
             (&feedback, json, &correction, 201),
         ];
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let agent = ureq::Agent::from(ureq::Agent::config_builder().http_status_as_error(false).build());
         let mut count = 0;
         while !done.load(Ordering::Relaxed) {
             for (url, content_type, body, status) in &requests {
-                let answer = agent.post(*url).header("content-type", *content_type).send(&body[..])?;
+                let mut answer = agent.post(*url).header("content-type", *content_type).send(&body[..])?;
                 let got = answer.status().as_u16();
+                answer.body_mut().read_to_vec()?; // so that the connection serves the next request too
                 // Beyond the limit of corrections a minute they are refused; and a microsecond may be enough.
                 let other = if *url == &feedback { 429 } else { 200 };
                 ensure!(got == *status || got == other, "{url}: {got}");
@@ -186,20 +187,14 @@ fn every_panel_of_a_server_under_load_has_something_to_show() {
         while started.elapsed() < LOAD && !clients.iter().any(thread::ScopedJoinHandle::is_finished) {
             thread::sleep(Duration::from_millis(100));
         }
-        let mut empty = Vec::new();
-        for Query { panel, expression } in queries("10s").unwrap() {
-            let series = query(&watched.prometheus, &expression).unwrap();
-            if !series.iter().any(is_number) {
-                empty.push(format!("{panel}: {expression}: {series:?}"));
-            }
-        }
-        let rules = get(&format!("{}/api/v1/rules", watched.prometheus)).unwrap();
-        let drawn = pictures(&watched);
+        // Nothing may panic before the clients are told to end.
+        let (looked, drawn) = (look(&watched), pictures(&watched));
         done.store(true, Ordering::Relaxed);
         for client in clients {
             let count = client.join().unwrap().unwrap();
             assert!(count > 100, "only {count} requests");
         }
+        let (empty, rules) = looked.unwrap();
         assert!(empty.is_empty(), "nothing to show:\n{}", empty.join("\n"));
         assert_rules(&rules);
         for picture in drawn.unwrap() {
@@ -208,6 +203,18 @@ fn every_panel_of_a_server_under_load_has_something_to_show() {
             assert!(is_png && (10_000..200_000).contains(&bytes.len()), "{picture:?}: {} bytes", bytes.len());
         }
     });
+}
+
+/// The queries that find nothing, and what Prometheus says of the rules.
+fn look(watched: &Watched) -> Result<(Vec<String>, Value)> {
+    let mut empty = Vec::new();
+    for Query { panel, expression } in queries("10s")? {
+        let series = query(&watched.prometheus, &expression)?;
+        if !series.iter().any(is_number) {
+            empty.push(format!("{panel}: {expression}: {series:?}"));
+        }
+    }
+    Ok((empty, get(&format!("{}/api/v1/rules", watched.prometheus))?))
 }
 
 /// Each rule has been computed, each recorded series is there, and the model that cannot be loaded is an alert.
@@ -227,5 +234,5 @@ fn assert_rules(answer: &Value) {
             alerts_of(name).iter().map(|alert| alert["labels"]["model"].clone()).collect();
         assert_eq!(found, models, "{name}");
     }
-    assert_eq!(alerts_of("DecimaDown"), [Value::Null; 0]);
+    assert!(alerts_of("DecimaDown").is_empty());
 }

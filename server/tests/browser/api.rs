@@ -48,7 +48,8 @@ async fn choose(page: &Page, name: &str) {
 /// Sends the request of an opened row, and returns the status of the answer.
 async fn execute(page: &Page, id: &str) -> Value {
     page.js(&format!("document.querySelector('[id$=-{id}] button.execute').click()")).await;
-    let status = format!("document.querySelector('[id$=-{id}] .live-responses-table .response-col_status')");
+    let status =
+        format!("document.querySelector('[id$=-{id}] .live-responses-table .response .response-col_status')");
     page.until(&status).await;
     page.js(&format!("return {status}.textContent.trim()")).await
 }

@@ -100,7 +100,7 @@ fn the_series_of_a_version_go_with_it() {
     // The newest alone, which has other labels meanwhile: a loaded version keeps what it was loaded with.
     fs::write(server.models().join("m/config.toml"), "labels = [\"a\", \"one\", \"two\", \"\"]").unwrap();
     assert_eq!(load(&server, "m").status, 200);
-    assert_eq!(wins(&server, "m", "1"), []);
+    assert!(wins(&server, "m", "1").is_empty());
     assert_eq!(wins(&server, "m", "2"), expected([("3", 1), ("a", 0), ("one", 1), ("two", 0)]));
     assert_eq!(unload(&server, "m").status, 200);
     let text = metrics(&server);

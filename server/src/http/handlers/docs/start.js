@@ -84,6 +84,10 @@ function prepared(description, model) {
 
 function show(description, model) {
   const address = new URL(".", location.href).href.replace(/\/$/, "");
+  // A place of its own each time: what was opened and typed was for another model.
+  const place = element("div");
+  place.id = "swagger-ui";
+  document.getElementById("swagger-ui").replaceWith(place);
   SwaggerUIBundle({
     // The server's address is relative to this page, whatever prefix it is served below.
     spec: { ...prepared(description, model), servers: [{ url: address }] },
