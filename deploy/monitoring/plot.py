@@ -26,8 +26,8 @@ COLUMNS = 2
 MOST_LINES, MOST_CHARACTERS = 5, 28
 FORMATS = {
     "percentunit": lambda value, _: f"{100 * value:g} %",
-    "bytes": lambda value, _: f"{value / 2**20:g} MiB",
-    "s": lambda value, _: f"{1000 * value:g} ms",
+    "bytes": lambda value, _: f"{value / 2**20:.3g} MiB",
+    "s": lambda value, _: f"{1000 * value:.3g} ms",
 }
 
 
