@@ -151,28 +151,28 @@ def address(path, page, files):
 
 def for_python_markdown(lines):
     """Lists as Python's Markdown wants them: what belongs to an item is four spaces in, and a list has a line above."""
-    fence, shift, in_list, above = None, 0, False, ""
+    fence, shift, above = None, 0, ""
+    inside = []  # for each item that the line is in: the column where its text begins
     for line in lines:
-        indent = len(line) - len(line.lstrip(" "))
         if fence is not None:
             closed = FENCE.match(line)
             if closed and closed[2].startswith(fence):
                 fence = None
-            above = line
-            yield " " * shift + line if line.strip() else line
-            continue
-        item = ITEM.match(line)
-        if line.strip() and not indent and not item:
-            in_list = in_list and bool(above.strip())
-        if item and not in_list:
-            if above.strip():
+        elif line.strip():
+            column = len(line) - len(line.lstrip(" "))
+            item = ITEM.match(line)
+            # a paragraph goes on in the next line wherever that begins
+            if item or not above.strip() or not inside:
+                inside = [begin for begin in inside if begin <= column]
+            if item and not inside and above.strip() and not ITEM.match(above) and not above.startswith(" "):
                 yield ""
-            in_list = True
-        shift = (indent + 1) // 2 * 4 - indent if in_list and indent else 0
-        if opened := FENCE.match(line):
-            fence = opened[2]
+            shift = 4 * len(inside) - column if inside else 0
+            if item:
+                inside.append(item.end())
+            if opened := FENCE.match(line):
+                fence = opened[2]
         above = line
-        yield " " * shift + line if line.strip() else line
+        yield (" " * shift + line if shift >= 0 else line[-shift:]) if line.strip() else line
 
 
 def on_page_context(context, page, config, nav):
