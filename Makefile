@@ -4,12 +4,12 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 # The tests of deploy/tests, which `cargo test` leaves out. Selected from the whole workspace, so that they share its build.
-KUBEFLOW_TESTS := --test images --test pipeline --test api_server --test kserve --test tutorial --test notebook
+KUBEFLOW_TESTS := --test images --test pipeline --test api_server --test kserve --test monitoring --test tutorial --test notebook
 
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help build release install uninstall serve test test-clients test-kubeflow bench bench-serve bench-check bench-beside bench-programs e2e stack stack-down fmt lint doc
+.PHONY: help build release install uninstall serve test test-clients test-kubeflow bench bench-serve bench-check bench-beside bench-programs e2e stack stack-down monitoring fmt lint doc site
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,7 +71,7 @@ e2e: ## run the whole way of a user: train, publish to MinIO, serve from it, pre
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server scripts/e2e
 
 test-kubeflow: ## build and run images, pipeline and manifests with the programs of Kubeflow and KServe
-	@scripts/setup onnxruntime podman base-images compose seaweedfs actionlint kfp notebook definitions apiserver kserve
+	@scripts/setup onnxruntime podman base-images prometheus monitoring compose seaweedfs actionlint kfp notebook definitions apiserver kserve
 	$(CARGO) build --release --locked --package decima-trainer
 	@server=$$(scripts/release --any) && DECIMA_SERVER=$$server \
 	$(CARGO) test --workspace --locked $(KUBEFLOW_TESTS)
@@ -81,6 +81,10 @@ stack: ## train and serve on this machine in containers, by Docker or Podman (de
 
 stack-down: ## remove what `make stack` started, and what it stored
 	@scripts/stack down
+
+monitoring: ## make the dashboards and the operator's alerts anew; DOCS=https://...: where runbooks lead
+	@scripts/setup monitoring
+	@"$${DECIMA_CACHE:-$$HOME/.cache/decima}/venv-monitoring/bin/python" deploy/monitoring/dashboards.py $(if $(DOCS),--docs $(DOCS))
 
 fmt: ## format the code
 	$(CARGO) fmt --all
@@ -94,3 +98,7 @@ lint: ## check the format and run clippy, as CI does
 
 doc: ## build the API documentation (rustdoc)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+site: ## build the site of the documentation into target/site; it fails where a link leads nowhere
+	@scripts/setup site
+	@scripts/site

@@ -15,16 +15,19 @@ const FOLDERS: [&str; 4] =
 const EXAMPLES: [&str; 4] = ["kserve/examples", "katib", "trainjob", "kubeflow"];
 /// No definition of its kind is to be had: see below.
 const POD_DEFAULT: &str = "kubeflow/pod-default.yaml";
+/// The folder of `deploy` that a user applies as a whole and that has no pods.
+const MONITORING: &str = "monitoring";
 
 #[test]
 fn every_manifest_is_accepted_and_a_misspelt_one_is_not() {
     let cluster = cluster();
-    let folders = FOLDERS.map(|folder| (folder.to_owned(), kustomized(folder)));
+    let folders = FOLDERS.into_iter().chain([MONITORING]);
+    let folders = folders.map(|folder| (folder.to_owned(), kustomized(folder)));
     let files = EXAMPLES.iter().flat_map(|folder| files(folder));
     let files = files.filter(|path| !path.ends_with(POD_DEFAULT));
     let files = files.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()));
     let mut documents = 0;
-    for (name, text) in folders.into_iter().chain(files) {
+    for (name, text) in folders.chain(files) {
         // The overlay for Kubeflow sets the namespace of a profile.
         let namespace = if text.contains("namespace: kubeflow-user-example-com") {
             "kubeflow-user-example-com"

@@ -147,7 +147,7 @@ pub fn prometheus() -> Result<&'static str> {
             "FROM {base}\nCOPY bin/prometheus /bin/prometheus\nWORKDIR /prometheus\n\
          ENTRYPOINT [\"/bin/prometheus\"]\nCMD {options}\n"
         );
-        stand_in(&file, "prometheus", &cached("base-images", "base-images/prometheus")?)
+        stand_in(&file, "prometheus", &cached("prometheus", "prometheus")?)
     });
     tag_of(&IMAGE)
 }

@@ -3,4 +3,5 @@
 pub mod images;
 pub mod podman;
 pub mod programs;
+pub mod prometheus;
 pub mod store;

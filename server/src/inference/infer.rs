@@ -14,7 +14,7 @@ use crate::{
     loading::ServedModel,
     platform::workers,
     request::{
-        classify::classify,
+        classify::{classify, winner::winners},
         preprocess::Pictures,
         schedule::Schedule,
         validate::{Selected, ValidRequest, select_outputs, validate},
@@ -118,7 +118,18 @@ async fn predict(
     let (wanted, valid) = check(model, request)?;
     let timeout = valid.schedule.timeout;
     let answer = model.batcher.submit(valid, deadline.at).await;
-    response(model, wanted, answer.map_err(|error| deadline.name_in(error, timeout))?)
+    let answer = answer.map_err(|error| deadline.name_in(error, timeout))?;
+    count_predictions(model, &answer);
+    response(model, wanted, answer)
+}
+
+/// Counts which class wins in each row, also where the request asked for other outputs.
+fn count_predictions(model: &ServedModel, answer: &Answer) {
+    if let Some((output, metrics)) = &model.predictions
+        && let Some(scores) = answer.get(*output)
+    {
+        winners(scores, model.labels.len(), |class, score| metrics.count(class, score));
+    }
 }
 
 fn check(model: &ServedModel, mut request: InferRequest) -> Result<(Wanted, ValidRequest), ServeError> {

@@ -25,6 +25,7 @@ use crate::{
     executor::Runtime,
     model::{Batching, ModelConfig},
     request::{
+        classify::winner::output_with_scores,
         preprocess::{Decoding, Pictures},
         validate::Rules,
     },
@@ -107,6 +108,10 @@ impl Loader {
             Batcher::new(all, idle_session, policy, cost, Arc::clone(&metrics)).with_replacement(replacement);
         let took = started.elapsed();
         metrics.ready(took);
+        let scores = output_with_scores(&rules.signature, labels.len());
+        let scores = scores.filter(|_| config.metrics.predictions.unwrap_or(true));
+        let counted = if scores.is_some() { labels.as_slice() } else { &[] };
+        let predictions = scores.zip(self.metrics.predictions(name, version, counted));
         let Chosen { plan, on_gpu, session_rows, reason, alternative, pin: _ } = chosen;
         tracing::debug!(
             model = name,
@@ -147,6 +152,7 @@ impl Loader {
             pictures,
             configuration,
             metrics,
+            predictions,
             batcher,
         })
     }

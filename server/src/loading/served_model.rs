@@ -9,7 +9,7 @@ use crate::{
     batcher::Batcher,
     model::TensorSpec,
     request::{preprocess::Pictures, validate::Rules},
-    telemetry::ModelMetrics,
+    telemetry::{ModelMetrics, ModelPredictions},
 };
 
 /// What `platform` says in the metadata: Triton's name for ONNX models on ONNX Runtime.
@@ -34,6 +34,8 @@ pub struct ServedModel {
     pub configuration: ModelConfiguration,
     /// Its metrics.
     pub metrics: Arc<ModelMetrics>,
+    /// The output that has the scores of its classes, and the metrics of what it predicts.
+    pub predictions: Option<(usize, ModelPredictions)>,
     /// Where its requests wait and run.
     pub batcher: Batcher,
 }

@@ -38,6 +38,17 @@ pub struct ModelConfig {
     pub instance_group: InstanceGroup,
     /// Which input takes encoded pictures, and what is made of them.
     pub image: Option<ImageConfig>,
+    /// What is counted beside requests.
+    #[serde(default)]
+    pub metrics: MetricsConfig,
+}
+
+/// What is counted beside requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Whether the classes that win are counted, and their scores. By default they are, where the model has labels.
+    pub predictions: Option<bool>,
 }
 
 /// What `null` means as an element of a floating point tensor in JSON.
@@ -276,6 +287,8 @@ mod tests {
             resize = 256
             mean = [0.485, 0.456, 0.406]
             deviation = [0.229, 0.224, 0.225]
+            [metrics]
+            predictions = false
             "#,
         )
         .unwrap();
@@ -298,6 +311,7 @@ mod tests {
         };
         assert_eq!(config.instance_group, expected);
         assert_eq!(config.nulls, Nulls::Nan);
+        assert_eq!(config.metrics.predictions, Some(false));
         let image = config.image.unwrap();
         assert_eq!(
             (image.input.as_deref(), image.size, image.resize),
@@ -319,6 +333,7 @@ mod tests {
             ("version_policy = { latest = 0 }", "latest"),
             ("sha256 = \"abc\"", "sha256"),
             ("nulls = \"zero\"", "`refuse` or `nan`"),
+            ("[metrics]\nprediction = false", "prediction"),
             ("default_model_filename = \"encoder.pt\"", "default_model_filename"),
             ("default_model_filename = \"../1/encoder.onnx\"", "default_model_filename"),
             ("[instance_group]\ncount = 0", "instance_group.count"),

@@ -6,7 +6,9 @@ mod image;
 mod signature;
 
 pub use batching::Batching;
-pub use config::{ConfigError, DynamicBatching, InstanceGroup, ModelConfig, Nulls, VersionPolicy};
+pub use config::{
+    ConfigError, DynamicBatching, InstanceGroup, MetricsConfig, ModelConfig, Nulls, VersionPolicy,
+};
 pub use image::{BOXES, ImageConfig, ImageInput, Preprocess, Steps};
 pub use onnx_graph::RowAxes;
 pub use signature::{Dimension, SharedSize, Signature, TensorSpec};

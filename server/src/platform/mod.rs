@@ -5,4 +5,5 @@ pub mod environment;
 pub mod exit;
 pub mod ort_library;
 pub mod process;
+pub mod usage;
 pub mod workers;

@@ -1,5 +1,5 @@
-//! The metrics of the server, with their names and help texts; those of runs, of corrections and of Triton's names are
-//! in the files beside. Handles with labels are resolved once per
+//! The metrics of the server, with their names and help texts; those of runs, of predictions, of
+//! corrections, of the process and of Triton's names are in the files beside. Handles with labels are resolved once per
 //! model, not per request.
 
 use std::{sync::Arc, time::Duration};
@@ -12,6 +12,8 @@ use prometheus::{
 use super::{
     metrics_compat::{ModelCounts, ModelStages, Stage, StageDurations, triton},
     metrics_feedback::Corrections,
+    metrics_predictions::{ModelPredictions, Predictions},
+    metrics_process,
     metrics_registry::{DURATION_BUCKETS, register},
     metrics_runs::{ModelRuns, Runs},
     statistics::Statistics,
@@ -55,6 +57,7 @@ pub struct Metrics {
     batch_rows: HistogramVec,
     queue_rows: IntGaugeVec,
     runs: Runs,
+    predictions: Predictions,
     rejected: IntCounterVec,
     corrections: Corrections,
     model_ready: IntGaugeVec,
@@ -104,6 +107,7 @@ impl Metrics {
     /// As [`Metrics::new`].
     pub fn with_names_of(others: MetricsCompat) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
+        metrics_process::register(&registry)?;
         let model = ["model", "version"];
         let seconds = |name: &str, help: &str, labels: &[&str]| {
             let options = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
@@ -138,6 +142,7 @@ impl Metrics {
                 IntGaugeVec::new(Opts::new("decima_queue_rows", "Rows that wait in the queue."), &model)?,
             )?,
             runs: Runs::new(&registry)?,
+            predictions: Predictions::new(&registry)?,
             rejected: register(
                 &registry,
                 IntCounterVec::new(
@@ -223,6 +228,17 @@ impl Metrics {
         })
     }
 
+    /// Makes the counts of what a version predicts, which has these labels. Without labels there are none, and those of a
+    /// version before it with the same name are removed.
+    pub fn predictions(&self, name: &str, version: &str, labels: &[String]) -> Option<ModelPredictions> {
+        let names = [name, version];
+        if labels.is_empty() {
+            self.predictions.remove(names);
+            return None;
+        }
+        Some(self.predictions.model(names, labels))
+    }
+
     /// Renders all metrics in Prometheus' text format 0.0.4. Calls `models` only if Triton's names are switched on.
     ///
     /// # Errors
@@ -282,9 +298,10 @@ impl ModelMetrics {
         self.all.model_ready.with_label_values(&self.names()).set(i64::from(answers));
     }
 
-    /// Sets the version to not ready after it was taken out of service.
+    /// Sets the version to not ready after it was taken out of service. What it predicted is no longer told.
     pub fn gone(&self) {
         self.answers(false);
+        self.all.predictions.remove(self.names());
         self.queue_rows.set(0);
     }
 }

@@ -7,7 +7,7 @@ use prometheus::{
 
 use oip::{Durations, ModelStatistics};
 
-use super::metrics_registry::{DURATION_BUCKETS, register};
+use super::metrics_registry::{DURATION_BUCKETS, label, register};
 
 /// The values for Triton's metrics, for one version of a model.
 #[derive(Clone, Debug)]
@@ -88,11 +88,6 @@ pub(super) fn triton(models: &[ModelCounts], requests: &HistogramVec) -> Result<
 
 fn microseconds(durations: Durations) -> u64 {
     durations.ns / 1000
-}
-
-/// Returns the value of a label; empty if there is no such label.
-fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
-    metric.get_label().iter().find(|pair| pair.name() == name).map_or("", |pair| pair.value())
 }
 
 /// Returns the reason of a failure with this status code; `None` for success. 499 means that the client disconnected

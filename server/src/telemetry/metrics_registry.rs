@@ -1,6 +1,6 @@
 //! Helpers for all metrics.
 
-use prometheus::{Registry, core::Collector};
+use prometheus::{Registry, core::Collector, proto::Metric};
 
 /// Bucket limits of durations in seconds: from a fraction of a fast model's run to the default request timeout.
 pub(super) const DURATION_BUCKETS: [f64; 16] =
@@ -13,4 +13,9 @@ pub(super) fn register<C: Collector + Clone + 'static>(
 ) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
+}
+
+/// Returns the value of a label; empty if there is no such label.
+pub(super) fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
+    metric.get_label().iter().find(|pair| pair.name() == name).map_or("", |pair| pair.value())
 }

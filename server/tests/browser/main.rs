@@ -13,6 +13,7 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod api;
 mod below;
 mod chrome;
 mod copying;

@@ -82,7 +82,14 @@ fn the_documented_versions_are_those_that_are_installed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let pins = fs::read_to_string(root.join("scripts/requirements-clients.txt")).unwrap();
     let page = fs::read_to_string(root.join("docs/PROTOCOL.md")).unwrap();
-    for client in ["tritonclient", "kserve", "grpcio-health-checking", "grpcio-reflection", "schemathesis"] {
+    for client in [
+        "tritonclient",
+        "kserve",
+        "grpcio-health-checking",
+        "grpcio-reflection",
+        "schemathesis",
+        "openapi-python-client",
+    ] {
         let pin = pins.lines().find_map(|line| line.strip_prefix(client)?.strip_prefix("=="));
         let version = pin.expect("every client is pinned").trim_end_matches(" \\");
         let row = format!("| `{client}` | {version} |");
@@ -156,4 +163,12 @@ fn two_bad_clients_fail_none_of_eight_good_ones_on_any_wire() {
 #[test]
 fn schemathesis_finds_the_api_as_it_is_described() {
     run(&server().start(), "openapi.py", &[]);
+}
+
+#[test]
+fn a_client_generated_from_the_description_asks_a_digit() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let server = ServerBuilder::new().args(["--model-repository", models.to_str().unwrap()]).spawn();
+    server.wait_until_ready();
+    run(&server, "generated.py", &[]);
 }

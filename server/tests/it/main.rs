@@ -34,6 +34,7 @@ mod passed_over;
 mod pictures;
 mod pictures_faults;
 mod pictures_sent;
+mod predictions;
 mod preface;
 mod protocol;
 mod repository;

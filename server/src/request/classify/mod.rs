@@ -1,5 +1,7 @@
 //! The classification extension: returns the best classes of an output instead of its values.
 
+pub mod winner;
+
 use std::{cmp::Ordering, num::NonZeroUsize};
 
 use bytes::Bytes;

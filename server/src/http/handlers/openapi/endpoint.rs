@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use utoipa::openapi::{
-    Content, ContentBuilder, Header, HeaderBuilder, HttpMethod, Object, ObjectBuilder, Paths, Ref, Required,
-    Response, ResponseBuilder, Type,
+    Content, ContentBuilder, Header, HeaderBuilder, HttpMethod, KnownFormat, Object, ObjectBuilder, Paths,
+    Ref, Required, Response, ResponseBuilder, SchemaFormat, Type,
     path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
     request_body::{RequestBody, RequestBodyBuilder},
 };
@@ -186,7 +186,7 @@ impl Endpoint {
     /// Also accepts a binary request body.
     pub(super) fn or_takes_bytes(mut self, media_type: &str) -> Self {
         if let Some(body) = &mut self.body {
-            body.content.insert(media_type.to_owned(), Content::default().into());
+            body.content.insert(media_type.to_owned(), bytes().into());
         }
         self
     }
@@ -224,7 +224,7 @@ impl Endpoint {
     /// Also responds with bytes and this header.
     pub(super) fn or_gives_bytes(mut self, media_type: &str, name: &str, description: &str) -> Self {
         if let Some(response) = &mut self.response {
-            response.content.insert(media_type.to_owned(), Content::default().into());
+            response.content.insert(media_type.to_owned(), bytes().into());
             response.headers.insert(name.to_owned(), header(description).into());
         }
         self
@@ -233,8 +233,12 @@ impl Endpoint {
     /// Adds the method to the document. A path with GET gets HEAD too.
     pub(super) fn add_to(self, paths: &mut Paths) {
         for (index, path) in self.paths.iter().enumerate() {
-            let id = if index == 0 { self.id.to_owned() } else { format!("{}_version", self.id) };
-            let operation = self.operation(path, &id);
+            // The first path is that of the newest version.
+            let (id, summary) = match index {
+                0 => (self.id.to_owned(), self.summary.to_owned()),
+                _ => (format!("{}_version", self.id), format!("{}, of one version", self.summary)),
+            };
+            let operation = self.operation(path, &id, &summary);
             if matches!(self.method, HttpMethod::Get) {
                 let mut head = operation.clone();
                 head.operation_id = Some(format!("{id}_head"));
@@ -247,11 +251,11 @@ impl Endpoint {
         }
     }
 
-    fn operation(&self, path: &str, id: &str) -> Operation {
+    fn operation(&self, path: &str, id: &str, summary: &str) -> Operation {
         let mut operation = OperationBuilder::new()
             .tag(self.group.name())
             .operation_id(Some(id))
-            .summary(Some(self.summary))
+            .summary(Some(summary))
             .parameters(Some(path_parameters(path, self.has_examples).chain(self.optional.iter().cloned())))
             .request_body(self.body.clone());
         if !self.details.is_empty() {
@@ -265,6 +269,13 @@ impl Endpoint {
         }
         operation.build()
     }
+}
+
+/// The content of a body that is bytes.
+fn bytes() -> Content {
+    let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+    let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(binary)).build();
+    ContentBuilder::new().schema(Some(schema)).build()
 }
 
 fn optional(place: ParameterIn, name: &str, description: &str, schema: Object) -> Parameter {

@@ -151,18 +151,18 @@ fn repository() -> Vec<Endpoint> {
 
 fn v1() -> Vec<Endpoint> {
     vec![
-        Endpoint::get(V1, "/", "alive", "Whether the server is alive")
+        Endpoint::get(V1, "/", "alive", "Whether the server is alive, over V1")
             .details("Clients that accept HTML get the page to draw on, unless `--ui` is off.")
             .gives("Alive", json!({ "status": "alive" }))
             .or_gives_text("text/html"),
-        Endpoint::get(V1, "/v1/models", "v1_models", "Names of all models")
+        Endpoint::get(V1, "/v1/models", "v1_models", "Names of all models, over V1")
             .gives("ModelNames", json!({ "models": ["digits"] }))
             .guarded(),
         Endpoint::get(V1, "/v1/models/{model}", "v1_model", "Whether a model is ready")
             .or_version("/v1/models/{model}/versions/{version}")
             .gives("ModelReady", json!({ "name": "digits", "ready": true }))
             .of_a_model(),
-        Endpoint::post(V1, "/v1/models/{model}:predict", "predict", "Infer")
+        Endpoint::post(V1, "/v1/models/{model}:predict", "predict", "Infer over V1")
             .or_version("/v1/models/{model}/versions/{version}:predict")
             .takes("PredictRequest", true, [("A digit", examples::predict_request())])
             .gives("PredictResponse", json!({ "predictions": [examples::probabilities()] }))

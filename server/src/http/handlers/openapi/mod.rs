@@ -47,7 +47,8 @@ fn document() -> OpenApi {
     info.license = Some(License::builder().name("Apache License 2.0").identifier(Some("Apache-2.0")).build());
     OpenApiBuilder::new()
         .info(info)
-        .servers(Some([Server::new("./")])) // relative to the document: it may be served below a prefix
+        .servers(Some([Server::new(".")])) // relative to the document: it may be served below a prefix
+        .security(Some([])) // said, so that nobody takes it for forgotten
         .tags(Some(Group::ALL.map(|group| {
             let mut tag = Tag::new(group.name());
             tag.description = Some(group.description().into());
@@ -59,7 +60,9 @@ fn document() -> OpenApi {
 }
 
 fn components() -> Components {
-    let faults = ErrorCode::ALL.into_iter().map(|code| (code.label(), fault(code)));
+    // Paths that always respond with 501 are not listed.
+    let listed = ErrorCode::ALL.into_iter().filter(|&code| code != ErrorCode::Unimplemented);
+    let faults = listed.map(|code| (code.label(), fault(code)));
     schemas::components().responses_from_iter(faults).build()
 }
 

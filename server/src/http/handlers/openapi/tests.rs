@@ -107,6 +107,43 @@ fn every_reference_leads_somewhere_and_every_operation_has_an_id_of_its_own() {
 }
 
 #[test]
+fn no_two_operations_of_a_method_have_the_same_summary() {
+    let document = as_json();
+    let mut summaries = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let summary = operation["summary"].as_str().unwrap();
+            assert!(
+                summaries.insert((method, summary)),
+                "{method} {path}: another one is called '{summary}' too"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_body_has_a_schema() {
+    let document = as_json();
+    let mut contents = Vec::new();
+    find(&document, "content", &mut contents);
+    assert!(contents.len() > 20);
+    for (media_type, content) in contents.iter().flat_map(|content| content.as_object().unwrap()) {
+        assert!(content["schema"].is_object(), "{media_type} has none");
+    }
+}
+
+#[test]
+fn the_documentation_has_this_description() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+    let text = String::from_utf8(DOCUMENT.to_vec()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    let is_same = std::fs::read_to_string(path).is_ok_and(|kept| kept == text);
+    assert!(is_same, "docs/openapi.json is another: UPDATE_DOCS=1 cargo test -p decima-server --lib openapi");
+}
+
+#[test]
 fn schemas_are_schemas_and_examples_fit_them() {
     let document = as_json();
     let mut checked = 0;
