@@ -140,11 +140,15 @@ impl Cluster {
         let definitions = cached("definitions", "definitions").unwrap();
         let definitions = definitions.to_str().unwrap();
         self.kubectl("administrator", &["apply", "--server-side", "--recursive", "-f", definitions], "");
-        self.kubectl(
-            "administrator",
-            &["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"],
-            "",
-        );
+        // kubectl fails at once on a definition that has no status yet.
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
+        for _ in 0..50 {
+            if self.kubectl_output("administrator", &wait, "").status.success() {
+                return;
+            }
+            pause(200);
+        }
+        self.kubectl("administrator", &wait, "");
     }
 
     /// Runs `kubectl` as an account, and returns its output.
