@@ -143,7 +143,9 @@ fn clients_over_tls_with_a_token_and_a_certificate_of_their_own() {
     let tls = ["--tls-cert", &cert, "--tls-key", &key, "--token-file", &tokens];
     for mutual in [&[][..], &["--tls-client-ca", &known]] {
         let server = server().args(tls).args(mutual.iter().copied()).start();
-        run(&server, "tls.py", &[&ca, token, &identity[0], &identity[1]]);
+        for client in ["triton", "kserve"] {
+            run(&server, "tls.py", &[client, &ca, token, &identity[0], &identity[1]]);
+        }
     }
 }
 

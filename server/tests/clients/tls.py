@@ -1,6 +1,7 @@
-"""The clients of Triton and KServe over TLS, with a token, and with or without a certificate of their own.
+"""The clients of Triton or KServe over TLS, with a token, and with or without a certificate of their own.
 
-Arguments: the server's address, the authority's certificate, the token, and certificate and key of a client.
+Arguments: the server's address, `triton` or `kserve`, the authority's certificate, the token, and certificate and key of a
+client. One process cannot have both, since their gRPC messages have the same names.
 """
 
 import asyncio
@@ -13,9 +14,6 @@ import grpc
 import httpx
 import numpy
 from common import refused, same
-from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
-from kserve.inference_client import InferenceGRPCClient
-from tritonclient.utils import InferenceServerException
 
 SENT = numpy.array([[0, -0.1], [1.5, 3.4e38]], numpy.float32)
 
@@ -38,6 +36,8 @@ def triton(address, name, ca, cert, key):
 
 
 async def ask_triton(address, name, ca, token, cert, key):
+    from tritonclient.utils import InferenceServerException
+
     client = triton(address, name, ca, cert, key)
     tensors = importlib.import_module(f"tritonclient.{name.split('.')[0]}")
     tensor = tensors.InferInput("x", list(SENT.shape), "FP32")
@@ -55,6 +55,9 @@ async def ask_triton(address, name, ca, token, cert, key):
 
 
 async def ask_kserve(address, ca, token, cert, key):
+    from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+    from kserve.inference_client import InferenceGRPCClient
+
     tensor = InferInput("x", list(SENT.shape), "FP32")
     tensor.set_data_from_numpy(SENT, binary_data=False)
     request = InferRequest("FP32", [tensor])
@@ -77,10 +80,12 @@ async def ask_kserve(address, ca, token, cert, key):
     await client.close()
 
 
-async def main(address, ca, token, cert, key):
+async def main(address, client, *files):
+    if client == "kserve":
+        await ask_kserve(address, *files)
+        return
     for name in ["http", "http.aio", "grpc", "grpc.aio"]:
-        await ask_triton(address, name, ca, token, cert, key)
-    await ask_kserve(address, ca, token, cert, key)
+        await ask_triton(address, name, *files)
 
 
 asyncio.run(main(*sys.argv[1:]))

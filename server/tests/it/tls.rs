@@ -98,7 +98,7 @@ fn one_port_speaks_http_and_grpc_within_tls() {
             RepositoryModelLoadRequest { model_name: "m".into(), ..RepositoryModelLoadRequest::default() };
         assert!(client.repository_model_load(load).await.unwrap().into_inner().is_loaded);
     });
-    let url = encrypted.server.wait_for("ready")["url"].as_str().unwrap().to_owned();
+    let url = encrypted.server.wait_for_message("ready")["url"].as_str().unwrap().to_owned();
     assert!(url.starts_with("https://"), "{url}");
 }
 

@@ -178,6 +178,11 @@ impl Server {
         self.find(|event| message(event).contains(text), text)
     }
 
+    /// Waits for a line of the log with exactly this message.
+    pub(crate) fn wait_for_message(&self, text: &str) -> Value {
+        self.find(|event| message(event) == text, text)
+    }
+
     fn find(&self, wanted: impl Fn(&Value) -> bool, text: &str) -> Value {
         let gives_up = Instant::now() + PATIENCE;
         let mut lines = self.log.lines.lock().unwrap();
