@@ -188,5 +188,4 @@ fn file(text: &str) -> Result<PathBuf, String> {
 }
 
 #[cfg(test)]
-#[path = "access_tests.rs"]
 mod tests;
