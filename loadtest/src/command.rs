@@ -46,12 +46,11 @@ async fn measure_over<T: Transport>(transport: T, args: &Args, schedule: Schedul
     let unanswered = || format!("{} does not describe model '{}'", args.url, args.model);
     let (server, model) = transport.describe().await.with_context(unanswered)?;
     let model = model.checked()?;
-    let payloads = match &args.body {
-        Some(path) => vec![inputs::read(path, &model)?],
-        None => {
-            let sizes = Sizes { rows: args.rows as usize, shapes: &args.shape };
-            inputs::make(&model, sizes, args.distinct.into(), args.seed)?
-        }
+    let payloads = if let Some(path) = &args.body {
+        vec![inputs::read(path, &model)?]
+    } else {
+        let sizes = Sizes { rows: args.rows as usize, shapes: &args.shape };
+        inputs::make(&model, sizes, args.distinct.into(), args.seed)?
     };
     let rows = payloads[0].rows;
     let cases = payloads

@@ -63,7 +63,7 @@ impl Checkout {
             writeln!(script, "echo '{MARK}{line}'").unwrap();
             match block.kind {
                 Kind::Fails => {
-                    writeln!(script, "if (\n{text}); then echo 'did not fail'; exit 1; fi").unwrap()
+                    writeln!(script, "if (\n{text}); then echo 'did not fail'; exit 1; fi").unwrap();
                 }
                 _ => writeln!(script, "set -e\n{text}\nset +e").unwrap(),
             }

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_parameter_that_was_counted_in_is_named_after_it_too() {
-        let (started, own) = (Instant::now(), Some(Duration::from_nanos(1000)));
+        let (started, own) = (Instant::now(), Some(Duration::from_micros(1)));
         let deadline = Deadline::new(started, SECOND, None).with_parameter(own);
         while Instant::now() < deadline.at {}
         let late = ServeError::new(ErrorCode::DeadlineExceeded, "late");

@@ -135,8 +135,10 @@ fn count_predictions(model: &ServedModel, answer: &Answer) {
 fn check(model: &ServedModel, mut request: InferRequest) -> Result<(Wanted, ValidRequest), ServeError> {
     let outputs = select_outputs(&request.outputs, &model.rules.signature)?;
     let id = request.id.take();
-    if let Some(length) = id.as_ref().map(|id| id.len()).filter(|length| *length > MAX_ID) {
-        let message = format!("the id has {length} bytes, and at most {MAX_ID} are allowed");
+    if let Some(id) = &id
+        && id.len() > MAX_ID
+    {
+        let message = format!("the id has {} bytes, and at most {MAX_ID} are allowed", id.len());
         return Err(ServeError::invalid(message));
     }
     Ok((Wanted { id, outputs }, validate(request, &model.rules)?))

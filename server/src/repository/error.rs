@@ -20,8 +20,8 @@ pub enum RepositoryError {
     /// There is no such place.
     #[error("{error}, or name the place of your models with {setting}")]
     NoPlace {
-        /// Which place.
-        error: StorageError,
+        /// Which place. Boxed, so that results do not carry its size.
+        error: Box<StorageError>,
         /// The flag that names it.
         setting: &'static str,
     },

@@ -255,7 +255,7 @@ impl Source {
             Place::Repository { .. } => "--model-repository",
         };
         match error {
-            StorageError::NotFound { .. } => RepositoryError::NoPlace { error, setting },
+            StorageError::NotFound { .. } => RepositoryError::NoPlace { error: Box::new(error), setting },
             error => error.into(),
         }
     }
