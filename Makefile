@@ -51,9 +51,10 @@ bench: ## benchmark the parts of a request (criterion)
 bench-serve: release bench-programs ## compare the server's CPU time with its limit under load (wrk, h2load)
 	@target=$${CARGO_TARGET_DIR:-target} && "$$target/release/bench-serve" --server "$$target/guided/decima-server" $(ARGS)
 
-bench-check: bench-programs ## run each load of bench-serve once, on the server that is there, and check the answers
+bench-check: ## run each load of bench-serve once and check the answers, with the programs that the tests build
 	@scripts/setup onnxruntime
-	@target=$${CARGO_TARGET_DIR:-target} && server=$$(scripts/release --any) && "$$target/release/bench-serve" --server "$$server" --check
+	$(CARGO) test --workspace --locked --no-run
+	@"$${CARGO_TARGET_DIR:-target}/debug/bench-serve" --check
 
 bench-beside: release bench-programs ## compare the request rates of the server and of furnace-server; FURNACE='--features tuned', ARGS=--check
 	@target=$${CARGO_TARGET_DIR:-target} && \
