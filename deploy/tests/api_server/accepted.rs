@@ -84,7 +84,10 @@ fn what_the_pod_default_adds_makes_a_pod_with_a_token_for_pipelines() {
     });
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "notebook" },
-        "spec": { "containers": [container], "volumes": spec["volumes"] }
+        "spec": {
+            // The account of a notebook's pod. The API server of the tests fills in none.
+            "serviceAccountName": "default-editor", "containers": [container], "volumes": spec["volumes"]
+        }
     });
     let create =
         ["create", "--namespace=default", "--validate=strict", "--dry-run=server", "-o", "json", "-f", "-"];
